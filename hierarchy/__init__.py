@@ -1,0 +1,13 @@
+"""Three-level hierarchies over the classes of a data set: built from names, checked, reviewed, carried along.
+
+>>> import hierarchy
+>>> imagenet100 = hierarchy.load("imagenet100")
+>>> len(imagenet100)
+100
+"""
+
+from hierarchy.errors import HierarchyError
+from hierarchy.files import load, save
+from hierarchy.tree import Hierarchy
+
+__all__ = ["Hierarchy", "HierarchyError", "load", "save"]

@@ -1,0 +1,67 @@
+"""Every error this package raises on purpose; each message says what was asked, what was found and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HierarchyError(ValueError):
+    """The base of all errors here: catching it catches each of them and nothing else."""
+
+
+class InvalidHierarchy(HierarchyError):
+    """A table of classes that is not a three-level hierarchy; `problems` lists all that is wrong with it."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(in_one_sentence("not a hierarchy", self.problems))
+
+
+class UnknownNode(HierarchyError):
+    """A class or node that was asked for and is not there."""
+
+
+class AmbiguousName(HierarchyError):
+    """A name that several classes or nodes answer to."""
+
+
+class SourceError(HierarchyError):
+    """A source of class names that cannot be read; the message names the file and the line."""
+
+
+class FormatError(HierarchyError):
+    """A file that is not what its ending or its header promises."""
+
+
+class OutputError(HierarchyError):
+    """A file that cannot be written."""
+
+
+class ShapeError(HierarchyError):
+    """A shape (numbers of superclasses and groups, sizes) that these classes cannot take."""
+
+
+class EmbedError(HierarchyError):
+    """An embedder that is unknown, not installed or gives no vectors for these classes."""
+
+
+class WordNetMissing(HierarchyError):
+    """WordNet's data files are not on this machine."""
+
+
+def in_one_sentence(start: str, problems: tuple[str, ...], most: int = 8) -> str:
+    """Joins problems behind a start, the first few in full and the rest as a count."""
+    rest = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return f"{start}: " + "; ".join(problems[:most]) + rest
+
+
+def nearest(asked: str, known: Iterable[str], most: int = 3) -> str:
+    """Gives `"; nearest: 'a', 'b'"`, or nothing where no known name is close.
+
+    >>> nearest("hammerhed", ["hammerhead", "tench"])
+    "; nearest: 'hammerhead'"
+    """
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(asked.lower(), by_lower, n=most, cutoff=0.6)
+    return "; nearest: " + ", ".join(repr(by_lower[name]) for name in close) if close else ""

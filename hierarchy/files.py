@@ -1,0 +1,248 @@
+"""Reading and writing hierarchies; the only file that knows the JSON format and where data/ and prompts/ live.
+
+A hierarchy file is one JSON object (docs/format.md, data/hierarchy.schema.json):
+
+    {"format": "hierarchy", "version": 1, "digest": "...", "provenance": {...},
+     "classes": [{"id": "n01494475", "name": "hammerhead", "superclass": "marine animals", "group": "sharks"}, ...]}
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hierarchy.errors import FormatError, InvalidHierarchy, OutputError, UnknownNode, nearest
+from hierarchy.tree import Hierarchy, Row
+
+FORMAT = "hierarchy"
+VERSION = 1
+COLUMNS = ("id", "name", "superclass", "group")
+
+
+@dataclass(frozen=True)
+class HierarchyFile:
+    """What a hierarchy file holds: the hierarchy, and how it came to be (commands, versions, settings)."""
+
+    hierarchy: Hierarchy
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(source: str | os.PathLike[str] | Mapping[str, Any] | Hierarchy) -> Hierarchy:
+    """Loads a hierarchy.
+
+    Args:
+        source: the name of a shipped one (`shipped()` lists them), a path to a .json or .csv file, the content of
+            such a JSON file as a dict, or a `Hierarchy`, which is given back as it is.
+
+    Raises:
+        FormatError: the file is missing, corrupt, of a newer version, or not a hierarchy.
+        UnknownNode: a bare name that is no shipped hierarchy.
+
+    >>> load("imagenet100").sizes[2]
+    100
+    """
+    if isinstance(source, Hierarchy):
+        return source
+    return read(source).hierarchy
+
+
+def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
+    """Loads a hierarchy together with its provenance; arguments and errors as in `load`."""
+    if isinstance(source, Mapping):
+        return _from_json(source, "the given dict")
+    path = _find(source)
+    text = _text(path)
+    if path.suffix.lower() == ".csv":
+        return HierarchyFile(_from_csv(text, str(path)))
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise FormatError(f"{path} nests too deeply to be a hierarchy; give a file written by `save`") from None
+    except json.JSONDecodeError as error:
+        raise FormatError(
+            f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
+        ) from None
+    return _from_json(content, str(path))
+
+
+def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:
+    """Writes a hierarchy to a .json file (with its provenance) or a .csv file (id, name, superclass, group).
+
+    The file appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, or its ending is neither .json nor .csv.
+    """
+    ending = Path(path).suffix.lower()
+    if ending == ".json":
+        write_text(path, dumps(hierarchy, provenance=provenance))
+    elif ending == ".csv":
+        write_text(path, to_csv(hierarchy))
+    else:
+        raise OutputError(f"cannot save a hierarchy as {str(path)!r}; end the name in .json or .csv")
+
+
+def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON object of a hierarchy, as plain lists, dicts and strings; `load` takes it back."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "digest": hierarchy.digest,
+        "provenance": dict(provenance or {}),
+        "classes": [dict(zip(COLUMNS, row, strict=True)) for row in hierarchy.rows],
+    }
+
+
+def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
+    """The text of a hierarchy file: JSON with one class a line, so that a change of one class is a change of one line."""
+    content = to_dict(hierarchy, provenance=provenance)
+    rows = content.pop("classes")
+    head = json.dumps(content, ensure_ascii=False, indent=1).removesuffix("\n}")
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
+    return f'{head},\n "classes": [\n{lines}\n ]\n}}\n'
+
+
+def to_csv(hierarchy: Hierarchy) -> str:
+    """The table as CSV with a header; reading it back gives an equal hierarchy."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(hierarchy.rows)
+    return text.getvalue()
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the hierarchies that come with the package."""
+    return tuple(sorted(path.stem for path in folder("data").glob("*.json") if not path.name.endswith(".schema.json")))
+
+
+def folder(name: str) -> Path:
+    """Where `data/` or `prompts/` lies: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "_shipped" / name
+    return inside if inside.is_dir() else Path(__file__).parent.parent / name
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file as UTF-8, whole or not at all: to a temporary file beside it, then renamed over it.
+
+    Raises:
+        OutputError: the folder does not exist, is not writable, or the disk is full.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _mode(target))
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"cannot write {str(path)!r}: {reason.lower()}; name a file in a writable folder") from None
+
+
+def _mode(target: Path) -> int:
+    """The permissions a file has, or would get from a plain `open`."""
+    if target.exists():
+        return target.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _find(source: str | os.PathLike[str]) -> Path:
+    """The path of a file or of a shipped hierarchy."""
+    path = Path(source)
+    if path.suffix.lower() in (".json", ".csv") or len(path.parts) != 1:
+        if path.suffix.lower() not in (".json", ".csv"):
+            raise FormatError(f"{str(path)!r} is no hierarchy file; give a .json or .csv file")
+        return path
+    known = shipped()
+    if str(source) not in known:
+        raise UnknownNode(
+            f"no hierarchy {str(source)!r} is shipped; there are {', '.join(known)}{nearest(str(source), known)};"
+            " a file is named with its ending (.json, .csv)"
+        )
+    return folder("data") / f"{source}.json"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FormatError(f"no file {str(path)!r}; check the name and the folder") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise FormatError(f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from None
+    except OSError as error:
+        raise FormatError(f"cannot read {str(path)!r}: {(error.strerror or 'unknown reason').lower()}") from None
+
+
+def _from_json(content: Any, where: str) -> HierarchyFile:
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        raise FormatError(f'{where} is no hierarchy: it has no "format": "{FORMAT}"; give a file written by `save`')
+    version = content.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise FormatError(f'{where}: "version" is {version!r}, not a whole number from 1')
+    if version > VERSION:
+        raise FormatError(f"{where} has format version {version}, this release reads up to {VERSION}; upgrade timm-nhl")
+    provenance = content.get("provenance", {})
+    if not isinstance(provenance, Mapping):
+        raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object')
+    hierarchy = _table(_json_rows(content.get("classes"), where), where)
+    digest = content.get("digest")
+    if digest is not None and digest != hierarchy.digest:
+        raise FormatError(
+            f"{where} says digest {str(digest)[:12]!r}, its classes have {hierarchy.digest[:12]!r}: it was changed by hand;"
+            ' if that was meant, delete its "digest" line'
+        )
+    return HierarchyFile(hierarchy, dict(provenance))
+
+
+def _json_rows(classes: Any, where: str) -> list[Row]:
+    if not isinstance(classes, list):
+        raise FormatError(f'{where}: "classes" is a {type(classes).__name__}, not a list')
+    rows: list[Row] = []
+    for label, entry in enumerate(classes):
+        if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
+            found = sorted(entry) if isinstance(entry, Mapping) else type(entry).__name__
+            raise FormatError(f"{where}: class {label} has {found}, not the fields {', '.join(COLUMNS)}")
+        rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
+    return rows
+
+
+def _from_csv(text: str, where: str) -> Hierarchy:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row] = []
+    try:
+        header = next(reader, [])
+        if tuple(header) != COLUMNS:
+            raise FormatError(f"{where}:1: the header is {','.join(header)!r}, not {','.join(COLUMNS)!r}")
+        for row in reader:
+            if len(row) != len(COLUMNS):
+                raise FormatError(f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}")
+            rows.append((row[0], row[1], row[2], row[3]))
+    except csv.Error as error:
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
+    return _table(rows, where)
+
+
+def _table(rows: list[Row], where: str) -> Hierarchy:
+    try:
+        return Hierarchy.from_rows(rows)
+    except InvalidHierarchy as error:
+        raise FormatError(f"{where}: {error}") from None

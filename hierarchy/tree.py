@@ -1,0 +1,296 @@
+"""The hub of the project: three levels over classes, as one immutable table that is valid by construction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Literal
+from unicodedata import category
+
+from hierarchy.errors import AmbiguousName, InvalidHierarchy, UnknownNode, nearest
+
+Level = Literal[1, 2, 3]  # superclasses, groups, classes
+Row = tuple[str, str, str, str]  # id, name, superclass, group
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Three levels over classes: superclass > group > class.
+
+    Args:
+        classes: K unique ids; the position is the label.
+        names: K display names, which may repeat (ImageNet has two cranes).
+        groups: K pairs (superclass, group). A table, so that a cycle or a second parent cannot be written.
+
+    Raises:
+        InvalidHierarchy: with every problem of the table, not just the first.
+
+    The nodes of a level have one order, whatever the order of the labels: superclasses by name, groups by
+    (superclass, name), classes by (superclass, group, name, id). So siblings lie side by side, the order of a
+    subset is that of the whole with gaps, and only `ancestors` knows about labels.
+
+    >>> pets = Hierarchy(
+    ...     classes=("tabby", "goldfish", "siamese"),
+    ...     names=("tabby cat", "goldfish", "siamese cat"),
+    ...     groups=(("mammals", "cats"), ("fish", "carps"), ("mammals", "cats")),
+    ... )
+    >>> pets.sizes
+    (2, 2, 3)
+    >>> pets.nodes(2)
+    ('fish/carps', 'mammals/cats')
+    >>> pets.labels("mammals", "goldfish")
+    (0, 1, 2)
+    """
+
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    groups: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "groups", tuple((superclass, group) for superclass, group in self.groups))
+        problems = tuple(_problems(self.classes, self.names, self.groups))
+        if problems:
+            raise InvalidHierarchy(problems)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Row]) -> Hierarchy:
+        """Builds a hierarchy from (id, name, superclass, group), one row a class, in label order."""
+        table = list(rows)
+        return cls(
+            classes=tuple(row[0] for row in table),
+            names=tuple(row[1] for row in table),
+            groups=tuple((row[2], row[3]) for row in table),
+        )
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table: (id, name, superclass, group) of each class, in label order."""
+        return tuple(
+            (id, name, superclass, group)
+            for id, name, (superclass, group) in zip(self.classes, self.names, self.groups, strict=True)
+        )
+
+    def __len__(self) -> int:
+        """The number of classes, K."""
+        return len(self.classes)
+
+    def __repr__(self) -> str:
+        superclasses, groups, classes = self.sizes
+        return f"Hierarchy({superclasses} superclasses, {groups} groups, {classes} classes, {self.digest[:12]})"
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of superclasses, groups and classes."""
+        return len(self._superclasses), len(self._groups), len(self.classes)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content in hexadecimal: equal for equal hierarchies, different for all others."""
+        content = json.dumps(self.rows, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def nodes(self, level: Level) -> tuple[str, ...]:
+        """Paths of all nodes of a level, in node order.
+
+        A class goes by its name in a path, or by its id where another class of its group has the same name.
+        """
+        if level == 1:
+            return self._superclasses
+        if level == 2:
+            return tuple(f"{superclass}/{group}" for superclass, group in self._groups)
+        if level == 3:
+            return tuple(self._class_paths[label] for label in self._leaves)
+        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+
+    def parents(self, level: Level) -> tuple[int, ...]:
+        """For each node of a level, the index of its parent among `nodes(level - 1)`; 0, the root, at level 1."""
+        if level == 1:
+            return (0,) * len(self._superclasses)
+        if level == 2:
+            index = {superclass: i for i, superclass in enumerate(self._superclasses)}
+            return tuple(index[superclass] for superclass, _ in self._groups)
+        if level == 3:
+            return tuple(self.ancestors(2)[label] for label in self._leaves)
+        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+
+    def ancestors(self, level: Level) -> tuple[int, ...]:
+        """For each class, in label order, the index of its node among `nodes(level)`.
+
+        At level 3 it is the class's own place, so `scores[:, ancestors(3)]` puts columns into label order.
+        """
+        if level == 1:
+            superclass_index = {superclass: i for i, superclass in enumerate(self._superclasses)}
+            return tuple(superclass_index[superclass] for superclass, _ in self.groups)
+        if level == 2:
+            group_index = {group: i for i, group in enumerate(self._groups)}
+            return tuple(group_index[group] for group in self.groups)
+        if level == 3:
+            place = [0] * len(self.classes)
+            for i, label in enumerate(self._leaves):
+                place[label] = i
+            return tuple(place)
+        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+
+    def labels(self, *asked: str) -> tuple[int, ...]:
+        """Labels of all classes below what is asked, ascending, each once.
+
+        Args:
+            asked: class ids, class names and node paths, mixed freely; `""` is the root, so every class.
+
+        Raises:
+            UnknownNode: something asked is not there; the nearest names are suggested.
+            AmbiguousName: a name that two classes, or a class and a node, answer to; their ids and paths are given.
+        """
+        found: set[int] = set()
+        for item in asked:
+            found.update(self._resolve(item))
+        return tuple(sorted(found))
+
+    def subset(self, *asked: str) -> Hierarchy:
+        """The hierarchy of only the classes asked for (see `labels`), in their old order, relabelled from 0.
+
+        Raises:
+            UnknownNode, AmbiguousName: as in `labels`.
+            InvalidHierarchy: nothing was asked for.
+        """
+        return self.at(self.labels(*asked))
+
+    def at(self, labels: Iterable[int]) -> Hierarchy:
+        """The hierarchy of the classes at these labels, in the order given; a permutation reorders the labels."""
+        return Hierarchy.from_rows(self.rows[label] for label in labels)
+
+    def find(self, text: str) -> tuple[str, ...]:
+        """Paths of the nodes that a text could mean: equal first, then those that contain it; else close misses.
+
+        >>> Hierarchy(("n1",), ("great white shark",), (("marine animals", "sharks"),)).find("shark")
+        ('marine animals/sharks', 'marine animals/sharks/great white shark')
+        """
+        wanted = text.casefold().strip("/")
+        spellings = self._spellings
+        equal = [path for path, words in spellings.items() if wanted in words]
+        part = [path for path, words in spellings.items() if path not in equal and any(wanted in w for w in words)]
+        if equal or part:
+            return tuple(equal + part)
+        of_word = {word: path for path, words in spellings.items() for word in words}
+        close = get_close_matches(wanted, list(of_word), n=5, cutoff=0.6)
+        return tuple(dict.fromkeys(of_word[word] for word in close))
+
+    @cached_property
+    def _superclasses(self) -> tuple[str, ...]:
+        return tuple(sorted({superclass for superclass, _ in self.groups}))
+
+    @cached_property
+    def _groups(self) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted(set(self.groups)))
+
+    @cached_property
+    def _leaves(self) -> tuple[int, ...]:
+        """The label of each class in node order."""
+        key = [(*group, name, id) for id, name, group in zip(self.classes, self.names, self.groups, strict=True)]
+        return tuple(sorted(range(len(key)), key=key.__getitem__))
+
+    @cached_property
+    def _class_paths(self) -> tuple[str, ...]:
+        """The path of each class, in label order: by name where nothing else in its group answers to it."""
+        table = list(zip(self.classes, self.names, self.groups, strict=True))
+        uses = Counter((group, word) for id, name, group in table for word in {id, name})
+        return tuple("/".join((*group, name if uses[group, name] == 1 else id)) for id, name, group in table)
+
+    @cached_property
+    def _spellings(self) -> dict[str, tuple[str, ...]]:
+        """Path -> what a person may call the node, casefolded; superclasses, then groups, then classes."""
+        table = {path: (path.casefold(),) for path in self.nodes(1)}
+        table |= {path: (path.split("/")[1].casefold(),) for path in self.nodes(2)}
+        for label in self._leaves:
+            table[self._class_paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
+        return table
+
+    @cached_property
+    def _meanings(self) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
+        """Everything that can be asked for -> its meanings, each (path, labels); more than one is ambiguous."""
+        meanings: defaultdict[str, set[tuple[str, tuple[int, ...]]]] = defaultdict(set)
+        members: defaultdict[str, list[int]] = defaultdict(list)
+        for label, (superclass, group) in enumerate(self.groups):
+            members[superclass].append(label)
+            members[f"{superclass}/{group}"].append(label)
+        for path, labels in members.items():
+            meanings[path].add((path, tuple(labels)))
+        for label, (id, name, superclass, group) in enumerate(self.rows):
+            for spelling in (name, f"{superclass}/{group}/{name}", f"{superclass}/{group}/{id}"):
+                meanings[spelling].add((self._class_paths[label], (label,)))
+        for label, (id, path) in enumerate(zip(self.classes, self._class_paths, strict=True)):
+            for spelling in (id, path):  # these two always mean this class, whatever else is called so
+                meanings[spelling] = {(path, (label,))}
+        return dict(meanings)
+
+    def _resolve(self, asked: str) -> tuple[int, ...]:
+        if asked == "":
+            return tuple(range(len(self.classes)))
+        meanings = self._meanings.get(asked, set())
+        if len(meanings) == 1:
+            ((_, labels),) = meanings
+            return labels
+        if meanings:
+            choices = [
+                f"{path!r} (id {self.classes[labels[0]]!r})" if path.count("/") == 2 else repr(path)
+                for path, labels in sorted(meanings)
+            ]
+            raise AmbiguousName(f"{asked!r} means {' and '.join(choices)}; ask by id or by path")
+        superclasses, groups, classes = self.sizes
+        raise UnknownNode(
+            f"{asked!r} is no id, name or path of this hierarchy"
+            f" ({superclasses} superclasses, {groups} groups, {classes} classes){nearest(asked, self._meanings)}"
+        )
+
+
+def _problems(
+    classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]
+) -> Iterator[str]:
+    """Says everything that keeps three columns from being a hierarchy."""
+    if not len(classes) == len(names) == len(groups):
+        yield f"{len(classes)} ids, {len(names)} names and {len(groups)} groups; give one of each per class"
+        return
+    if not classes:
+        yield "no classes; give at least one"
+    for id, uses in Counter(classes).items():
+        if uses > 1:
+            places = [label for label, other in enumerate(classes) if other == id]
+            yield f"id {id!r} stands {uses} times (labels {', '.join(map(str, places))}); ids must be unique"
+    for kind, values in (
+        ("id", classes),
+        ("name", names),
+        ("superclass", [superclass for superclass, _ in groups]),
+        ("group", [group for _, group in groups]),
+    ):
+        for value in dict.fromkeys(values):
+            fault = name_fault(value)
+            if fault:
+                yield f"{kind} {value!r} {fault}"
+    for superclass in sorted({superclass for superclass, _ in groups} & set(classes)):
+        yield f"superclass {superclass!r} is also the id of a class, so neither could be asked for; rename it"
+
+
+def name_fault(value: object) -> str | None:
+    """What is wrong with an id or a name, as half a sentence; None if nothing is.
+
+    >>> name_fault("and/or")
+    "holds '/', which separates the parts of a path; spell it otherwise"
+    """
+    if not isinstance(value, str):
+        return f"is a {type(value).__name__}; give a string"
+    if not value:
+        return "is empty; give it a name"
+    if "/" in value:
+        return "holds '/', which separates the parts of a path; spell it otherwise"
+    if any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+        return "holds a line break or another control character; remove it"
+    if value != value.strip():
+        return "starts or ends with a space; strip it"
+    return None

@@ -1,0 +1,1 @@
+"""Networks whose high-level features are nested along a class hierarchy, as a plugin for timm."""

@@ -58,7 +58,7 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
     if isinstance(source, Mapping):
         return _from_json(source, "the given dict")
     path = _find(source)
-    text = _text(path)
+    text = read_text(path)
     if path.suffix.lower() == ".csv":
         return HierarchyFile(_from_csv(text, str(path)))
     try:
@@ -180,7 +180,12 @@ def _find(source: str | os.PathLike[str]) -> Path:
     return folder("data") / f"{source}.json"
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Reads a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        FormatError: no such file, not readable, or not UTF-8; the message names the line.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -192,7 +192,9 @@ def read_text(path: Path) -> str:
         raise FormatError(f"no file {str(path)!r}; check the name and the folder") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise FormatError(f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8") from None
+        raise FormatError(
+            f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
+        ) from None
     except OSError as error:
         raise FormatError(f"cannot read {str(path)!r}: {(error.strerror or 'unknown reason').lower()}") from None
 

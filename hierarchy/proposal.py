@@ -32,7 +32,9 @@ class Proposal:
     def of(cls, hierarchy: Hierarchy, classes: ClassList | None = None) -> Proposal:
         """A hierarchy as a proposal; `classes` are those it should cover and their definitions, its own by default."""
         own = ClassList(hierarchy.classes, hierarchy.names, ("",) * len(hierarchy), "its own classes")
-        return cls(classes or own, tuple((id, *group) for id, group in zip(hierarchy.classes, hierarchy.groups, strict=True)))
+        return cls(
+            classes or own, tuple((id, *group) for id, group in zip(hierarchy.classes, hierarchy.groups, strict=True))
+        )
 
     def settle(self) -> Hierarchy:
         """The hierarchy this proposal is, labels in the order of `classes`.
@@ -47,7 +49,9 @@ class Proposal:
             if id not in known:
                 problems.append(f"class {id!r} was not asked for")
             elif id in place:
-                problems.append(f"class {id!r} is placed in {'/'.join(place[id])!r} and in {superclass + '/' + group!r}")
+                problems.append(
+                    f"class {id!r} is placed in {'/'.join(place[id])!r} and in {superclass + '/' + group!r}"
+                )
             else:
                 place[id] = (superclass, group)
         problems += [f"class {id!r} is not placed" for id in self.classes.ids if id not in place]

@@ -250,9 +250,7 @@ class Hierarchy:
         )
 
 
-def _problems(
-    classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]
-) -> Iterator[str]:
+def _problems(classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]) -> Iterator[str]:
     """Says everything that keeps three columns from being a hierarchy."""
     if not len(classes) == len(names) == len(groups):
         yield f"{len(classes)} ids, {len(names)} names and {len(groups)} groups; give one of each per class"

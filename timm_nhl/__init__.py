@@ -1,1 +1,16 @@
-"""Networks whose high-level features are nested along a class hierarchy, as a plugin for timm."""
+"""Networks whose high-level features are nested along a class hierarchy, as a plugin for timm.
+
+Importing it registers `<backbone>_nhl` for every backbone of timm:
+
+>>> import timm, timm_nhl
+>>> model = timm.create_model("test_resnet_nhl", num_classes=8)
+>>> expert = model.expert(["class 3", "superclass 0"])
+>>> len(expert.hierarchy)
+4
+"""
+
+from timm_nhl import nhl as nhl  # registers
+from timm_nhl.errors import NHLError
+from timm_nhl.model import NHL, balanced
+
+__all__ = ["NHL", "NHLError", "balanced"]

@@ -1,0 +1,120 @@
+"""Whether weights belong to a model, and bringing those of a backbone or of a larger NHL into it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import timm
+import torch
+from torch import Tensor
+
+from hierarchy import HierarchyError, load
+from timm_nhl.errors import CheckpointError
+from timm_nhl.selection import same_rows
+from timm_nhl.trunk import Trunk
+
+if TYPE_CHECKING:
+    from timm_nhl.model import NHL
+
+DIGEST = "hierarchy_digest"
+_log = logging.getLogger(__name__)
+
+
+def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> None:
+    """Compares weights with a model before any of them is loaded.
+
+    Raises:
+        CheckpointError: they are of another hierarchy (both digests are named) or of another backbone.
+    """
+    digest = state.get(prefix + DIGEST)
+    if isinstance(digest, Tensor) and not digest.is_meta:
+        theirs = bytes(digest.tolist()).hex()
+        if theirs != model.hierarchy.digest:
+            raise CheckpointError(
+                f"these weights are of hierarchy {theirs[:12]}, the model has {model.hierarchy.digest[:12]}"
+                f" ({len(model.hierarchy)} classes); build the model with the hierarchy of the weights, then cut an expert"
+            )
+    mine = {f"{prefix}trunk.{name}": value for name, value in model.trunk.state_dict().items()}
+    theirs_trunk = {name: value for name, value in state.items() if name.startswith(f"{prefix}trunk.")}
+    if not theirs_trunk:
+        return
+    odd = sorted(mine.keys() ^ theirs_trunk.keys())
+    odd += [name for name in mine.keys() & theirs_trunk.keys() if mine[name].shape != theirs_trunk[name].shape]
+    if odd:
+        raise CheckpointError(
+            f"these weights are not of {model.trunk.backbone} cut at split={model.trunk.split}:"
+            f" {len(odd)} tensors of the trunk differ (like {odd[0]!r}); build the model with the backbone,"
+            " the split and the in_chans of the weights"
+        )
+
+
+def adapt(state: Mapping[str, Tensor], model: NHL) -> dict[str, Tensor]:
+    """Makes pretrained weights fit a model: those of its backbone, of the same NHL, or of an NHL it is an expert of.
+
+    timm calls this with the file's content (`pretrained_filter_fn`) and loads what it gives.
+
+    Raises:
+        CheckpointError: an NHL of a hierarchy that this model's is no part of, or of another backbone.
+    """
+    if any(name.startswith("trunk.net.") for name in state):
+        return _adapt_nhl(dict(state), model)
+    _log.info("the file holds %s: its weights go into the trunk, levels and head start fresh", model.trunk.backbone)
+    cfg = timm.get_pretrained_cfg(model.trunk.backbone)
+    source = {**(cfg.to_dict() if cfg else {}), **_source_fields(model)}
+    return from_backbone(model, {**source, "state_dict": dict(state)})
+
+
+def from_backbone(model: NHL, pretrained_cfg: Mapping[str, Any]) -> dict[str, Tensor]:
+    """All weights of a model, the trunk's taken from a pretrained backbone that timm itself builds and loads.
+
+    The backbone has the channels of its source: timm adapts the first convolution afterwards, in the NHL.
+    """
+    args = {name: value for name, value in model.trunk.backbone_args.items() if name not in ("device", "dtype")}
+    args["in_chans"] = (pretrained_cfg.get("input_size") or (3,))[0]
+    cfg = {**pretrained_cfg, "architecture": model.trunk.backbone, "source": None}
+    trunk = Trunk(model.trunk.backbone, split=model.trunk.split, pretrained=True, pretrained_cfg=cfg, **args)
+    own = model.state_dict()
+    return {**own, **{f"trunk.{name}": value for name, value in trunk.state_dict().items()}}
+
+
+def load_custom(model: NHL, path: str) -> None:
+    """Loads weights in a format of the backbone's own (`custom_load` of its cfg, like JAX's .npz) into the trunk."""
+    cfg = timm.get_pretrained_cfg(model.trunk.backbone)
+    source = {**(cfg.to_dict() if cfg else {}), **_source_fields(model)}
+    source |= {"file": path, "custom_load": True}
+    model.load_state_dict(from_backbone(model, source))
+
+
+def _source_fields(model: NHL) -> dict[str, Any]:
+    """What a model's pretrained cfg says about the file's inputs, not about where it lies or about the head."""
+    cfg = getattr(model, "pretrained_cfg", {})
+    return {name: cfg[name] for name in ("input_size", "fixed_input_size") if name in cfg}
+
+
+def _adapt_nhl(state: dict[str, Tensor], model: NHL) -> dict[str, Tensor]:
+    digest = state.get(DIGEST)
+    theirs = bytes(digest.tolist()).hex() if digest is not None else model.hierarchy.digest
+    if theirs == model.hierarchy.digest:
+        _log.info("the file holds the whole %s_nhl: all of its weights are loaded", model.trunk.backbone)
+        return state
+    source = getattr(model, "pretrained_model_args", {}).get("hierarchy")
+    try:
+        whole = load(source) if source is not None else None
+    except HierarchyError:
+        whole = None
+    kept = same_rows(whole, model.hierarchy) if whole is not None and whole.digest == theirs else None
+    if kept is None:
+        return state  # `check_belongs` says what is wrong when timm loads it
+    _log.info("the file holds %s_nhl for more classes: the rows of these are loaded", model.trunk.backbone)
+    for name, value in state.items():
+        if name.startswith("levels."):
+            rows = kept[int(name.split(".")[1])].rows
+        elif name.startswith("head."):
+            rows = kept[2].rows
+        else:
+            continue
+        state[name] = value[torch.tensor(rows)]
+    state[DIGEST] = model.hierarchy_digest.cpu()
+    return state

@@ -1,0 +1,424 @@
+"""A network whose high-level features are nested along a hierarchy: a trunk, three levels, one score per class."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from timm.models import group_parameters
+from timm.models._features import feature_take_indices
+from torch import Tensor, nn
+
+from hierarchy import Hierarchy, load
+from hierarchy.files import to_dict
+from timm_nhl.checkpoint import check_belongs, load_custom
+from timm_nhl.errors import NHLError, OptionError
+from timm_nhl.head import Head
+from timm_nhl.level import Branch, Level, take
+from timm_nhl.selection import Selection, active, current, labels_of, rows_of
+from timm_nhl.stacked import BatchNorm, LayerNorm, Scale
+from timm_nhl.trunk import Trunk
+
+CLASSES = 1000  # of the anonymous tree that a model gets when neither classes nor a hierarchy are given
+
+
+class NHL(nn.Module):
+    """Nested high-level features (Kelm et al., 2024, arXiv 2403.05601) on any timm backbone.
+
+    A trunk, then one branch per superclass, inside it one per group, inside it one per class; every leaf pools and gives
+    one value. Branches meet nowhere else, so any of them can be cut out: `expert`, `select`.
+
+    Args:
+        backbone: name of a timm architecture.
+        hierarchy: what `hierarchy.load` takes: a name, a path, a dict or a `Hierarchy`.
+        num_classes: must agree with the hierarchy; alone it gives a balanced anonymous tree; 0 gives features.
+        in_chans: channels of the images.
+        global_pool: `avg`, `max`, `avgmax` or `""`.
+        split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
+        widths, depths, strides: of each level's branches; `expansion`, `block`, `act`, `norm`, `drop`: of all (`Branch`).
+        drop_rate: dropout in front of the classifier.
+        drop_path_rate: stochastic depth of the trunk and, unless `drop_path` says otherwise, of the branches.
+        device, dtype: where and as what the parameters are made.
+        backbone_args: anything else goes to the backbone (`img_size`, ...).
+
+    Raises:
+        OptionError, SplitError: an option that cannot be.
+        hierarchy.HierarchyError: a hierarchy that cannot be loaded.
+        TypeError: an option that neither this nor the backbone has.
+
+    >>> model = NHL("test_resnet", num_classes=8)
+    >>> model(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 8])
+    >>> model.expert(["class 3", "superclass 0"]).hierarchy.classes
+    ('class 0', 'class 1', 'class 2', 'class 3')
+    """
+
+    # TorchScript would try to compile every property
+    __jit_unused_properties__ = ["_model_args", "labels"]
+
+    def __init__(
+        self,
+        backbone: str,
+        hierarchy: str | Mapping[str, Any] | Hierarchy | None = None,
+        *,
+        num_classes: int | None = None,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        split: int | None = None,
+        widths: Sequence[int] = (128, 64, 32),
+        expansion: int = 4,
+        depths: Sequence[int] = (1, 1, 1),
+        strides: Sequence[int] = (1, 1, 2),
+        block: str = "bottleneck",
+        act: str | None = None,
+        norm: str | None = None,
+        drop_rate: float = 0.0,
+        drop: float = 0.0,
+        drop_path: float | None = None,
+        drop_path_rate: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **backbone_args: Any,
+    ) -> None:
+        super().__init__()
+        if drop_path_rate:
+            backbone_args["drop_path_rate"] = drop_path_rate
+        for name, values in (("widths", widths), ("depths", depths), ("strides", strides)):
+            if isinstance(values, (str, int)) or len(values) != 3:
+                raise OptionError(f"{name}={values!r} is not one for each of the three levels; like {name}=(1, 1, 2)")
+        self.branches = tuple(
+            Branch(
+                width=width,
+                depth=depth,
+                stride=stride,
+                expansion=expansion,
+                block=block,  # type: ignore[arg-type]
+                act=act,
+                norm=norm,  # type: ignore[arg-type]
+                drop=drop,
+                drop_path=drop_path_rate if drop_path is None else drop_path,
+            )
+            for width, depth, stride in zip(widths, depths, strides, strict=True)
+        )
+        tree = _agreed(hierarchy, num_classes)
+        self.trunk = Trunk(backbone, split=split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args)
+        self.in_chans = in_chans
+        self.drop_rate = drop_rate
+        self.grad_checkpointing = False
+        self.fused = False
+        self._build(tree, classify=num_classes != 0, pool=global_pool, device=device, dtype=dtype)
+
+    def _build(
+        self,
+        tree: Hierarchy,
+        *,
+        classify: bool,
+        pool: str,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        """Makes fresh levels and a fresh head for a hierarchy."""
+        kept = rows_of(tree, range(len(tree)))
+        channels = [self.trunk.channels, *(branch.features for branch in self.branches)]
+        place: AbstractContextManager[Any] = nullcontext() if device is None else torch.device(device)
+        with place:
+            levels = [
+                Level(rows.counts, inputs, branch)
+                for rows, inputs, branch in zip(kept, channels, self.branches, strict=False)
+            ]
+            head = Head(tree.ancestors(3), channels[-1], pool=pool, drop=self.drop_rate, classify=classify)
+            digest = torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8)
+        self.levels = nn.ModuleList(levels).to(dtype=dtype).train(self.training)
+        self.head = head.to(dtype=dtype).train(self.training)
+        # 32 bytes, so that weights cannot be loaded into a model of another hierarchy unnoticed
+        self.register_buffer("hierarchy_digest", digest)
+        self._describe(tree)
+
+    def _describe(self, tree: Hierarchy) -> None:
+        """Sets what timm reads off a model, for the levels there are."""
+        self.hierarchy = tree
+        self.num_classes = len(tree) if self.head.classify else 0
+        last = self.levels[-1] if len(self.levels) else None
+        self.num_features = last.nodes * last.out_channels if last is not None else self.trunk.channels
+        self.head_hidden_size = self.num_features
+        self.feature_info = [{**tap, "module": f"trunk.net.{tap['module']}"} for tap in self.trunk.taps]
+        reduction = self.trunk.stride
+        for depth, level in enumerate(self.levels):
+            reduction *= level.branch.stride
+            self.feature_info.append(
+                {"num_chs": level.nodes * level.out_channels, "reduction": reduction, "module": f"levels.{depth}"}
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_chans, H, W) -> (B, K), in label order."""
+        return self.forward_head(self.forward_features(x))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(B, in_chans, H, W) -> (B, K*D, h, w): the maps of all leaves, in node order."""
+        if not torch.jit.is_scripting():
+            selection = current(self)
+            if selection is not None:
+                return selection.forward_features(x)
+        x = self.trunk(x)  # (B, in_chans, H, W) -> (B, C, h, w)
+        for level in self.levels:
+            x = level(x)  # (B, P*C, h, w) -> (B, N*D, h', w')
+        return x
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(B, K*D, h, w) -> (B, K), or (B, K*D) with `pre_logits`."""
+        if not torch.jit.is_scripting():
+            selection = current(self)
+            if selection is not None:
+                return selection.forward_head(x, pre_logits)
+        return self.head(x, pre_logits)
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Features of the trunk's taps and of the levels, numbered as in `feature_info`.
+
+        Returns the features, each (B, C_i, h_i, w_i), or the final ones and them.
+        """
+        if output_fmt != "NCHW":
+            raise OptionError(f"output_fmt={output_fmt!r} is not available; use 'NCHW'")
+        taken, most = feature_take_indices(len(self.feature_info), indices)
+        first_level = len(self.trunk.taps)
+        *features, x = self.trunk.taps_of(x, sorted({index for index in taken if index < first_level}))
+        of_index = dict(zip(sorted({index for index in taken if index < first_level}), features, strict=True))
+        for index, level in enumerate(self.levels, first_level):
+            if index > most and (stop_early or intermediates_only):
+                break
+            x = level(x)
+            of_index[index] = x
+        intermediates = [of_index[index] for index in taken]
+        return intermediates if intermediates_only else (x, intermediates)
+
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Removes what lies behind the last of some features, as numbered in `feature_info`; gives their numbers."""
+        taken, most = feature_take_indices(len(self.feature_info), indices)
+        first_level = len(self.trunk.taps)
+        if prune_head or most < len(self.feature_info) - 1:
+            self.reset_classifier(0, "")
+        self.levels = self.levels[: max(0, most - first_level + 1)]
+        if most < first_level - 1:
+            self.trunk.cut(most)
+        self._describe(self.hierarchy)
+        return list(taken)
+
+    def expert(self, classes: str | Iterable[str], *, share: bool = False) -> NHL:
+        """The network of some classes only: the trunk and just those branches that lead to them.
+
+        Its logits are the same numbers as this network's at `expert.labels`; nothing is trained again.
+
+        Args:
+            classes: class ids, class names and node paths, mixed freely; `""` is everything.
+            share: use this model's trunk and, where the wanted branches lie side by side, its branches, instead of
+                copies. For serving many experts; what is trained in one then changes the other.
+
+        Raises:
+            hierarchy.errors.UnknownNode, AmbiguousName, OptionError: as in `labels_of`.
+        """
+        return self._cut(labels_of(self.hierarchy, classes), share=share)
+
+    def _cut(self, labels: Sequence[int], *, share: bool) -> NHL:
+        tree = self.hierarchy.at(labels)
+        kept = rows_of(self.hierarchy, labels)
+        clone = copy.copy(self)
+        clone.__dict__.update({name: dict(self.__dict__[name]) for name in ("_parameters", "_buffers", "_modules")})
+        clone.trunk = self.trunk if share else copy.deepcopy(self.trunk)
+        picks = [_pick(rows.rows, share=share) for rows in kept]
+        clone.levels = nn.ModuleList(
+            take(level, pick, rows.counts) for level, pick, rows in zip(self.levels, picks, kept, strict=True)
+        )
+        clone.levels.training = self.levels.training
+        clone.head = take(self.head, picks[2], [len(labels)])
+        clone.head.set_order(tree.ancestors(3), self.head.order.device)
+        clone.register_buffer(
+            "hierarchy_digest",
+            torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8, device=self.hierarchy_digest.device),
+        )
+        for name in ("pretrained_cfg", "default_cfg"):
+            if hasattr(self, name):
+                setattr(clone, name, {**getattr(self, name), "num_classes": len(tree)})
+        clone.__dict__["_labels"] = tuple(labels)
+        clone._describe(tree)
+        return clone
+
+    def select(self, classes: str | Iterable[str]) -> AbstractContextManager[Selection]:
+        """Computes only some classes inside a `with` block, on this model's own weights, in this thread only.
+
+        The block's value has the `hierarchy` and `labels` of what the columns are. Costs no copy and a few
+        milliseconds to enter. A compiled or scripted model does not see it: compile an expert instead.
+
+        Raises: as `expert`.
+
+        >>> model = NHL("test_resnet", num_classes=8).eval()
+        >>> with model.select(["class 3", "class 5"]) as selection:
+        ...     model(torch.zeros(2, 3, 64, 64)).shape, selection.labels
+        (torch.Size([2, 2]), (3, 5))
+        """
+        return active(self, Selection(self, labels_of(self.hierarchy, classes)))
+
+    def fuse(self) -> NHL:
+        """A copy whose levels have their batch norms folded into the convolutions, for deployment.
+
+        Gives the same numbers in eval mode, cannot be trained or saved as a checkpoint; the trunk stays as it is.
+        """
+        clone = copy.deepcopy(self).eval()
+        for level in clone.levels:
+            for block in level.blocks:
+                if hasattr(block, "fuse"):
+                    block.fuse()
+        clone.fused = True
+        return clone
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """For each label of this model, the label in the model it was cut out of; its own for a whole model."""
+        return self.__dict__.get("_labels") or tuple(range(len(self.hierarchy)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head.fc
+
+    def reset_classifier(
+        self,
+        num_classes: int,
+        global_pool: str | None = None,
+        *,
+        hierarchy: str | Mapping[str, Any] | Hierarchy | None = None,
+    ) -> None:
+        """A fresh end, as timm defines it.
+
+        With as many classes as now, a fresh classifier; with another number or a hierarchy, fresh levels as well
+        (a balanced anonymous tree for a number); 0 removes the classifier. Pooling stays unless given.
+        """
+        pool = self.head.global_pool.pool_type if global_pool is None else global_pool
+        parameter = next(self.trunk.parameters())
+        place = {"device": parameter.device, "dtype": parameter.dtype}
+        if hierarchy is None and num_classes in (0, len(self.hierarchy)):
+            with parameter.device:
+                head = Head(
+                    self.hierarchy.ancestors(3),
+                    self.head.channels,
+                    pool=pool,
+                    drop=self.drop_rate,
+                    classify=num_classes > 0,
+                )
+            self.head = head.to(dtype=parameter.dtype).train(self.training)
+            self._describe(self.hierarchy)
+        else:
+            tree = _agreed(hierarchy, num_classes)
+            self._build(tree, classify=True, pool=pool, **place)
+            self.set_grad_checkpointing(self.grad_checkpointing)
+        self.__dict__.pop("_labels", None)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recomputes each level (and the trunk's stages, where the backbone can) in the backward pass."""
+        self.grad_checkpointing = enable
+        for level in self.levels:
+            level.grad_checkpointing = enable
+        self.trunk.set_grad_checkpointing(enable)
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Layers from the input to the head for layer-wise learning rates: the trunk's own, then levels, then head."""
+        net = self.trunk.net
+        groups: dict[str, int] = {}
+        if hasattr(net, "group_matcher"):
+            groups = group_parameters(net, net.group_matcher(coarse=coarse), reverse=True)
+        depth = max(groups.values(), default=0)
+        table = {f"trunk.net.{name}": layer for name, layer in groups.items()}
+        return _Layers(table, depth)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters of norms, and what the backbone says."""
+        names = {f"trunk.net.{name}" for name in getattr(self.trunk.net, "no_weight_decay", set)()}
+        for name, module in self.levels.named_modules(prefix="levels"):
+            if isinstance(module, (BatchNorm, LayerNorm, Scale)):
+                names |= {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
+        return names
+
+    @property
+    def _model_args(self) -> dict[str, Any]:
+        """What timm writes into a config to build this model again; the hierarchy as plain JSON."""
+        if self.fused:
+            raise NHLError("a fused model is for running and exporting; save the model it was made of")
+        return {**self.__dict__.get("_args", {}), "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
+
+    @_model_args.setter
+    def _model_args(self, args: Mapping[str, Any]) -> None:
+        self.__dict__["_args"] = {
+            name: value for name, value in args.items() if name not in ("hierarchy", "num_classes")
+        }
+
+    def set_input_size(self, *args: Any, **kwargs: Any) -> None:
+        """Resizes the backbone's positions and windows, where it has them (see its own `set_input_size`)."""
+        self.trunk.net.set_input_size(*args, **kwargs)  # type: ignore[operator]
+
+    def load_pretrained(self, checkpoint_path: str, prefix: str = "") -> None:
+        """Loads a backbone's weights in a foreign format (timm's name for it)."""
+        load_custom(self, checkpoint_path)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        check_belongs(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class _Layers:
+    """Parameter name -> layer number."""
+
+    def __init__(self, table: Mapping[str, int], depth: int) -> None:
+        self.table, self.depth = table, depth
+
+    def __call__(self, name: str) -> int:
+        if name.startswith("levels."):
+            return self.depth + 1 + int(name.split(".")[1])
+        return self.depth + 4 if name.startswith("head.") else self.table.get(name, 0)
+
+
+def balanced(classes: int) -> Hierarchy:
+    """An anonymous tree of about cube-root branching: "superclass 0" > "group 00" > "class 000".
+
+    >>> balanced(42).sizes
+    (3, 12, 42)
+    """
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+        raise OptionError(f"num_classes={classes!r} is no whole number from 1; for features without a classifier use 0")
+    superclasses = max(1, round(classes ** (1 / 3)))
+    groups = max(superclasses, round(classes ** (2 / 3)))
+    digits = [len(str(count - 1)) for count in (superclasses, groups, classes)]
+    ids = tuple(f"class {label:0{digits[2]}}" for label in range(classes))
+    group_of = [label * groups // classes for label in range(classes)]
+    table = tuple(
+        (f"superclass {group * superclasses // groups:0{digits[0]}}", f"group {group:0{digits[1]}}")
+        for group in group_of
+    )
+    return Hierarchy(ids, ids, table)
+
+
+def _agreed(hierarchy: str | Mapping[str, Any] | Hierarchy | None, num_classes: int | None) -> Hierarchy:
+    if hierarchy is None:
+        return balanced(num_classes or CLASSES)
+    tree = load(hierarchy)
+    if num_classes not in (None, 0, len(tree)):
+        raise OptionError(
+            f"num_classes={num_classes!r} disagrees with the hierarchy, which has {len(tree)} classes;"
+            f" leave num_classes out or give {len(tree)} (0 for features)"
+        )
+    return tree
+
+
+def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:
+    """Rows as a slice where views are wanted and possible."""
+    together = rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if share and together else rows

@@ -1,0 +1,151 @@
+"""Any timm backbone up to a split point: the part that all branches share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from timm_nhl.errors import SplitError
+
+_log = logging.getLogger(__name__)
+
+
+class Trunk(nn.Module):
+    """A timm backbone up to a split point, trimmed with timm's own `prune_intermediate_layers`.
+
+    `forward` takes images (B, in_chans, H, W) and gives features (B, C, h, w), for every architecture: token maps are
+    folded back, channels-last ones transposed.
+
+    Args:
+        backbone: name of a timm architecture, without a tag.
+        split: which tap of the backbone is the last to keep, counted from the end: -1 keeps all. None removes the
+            last stage of a pyramid, the last quarter of the blocks of an isotropic network.
+        backbone_args: what the backbone's own entry point takes (`in_chans`, `img_size`, `drop_path_rate`, ...).
+
+    Raises:
+        SplitError: there is no such tap; the choices are listed with their strides and costs.
+        TypeError: the backbone does not know one of `backbone_args`.
+
+    >>> trunk = Trunk("test_resnet")
+    >>> trunk.split, trunk.channels, trunk.stride
+    (-2, 96, 16)
+    """
+
+    def __init__(self, backbone: str, *, split: int | None = None, **backbone_args: Any) -> None:
+        super().__init__()
+        net = timm.create_model(backbone, num_classes=0, **backbone_args)
+        taps = [dict(tap) for tap in net.feature_info]
+        self.net = net
+        self.backbone = backbone
+        self.backbone_args = {name: value for name, value in backbone_args.items() if value is not None}
+        self.taps = taps
+        self.all_taps = len(taps)
+        self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+        self.prefix_tokens = int(getattr(net, "num_prefix_tokens", 0) or 0)
+        self.cut(_index(backbone, split, taps, backbone_args))
+
+    def cut(self, index: int) -> None:
+        """Removes all that lies behind tap `index`, norm and head included."""
+        training = self.net.training
+        self.net.prune_intermediate_layers([index], prune_norm=True, prune_head=True)  # type: ignore[operator]
+        self.net.train(training)
+        self.index = index
+        self.split = index - self.all_taps
+        self.taps = self.taps[: index + 1]
+        self.channels = int(self.taps[index]["num_chs"])
+        self.stride = int(self.taps[index]["reduction"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_chans, H, W) -> (B, C, h, w)."""
+        if torch.jit.is_scripting():
+            # TorchScript cannot compile every `forward_intermediates`; a trimmed `forward_features` ends at the tap
+            return self._arrange(self.net.forward_features(x), x.shape[-2], x.shape[-1])
+        return self.net.forward_intermediates(
+            x, indices=[self.index], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )[0]
+
+    def taps_of(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """The features at some taps, then those at the split point: (B, in_chans, H, W) -> [(B, C_i, h_i, w_i), ...]."""
+        wanted = sorted({*indices, self.index})
+        features = self.net.forward_intermediates(
+            x, indices=wanted, stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+        of_index = dict(zip(wanted, features, strict=True))
+        return [of_index[index] for index in indices] + [of_index[self.index]]
+
+    def set_grad_checkpointing(self, enable: bool) -> None:
+        """Recomputes the backbone's stages in the backward pass, where the backbone can."""
+        try:
+            self.net.set_grad_checkpointing(enable)  # type: ignore[operator]
+        except AssertionError:
+            _log.info("%s has no activation checkpointing of its own; only the levels recompute", self.backbone)
+
+    def _arrange(self, x: Tensor, height: int, width: int) -> Tensor:
+        """Tokens (B, prefix + h*w, C) or maps (B, h, w, C) -> (B, C, h, w); (B, C, h, w) as it is."""
+        if x.dim() == 3:
+            x = x[:, self.prefix_tokens :].transpose(1, 2)  # (B, prefix + h*w, C) -> (B, C, h*w)
+            rows = int((x.shape[2] * height / width) ** 0.5 + 0.5)
+            return x.reshape(x.shape[0], x.shape[1], rows, x.shape[2] // rows)  # (B, C, h*w) -> (B, C, h, w)
+        if self.channels_last:
+            return x.permute(0, 3, 1, 2)  # (B, h, w, C) -> (B, C, h, w)
+        return x
+
+    def extra_repr(self) -> str:
+        return f"{self.backbone!r}, split={self.split}, channels={self.channels}, stride={self.stride}"
+
+
+def default_index(strides: Sequence[int]) -> int:
+    """The published split point: below the last stage, or below the last quarter of equal blocks.
+
+    >>> default_index([2, 4, 8, 16, 32]), default_index([16] * 12), default_index([8, 16, 16, 16])
+    (3, 8, 0)
+    """
+    if strides[0] == strides[-1]:
+        return len(strides) - max(1, len(strides) // 4) - 1 if len(strides) > 1 else 0
+    return max(index for index, stride in enumerate(strides) if stride < strides[-1])
+
+
+def choices(backbone: str, **backbone_args: Any) -> list[dict[str, Any]]:
+    """All split points of a backbone: `split`, `stride`, `channels`, `params` and `macs` of the trunk up to there.
+
+    Computed on the meta device at the backbone's own input size.
+    """
+    from timm_nhl.cost import trunk_cost
+
+    args = {**backbone_args, "device": "meta"}
+    net = timm.create_model(backbone, num_classes=0, **args)
+    rows = []
+    for split in range(-len(net.feature_info), 0):
+        trunk = Trunk(backbone, split=split, **args)
+        cost = trunk_cost(trunk)
+        rows.append(
+            {
+                "split": split,
+                "stride": trunk.stride,
+                "channels": trunk.channels,
+                "params": cost.params,
+                "macs": cost.macs,
+            }
+        )
+    return rows
+
+
+def _index(backbone: str, split: int | None, taps: Sequence[dict[str, Any]], backbone_args: dict[str, Any]) -> int:
+    strides = [int(tap["reduction"]) for tap in taps]
+    if split is None:
+        return default_index(strides)
+    if isinstance(split, int) and not isinstance(split, bool) and -len(taps) <= split <= -1:
+        return len(taps) + split
+    listed = "; ".join(
+        f"{row['split']}: stride {row['stride']}, {row['params'] / 1e6:.2f}M parameters, {row['macs'] / 1e9:.2f} GMACs"
+        for row in choices(backbone, **{k: v for k, v in backbone_args.items() if k not in ("device", "dtype")})
+    )
+    raise SplitError(
+        f"split={split!r} is out of range: {backbone} has {len(taps)} feature levels"
+        f" (strides {', '.join(map(str, strides))}); use {-len(taps)} to -1 ({listed})"
+    )

@@ -34,7 +34,7 @@ def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> Non
         if theirs != model.hierarchy.digest:
             raise CheckpointError(
                 f"these weights are of hierarchy {theirs[:12]}, the model has {model.hierarchy.digest[:12]}"
-                f" ({len(model.hierarchy)} classes); build the model with the hierarchy of the weights, then cut an expert"
+                f" ({len(model.hierarchy)} classes); build the model with the weights' hierarchy, then cut an expert"
             )
     mine = {f"{prefix}trunk.{name}": value for name, value in model.trunk.state_dict().items()}
     theirs_trunk = {name: value for name, value in state.items() if name.startswith(f"{prefix}trunk.")}

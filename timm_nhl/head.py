@@ -18,18 +18,22 @@ POOLS = ("avg", "max", "avgmax", "")
 class LeafFC(Stacked):
     """One fully connected layer of one output per class: (B, K*D) -> (B, K); weight (K, D), bias (K,).
 
+    With `maps`, which `global_pool=""` leaves, a score at every place: (B, K*D, H, W) -> (B, K, H, W).
     Rows and outputs are in node order; `Head` puts them into label order.
     """
 
     def __init__(self, nodes: int, channels: int) -> None:
         super().__init__()
-        self.nodes, self.channels = nodes, channels
+        self.nodes, self.channels, self.maps = nodes, channels, False
         self.weight = nn.Parameter(torch.empty(nodes, channels))
         self.bias = nn.Parameter(torch.zeros(nodes))
         nn.init.trunc_normal_(self.weight, std=channels**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.view(x.shape[0], -1, self.channels)  # (B, K*D) -> (B, K, D)
+        if self.maps:
+            x = x.unflatten(1, (self.nodes, self.channels))  # (B, K*D, H, W) -> (B, K, D, H, W)
+            return (x * self.weight.unsqueeze(-1).unsqueeze(-1)).sum(2) + self.bias.view(1, -1, 1, 1)
+        x = x.view(x.shape[0], self.nodes, self.channels)  # (B, K*D) -> (B, K, D)
         return (x * self.weight).sum(-1) + self.bias
 
     def extra_repr(self) -> str:
@@ -42,7 +46,7 @@ class Head(nn.Module):
     Args:
         order: for each label, its place among the leaves (`Hierarchy.ancestors(3)`).
         channels: channels D of a leaf.
-        pool: `avg`, `max`, `avgmax`, or `""` for features that stay maps (only without a classifier).
+        pool: `avg`, `max`, `avgmax`, or `""` for maps that stay maps.
         drop: dropout in front of the classifier.
         classify: False gives the pooled features (B, K*D), in node order.
     """
@@ -62,9 +66,9 @@ class Head(nn.Module):
         """Changes the pooling; raises OptionError for one that does not fit."""
         if pool not in POOLS:
             raise OptionError(f"global_pool={pool!r} is none of {', '.join(map(repr, POOLS))}")
-        if pool == "" and self.classify:
-            raise OptionError("global_pool='' leaves maps, which a classifier cannot take; also give num_classes=0")
         self.global_pool = SelectAdaptivePool2d(pool_type=pool, flatten=bool(pool))
+        if isinstance(self.fc, LeafFC):
+            self.fc.maps = pool == ""
 
     def set_order(self, order: Sequence[int], device: torch.device) -> None:
         """Says at which place among the leaves each label is."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.models import group_parameters
 from timm.models._features import feature_take_indices
+from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, load
@@ -28,8 +29,8 @@ CLASSES = 1000  # of the anonymous tree that a model gets when neither classes n
 class NHL(nn.Module):
     """Nested high-level features (Kelm et al., 2024, arXiv 2403.05601) on any timm backbone.
 
-    A trunk, then one branch per superclass, inside it one per group, inside it one per class; every leaf pools and gives
-    one value. Branches meet nowhere else, so any of them can be cut out: `expert`, `select`.
+    A trunk, then one branch per superclass, inside it one per group, inside it one per class; every leaf pools and
+    gives one value. Branches meet nowhere else, so any of them can be cut out: `expert`, `select`.
 
     Args:
         backbone: name of a timm architecture.
@@ -38,7 +39,7 @@ class NHL(nn.Module):
         in_chans: channels of the images.
         global_pool: `avg`, `max`, `avgmax` or `""`.
         split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
-        widths, depths, strides: of each level's branches; `expansion`, `block`, `act`, `norm`, `drop`: of all (`Branch`).
+        widths, depths, strides: of each level's branches; `expansion`, `block`, `act`, `norm`, `drop`: of all.
         drop_rate: dropout in front of the classifier.
         drop_path_rate: stochastic depth of the trunk and, unless `drop_path` says otherwise, of the branches.
         device, dtype: where and as what the parameters are made.
@@ -57,7 +58,7 @@ class NHL(nn.Module):
     """
 
     # TorchScript would try to compile every property
-    __jit_unused_properties__ = ["_model_args", "labels"]
+    __jit_unused_properties__: ClassVar[list[str]] = ["_model_args", "labels"]
 
     def __init__(
         self,
@@ -362,8 +363,10 @@ class NHL(nn.Module):
         }
 
     def set_input_size(self, *args: Any, **kwargs: Any) -> None:
-        """Resizes the backbone's positions and windows, where it has them (see its own `set_input_size`)."""
-        self.trunk.net.set_input_size(*args, **kwargs)  # type: ignore[operator]
+        """Resizes the positions and windows of a backbone that has them; others take any size as it is."""
+        if hasattr(self.trunk.net, "set_input_size"):
+            self.trunk.net.set_input_size(*args, **kwargs)
+            update_model_input_size(self, kwargs.get("img_size", args[0] if args else None))
 
     def load_pretrained(self, checkpoint_path: str, prefix: str = "") -> None:
         """Loads a backbone's weights in a foreign format (timm's name for it)."""

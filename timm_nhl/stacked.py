@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.fx
 import torch.nn.functional as F
+from timm.models import register_notrace_module
 from torch import Tensor, nn
 
 
@@ -21,6 +23,7 @@ class Stacked(nn.Module):
     """
 
 
+@register_notrace_module  # one node in the graphs of timm's feature extraction
 class PerParent(Stacked):
     """A 1x1 convolution from parents to children: siblings share their parent's activations, which are never copied.
 
@@ -73,7 +76,7 @@ class PerParent(Stacked):
         if torch.jit.is_scripting():
             y = self._loop(x.permute(0, 2, 3, 1).reshape(-1, len(self.counts) * self.in_channels))
         else:
-            form = self._form()
+            form = self._form(x)
             if form == "convolve":
                 return self._convolve(x)
             rows = x.permute(0, 2, 3, 1).reshape(-1, len(self.counts) * self.in_channels)  # -> (B*H*W, P*C)
@@ -82,15 +85,14 @@ class PerParent(Stacked):
         return y.view(batch, height, width, self.nodes * self.out_channels).permute(0, 3, 1, 2)
 
     @torch.jit.unused
-    def _form(self) -> str:
+    def _form(self, x: Tensor) -> str:
         if self.form != "auto":
             return self.form
-        if len(self.counts) == 1:
+        if len(self.counts) == 1 or isinstance(x, torch.fx.Proxy):  # a traced input has no device yet
             return "loop"
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
             return "convolve"
-        # the weight's device, not the input's: a traced input has none
-        return "batch" if self.weight.device.type != "cpu" or torch.compiler.is_compiling() else "loop"
+        return "batch" if x.device.type != "cpu" or torch.compiler.is_compiling() else "loop"
 
     def _loop(self, rows: Tensor) -> Tensor:
         """(B*H*W, P*C) -> (B*H*W, N*D), a product per parent."""
@@ -188,7 +190,9 @@ class PerNode(Stacked):
 
     def extra_repr(self) -> str:
         kind = ", depthwise" if self.depthwise else ""
-        return f"{self.nodes} nodes x {self.in_channels} -> {self.out_channels}, kernel={self.kernel}, stride={self.stride}{kind}"
+        return (
+            f"{self.nodes} x {self.in_channels} -> {self.out_channels}, {self.kernel}x{self.kernel}/{self.stride}{kind}"
+        )
 
 
 class BatchNorm(Stacked):

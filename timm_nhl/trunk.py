@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import register_notrace_module
 from torch import Tensor, nn
 
 from timm_nhl.errors import SplitError
@@ -15,6 +16,7 @@ from timm_nhl.errors import SplitError
 _log = logging.getLogger(__name__)
 
 
+@register_notrace_module  # torch.fx wraps a backbone's own untraceable functions only where that is the root
 class Trunk(nn.Module):
     """A timm backbone up to a split point, trimmed with timm's own `prune_intermediate_layers`.
 
@@ -70,7 +72,7 @@ class Trunk(nn.Module):
         )[0]
 
     def taps_of(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
-        """The features at some taps, then those at the split point: (B, in_chans, H, W) -> [(B, C_i, h_i, w_i), ...]."""
+        """(B, in_chans, H, W) -> [(B, C_i, h_i, w_i), ...]: features at some taps, then those at the split point."""
         wanted = sorted({*indices, self.index})
         features = self.net.forward_intermediates(
             x, indices=wanted, stop_early=True, output_fmt="NCHW", intermediates_only=True

@@ -10,7 +10,8 @@ Importing it registers `<backbone>_nhl` for every backbone of timm:
 """
 
 from timm_nhl import nhl as nhl  # registers
+from timm_nhl.cost import Cost, cost
 from timm_nhl.errors import NHLError
 from timm_nhl.model import NHL, balanced
 
-__all__ = ["NHL", "NHLError", "balanced"]
+__all__ = ["NHL", "Cost", "NHLError", "balanced", "cost"]

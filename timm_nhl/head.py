@@ -33,8 +33,8 @@ class LeafFC(Stacked):
         if self.maps:
             x = x.unflatten(1, (self.nodes, self.channels))  # (B, K*D, H, W) -> (B, K, D, H, W)
             return (x * self.weight.unsqueeze(-1).unsqueeze(-1)).sum(2) + self.bias.view(1, -1, 1, 1)
-        x = x.view(x.shape[0], self.nodes, self.channels)  # (B, K*D) -> (B, K, D)
-        return (x * self.weight).sum(-1) + self.bias
+        x = x.view(x.shape[0], self.nodes, self.channels).transpose(0, 1)  # (B, K*D) -> (K, B, D)
+        return torch.bmm(x, self.weight.unsqueeze(-1)).squeeze(-1).t() + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.nodes} classes x {self.channels}"

@@ -16,6 +16,7 @@ from timm_nhl.errors import OptionError
 from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PerParent, PlainLayerNorm, Scale, Stacked, fold
 
 BLOCKS = ("bottleneck", "convnext")
+Resolutions = list[tuple[PerParent | PerNode, tuple[int, int]]]
 NORMS = {"batch": BatchNorm, "layer": LayerNorm}
 
 
@@ -153,6 +154,12 @@ class Bottleneck(nn.Module):
         y = self.act3(y + self.norm4(self.shortcut(x)))
         return F.dropout(y, self.drop, self.training)
 
+    def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
+        """Its convolutions with the height and width each gives for maps of a size, and that of the block."""
+        small = _strided(size, self.stride)
+        layers: Resolutions = [(self.reduce, size), (self.conv, small), (self.expand, small)]
+        return layers + ([(self.shortcut, small)] if isinstance(self.shortcut, PerParent) else []), small
+
     def fuse(self) -> None:
         """Folds the batch norms into the convolutions in front of them, in place."""
         pairs = [(self.reduce, "norm1"), (self.conv, "norm2"), (self.expand, "norm3"), (self.shortcut, "norm4")]
@@ -181,6 +188,11 @@ class ConvNeXtEntry(nn.Module):
             x = F.avg_pool2d(x, self.stride, ceil_mode=True)
         return self.reduce(self.norm(x))
 
+    def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
+        """As `Bottleneck.resolutions`."""
+        small = _strided(size, self.stride)
+        return [(self.reduce, small)], small
+
 
 class ConvNeXtBlock(nn.Module):
     """A ConvNeXt block (Liu et al., 2022) per node: (B, N*width, H, W) -> the same."""
@@ -203,6 +215,10 @@ class ConvNeXtBlock(nn.Module):
         y = self.expand(self.norm(self.conv(x)))  # (B, N*width, H, W) -> (B, N*width*expansion, H, W)
         y = self.scale(self.project(self.act(y)))  # -> (B, N*width, H, W)
         return F.dropout(x + self.drop_path(y), self.drop, self.training)
+
+    def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
+        """As `Bottleneck.resolutions`."""
+        return [(self.conv, size), (self.expand, size), (self.project, size)], size
 
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -248,6 +264,10 @@ def _blocks(counts: Sequence[int], in_channels: int, branch: Branch) -> list[nn.
         later = [Bottleneck([1] * nodes, branch.features, branch, first=False) for _ in range(branch.depth - 1)]
         return [Bottleneck(counts, in_channels, branch, first=True), *later]
     return [ConvNeXtEntry(counts, in_channels, branch), *(ConvNeXtBlock(nodes, branch) for _ in range(branch.depth))]
+
+
+def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def _activation(name: str) -> nn.Module:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from hierarchy import HierarchyError, load
@@ -48,6 +52,29 @@ def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> Non
             f" {len(odd)} tensors of the trunk differ (like {odd[0]!r}); build the model with the backbone,"
             " the split and the in_chans of the weights"
         )
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Reads a file of weights (safetensors, or a checkpoint of timm's or PyTorch's) without running anything in it.
+
+    Raises:
+        CheckpointError: it is missing, cut short, no weights, or a pickle that holds more than tensors.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"no file {str(path)!r}; check the name and the folder")
+    try:
+        state = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{str(path)!r} is a pickle that holds more than tensors, or is cut short; nothing in it was run;"
+            " save the weights alone, as safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{str(path)!r} cannot be read as weights ({reason}); is the file complete?") from error
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{str(path)!r} holds no weights; give a file that a model was saved to")
+    return dict(state)
 
 
 def adapt(state: Mapping[str, Tensor], model: NHL) -> dict[str, Tensor]:

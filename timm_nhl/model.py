@@ -1,7 +1,6 @@
 """A network whose high-level features are nested along a hierarchy: a trunk, three levels, one score per class."""
 
-from __future__ import annotations
-
+# no `from __future__ import annotations`: torch.fx copies the annotations of `forward` and TorchScript reads them
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -217,7 +216,7 @@ class NHL(nn.Module):
         self._describe(self.hierarchy)
         return list(taken)
 
-    def expert(self, classes: str | Iterable[str], *, share: bool = False) -> NHL:
+    def expert(self, classes: str | Iterable[str], *, share: bool = False) -> "NHL":
         """The network of some classes only: the trunk and just those branches that lead to them.
 
         Its logits are the same numbers as this network's at `expert.labels`; nothing is trained again.
@@ -232,7 +231,7 @@ class NHL(nn.Module):
         """
         return self._cut(labels_of(self.hierarchy, classes), share=share)
 
-    def _cut(self, labels: Sequence[int], *, share: bool) -> NHL:
+    def _cut(self, labels: Sequence[int], *, share: bool) -> "NHL":
         tree = self.hierarchy.at(labels)
         kept = rows_of(self.hierarchy, labels)
         clone = copy.copy(self)
@@ -260,7 +259,7 @@ class NHL(nn.Module):
         """Computes only some classes inside a `with` block, on this model's own weights, in this thread only.
 
         The block's value has the `hierarchy` and `labels` of what the columns are. Costs no copy and a few
-        milliseconds to enter. A compiled or scripted model does not see it: compile an expert instead.
+        milliseconds to enter. A scripted or exported model does not see it, a compiled one cannot: compile an expert.
 
         Raises: as `expert`.
 
@@ -271,7 +270,7 @@ class NHL(nn.Module):
         """
         return active(self, Selection(self, labels_of(self.hierarchy, classes)))
 
-    def fuse(self) -> NHL:
+    def fuse(self) -> "NHL":
         """A copy whose levels have their batch norms folded into the convolutions, for deployment.
 
         Gives the same numbers in eval mode, cannot be trained or saved as a checkpoint; the trunk stays as it is.

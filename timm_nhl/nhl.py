@@ -59,10 +59,7 @@ def _cfg(cfg: Any) -> Any:
 
 def _entry_point(backbone: str) -> Callable[..., Any]:
     def create(pretrained: bool = False, **kwargs: Any) -> Any:
-        hierarchy = kwargs.get("hierarchy")
-        if hierarchy is not None:
-            kwargs["hierarchy"] = load(hierarchy)
-            kwargs.setdefault("num_classes", len(kwargs["hierarchy"]))
+        kwargs = _with_classes(kwargs)
         model = build_model_with_cfg(
             partial(NHL, backbone),
             backbone + SUFFIX,
@@ -76,6 +73,22 @@ def _entry_point(backbone: str) -> Callable[..., Any]:
         return model
 
     return create
+
+
+def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with the hierarchy loaded and its number of classes filled in, also for timm's loader."""
+    kwargs = dict(kwargs)
+    saved = kwargs.get("pretrained_model_args") or {}
+    if kwargs.get("hierarchy") is not None:
+        kwargs["hierarchy"] = load(kwargs["hierarchy"])
+        if kwargs.get("num_classes") is not None and kwargs["num_classes"] == saved.get("num_classes"):
+            del kwargs["num_classes"]  # that of the checkpoint; another hierarchy may have been asked for
+        kwargs.setdefault("num_classes", len(kwargs["hierarchy"]))
+    if kwargs.get("num_classes"):
+        # timm drops a classifier of another size than the cfg's, but `adapt` has made it fit
+        overlay = kwargs.get("pretrained_cfg_overlay") or {}
+        kwargs["pretrained_cfg_overlay"] = {**overlay, "num_classes": kwargs["num_classes"]}
+    return kwargs
 
 
 def _pool_size(model: NHL) -> tuple[int, int]:

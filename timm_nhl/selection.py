@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from timm_nhl.model import NHL
 
 # model id -> its selection, in this thread or task only
-_ACTIVE: ContextVar[Mapping[int, Selection]] = ContextVar("timm_nhl_selection")
+_ACTIVE: ContextVar[Mapping[int, Selection] | None] = ContextVar("timm_nhl_selection", default=None)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Selection:
 @contextmanager
 def active(model: NHL, selection: Selection) -> Iterator[Selection]:
     """Makes a selection the one its model uses, in this thread (or asyncio task) and this block."""
-    token = _ACTIVE.set({**_ACTIVE.get({}), id(model): selection})
+    token = _ACTIVE.set({**(_ACTIVE.get() or {}), id(model): selection})
     try:
         yield selection
     finally:
@@ -123,7 +123,8 @@ def active(model: NHL, selection: Selection) -> Iterator[Selection]:
 
 def current(model: NHL) -> Selection | None:
     """The selection in force for a model here and now."""
-    return _ACTIVE.get({}).get(id(model))
+    selections = _ACTIVE.get()
+    return None if selections is None else selections.get(id(model))
 
 
 def _pieces(level: Level, kept: Rows) -> list[tuple[Level, int, int]]:

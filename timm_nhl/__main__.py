@@ -1,0 +1,166 @@
+"""The command `timm-nhl`: cost, expert, export, and `run` for other people's timm scripts."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import timm
+import typer
+from rich.console import Console
+
+from hierarchy import HierarchyError
+from hierarchy.errors import nearest
+from hierarchy.files import write_text
+from timm_nhl import cost_report
+from timm_nhl.checkpoint import read_weights
+from timm_nhl.cost import Counter, cost
+from timm_nhl.errors import NHLError, OptionError
+from timm_nhl.export import export_onnx, export_program, load, save
+from timm_nhl.model import NHL
+from timm_nhl.nhl import SUFFIX
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+Classes = Annotated[
+    list[str] | None, typer.Option(help="Class ids, names or node paths; separate by commas or repeat the option.")
+]
+HierarchyOption = Annotated[str | None, typer.Option(help="A shipped hierarchy, or a .json or .csv file.")]
+ModelOption = Annotated[str | None, typer.Option(help="Architecture, where CHECKPOINT is a file of weights only.")]
+
+
+@app.command("cost")
+def cost_command(
+    model: Annotated[str, typer.Argument(help="A `<backbone>_nhl` of timm.")],
+    hierarchy: HierarchyOption = None,
+    classes: Classes = None,
+    size: Annotated[
+        int | None, typer.Option("--random", help="Also count random experts of this many classes.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many random experts.")] = 100,
+    split: Annotated[
+        int | None, typer.Option(help="Split point, counted from the end (-1: behind everything).")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write cost against number of classes to this .html file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Numbers for a script.")] = False,
+) -> None:
+    """Counts parameters, MACs and activation memory: plain backbone, full NHL and expert side by side."""
+    options: dict[str, Any] = {} if split is None else {"split": split}
+    counter = Counter(_nested(model), hierarchy=hierarchy, **options)
+    tree = counter.model.hierarchy
+    if size is not None and not 1 <= size <= len(tree):
+        raise OptionError(f"--random {size} is out of range: the hierarchy has {len(tree)} classes")
+    wanted = _listed(classes)
+    full = counter.cost()
+    plain = cost(model.split(".")[0].removesuffix(SUFFIX), num_classes=len(tree))
+    expert = counter.cost(wanted) if wanted else full
+    costs = cost_report.Comparison(plain, full, expert)
+    drawn = cost_report.random_experts(counter, size, seeds=seeds) if size else []
+    if picture is not None:
+        write_text(picture, cost_report.picture(counter, plain, title=f"experts of {model}"))
+    if as_json:
+        report = {"plain": plain, "nhl": full, "expert": expert}
+        numbers: dict[str, Any] = {name: cost_report.as_json(total) for name, total in report.items()}
+        numbers["random"] = [{"params": each.params, "macs": each.macs} for each in drawn]
+        typer.echo(json.dumps(numbers, indent=1))
+        return
+    out = Console()
+    out.print(cost_report.cost_table(costs, title=f"{model}, {tree.sizes}", asked=bool(wanted)))
+    if drawn:
+        out.print(cost_report.spread_table(drawn, plain, full, size=size or 0))
+
+
+@app.command()
+def expert(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")
+    ],
+    out: Annotated[Path, typer.Option(help="New folder, for timm's `local-dir:`.")],
+    classes: Classes = None,
+    model: ModelOption = None,
+    hierarchy: HierarchyOption = None,
+) -> None:
+    """Cuts the expert of some classes out of a trained model and writes it as safetensors and config."""
+    cut = _opened(checkpoint, model, hierarchy).expert(_listed(classes))
+    save(cut, out)
+    params = sum(parameter.numel() for parameter in cut.parameters())
+    console.print(f"{out}: {len(cut.hierarchy)} classes, {params / 1e6:.2f}M parameters")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")
+    ],
+    out: Annotated[Path, typer.Option(help="A .onnx file, or a .pt2 file for torch.export.")],
+    classes: Classes = None,
+    model: ModelOption = None,
+    hierarchy: HierarchyOption = None,
+) -> None:
+    """Writes a model, or the expert of some classes, as ONNX or torch.export program, verified against the model."""
+    writers = {".onnx": export_onnx, ".pt2": export_program}
+    if out.suffix not in writers:
+        raise OptionError(f"cannot tell the format of {str(out)!r}; end it in {' or '.join(writers)}")
+    nested = _opened(checkpoint, model, hierarchy)
+    wanted = _listed(classes)
+    writers[out.suffix](nested.expert(wanted) if wanted else nested, out)
+    console.print(f"{out}: gives the model's numbers")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def run(
+    context: typer.Context,
+    script: Annotated[Path, typer.Argument(help="Somebody's timm script: validate.py, benchmark.py, ...")],
+) -> None:
+    """Runs a script, with its own arguments behind it, with the nested models registered."""
+    if not script.is_file():
+        raise OptionError(f"no script {str(script)!r}; give a Python file")
+    sys.argv = [str(script), *context.args]
+    sys.path.insert(0, str(script.parent.resolve()))  # as Python does for a script
+    runpy.run_path(str(script), run_name="__main__")
+
+
+def _listed(classes: list[str] | None) -> list[str]:
+    """The values of --classes; a name with a comma in it is asked for by its id."""
+    return [name.strip() for value in classes or [] for name in value.split(",") if name.strip()]
+
+
+def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
+    """A model from a saved folder, or from a file of weights."""
+    if Path(checkpoint.removeprefix("local-dir:")).is_dir():
+        return load(checkpoint)
+    weights = read_weights(checkpoint)
+    if model is None or hierarchy is None:
+        raise OptionError(f"{checkpoint!r} holds weights only; also give --model and --hierarchy, or a saved folder")
+    nested: NHL = timm.create_model(_nested(model), hierarchy=hierarchy)
+    nested.load_state_dict(weights)
+    return nested.eval()
+
+
+def _nested(model: str) -> str:
+    """The name of a nested model, as it is."""
+    known = timm.list_models(f"*{SUFFIX}")
+    if model.split(".")[0] not in known:
+        raise OptionError(f"{model!r} is no nested model; name a `<backbone>_nhl`{nearest(model, known)}")
+    return model
+
+
+def main() -> None:
+    """Runs the command; an error is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except (NHLError, HierarchyError) as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Writing models: as a folder that timm loads (`local-dir:`), as ONNX, as a torch.export program.
+
+Each appears whole or not at all, and only after what was written has given the model's own numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import save_for_hf
+from torch import Tensor, nn
+
+from hierarchy import HierarchyError
+from timm_nhl.checkpoint import read_weights
+from timm_nhl.errors import CheckpointError, ExportError
+from timm_nhl.model import NHL
+
+TOLERANCE = 1e-4  # of the largest logit: what reordered float32 sums differ by in the models tested, times ten
+
+
+def save(model: NHL, folder: str | os.PathLike[str]) -> None:
+    """Writes weights (safetensors) and config, with the hierarchy, to a new folder that timm loads (`local-dir:`).
+
+    Raises:
+        ExportError: the folder has something in it, cannot be written, or the model was not made by timm.
+    """
+    target = Path(folder)
+    if not hasattr(model, "pretrained_cfg"):
+        raise ExportError("this model has no cfg to save; make it with timm.create_model('<backbone>_nhl', ...)")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ExportError(f"{str(target)!r} is there already; name a new folder")
+
+    def write(temporary: Path) -> None:
+        save_for_hf(model, str(temporary), safe_serialization=True)
+
+    _whole(target, write, lambda path: _same(load(path), model, (1,)))
+
+
+def load(source: str | os.PathLike[str], **options: Any) -> NHL:
+    """Loads a folder that `save` wrote; runs nothing that is in it.
+
+    Args:
+        options: what `timm.create_model` takes, to differ from the saved ones.
+
+    Raises:
+        CheckpointError: a file is missing, corrupt or of another model.
+    """
+    folder = Path(str(source).removeprefix("local-dir:"))
+    config = folder / "config.json"
+    try:
+        json.loads(config.read_text(encoding="utf-8"))
+        model = timm.create_model(f"local-dir:{folder}", **options)
+    except FileNotFoundError:
+        raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, HierarchyError, KeyError) as error:
+        raise CheckpointError(f"{str(config)!r} is no config of a saved model ({error}); is it complete?") from None
+    weights = next(
+        (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).exists()), None
+    )
+    if weights is None:
+        raise CheckpointError(f"no model.safetensors in {str(folder)!r}; give a folder that a model was saved to")
+    model.load_state_dict(read_weights(weights))
+    return model.eval()
+
+
+def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes an ONNX file with a free batch size; needs the extra `timm-nhl[export]`.
+
+    Raises:
+        ExportError: the model cannot be written so, or ONNX Runtime computes something else from it.
+    """
+    try:
+        import onnxruntime
+        import onnxscript as onnxscript
+    except ImportError as error:
+        raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
+
+    def write(temporary: Path) -> None:
+        torch.onnx.export(
+            model,
+            (_images(model, 2),),
+            temporary,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+    def check(written: Path) -> None:
+        session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
+        _same(lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), model, (1, 3))
+
+    _export(model, Path(path), write, check)
+
+
+def export_program(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes a torch.export program (.pt2) with a free batch size.
+
+    Raises:
+        ExportError: the model cannot be written so, or the program computes something else.
+    """
+
+    def write(temporary: Path) -> None:
+        batch = torch.export.Dim("batch", min=1)
+        program = torch.export.export(model, (_images(model, 2),), dynamic_shapes=({0: batch},))
+        torch.export.save(program, temporary)
+
+    _export(model, Path(path), write, lambda written: _same(torch.export.load(written).module(), model, (1, 3)))
+
+
+def _export(model: nn.Module, path: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            _whole(path, write, check)
+    except (ExportError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ExportError(f"cannot export to {str(path)!r}: {reason}") from error
+    finally:
+        model.train(training)
+
+
+def _whole(target: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
+    """Writes to a temporary place beside the target, checks it there, then moves it over the target."""
+    if not target.parent.is_dir():
+        raise ExportError(f"cannot write {str(target)!r}: there is no folder {str(target.parent)!r}")
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        temporary = scratch / target.name
+        write(temporary)
+        check(temporary)
+        if target.is_dir():
+            target.rmdir()  # empty, as `save` made sure
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _images(model: nn.Module, batch: int) -> Tensor:
+    size = (model.in_chans, *model.pretrained_cfg["input_size"][1:])  # type: ignore[union-attr, misc, index]
+    return torch.randn(batch, *size, generator=torch.Generator().manual_seed(batch))
+
+
+def _same(written: Callable[[Tensor], Tensor], model: nn.Module, batches: tuple[int, ...]) -> None:
+    """Compares what was written with the model, in eval mode, on random images."""
+    training = model.training
+    model.eval()
+    try:
+        for batch in batches:
+            x = _images(model, batch)
+            with torch.no_grad():
+                expected, actual = model(x), written(x)
+            worst = (actual - expected).abs().max().item() / max(1.0, expected.abs().max().item())
+            if not worst <= TOLERANCE:
+                raise ExportError(
+                    f"what was written gives other numbers than the model (by {worst:.1e} of the largest logit,"
+                    f" {TOLERANCE:.0e} is allowed; batch of {batch}); nothing was kept"
+                )
+    finally:
+        model.train(training)

@@ -151,7 +151,8 @@ class Bottleneck(nn.Module):
         y = self.drop_path(self.norm3(self.expand(y)))  # -> (B, N*width*expansion, H', W')
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]
-        y = self.act3(y + self.norm4(self.shortcut(x)))
+        # in place: at batch 16 another map of this width costs as much as the product that made it
+        y = self.act3(y.add_(self.norm4(self.shortcut(x))))
         return F.dropout(y, self.drop, self.training)
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,13 +64,14 @@ def rows_of(hierarchy: Hierarchy, labels: Sequence[int]) -> tuple[Rows, Rows, Ro
     [(0, 1), (0, 3), (0, 7)]
     """
     levels = []
-    kept_parents = [0]
+    above: Sequence[int] = [0] * len(hierarchy)  # for each label, its node one level up; the root at first
     for level in (1, 2, 3):
-        ancestors, parents = hierarchy.ancestors(level), hierarchy.parents(level)
-        rows = sorted({ancestors[label] for label in labels})
-        of_parent = [parents[row] for row in rows]
-        levels.append(Rows(tuple(rows), tuple(of_parent.count(parent) for parent in kept_parents)))
-        kept_parents = rows
+        ancestors = hierarchy.ancestors(level)
+        parent_of = {ancestors[label]: above[label] for label in labels}
+        rows = sorted(parent_of)
+        counts = Counter(parent_of.values())
+        levels.append(Rows(tuple(rows), tuple(counts[parent] for parent in sorted(counts))))
+        above = ancestors
     return levels[0], levels[1], levels[2]
 
 

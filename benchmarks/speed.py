@@ -1,0 +1,173 @@
+"""Speed of the nested part per multiply-accumulate, against the plain backbone measured in the same run.
+
+    python benchmarks/speed.py                 # CPU, fp32, batch 1 and 16
+    python benchmarks/speed.py --device cuda   # bf16, batch 128, inference and training, eager and compiled
+
+Models take turns (A B A B ...), so that a slow minute of the machine hits all of them; the fastest of all rounds is
+compared, because what else runs on a machine only ever adds. Everything is in channels_last. Shapes are those of the
+paper: 7/23/100 nodes on ResNet50, 20/200/1000 on ConvNeXtV2-tiny, children spread unevenly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import timm
+import torch
+
+from timm_nhl.cost import cost
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "nhl"))
+from conftest import shape
+from reference import Reference
+
+CASES = {"resnet50": (7, 23, 100), "convnextv2_tiny": (20, 200, 1000)}
+EXPERT = {100: 20, 1000: 5}  # classes of the expert, as in the paper
+
+
+def in_turns(runs: dict[str, Callable[[], None]], *, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every run, one of each per round."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def models_of(backbone: str, sizes: tuple[int, int, int], *, reference: bool) -> dict[str, torch.nn.Module]:
+    """Plain backbone, trunk alone, NHL, expert and, if wanted, the module-per-branch reference."""
+    tree = shape(*sizes)
+    nhl = timm.create_model(f"{backbone}_nhl", hierarchy=tree)
+    models = {
+        "plain": timm.create_model(backbone, num_classes=len(tree)),
+        "trunk": nhl.trunk,
+        "nhl": nhl,
+        "expert": nhl.expert([tree.classes[label] for label in range(EXPERT[len(tree)])]),
+    }
+    if reference:
+        models["module per branch"] = Reference(nhl)
+    return models
+
+
+def macs_of(models: dict[str, torch.nn.Module]) -> dict[str, int]:
+    macs = {name: cost(models[name]).macs for name in ("plain", "nhl", "expert")}
+    macs["trunk"] = cost(models["nhl"]).parts[0].macs
+    macs["module per branch"] = macs["nhl"]
+    return macs
+
+
+def ratios(seconds: dict[str, float], macs: dict[str, int]) -> dict[str, float]:
+    """Time per MAC of the nested part over that of the plain backbone, and what else was asked to be shown."""
+    plain = seconds["plain"] / macs["plain"]
+    nested_macs = macs["nhl"] - macs["trunk"]
+    found = {
+        "nested part, time per MAC over plain": (seconds["nhl"] - seconds["trunk"]) / nested_macs / plain,
+        "whole NHL, time per MAC over plain": seconds["nhl"] / macs["nhl"] / plain,
+        "expert over NHL, time over MACs": (seconds["expert"] / seconds["nhl"]) / (macs["expert"] / macs["nhl"]),
+        "expert over plain, time": seconds["expert"] / seconds["plain"],
+    }
+    if "module per branch" in seconds:
+        slow = seconds["module per branch"] - seconds["trunk"]
+        found["module per branch, time per MAC over plain"] = slow / nested_macs / plain
+    return found
+
+
+def inference(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
+    def runner(model: torch.nn.Module) -> Callable[[], None]:
+        def run() -> None:
+            with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+                model(x)
+            if x.is_cuda:
+                torch.cuda.synchronize()
+
+        return run
+
+    return in_turns({name: runner(model.eval()) for name, model in models.items()}, rounds=rounds)
+
+
+def training(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
+    def runner(model: torch.nn.Module) -> Callable[[], None]:
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+
+        def run() -> None:
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+                y = model(x)
+            y.float().flatten(1).logsumexp(1).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if x.is_cuda:
+                torch.cuda.synchronize()
+
+        return run
+
+    return in_turns({name: runner(model.train()) for name, model in models.items()}, rounds=rounds)
+
+
+def cutting(*, repeats: int = 10) -> dict[str, float]:
+    """Milliseconds to cut 5 classes out of 1,000, and to enter a selection of them."""
+    model = timm.create_model("convnextv2_tiny_nhl", hierarchy=shape(20, 200, 1000)).eval()
+    wanted = [model.hierarchy.classes[label] for label in (0, 200, 400, 600, 800)]
+
+    def median(act: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            act()
+            seconds.append(time.perf_counter() - start)
+        return 1e3 * statistics.median(seconds)
+
+    return {
+        "expert of 5 of 1,000, ms": median(lambda: model.expert(wanted)),
+        "the same, shared, ms": median(lambda: model.expert(wanted, share=True)),
+        "entering a selection of them, ms": median(lambda: model.select(wanted)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batches", type=int, nargs="+")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--no-reference", action="store_true", help="leave the module-per-branch reference out")
+    options = parser.parse_args()
+    batches = options.batches or ([128] if options.device == "cuda" else [1, 16])
+    machine = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    print(json.dumps({"machine": machine, "python": platform.python_version(), "torch": torch.__version__}))
+    for backbone in options.cases:
+        sizes = CASES[backbone]
+        models = models_of(backbone, sizes, reference=not options.no_reference)
+        macs = macs_of(models)
+        models = {name: model.to(options.device, memory_format=torch.channels_last) for name, model in models.items()}
+        modes = [("inference", inference)] + ([("training", training)] if options.device == "cuda" else [])
+        for batch in batches:
+            x = torch.randn(batch, 3, 224, 224, device=options.device).to(memory_format=torch.channels_last)
+            for mode, measure in modes:
+                for compiled in [False, True] if options.device == "cuda" else [False]:
+                    used = {
+                        name: model for name, model in models.items() if not compiled or name != "module per branch"
+                    }
+                    if compiled:  # the reference takes minutes to compile
+                        used = {name: torch.compile(model) for name, model in used.items()}
+                    seconds = {name: min(values) for name, values in measure(used, x, rounds=options.rounds).items()}
+                    row = {"backbone": backbone, "nodes": sizes, "batch": batch, "mode": mode, "compiled": compiled}
+                    row["ms"] = {name: round(1e3 * value, 1) for name, value in seconds.items()}
+                    row["ratios"] = {name: round(value, 2) for name, value in ratios(seconds, macs).items()}
+                    print(json.dumps(row), flush=True)
+    if options.device == "cpu":
+        print(json.dumps({name: round(value, 1) for name, value in cutting().items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -200,6 +200,13 @@ def test_names_of_a_reference_that_contradict_its_ids_match_nothing():
     assert (result.covered, result.unmatched) == (3, ("z", "r1", "r2"))
 
 
+def test_an_id_outweighs_a_name_that_means_another_class():
+    theirs = [("n1", "tusker", "a", "a"), ("z", "n1", "a", "b"), ("n3", "n3", "b", "c"), ("n2", "n2", "b", "c")]
+    result = score(TWO_CRANES, Hierarchy.from_rows(theirs))
+    assert result.covered == 3
+    assert result.superclass_ari.value == 0  # as the tusker, n1 would share the superclass of n3, and ARI be -0.5
+
+
 def test_a_part_scores_as_if_the_rest_were_not_there():
     chance = random.Random(5)
     ours, theirs = (of([(chance.randrange(3), chance.randrange(3)) for _ in range(40)]) for _ in range(2))

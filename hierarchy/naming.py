@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -13,43 +13,37 @@ from hierarchy.senses import Meaning
 from hierarchy.tree import name_fault
 from hierarchy.wordnet import Synset, WordNet
 
-# Kinds of things that only a dictionary needs: true of half of all things, or learned words for what has a plain one.
-# Each is passed over; the next above or below it is named instead.
+# What only a dictionary says: true of half of all things, or a learned word where the level above or below has a plain
+# one. Never said.
 UNSAID = frozenset(
-    "entity;physical entity;abstraction;object;whole;thing;matter;substance;artifact;instrumentality;instrumentation;"
-    "unit;article;commodity;consumer goods;durables;attribute;relation;causal agent;organism;living thing;being;part;"
-    "chordate;vertebrate;placental;carnivore;eutherian;conveyance;creation;natural object;way;structure;covering;"
-    "protective covering;facility;implement;mechanism;support;area;surface;group;system;group action;state;event;act;"
-    "process;psychological feature;communication;message;measure;location;region;substance;solid;fluid;food;nutriment;"
-    "foodstuff;material;product;good;point;shape;form;component;constituent;produce;line;obstruction;barrier;opening;"
-    "extremity;layer;sheet;decoration;module;assembly;property;possession;collection;arrangement;representation;"
-    "physical phenomenon;phenomenon;content;domestic animal;vascular plant;woody plant;herb;spermatophyte;angiosperm;"
-    "plant part;plant organ;reproductive structure;natural phenomenon;even-toed ungulate;odd-toed ungulate;"
-    "aquatic vertebrate;feline;canine;bovid;mustelid;diapsid;anapsid;anseriform bird;gallinaceous bird;oscine;passerine;"
-    "coraciiform bird;piciform bird;ratite;edentate;metatherian;prototherian;cyprinid;soft-finned fish;spiny-finned fish;"
-    "teleost fish;percoid fish;ganoid;colubrid snake;saurian;ophidian;testudine;cheilonian;wheeled vehicle;"
-    "self-propelled vehicle;motorized vehicle;hand-held thing;white goods;consumer durables;building material".split(";")
+    ["entity", "physical entity", "abstraction", "object", "whole", "thing", "matter", "substance", "artifact", "instrumentality", "instrumentation", "unit", "article", "commodity", "consumer goods", "durables", "attribute", "relation", "causal agent", "organism", "living thing", "being", "part", "chordate", "vertebrate", "placental", "eutherian", "creation", "natural object", "way", "group", "group action", "state", "event", "act", "process", "psychological feature", "communication", "message", "measure", "location", "region", "solid", "fluid", "nutriment", "foodstuff", "product", "good", "point", "form", "component", "constituent", "produce", "line", "extremity", "sheet", "module", "assembly", "property", "possession", "collection", "arrangement", "representation", "physical phenomenon", "phenomenon", "content", "domestic animal", "vascular plant", "woody plant", "spermatophyte", "angiosperm", "reproductive structure", "natural phenomenon", "aquatic vertebrate", "diapsid", "anapsid", "metatherian", "prototherian", "cyprinid", "soft-finned fish", "spiny-finned fish", "teleost fish", "ganoid", "saurian", "testudine", "game", "piece", "aggregation", "passerine", "self-propelled vehicle", "white goods", "durable goods", "material", "physical property", "social group", "food product", "dry goods", "soft goods", "drygoods", "generality", "concept", "idea", "indication", "signal", "thing", "time", "game bird"]
 )
-PLAIN = {  # the learned word that WordNet puts first or alone -> the one people say
-    "feline": "cat", "canine": "dog", "big cat": "big cat", "lagomorph": "rabbit", "chelonian": "turtle",
-    "elasmobranch": "shark and ray", "crocodilian reptile": "crocodile", "gallinaceous bird": "game bird",
-    "anseriform bird": "waterfowl", "oscine": "songbird", "passerine": "songbird", "percoid fish": "perch-like fish",
-    "musteline mammal": "weasel-like mammal", "procyonid": "raccoon-like mammal", "bovid": "ox and antelope",
-    "saurian": "lizard", "colubrid snake": "colubrid snake", "proboscidean": "elephant", "edentate": "armadillo and sloth",
-    "arachnid": "arachnid", "coelenterate": "jellyfish and coral", "gastropod": "snail and slug",
+# Said only where nothing better is found.
+VAGUE = frozenset(
+    ["structure", "construction", "covering", "protective covering", "device", "implement", "mechanism", "support", "area", "surface", "system", "facility", "conveyance", "equipment", "container", "shape", "obstruction", "barrier", "opening", "layer", "decoration", "plant part", "plant organ", "plant", "animal", "food", "furnishing", "protection", "restraint", "machine", "instrument", "fabric", "supporting structure", "building material", "cover", "sheath", "cloth", "piece of cloth", "establishment", "geological formation", "body of water", "person", "worker", "adult"]
+)
+PLAIN = {  # the learned word that WordNet puts first -> the one people say
+    "feline": "cat", "canine": "dog-like animal", "lagomorph": "rabbit", "leporid": "rabbit and hare",
+    "chelonian": "turtle", "elasmobranch": "shark and ray", "crocodilian reptile": "crocodile", "oscine": "songbird",
+    "gallinaceous bird": "fowl", "phasianid": "pheasant-like bird", "anseriform bird": "waterfowl",
+    "percoid fish": "perch-like fish", "musteline mammal": "weasel-like mammal", "procyonid": "raccoon-like mammal",
+    "bovid": "ox, sheep and antelope", "proboscidean": "elephant", "edentate": "armadillo and sloth",
+    "coelenterate": "jellyfish and coral", "gastropod": "snail and slug", "carnivore": "carnivore",
     "lepidopterous insect": "butterfly and moth", "hymenopterous insect": "bee and ant",
     "orthopterous insect": "grasshopper and cricket", "homopterous insect": "cicada", "dipterous insect": "fly",
-    "basidiomycete": "mushroom", "even-toed ungulate": "hoofed mammal", "odd-toed ungulate": "hoofed mammal",
+    "basidiomycete": "mushroom", "even-toed ungulate": "cloven-hoofed mammal", "odd-toed ungulate": "horse-like mammal",
     "cetacean": "whale and dolphin", "monotreme": "egg-laying mammal", "coraciiform bird": "kingfisher-like bird",
-    "consumer goods": "household good", "clothing": "clothing", "wheeled vehicle": "wheeled vehicle",
-    "self-propelled vehicle": "motor vehicle", "motor vehicle": "motor vehicle",
+    "piciform bird": "woodpecker-like bird", "ratite": "ostrich-like bird", "psittaciform bird": "parrot",
+    "catarrhine": "Old World monkey", "platyrrhine": "New World monkey", "decapod crustacean": "crab and lobster",
+    "mercantile establishment": "shop", "geological formation": "landform", "source of illumination": "lamp",
+    "place of business": "shop", "construction": "structure", "stringed instrument": "string instrument",
+    "protective garment": "protective garment", "piece of cloth": "cloth", "bovine": "cattle", "ungulate": "hoofed mammal",
+    "crucifer": "cabbage", "cruciferous vegetable": "cabbage", "ophidian": "snake", "anuran": "frog and toad",
+    "toad": "frog and toad", "frog": "frog", "motor vehicle": "motor vehicle", "vessel": "vessel", "cyprinid": "carp",
+    "sports implement": "sports equipment", "timepiece": "clock", "optical device": "optical device",
 }  # fmt: skip
 MASS = frozenset(
-    "clothing furniture food equipment footwear headgear headdress tableware cookware glassware kitchenware crockery"
-    " fish sheep deer aircraft spacecraft watercraft waterfowl jewelry cutlery underwear outerwear sportswear swimwear"
-    " nightwear bread cheese meat seafood pasta wildlife poultry cattle software hardware weaponry machinery armor"
-    " money paper music glass wood salmon bison shrimp swine headwear flatware silverware fabric produce game earthenware"
-    " pottery china stoneware ware gear apparel attire garb wear bedding lingerie hosiery neckwear legwear footgear".split()
+    ["clothing", "furniture", "food", "equipment", "footwear", "headgear", "headdress", "tableware", "cookware", "glassware", "kitchenware", "crockery", "cattle", "fish", "sheep", "deer", "aircraft", "spacecraft", "watercraft", "waterfowl", "jewelry", "cutlery", "underwear", "outerwear", "sportswear", "swimwear", "nightwear", "bread", "cheese", "meat", "seafood", "pasta", "wildlife", "poultry", "software", "hardware", "weaponry", "machinery", "armor", "money", "protection", "luggage", "lumber", "toast", "paper", "music", "glass", "wood", "salmon", "bison", "shrimp", "swine", "headwear", "flatware", "silverware", "fabric", "produce", "game", "earthenware", "pottery", "china", "stoneware", "ware", "gear", "apparel", "attire", "garb", "wear", "bedding", "lingerie", "hosiery", "neckwear", "legwear", "footgear"]
 )
 IRREGULAR = {
     "man": "men", "woman": "women", "child": "children", "person": "people", "foot": "feet", "tooth": "teeth",
@@ -58,8 +52,9 @@ IRREGULAR = {
     "scarf": "scarves", "thief": "thieves", "half": "halves", "hoof": "hooves", "hippopotamus": "hippopotamuses",
     "bacterium": "bacteria", "nucleus": "nuclei", "larva": "larvae", "alga": "algae", "axis": "axes", "crisis": "crises",
     "potato": "potatoes", "tomato": "tomatoes", "hero": "heroes", "torpedo": "torpedoes", "buffalo": "buffaloes",
-    "mosquito": "mosquitoes", "mango": "mangoes", "grouse": "grouse", "quail": "quail", "jackfruit": "jackfruit",
+    "mosquito": "mosquitoes", "mango": "mangoes", "grouse": "grouse", "sennenhund": "sennenhunde", "quail": "quail", "jackfruit": "jackfruit",
 }  # fmt: skip
+LONGEST = 40  # characters of a name made of two
 SURE = 0.62  # coverage from which one hypernym may name a node alone
 
 
@@ -142,7 +137,9 @@ class _Namer:
         result: dict[int, str] = {}
         for index in sorted(nodes, key=lambda index: (-choices[index][0].score, index)):
             spare = self._by_example(nodes[index])
-            name = next(words for words in (*(name.words for name in choices[index]), *spare) if words.casefold() not in used)
+            name = next(
+                words for words in (*(name.words for name in choices[index]), *spare) if words.casefold() not in used
+            )
             used.add(name.casefold())
             result[index] = name
         return result
@@ -152,7 +149,8 @@ class _Namer:
         singles = sorted(self._singles(members, rivals), key=lambda name: (-name.score, name.words))
         sure = [name for name in singles if len(name.covers & members) >= SURE * len(members)]
         pairs = list(self._pairs(singles, members, rivals))
-        listed = [_Name(words, members, 0.3) for words in self._by_example(members)][:1]
+        example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
+        listed = [_Name(words, members, example) for words in self._by_example(members)][:1]
         found = sorted((*sure, *pairs, *listed), key=lambda name: (-name.score, name.words))
         return list({name.words.casefold(): name for name in reversed(found)}.values())[::-1]
 
@@ -162,52 +160,69 @@ class _Namer:
             assert self.wordnet is not None
             synset, covers = self.wordnet.synset(wnid), frozenset(self.below[wnid])
             words = _plain(synset)
-            if words is None or name_fault(words):
+            if words is None or name_fault(words) or (covers >= rivals and len(members) < len(rivals)):
                 continue
             common = 0.03 * min(5.0, log(1 + max(synset.uses)))
-            specific = self.wordnet.information(wnid) ** 0.5
-            yield _Name(words, covers, _fit(covers, members, rivals) * min(1.0, specific + common))
-        ends = Counter(self.classes.names[label].split()[-1].lower() for label in members)
+            clear = self.wordnet.information(wnid) ** 0.5 + common
+            yield _Name(
+                words,
+                covers,
+                _fit(covers, members, rivals) * min(1.0, clear) * (0.6 if synset.words[0] in VAGUE else 1),
+            )
+        ends = Counter(self._end(label) for label in members)
         for end, count in sorted(ends.items()):
             if count > 1 and len(end) > 2:
-                covers = frozenset(
-                    label for label in rivals if self.classes.names[label].split()[-1].lower() == end
-                )
+                covers = frozenset(label for label in rivals if self._end(label) == end)
                 yield _Name(plural(end), covers, 0.7 * _fit(covers, members, rivals))
 
+    def _end(self, label: int) -> str:
+        return self.classes.names[label].split()[-1].lower()
+
     def _pairs(self, singles: Sequence[_Name], members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
-        """Two names that cover a node together, each at least a quarter of it."""
-        for first in singles[:12]:
+        """Two names that cover half of a node or more together, each a tenth of it and two classes at least."""
+        least = max(1 if len(members) <= 4 else 2, len(members) // 10)
+        for first in sorted(singles, key=lambda name: (-name.score * len(name.covers & members), name.words))[:10]:
             rest = members - first.covers
-            if not 0.2 * len(members) <= len(rest) <= 0.8 * len(members):
+            if len(rest) < least or len(members) - len(rest) < least:
                 continue
-            for second in sorted(self._singles(rest, rivals), key=lambda name: (-name.score, name.words))[:3]:
-                both = first.covers | second.covers
-                if second.covers & first.covers & members or len(both & members) < 0.8 * len(members):
+            partners = [name for name in self._singles(rest, rivals) if len(name.covers & rest) >= least]
+            for second in sorted(partners, key=lambda name: (-name.score * len(name.covers & rest), name.words))[:5]:
+                covers = first.covers | second.covers
+                if first.covers & second.covers & members or len(covers & members) < 0.5 * len(members):
                     continue
-                if set(first.words.split()) & set(second.words.split()) - {"and"}:
-                    continue
-                order = sorted((first, second), key=lambda name: (-len(name.covers & members), name.words))
-                words = " and ".join(name.words for name in order)
-                if words.count(" and ") == 1 and len(words) <= 40:
-                    score = (first.score * second.score) ** 0.5
-                    yield _Name(words, both, 0.85 * min(score, _fit(both, members, rivals)))
+                words = _joined(*sorted((first, second), key=lambda name: (-len(name.covers & members), name.words)))
+                if words:
+                    clear = min(1.0, (first.score * second.score) ** 0.25)
+                    yield _Name(words, covers, 0.8 * _fit(covers, members, rivals) * clear)
 
     def _by_example(self, members: frozenset[int]) -> Iterator[str]:
         """Names made of the node's own classes, the most central first; one of them is always free."""
         order = sorted(members, key=lambda label: (-self.centrality[label], label))
         plurals = list(dict.fromkeys(plural(self.classes.names[label]) for label in order))
-        for start in range(0, max(1, len(plurals) - 1)):
+        for start in range(max(1, len(plurals) - 1)):
             yield " and ".join(plurals[start : start + 2])
         for number in range(2, len(members) + 1000):
             yield f"{plurals[0]} {number}"
 
 
+def _joined(first: _Name, second: _Name) -> str | None:
+    """Two names as one, "working and hunting dogs"; None where that would not read well."""
+    head, _, end = first.words.rpartition(" ")
+    other_head, _, other_end = second.words.rpartition(" ")
+    if head and other_head and end == other_end:
+        words = f"{head} and {second.words}"
+    elif set(first.words.split()) & set(second.words.split()):
+        return None
+    else:
+        words = f"{first.words} and {second.words}"
+    return words if words.count(" and ") == 1 and len(words) <= LONGEST else None
+
+
 def _fit(covers: frozenset[int], members: frozenset[int], rivals: frozenset[int]) -> float:
-    """How well a name tells a node's classes from all others: coverage squared times the root of precision."""
+    """How well a name tells a node's classes from all others: coverage, which counts double, times precision."""
     inside = len(covers & members)
     others = len((covers & rivals) - members)
-    return (inside / len(members)) ** 1.5 * (inside / (inside + others)) ** 0.5 if inside else 0.0
+    return (inside / len(members)) ** 1.5 * (inside / (inside + others)) ** 0.7 if inside else 0.0
 
 
 def _plain(synset: Synset) -> str | None:
@@ -220,7 +235,7 @@ def _plain(synset: Synset) -> str | None:
     known = [
         (count, -place, word)
         for place, (word, count) in enumerate(zip(synset.words, synset.uses, strict=True))
-        if word == word.lower() and not re.search(r"\d|\.", word)
+        if not re.search(r"\d|\.", word) and (word == word.lower() or count or (place == 0 and " " in word))
     ]
     if not known:  # a proper name, or Latin
         return plural(first) if " " not in first and not _latin(synset) else None
@@ -244,9 +259,7 @@ def plural(words: str) -> str:
         return plural(words[: of.start()]) + (tail if of.group() != " and " else " and " + plural(tail[5:]))
     head, space, last = words.rpartition(" ")
     low = last.lower()
-    if low in MASS or re.search(r"(?:ware|wear|fish|gear|craft|ing|s)$", low) and not re.search(
-        r"(?:ss|us|is|building|painting|ring|king|wing|string|spring|clothing)$", low
-    ):
+    if low in MASS or (re.search(r"(?:ware|wear|fish|gear|craft|s)$", low) and not re.search(r"(?:ss|us|is)$", low)):
         return words
     return head + space + _plural_word(last, low)
 

@@ -105,7 +105,9 @@ def _prior(wnid: str, place: int, name: str, definition: str, wordnet: WordNet) 
     """Logarithm of how likely a sense is before the other classes are looked at."""
     synset = wordnet.synset(wnid)
     words = {word.lower() for word in (name, *name.split())}
-    uses = max((count for word, count in zip(synset.words, synset.uses, strict=True) if word.lower() in words), default=0)
+    uses = max(
+        (count for word, count in zip(synset.words, synset.uses, strict=True) if word.lower() in words), default=0
+    )
     shared = _content(definition) & _content(synset.gloss)  # Lesk (1986)
     told = 4 * len(shared) / len(_content(definition)) if shared else 0
     return told + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)

@@ -55,12 +55,45 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any] | Hierarchy) -> Hier
 
 def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
     """Loads a hierarchy together with its provenance; arguments and errors as in `load`."""
+    where, table = _table(source)
+    try:
+        hierarchy = Hierarchy.from_rows(table.rows)
+    except InvalidHierarchy as error:
+        raise FormatError(f"{where}: {error}; `hierarchy check` tells more") from None
+    if table.digest is not None and table.digest != hierarchy.digest:
+        raise FormatError(
+            f"{where} says digest {table.digest[:12]!r}, its classes have {hierarchy.digest[:12]!r}: it was changed by"
+            ' hand; if that was meant, delete its "digest" line'
+        )
+    return HierarchyFile(hierarchy, table.provenance)
+
+
+def read_rows(source: str | os.PathLike[str]) -> tuple[Row, ...]:
+    """Reads the rows (id, name, superclass, group) of a hierarchy file that may not be a hierarchy.
+
+    Raises:
+        FormatError, UnknownNode: as in `load`, but not for classes that stand twice or names that are bad.
+    """
+    return _table(source)[1].rows
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A file's content before it is known to be a hierarchy."""
+
+    rows: tuple[Row, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    digest: str | None = None
+
+
+def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Table]:
+    """Where a table was read, for messages, and the table."""
     if isinstance(source, Mapping):
-        return _from_json(source, "the given dict")
+        return "the given dict", _from_json(source, "the given dict")
     path = _find(source)
     text = read_text(path)
     if path.suffix.lower() == ".csv":
-        return HierarchyFile(_from_csv(text, str(path)))
+        return str(path), _Table(_from_csv(text, str(path)))
     try:
         content = json.loads(text)
     except RecursionError:
@@ -69,7 +102,7 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
         raise FormatError(
             f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
         ) from None
-    return _from_json(content, str(path))
+    return str(path), _from_json(content, str(path))
 
 
 def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:
@@ -199,40 +232,39 @@ def read_text(path: Path) -> str:
         raise FormatError(f"cannot read {str(path)!r}: {(error.strerror or 'unknown reason').lower()}") from None
 
 
-def _from_json(content: Any, where: str) -> HierarchyFile:
+def _from_json(content: Any, where: str) -> _Table:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise FormatError(f'{where} is no hierarchy: it has no "format": "{FORMAT}"; give a file written by `save`')
     version = content.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(f'{where}: "version" is {version!r}, not a whole number from 1')
+        raise FormatError(
+            f'{where}: "version" is {version!r}, not a whole number from 1; give a file written by `save`'
+        )
     if version > VERSION:
         raise FormatError(f"{where} has format version {version}, this release reads up to {VERSION}; upgrade timm-nhl")
-    provenance = content.get("provenance", {})
+    provenance, digest = content.get("provenance", {}), content.get("digest")
     if not isinstance(provenance, Mapping):
-        raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object')
-    hierarchy = _table(_json_rows(content.get("classes"), where), where)
-    digest = content.get("digest")
-    if digest is not None and digest != hierarchy.digest:
-        raise FormatError(
-            f"{where} says digest {str(digest)[:12]!r}, its classes have {hierarchy.digest[:12]!r}: it was changed by hand;"
-            ' if that was meant, delete its "digest" line'
-        )
-    return HierarchyFile(hierarchy, dict(provenance))
+        raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object; delete or mend it')
+    if digest is not None and not isinstance(digest, str):
+        raise FormatError(f'{where}: "digest" is a {type(digest).__name__}, not a string; delete it')
+    return _Table(_json_rows(content.get("classes"), where), dict(provenance), digest)
 
 
-def _json_rows(classes: Any, where: str) -> list[Row]:
+def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
     if not isinstance(classes, list):
-        raise FormatError(f'{where}: "classes" is a {type(classes).__name__}, not a list')
+        raise FormatError(
+            f'{where}: "classes" is a {type(classes).__name__}, not a list; give a file written by `save`'
+        )
     rows: list[Row] = []
     for label, entry in enumerate(classes):
         if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
             found = sorted(entry) if isinstance(entry, Mapping) else type(entry).__name__
             raise FormatError(f"{where}: class {label} has {found}, not the fields {', '.join(COLUMNS)}")
         rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
-    return rows
+    return tuple(rows)
 
 
-def _from_csv(text: str, where: str) -> Hierarchy:
+def _from_csv(text: str, where: str) -> tuple[Row, ...]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     try:
@@ -245,11 +277,4 @@ def _from_csv(text: str, where: str) -> Hierarchy:
             rows.append((row[0], row[1], row[2], row[3]))
     except csv.Error as error:
         raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
-    return _table(rows, where)
-
-
-def _table(rows: list[Row], where: str) -> Hierarchy:
-    try:
-        return Hierarchy.from_rows(rows)
-    except InvalidHierarchy as error:
-        raise FormatError(f"{where}: {error}") from None
+    return tuple(rows)

@@ -117,7 +117,8 @@ class Hierarchy:
             index = {superclass: i for i, superclass in enumerate(self._superclasses)}
             return tuple(index[superclass] for superclass, _ in self._groups)
         if level == 3:
-            return tuple(self.ancestors(2)[label] for label in self._leaves)
+            group_of = self.ancestors(2)
+            return tuple(group_of[label] for label in self._leaves)
         raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
 
     def ancestors(self, level: Level) -> tuple[int, ...]:

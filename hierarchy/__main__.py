@@ -1,0 +1,187 @@
+"""The command `hierarchy`: generate, show, check, score, report, wordnet."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hierarchy.errors import UnknownNode
+from hierarchy.generate import findings_json, generate_command, open_wordnet, print_json, progress, run
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
+wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
+app.add_typer(wordnet_app, name="wordnet")
+app.command("generate")(generate_command)
+
+File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def show(
+    file: File,
+    depth: Annotated[int, typer.Option(help="Levels to show.", min=1, max=3)] = 3,
+    find: Annotated[str | None, typer.Option(help="Show only what is called something like this.")] = None,
+) -> None:
+    """Prints a hierarchy as a tree, or the paths of the nodes that a text could mean."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    from hierarchy.files import load
+
+    hierarchy = load(file)
+    if find is not None:
+        paths = hierarchy.find(find)
+        if not paths:
+            raise UnknownNode(f"nothing in {file} is called like {find!r}; try a shorter part of the name")
+        for path in paths:
+            ids = [hierarchy.classes[label] for label in hierarchy.labels(path)]
+            typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else f'{len(ids)} classes'})")
+        return
+    superclasses, groups, classes = hierarchy.sizes
+    tree = Tree(f"{superclasses} superclasses, {groups} groups, {classes} classes", highlight=False)
+    members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for path in hierarchy.nodes(3):
+        superclass, group, name = path.split("/")
+        members[superclass][group].append(name)
+    for superclass, inside in members.items():
+        branch = tree.add(f"{escape(superclass)} [dim]{sum(map(len, inside.values()))}[/]")
+        for group, names in inside.items() if depth > 1 else ():
+            leaf = f"{escape(group)} [dim]{len(names)}[/]"
+            branch.add(leaf + (f": {escape(', '.join(names))}" if depth > 2 else ""))
+    console = Console(highlight=False)
+    console.print(tree, soft_wrap=not console.is_terminal)
+
+
+@app.command()
+def check(
+    file: File,
+    classes: Annotated[str | None, typer.Option(help="The source of classes it should cover, exactly.")] = None,
+    embed: Annotated[str, typer.Option(help="Embedder of the neighbour check, as for generate.")] = "tfidf",
+    most: Annotated[int, typer.Option(help="Findings to print; 0 for all.", min=0)] = 30,
+    as_json: AsJson = False,
+) -> int:
+    """Lists what may be wrong with a hierarchy, worst first; exits with 1 if there are errors.
+
+    Reads files that are no hierarchy yet, too: with classes missing, placed twice or unknown.
+    """
+    from hierarchy.checks import check as all_checks
+    from hierarchy.checks import describe
+
+    with progress() as tell:
+        tell("reading")
+        proposal = _proposal(file, classes)
+        tell("looking up WordNet")
+        findings = all_checks(proposal, **_witnesses(proposal, embed, tell))
+    if as_json:
+        print_json(findings_json(findings))
+    else:
+        for finding in findings[: most or None]:
+            edit = f"  ->  {' '.join(describe(finding.edit).values())}" if finding.edit else ""
+            typer.echo(f"{finding.severity:8}{finding.kind:15}{finding.message}{edit}")
+        if most and len(findings) > most:
+            typer.echo(f"... and {len(findings) - most} more; --most 0 prints all")
+        if not findings:
+            typer.echo("no findings")
+    return int(any(finding.severity == "error" for finding in findings))
+
+
+@app.command()
+def score(
+    file: File,
+    reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
+    as_json: AsJson = False,
+) -> None:
+    """Says how alike a hierarchy and a reference are, corrected for chance, beside random trees of its shape."""
+    from hierarchy.files import load
+    from hierarchy.reference import read_reference
+    from hierarchy.score import score as measure
+
+    result = measure(load(file), read_reference(reference))
+    if as_json:
+        print_json(result.to_dict())
+        return
+    typer.echo(
+        f"{result.covered} of {result.classes} classes covered; {len(result.unmatched)} of the reference unmatched"
+    )
+    typer.echo(f"{'':24}{'this':>8}{'random':>8}")
+    for name, figure in result.measures.items():
+        typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
+
+
+@app.command()
+def report(file: File, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("hierarchy.html")) -> None:
+    """Writes one HTML page with a picture to zoom into, search and the findings; it needs no network."""
+    from hierarchy.checks import check as all_checks
+    from hierarchy.files import read, write_text
+    from hierarchy.proposal import Proposal
+    from hierarchy.report import report as page
+
+    with progress() as tell:
+        tell("reading")
+        held = read(file)
+        proposal = Proposal.of(held.hierarchy)
+        witnesses = _witnesses(proposal, "tfidf", tell)
+        findings = all_checks(proposal, **witnesses)
+        tell("drawing")
+        wordnet, meanings = witnesses["wordnet"], witnesses["meanings"]
+        glosses = {
+            id: wordnet.synset(meaning.wnid).gloss
+            for id, meaning in zip(held.hierarchy.classes, meanings, strict=False)
+            if meaning
+        }
+        title = Path(file).stem
+        write_text(out, page(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
+    typer.echo(str(out))
+
+
+@wordnet_app.command("install")
+def wordnet_install(
+    target: Annotated[Path | None, typer.Option("--dir", help="An nltk_data folder.")] = None,
+) -> None:
+    """Gets WordNet 3.0: with NLTK's downloader, else the system's copy, else Debian's packages (no root needed)."""
+    from hierarchy.wordnet_install import install
+
+    install(target, tell=typer.echo)
+
+
+def _proposal(file: str, source: str | None):  # type: ignore[no-untyped-def]  # heavy types stay unimported
+    """A file's rows as a proposal for the classes of a source, or for its own."""
+    from hierarchy.classes import ClassList, read_classes
+    from hierarchy.files import read_rows
+    from hierarchy.proposal import Proposal
+
+    rows = read_rows(file)
+    if source is not None:
+        classes = read_classes(source)
+    else:
+        own = {row[0]: row[1] for row in rows}
+        classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
+    return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
+
+
+def _witnesses(proposal, embed, tell):  # type: ignore[no-untyped-def]
+    """WordNet, meanings and vectors of a proposal's classes, as far as they can be had."""
+    from hierarchy.embed import embedder
+    from hierarchy.senses import choose_senses
+
+    wordnet = open_wordnet()
+    meanings = choose_senses(proposal.classes, wordnet) if wordnet else ()
+    tell("embedding")
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings)(proposal.classes)
+    tell("checking")
+    return {"wordnet": wordnet, "meanings": meanings, "vectors": vectors}
+
+
+def main() -> None:
+    """Runs the command `hierarchy`."""
+    sys.exit(run(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Getting WordNet 3.0's data files to where NLTK looks: NLTK's download, the system's copy, or Debian's packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from hierarchy.errors import WordNetMissing
+
+DEBIAN_PACKAGES = ("wordnet-base", "wordnet-sense-index")
+SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/local/share/WordNet-3.0/dict")
+FILES = (
+    *(f"{kind}.{pos}" for kind in ("index", "data") for pos in ("noun", "verb", "adj", "adv")),
+    *(f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")),
+    "index.sense",
+    "cntlist.rev",
+)
+
+# WordNet's lexicographer files in the order of their numbers, by part of speech (lexnames(5WN)). Debian leaves the
+# file out, NLTK needs it.
+_NOUNS = (
+    "Tops act animal artifact attribute body cognition communication event feeling food group location motive object"
+    " person phenomenon plant possession process quantity relation shape state substance time"
+)
+_VERBS = (
+    "body change cognition communication competition consumption contact creation emotion motion perception possession"
+    " social stative weather"
+)
+_LEXNAMES = (
+    ("adj.all", 3),
+    ("adj.pert", 3),
+    ("adv.all", 4),
+    *((f"noun.{name}", 1) for name in _NOUNS.split()),
+    *((f"verb.{name}", 2) for name in _VERBS.split()),
+    ("adj.ppl", 3),
+)
+
+
+def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """Puts WordNet 3.0 below an `nltk_data` folder and says what it did.
+
+    Args:
+        target: the `nltk_data` folder; by default the virtual environment's own, else the one in the home folder.
+        tell: is called with a line for each attempt.
+
+    Returns:
+        The folder of the data files, `<target>/corpora/wordnet`; at once where they are already there.
+
+    Raises:
+        WordNetMissing: no way worked; the message says why each failed.
+    """
+    place = (target or default_target()) / "corpora" / "wordnet"
+    if _complete(place):
+        tell(f"WordNet is already at {place}")
+        return place
+    failures = []
+    for name, fetch in (
+        ("NLTK's downloader", _from_nltk),
+        ("the system's WordNet", _from_system),
+        ("Debian's packages", _from_debian),
+    ):
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                found = fetch(Path(scratch))
+                _settle(found, place)
+            except (OSError, subprocess.SubprocessError, WordNetMissing) as error:
+                failures.append(f"{name}: {error}")
+                tell(f"{name} did not work ({error})")
+                continue
+        tell(f"installed WordNet 3.0 from {name} to {place}")
+        return place
+    raise WordNetMissing(f"WordNet could not be installed ({'; '.join(failures)}); set WNSEARCHDIR to a copy of it")
+
+
+def default_target() -> Path:
+    """The `nltk_data` folder that goes away with a virtual environment, or outside of one the user's."""
+    return Path(sys.prefix if sys.prefix != sys.base_prefix else Path.home()) / "nltk_data"
+
+
+def _from_nltk(scratch: Path) -> Path:
+    from nltk.downloader import Downloader
+
+    with redirect_stdout(sys.stderr), Path(os.devnull).open("w") as silence:
+        if not Downloader(download_dir=str(scratch)).download("wordnet", quiet=True, print_error_to=silence):
+            raise WordNetMissing("its index could not be reached")
+    found = next(scratch.rglob("data.noun"), None)
+    if found is None:  # nltk keeps some corpora zipped
+        for archive in scratch.rglob("wordnet.zip"):
+            shutil.unpack_archive(archive, scratch)
+        found = next(scratch.rglob("data.noun"), None)
+    if found is None:
+        raise WordNetMissing("it brought no data.noun")
+    return found.parent
+
+
+def _from_system(scratch: Path) -> Path:
+    folders = [os.environ.get("WNSEARCHDIR", ""), f"{os.environ.get('WNHOME', '')}/dict", *SYSTEM_FOLDERS]
+    for folder in folders:
+        if folder and (Path(folder) / "data.noun").is_file():
+            return Path(folder)
+    raise WordNetMissing(f"none in {', '.join(SYSTEM_FOLDERS)}, WNSEARCHDIR or WNHOME")
+
+
+def _from_debian(scratch: Path) -> Path:
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool) is None:
+            raise WordNetMissing(f"there is no {tool} here")
+    try:
+        _download(scratch, ())
+    except subprocess.CalledProcessError:  # no package lists yet: get them into the scratch folder, which needs no root
+        lists = scratch / "lists"
+        (lists / "partial").mkdir(parents=True)
+        option = ("-o", f"Dir::State::Lists={lists}")
+        subprocess.run(["apt-get", *option, "update"], check=True, capture_output=True, timeout=300)
+        _download(scratch, option)
+    for package in scratch.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", str(package), str(scratch / "root")], check=True, capture_output=True, timeout=60)
+    return scratch / "root" / "usr" / "share" / "wordnet"
+
+
+def _download(scratch: Path, options: tuple[str, ...]) -> None:
+    command = ["apt-get", *options, "download", *DEBIAN_PACKAGES]
+    subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=300)
+
+
+def _settle(found: Path, place: Path) -> None:
+    """Copies the data files into place, all of them or none."""
+    missing = [name for name in FILES if not (found / name).is_file()]
+    if missing:
+        raise WordNetMissing(f"{found} lacks {', '.join(missing)}")
+    with (found / "data.noun").open(encoding="utf-8") as file:
+        version = file.read(3000)
+    if "WordNet 3.0 Copyright" not in version:
+        raise WordNetMissing(f"{found} is not WordNet 3.0, whose offsets the ids of ImageNet are")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as whole:
+        for name in FILES:
+            shutil.copyfile(found / name, Path(whole) / name)
+        lines = (f"{number:02}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(_LEXNAMES))
+        (Path(whole) / "lexnames").write_text("".join(lines), encoding="utf-8")
+        if place.exists():
+            shutil.rmtree(place)
+        shutil.copytree(whole, place)
+
+
+def _complete(place: Path) -> bool:
+    return all((place / name).is_file() for name in (*FILES, "lexnames"))

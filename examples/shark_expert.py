@@ -1,0 +1,46 @@
+"""The whole way in a few lines: hierarchy -> nested model -> training step -> expert -> file -> the same numbers.
+
+python examples/shark_expert.py [folder]
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import timm
+import torch
+
+import timm_nhl
+from hierarchy import Hierarchy
+from timm_nhl.export import load, save
+
+tree = Hierarchy.from_rows(
+    [
+        ("n01494475", "hammerhead", "marine animals", "sharks"),
+        ("n01484850", "great white shark", "marine animals", "sharks"),
+        ("n01496331", "electric ray", "marine animals", "rays"),
+        ("n02123045", "tabby", "mammals", "cats"),
+        ("n02123394", "Persian cat", "mammals", "cats"),
+    ]
+)  # or "imagenet100", or a .json file: what `hierarchy.load` takes
+
+model = timm.create_model("test_resnet_nhl", hierarchy=tree)  # any backbone of timm: resnet50_nhl, vit_base_..._nhl
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+images, labels = torch.randn(10, 3, 96, 96), torch.arange(10) % len(tree)
+for _ in range(3):  # one softmax over all classes, plain cross-entropy
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(model(images), labels).backward()
+    optimizer.step()
+
+model.eval()
+expert = model.expert(["marine animals/sharks", "electric ray"])  # ids, names and node paths in any mix; no training
+assert torch.allclose(expert(images), model(images)[:, list(expert.labels)], atol=1e-5)
+
+full, part = timm_nhl.cost(model), timm_nhl.cost(model, ["marine animals/sharks", "electric ray"])
+print(f"{full.params / 1e6:.2f}M -> {part.params / 1e6:.2f}M parameters")
+print(f"{full.macs / 1e6:.0f} -> {part.macs / 1e6:.0f} million multiply-accumulates an image")
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()) / "sharks"
+save(expert, folder)  # timm.create_model("local-dir:...", pretrained=True) loads it anywhere
+assert torch.equal(load(folder)(images), expert(images))
+print(f"{folder}: {', '.join(expert.hierarchy.names)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from timm_nhl.errors import SplitError
 
+# timm cannot trim these to what leads to one tap: they keep parallel branches, which are frozen here
+SIDE_BRANCHES = ("CoaT", "CrossVit", "HighResolutionNet")
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +38,7 @@ class Trunk(nn.Module):
 
     >>> trunk = Trunk("test_resnet")
     >>> trunk.split, trunk.channels, trunk.stride
-    (-2, 96, 16)
+    (-2, 192, 16)
     """
 
     def __init__(self, backbone: str, *, split: int | None = None, **backbone_args: Any) -> None:
@@ -61,6 +64,9 @@ class Trunk(nn.Module):
         self.taps = self.taps[: index + 1]
         self.channels = int(self.taps[index]["num_chs"])
         self.stride = int(self.taps[index]["reduction"])
+        if type(self.net).__name__ in SIDE_BRANCHES:
+            for name in _unused(self):
+                self.get_parameter(name).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) -> (B, C, h, w)."""
@@ -151,3 +157,15 @@ def _index(backbone: str, split: int | None, taps: Sequence[dict[str, Any]], bac
         f"split={split!r} is out of range: {backbone} has {len(taps)} feature levels"
         f" (strides {', '.join(map(str, strides))}); use {-len(taps)} to -1 ({listed})"
     )
+
+
+def _unused(trunk: Trunk) -> list[str]:
+    """Parameters that the features at the split point do not depend on, found on the meta device."""
+    shadow = copy.deepcopy(trunk).to("meta")
+    size = trunk.net.pretrained_cfg["input_size"][1:]
+    parameter = next(shadow.parameters())
+    channels = int(trunk.backbone_args.get("in_chans", 3))
+    size = trunk.backbone_args.get("img_size") or size
+    height, width = (size, size) if isinstance(size, int) else size
+    shadow(torch.empty(2, channels, height, width, device="meta", dtype=parameter.dtype)).sum().backward()
+    return [name for name, parameter in shadow.named_parameters() if parameter.requires_grad and parameter.grad is None]

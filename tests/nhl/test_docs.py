@@ -1,0 +1,37 @@
+"""What the docs and examples say, runs; importing the package stays cheap."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "timm_nhl.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_block_of_the_docs_runs(block):
+    exec(compile(block, "docs/timm_nhl.md", "exec"), {})
+
+
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    example = ROOT / "examples" / "shark_expert.py"
+    monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
+    runpy.run_path(str(example), run_name="__main__")
+    assert "hammerhead" in capsys.readouterr().out
+
+
+def test_importing_registers_within_a_second():
+    code = "import time, timm; start = time.perf_counter(); import timm_nhl; print(time.perf_counter() - start)"
+    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(seconds) < 1.0
+
+
+def test_importing_says_nothing():
+    done = subprocess.run([sys.executable, "-c", "import timm_nhl"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

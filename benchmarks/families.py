@@ -24,6 +24,7 @@ import torch
 import timm_nhl  # registers
 from timm_nhl.nhl import SUFFIX
 
+LARGE = 150_000_000  # from here on only a model with fewer blocks is run
 DOC = Path(__file__).parent.parent / "docs" / "families.md"
 
 
@@ -43,12 +44,12 @@ def build(name: str) -> tuple[int, int]:
     return sum(parameter.numel() for parameter in model.parameters()), model.trunk.stride
 
 
-def run(name: str) -> list[str]:
+def run(name: str, **options: int) -> list[str]:
     """Builds one model for real, forward and backward; the names of parameters without a gradient."""
     tree = timm_nhl.balanced(5)
     cfg = timm.get_pretrained_cfg(name)
     size = cfg.input_size[-1] if cfg.fixed_input_size or cfg.min_input_size else min(96, cfg.input_size[-1])
-    model = timm.create_model(name + SUFFIX, hierarchy=tree).train()
+    model = timm.create_model(name + SUFFIX, hierarchy=tree, **options).train()
     y = model(torch.randn(2, cfg.input_size[0], size, size))
     if y.shape != (2, 5) or not y.isfinite().all():
         raise ValueError(f"gave {tuple(y.shape)}")
@@ -77,7 +78,9 @@ def survey() -> dict[str, Family]:
             continue
         family.ran = min(sizes[module], key=sizes[module].__getitem__)
         try:
-            unused = run(family.ran)
+            options = {"depth": 4} if sizes[module][family.ran] > LARGE else {}
+            unused = run(family.ran, **options)
+            family.ran += "".join(f", {key}={value}" for key, value in options.items())
             if unused:
                 family.failures.append(f"{family.ran}: no gradient for {len(unused)} parameters, like {unused[0]}")
         except Exception as error:

@@ -10,8 +10,9 @@ Importing it registers `<backbone>_nhl` for every backbone of timm:
 """
 
 from timm_nhl import nhl as nhl  # registers
+from timm_nhl.anonymous import balanced
 from timm_nhl.cost import Cost, cost
 from timm_nhl.errors import NHLError
-from timm_nhl.model import NHL, balanced
+from timm_nhl.model import NHL
 
 __all__ = ["NHL", "Cost", "NHLError", "balanced", "cost"]

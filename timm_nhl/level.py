@@ -232,10 +232,7 @@ def take(module: Module, rows: slice | Sequence[int], counts: Sequence[int]) -> 
         rows: which nodes, ascending.
         counts: how many of them each parent that is left has.
     """
-    clone = module.__new__(type(module))
-    clone.__dict__.update(module.__dict__)
-    for kind in ("_backward_hooks", "_forward_hooks", "_forward_pre_hooks"):
-        clone.__dict__[kind] = module.__dict__[kind].copy()
+    clone = shallow(module)
     clone._modules = {
         name: child if child is None else take(child, rows, counts) for name, child in module._modules.items()
     }
@@ -247,11 +244,18 @@ def take(module: Module, rows: slice | Sequence[int], counts: Sequence[int]) -> 
         name: b if b is None or name in module._non_persistent_buffers_set else _rows(b, rows)
         for name, b in module._buffers.items()
     }
-    clone._non_persistent_buffers_set = module._non_persistent_buffers_set.copy()
     if isinstance(clone, (Stacked, Level)):
         clone.nodes = sum(counts)
     if isinstance(clone, PerParent):
         clone.set_counts(counts)
+    return clone
+
+
+def shallow(module: Module) -> Module:
+    """A module with the same tensors and children, but its own tables of them and of hooks, and its own settings."""
+    clone = module.__new__(type(module))
+    for name, value in module.__dict__.items():
+        clone.__dict__[name] = value.copy() if isinstance(value, (dict, set)) else value
     return clone
 
 

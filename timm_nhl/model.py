@@ -12,17 +12,16 @@ from timm.models._features import feature_take_indices
 from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
-from hierarchy import Hierarchy, load
+from hierarchy import Hierarchy
 from hierarchy.files import to_dict
+from timm_nhl.anonymous import agreed
 from timm_nhl.checkpoint import check_belongs, load_custom
 from timm_nhl.errors import NHLError, OptionError
 from timm_nhl.head import Head
-from timm_nhl.level import Branch, Level, take
+from timm_nhl.level import Branch, Level, shallow, take
 from timm_nhl.selection import Selection, active, current, labels_of, rows_of
 from timm_nhl.stacked import BatchNorm, LayerNorm, Scale
 from timm_nhl.trunk import Trunk
-
-CLASSES = 1000  # of the anonymous tree that a model gets when neither classes nor a hierarchy are given
 
 
 class NHL(nn.Module):
@@ -103,7 +102,7 @@ class NHL(nn.Module):
             )
             for width, depth, stride in zip(widths, depths, strides, strict=True)
         )
-        tree = _agreed(hierarchy, num_classes)
+        tree = agreed(hierarchy, num_classes)
         self.trunk = Trunk(backbone, split=split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args)
         self.in_chans = in_chans
         self.drop_rate = drop_rate
@@ -234,8 +233,7 @@ class NHL(nn.Module):
     def _cut(self, labels: Sequence[int], *, share: bool) -> "NHL":
         tree = self.hierarchy.at(labels)
         kept = rows_of(self.hierarchy, labels)
-        clone = copy.copy(self)
-        clone.__dict__.update({name: dict(self.__dict__[name]) for name in ("_parameters", "_buffers", "_modules")})
+        clone = shallow(self)
         clone.trunk = self.trunk if share else copy.deepcopy(self.trunk)
         picks = [_pick(rows.rows, share=share) for rows in kept]
         clone.levels = nn.ModuleList(
@@ -318,7 +316,7 @@ class NHL(nn.Module):
             self.head = head.to(dtype=parameter.dtype).train(self.training)
             self._describe(self.hierarchy)
         else:
-            tree = _agreed(hierarchy, num_classes)
+            tree = agreed(hierarchy, num_classes)
             self._build(tree, classify=True, pool=pool, **place)
             self.set_grad_checkpointing(self.grad_checkpointing)
         self.__dict__.pop("_labels", None)
@@ -386,38 +384,6 @@ class _Layers:
         if name.startswith("levels."):
             return self.depth + 1 + int(name.split(".")[1])
         return self.depth + 4 if name.startswith("head.") else self.table.get(name, 0)
-
-
-def balanced(classes: int) -> Hierarchy:
-    """An anonymous tree of about cube-root branching: "superclass 0" > "group 00" > "class 000".
-
-    >>> balanced(42).sizes
-    (3, 12, 42)
-    """
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
-        raise OptionError(f"num_classes={classes!r} is no whole number from 1; for features without a classifier use 0")
-    superclasses = max(1, round(classes ** (1 / 3)))
-    groups = max(superclasses, round(classes ** (2 / 3)))
-    digits = [len(str(count - 1)) for count in (superclasses, groups, classes)]
-    ids = tuple(f"class {label:0{digits[2]}}" for label in range(classes))
-    group_of = [label * groups // classes for label in range(classes)]
-    table = tuple(
-        (f"superclass {group * superclasses // groups:0{digits[0]}}", f"group {group:0{digits[1]}}")
-        for group in group_of
-    )
-    return Hierarchy(ids, ids, table)
-
-
-def _agreed(hierarchy: str | Mapping[str, Any] | Hierarchy | None, num_classes: int | None) -> Hierarchy:
-    if hierarchy is None:
-        return balanced(num_classes or CLASSES)
-    tree = load(hierarchy)
-    if num_classes not in (None, 0, len(tree)):
-        raise OptionError(
-            f"num_classes={num_classes!r} disagrees with the hierarchy, which has {len(tree)} classes;"
-            f" leave num_classes out or give {len(tree)} (0 for features)"
-        )
-    return tree
 
 
 def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:

@@ -13,8 +13,9 @@ from timm.models import DefaultCfg, build_model_with_cfg, register_model
 from timm.models._registry import _model_default_cfgs, _model_pretrained_cfgs
 
 from hierarchy import load
+from timm_nhl.anonymous import CLASSES
 from timm_nhl.checkpoint import adapt
-from timm_nhl.model import CLASSES, NHL
+from timm_nhl.model import NHL
 
 SUFFIX = "_nhl"
 CLASSIFIER = "head.fc"

@@ -23,7 +23,7 @@ class UnknownNode(HierarchyError):
 
 
 class AmbiguousName(HierarchyError):
-    """A name that several classes or nodes answer to."""
+    """A name that several classes answer to."""
 
 
 class SourceError(HierarchyError):

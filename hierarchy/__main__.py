@@ -170,6 +170,8 @@ def _witnesses(proposal, embed, tell):  # type: ignore[no-untyped-def]
     from hierarchy.embed import embedder
     from hierarchy.senses import choose_senses
 
+    if not proposal.classes.ids:
+        return {"wordnet": None, "meanings": (), "vectors": None}
     wordnet = open_wordnet()
     meanings = choose_senses(proposal.classes, wordnet) if wordnet else ()
     tell("embedding")

@@ -249,7 +249,8 @@ def read_text(path: Path) -> str:
             f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
         ) from None
     except OSError as error:
-        raise FormatError(f"cannot read {str(path)!r}: {(error.strerror or 'unknown reason').lower()}") from None
+        reason = (error.strerror or type(error).__name__).lower()
+        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
 
 
 def _from_json(content: Any, where: str) -> _Table:
@@ -293,11 +294,13 @@ def _from_csv(text: str, where: str) -> tuple[Row, ...]:
     try:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
-            raise FormatError(f"{where}:1: the header is {','.join(header)!r}, not {','.join(COLUMNS)!r}")
+            raise FormatError(f"{where}:1: the header is {','.join(header)!r}; make it {','.join(COLUMNS)}")
         for row in reader:
             if len(row) != len(COLUMNS):
-                raise FormatError(f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}")
+                raise FormatError(
+                    f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}; quote one that holds a comma"
+                )
             rows.append((row[0], row[1], row[2], row[3]))
     except csv.Error as error:
-        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
     return tuple(rows)

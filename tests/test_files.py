@@ -211,14 +211,22 @@ def test_the_page_about_the_format_shows_a_valid_file():
         ("a.json", b'{\n "format": "\xff"}', "{path}:2: not UTF-8 (byte 0xff); save it as UTF-8"),
         ("a.json", b"[" * 100_000, "{path} nests too deeply to be a hierarchy; give a file written by `save`"),
         ("a.json", b"9" * 1_000_000, "{path} holds a number too long to read; give a file written by `save`"),
-        ("a.csv", b"", "{path}:1: the header is '', not 'id,name,superclass,group'"),
-        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name', not 'id,name,superclass,group'"),
-        ("a.csv", b"id,name,superclass,group\na,b,c,d\na,b\n", "{path}:3: 2 fields, not 4"),
-        ("a.csv", b'id,name,superclass,group\na,"b,c,d\n', "{path}:2: not CSV (unexpected end of data)"),
+        ("a.csv", b"", "{path}:1: the header is ''; make it id,name,superclass,group"),
+        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; make it id,name,superclass,group"),
+        (
+            "a.csv",
+            b"id,name,superclass,group\na,b,c,d\na,b\n",
+            "{path}:3: 2 fields, not 4; quote one that holds a comma",
+        ),
+        (
+            "a.csv",
+            b'id,name,superclass,group\na,"b,c,d\n',
+            "{path}:2: not CSV (unexpected end of data); check the quotes",
+        ),
         (
             "a.csv",
             b"id,name,superclass,group\n" + b"a" * 1_000_000 + b",b,c,d\n",
-            "{path}:2: not CSV (field larger than field limit (131072))",
+            "{path}:2: not CSV (field larger than field limit (131072)); check the quotes",
         ),
         (
             "a.csv",
@@ -259,13 +267,16 @@ def test_an_unknown_name_is_refused(source):
 
 @pytest.mark.parametrize("source", ["a/b", "a/b.txt", ""])
 def test_a_path_of_another_kind_is_refused(source):
-    with pytest.raises(FormatError, match="is no hierarchy file; give a .json or .csv file$"):
+    with pytest.raises(FormatError, match=r"is no hierarchy file; give a \.json or \.csv file$"):
         load(source)
 
 
 def test_a_missing_file_and_a_folder_are_refused(scratch):
     (scratch / "folder.json").mkdir()
-    for name, message in (("missing.json", "no file '.*'; check the name"), ("folder.json", "is a directory$")):
+    for name, message in (
+        ("missing.json", "no file '.*'; check the name"),
+        ("folder.json", "is a directory; give a file that can be read$"),
+    ):
         with pytest.raises(FormatError, match=message):
             load(scratch / name)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import findings_json, generate_command, open_wordnet, print_json, progress, run
+
+if TYPE_CHECKING:
+    from hierarchy.proposal import Proposal
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
@@ -28,10 +32,6 @@ def show(
     find: Annotated[str | None, typer.Option(help="Show only what is called something like this.")] = None,
 ) -> None:
     """Prints a hierarchy as a tree, or the paths of the nodes that a text could mean."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.tree import Tree
-
     from hierarchy.files import load
 
     hierarchy = load(file)
@@ -44,18 +44,15 @@ def show(
             typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else f'{len(ids)} classes'})")
         return
     superclasses, groups, classes = hierarchy.sizes
-    tree = Tree(f"{superclasses} superclasses, {groups} groups, {classes} classes", highlight=False)
+    typer.echo(f"{superclasses} superclasses, {groups} groups, {classes} classes")
     members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in hierarchy.nodes(3):
         superclass, group, name = path.split("/")
         members[superclass][group].append(name)
     for superclass, inside in members.items():
-        branch = tree.add(f"{escape(superclass)} [dim]{sum(map(len, inside.values()))}[/]")
+        typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")
         for group, names in inside.items() if depth > 1 else ():
-            leaf = f"{escape(group)} [dim]{len(names)}[/]"
-            branch.add(leaf + (f": {escape(', '.join(names))}" if depth > 2 else ""))
-    console = Console(highlight=False)
-    console.print(tree, soft_wrap=not console.is_terminal)
+            typer.echo(f"    {group} ({len(names)})" + (f": {', '.join(names)}" if depth > 2 else ""))
 
 
 @app.command()
@@ -150,7 +147,7 @@ def wordnet_install(
     install(target, tell=typer.echo)
 
 
-def _proposal(file: str, source: str | None):  # type: ignore[no-untyped-def]  # heavy types stay unimported
+def _proposal(file: str, source: str | None) -> Proposal:
     """A file's rows as a proposal for the classes of a source, or for its own."""
     from hierarchy.classes import ClassList, read_classes
     from hierarchy.files import read_rows
@@ -165,7 +162,7 @@ def _proposal(file: str, source: str | None):  # type: ignore[no-untyped-def]  #
     return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
 
 
-def _witnesses(proposal, embed, tell):  # type: ignore[no-untyped-def]
+def _witnesses(proposal: Proposal, embed: str, tell: Callable[[str], None]) -> dict[str, Any]:
     """WordNet, meanings and vectors of a proposal's classes, as far as they can be had."""
     from hierarchy.embed import embedder
     from hierarchy.senses import choose_senses

@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from hierarchy.edits import Edit, Merge, Move, Rename
+from hierarchy.english import plural
 from hierarchy.errors import HierarchyError
-from hierarchy.naming import plural
 from hierarchy.proposal import Finding, Proposal, ranked
 from hierarchy.senses import Meaning
 from hierarchy.tree import Hierarchy
@@ -172,7 +172,7 @@ def _alike(first: str, second: str) -> float:
     words = [sorted(plural(word) for word in name.casefold().replace("-", " ").split()) for name in (first, second)]
     if words[0] == words[1]:
         return 1.0
-    return SequenceMatcher(None, *(" ".join(part) for part in words)).ratio()
+    return SequenceMatcher(None, " ".join(words[0]), " ".join(words[1])).ratio()
 
 
 def _repeated_names(hierarchy: Hierarchy) -> Iterator[Finding]:
@@ -277,7 +277,8 @@ def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
             if group != group_of[label] and votes >= ELSEWHERE * len(row):
                 here = paths[group_of[label]]
                 names = [hierarchy.names[other] for other in row]
-                sentence = f"{hierarchy.names[label]!r} is in {here!r}, its nearest {_are(len(row), votes)} in {paths[group]!r}"
+                nearest_are = _are(len(row), votes)
+                sentence = f"{hierarchy.names[label]!r} is in {here!r}, its nearest {nearest_are} in {paths[group]!r}"
                 evidence = {"nearest": names, "votes": votes}
                 edit = Move(hierarchy.classes[label], paths[group])
                 weight = votes / NEIGHBOURS * 0.5

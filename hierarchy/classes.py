@@ -137,10 +137,13 @@ def _problems(entries: Iterable[_Entry]) -> Iterator[str]:
 
 
 def _from_imagenet(subset: str) -> list[_Entry]:
-    from timm.data import ImageNetInfo
+    return [_of_wnid(wnid, f"{subset}:{line}") for line, wnid in enumerate(_imagenet(subset).label_names(), 1)]
 
-    info = ImageNetInfo(subset)
-    return [_of_wnid(wnid, f"{subset}:{line}") for line, wnid in enumerate(info.label_names(), 1)]
+
+def _imagenet(subset: str) -> Any:
+    from timm.data import ImageNetInfo  # type: ignore[attr-defined]
+
+    return ImageNetInfo(subset)
 
 
 def _of_wnid(wnid: str, place: str) -> _Entry:
@@ -152,12 +155,12 @@ def _of_wnid(wnid: str, place: str) -> _Entry:
 @lru_cache(maxsize=1)
 def _imagenet_words() -> dict[str, tuple[str, str]]:
     """WNID -> ("tench, Tinca tinca", "freshwater dace-like game fish ..."), for all of ImageNet, from timm."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo("imagenet-21k")
-    lemmas = info.label_descriptions(as_dict=True)
-    detailed = info.label_descriptions(detailed=True, as_dict=True)
-    return {wnid: (lemmas[wnid], detailed[wnid].removeprefix(f"{lemmas[wnid]}: ")) for wnid in lemmas}
+    words = {}
+    for subset in ("imagenet-21k", "imagenet-1k"):  # one class of 1k, the teddy, is not in 21k
+        lemmas = _imagenet(subset).label_descriptions(as_dict=True)
+        detailed = _imagenet(subset).label_descriptions(detailed=True, as_dict=True)
+        words |= {wnid: (lemmas[wnid], detailed[wnid].removeprefix(f"{lemmas[wnid]}: ")) for wnid in lemmas}
+    return words
 
 
 def _from_text(path: Path) -> list[_Entry]:
@@ -198,7 +201,7 @@ def _from_table(path: Path, delimiter: str) -> list[_Entry]:
 def _of_row(row: dict[Any, Any], place: str) -> _Entry:
     if None in row or None in row.values():
         raise SourceError(f"{place}: not as many fields as the header has; quote a field that holds the separator")
-    id = row.get("id", row.get("name"))
+    id: str = row["id"] if "id" in row else row["name"]
     return _Entry(place, id, row.get("name") or _named(id, place).name, row.get("definition", ""))
 
 

@@ -109,7 +109,11 @@ def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int
 
 
 def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
-    """Fills in what was left open and refuses what cannot be; superclasses, groups, classes per group and superclass."""
+    """Fills in what was left open and refuses what cannot be.
+
+    Returns:
+        Superclasses, groups, classes per group, classes per superclass.
+    """
     least_group = 1 if shape.chains else 2
     least_super = least_group * least_group
     likely = max(1, min(round(count**0.434), count // least_super))
@@ -174,7 +178,7 @@ def _distances(vectors: Vectors) -> Vectors:
 
 
 def _widest_gap(tree: Vectors, numbers: Range, count: int) -> int:
-    """How many clusters to cut into: of the numbers allowed, the one whose next merge is the furthest above the last."""
+    """How many clusters to cut into: of the numbers allowed, the one whose next merge is furthest above the last."""
     most = min(numbers.most, count)
     if numbers.least >= most:
         return most

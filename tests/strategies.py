@@ -1,9 +1,14 @@
 """Random hierarchies for property tests: any characters a name may hold, repeated names, lopsided shapes."""
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
 from hierarchy.tree import name_fault
+
+# Tests share their processors, so examples count and milliseconds do not.
+settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 # Few letters, so that names meet often; beside them what files and shells stumble over.
 _PLAIN = st.text("ab '", min_size=1, max_size=3)

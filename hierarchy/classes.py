@@ -155,7 +155,7 @@ def _of_wnid(wnid: str, place: str) -> _Entry:
 @lru_cache(maxsize=1)
 def _imagenet_words() -> dict[str, tuple[str, str]]:
     """WNID -> ("tench, Tinca tinca", "freshwater dace-like game fish ..."), for all of ImageNet, from timm."""
-    words = {}
+    words: dict[str, tuple[str, str]] = {}
     for subset in ("imagenet-21k", "imagenet-1k"):  # one class of 1k, the teddy, is not in 21k
         lemmas = _imagenet(subset).label_descriptions(as_dict=True)
         detailed = _imagenet(subset).label_descriptions(detailed=True, as_dict=True)

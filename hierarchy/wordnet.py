@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -46,10 +48,10 @@ class WordNet:
     def has(self, wnid: str) -> bool:
         """Whether a string is the id of a noun's synset."""
         if wnid not in self._synsets and re.fullmatch(r"n\d{8}", wnid):
-            try:
+            # of an offset that is none, nltk warns and gives None, or fails amid half a line
+            with warnings.catch_warnings(), contextlib.suppress(Exception):
+                warnings.simplefilter("ignore")
                 self._remember(self._reader.synset_from_pos_and_offset("n", int(wnid[1:])))
-            except Exception:  # an offset amid a line raises whatever parsing half a line raises
-                return False
         return wnid in self._synsets
 
     def synset(self, wnid: str) -> Synset:

@@ -1,0 +1,106 @@
+"""The main job on real input, and the shipped files as what their commands give."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+
+import hierarchy
+from hierarchy.classes import read_classes
+from hierarchy.files import folder, read, shipped
+from hierarchy.score import score
+
+
+def command(words, cwd=None, check=True):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=cwd, check=check)
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    """The hierarchy of ImageNet-1k by the documented command, with seconds and peak bytes."""
+    out = tmp_path_factory.mktemp("in1k") / "in1k.json"
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, time.monotonic()
+    command(["-m", "hierarchy.generate", "imagenet-1k", "--out", str(out)])
+    seconds = time.monotonic() - start
+    return out, seconds, max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
+
+
+def test_imagenet_has_every_id_exactly_once_within_two_gibibytes(imagenet):
+    out, seconds, peak = imagenet
+    made = hierarchy.load(out)
+    assert made.classes == read_classes("imagenet-1k").ids
+    assert len(set(made.classes)) == 1000
+    assert made.sizes == (20, 200, 1000)
+    assert peak < 2 * 2**30
+    assert seconds < 180  # 25 alone on 2 cores; the bound is for machines that do other things as well
+
+
+def test_findings_and_provenance_are_written_beside(imagenet):
+    out = imagenet[0]
+    found = json.loads(out.with_suffix(".findings.json").read_text())
+    assert found and {"kind", "node", "message", "severity", "evidence", "edit"} <= set(found[0])
+    provenance = read(out).provenance
+    assert provenance["command"] == "python -m hierarchy.generate imagenet-1k"
+    assert provenance["wordnet"] == "3.0" and provenance["versions"]["timm"]
+
+
+def test_dogs_birds_and_reptiles_are_kept_apart(imagenet):
+    made = hierarchy.load(imagenet[0])
+    homes = {
+        kind: {made.groups[label][0] for label in labels}
+        for kind, labels in {"dogs": range(151, 269), "birds": range(7, 25), "snakes": range(52, 69)}.items()
+    }
+    assert all(len(home) == 1 for home in homes.values()), homes
+    assert len(set.union(*homes.values())) == 3
+
+
+def test_names_alone_recover_most_of_cifars_superclasses(tmp_path):
+    reference = {  # a fifth of CIFAR-100's official superclasses (Krizhevsky 2009), enough to notice a broken tree
+        "fish": ("aquarium_fish", "flatfish", "ray", "shark", "trout"),
+        "trees": ("maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree"),
+        "household furniture": ("bed", "chair", "couch", "table", "wardrobe"),
+        "reptiles": ("crocodile", "dinosaur", "lizard", "snake", "turtle"),
+    }
+    out = tmp_path / "cifar.json"
+    command(["-m", "hierarchy.generate", "cifar-100", "--superclasses", "20", "--out", str(out)])
+    made = hierarchy.load(out)
+    assert made.sizes[0] == 20
+    result = score(made, {name: kind for kind, names in reference.items() for name in names})
+    assert result.covered == 20
+    assert result.superclass_ari.value > 0.8 > 0.3 > result.superclass_ari.random
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_hierarchy_is_what_its_command_gives(name, tmp_path):
+    held = read(name)
+    words = shlex.split(held.provenance["command"])
+    assert words[:3] == ["python", "-m", "hierarchy.generate"]
+    out = tmp_path / "again.json"
+    command([*words[1:], "--out", str(out)])
+    assert hierarchy.load(out) == held.hierarchy
+
+
+def test_the_shipped_ones_have_the_published_shapes():
+    assert hierarchy.load("imagenet1k").sizes == (20, 200, 1000)
+    assert hierarchy.load("imagenet100").sizes == (7, 23, 100)
+    assert hierarchy.load("cifar100").sizes == (20, 40, 100)
+
+
+def test_imagenet100_is_cmcs_list_in_its_order():
+    assert list(hierarchy.load("imagenet100").classes) == (folder("data") / "imagenet100_cmc.txt").read_text().split()
+
+
+def test_the_summary_can_be_read_by_a_script(tmp_path):
+    names = tmp_path / "pets.txt"
+    names.write_text("beagle\ncollie\ntabby\nsiamese cat\ngoldfish\ncarp\nparrot\ncanary\n")
+    out = tmp_path / "pets.json"
+    printed = command(["-m", "hierarchy.generate", str(names), "--out", str(out), "--json"])
+    summary = json.loads(printed.stdout)
+    assert summary["classes"] == 8 and summary["digest"] == hierarchy.load(out).digest
+    assert "embedding" in printed.stderr

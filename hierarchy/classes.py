@@ -180,7 +180,7 @@ def _of_synset_line(line: str, place: str) -> _Entry:
 
 def _named(id: str, place: str) -> _Entry:
     """A class of which only one word is known: a WNID, or a name ("aquarium_fish" is displayed "aquarium fish")."""
-    return _of_wnid(id, place) if re.fullmatch(r"n\d{8}", id) else _Entry(place, id, id.replace("_", " ").strip())
+    return _of_wnid(id, place) if re.fullmatch(r"n\d{8}", id) else _Entry(place, id, id.replace("_", " ").strip() or id)
 
 
 def _from_table(path: Path, delimiter: str) -> list[_Entry]:

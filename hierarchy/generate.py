@@ -279,7 +279,7 @@ def run(app: typer.Typer, name: str = "hierarchy") -> int:
     except USAGE_ERROR as error:
         _show_usage(error)
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("stopped; no file was changed", err=True)
+        typer.echo("stopped; no file is half-written", err=True)
     except BrokenPipeError:
         sys.stderr.close()
     return 2

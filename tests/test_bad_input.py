@@ -352,7 +352,7 @@ def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     out, err = process.communicate(timeout=30)
     assert time.monotonic() - sent < 5
     assert (process.returncode, out) == (2, "")
-    assert err.splitlines() == ["stopped; no file was changed"]
+    assert err.splitlines() == ["stopped; no file is half-written"]
 
 
 def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):

@@ -167,6 +167,8 @@ def _witnesses(proposal: Proposal, embed: str, tell: Callable[[str], None]) -> d
     from hierarchy.embed import embedder
     from hierarchy.senses import choose_senses
 
+    if not proposal.classes.ids:
+        return {"wordnet": None, "meanings": (), "vectors": None}
     wordnet = open_wordnet()
     meanings = choose_senses(proposal.classes, wordnet) if wordnet else ()
     tell("embedding")

@@ -41,7 +41,7 @@ ALIKE = 0.9  # of 1: two names more alike than this are near-duplicates
 BETTER = 0.2  # by how much another group must fit better in WordNet, in shared information (0 to 1)
 SPECIFIC = 0.3  # hypernyms less specific are shared by half of all things and say nothing; "animal" has 0.27
 NEIGHBOURS = 5  # nearest classes that are looked at; fewer for a group that has no so many others
-ELSEWHERE = 0.8  # share of them that must live in one other group
+ELSEWHERE = 0.8  # share of them that must live in one other group, or of that group's classes where it has fewer
 DOUBT = 0.3  # share of a second sense from which a name is ambiguous
 MANY = 5000  # classes; of more, only hypernyms below SPECIFIC_OF_MANY are looked at, to stay within minutes
 SPECIFIC_OF_MANY = 0.5
@@ -274,7 +274,7 @@ def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
         for label, all_near in enumerate(nearest, start):
             row = all_near[: max(1, min(size[group_of[label]], len(hierarchy)) - 1)]
             group, votes = Counter(group_of[row].tolist()).most_common(1)[0]
-            if group != group_of[label] and votes >= ELSEWHERE * len(row):
+            if group != group_of[label] and votes >= ELSEWHERE * min(len(row), size[group]):
                 here = paths[group_of[label]]
                 names = [hierarchy.names[other] for other in row]
                 nearest_are = _are(len(row), votes)
@@ -286,7 +286,9 @@ def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
 
 
 def _are(many: int, votes: int) -> str:
-    return "class is" if many == 1 else f"{many} classes are" if votes == many else f"{many} classes are, but for one,"
+    if votes == many:
+        return "class is" if many == 1 else f"{many} classes are"
+    return f"{many} classes are, but for {'one' if many - votes == 1 else many - votes},"
 
 
 def describe(edit: Edit) -> dict[str, str]:

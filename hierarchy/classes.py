@@ -78,12 +78,19 @@ def _entries(source: str) -> list[_Entry]:
     if source.startswith("datasets:"):
         return _from_hub(source.removeprefix("datasets:"))
     path, ending = Path(source), Path(source).suffix.lower()
+    try:
+        path.exists()
+    except OSError as error:  # a text longer than any name of a file
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SourceError(
+            f"no class source {source[:40] + '...'!r}: {reason}; put the names into a .txt file"
+        ) from None
     if ending == ".txt":
         return _from_text(path)
     if ending in (".csv", ".tsv"):
         return _from_table(path, "," if ending == ".csv" else "\t")
     place, _, column = source.rpartition(":") if not path.exists() and ":" in source else (source, "", "")
-    if Path(place).is_dir():
+    if place and Path(place).is_dir():
         saved = [name for name in ("dataset_dict.json", "state.json") if (Path(place) / name).is_file()]
         return _from_saved(Path(place), column) if saved else _from_folder(Path(place))
     if re.fullmatch(r"[\w.-]+/[\w.-]+", place) and not place.startswith("."):
@@ -98,7 +105,7 @@ def _parse(entries: list[_Entry], source: str) -> ClassList:
     """Turns entries into classes; the border behind which ids are unique and names are clean."""
     problems = tuple(_problems(entries))
     if problems:
-        raise SourceError(in_one_sentence(f"bad classes in {source}", problems))
+        raise SourceError(in_one_sentence("", problems))  # each begins with its place
     if len(entries) < FEWEST:
         found = {0: "no classes", 1: "one class"}.get(len(entries), f"{len(entries)} classes")
         raise SourceError(f"{source} holds {found}; a hierarchy needs {FEWEST} or more")
@@ -115,7 +122,7 @@ def _problems(entries: Iterable[_Entry]) -> Iterator[str]:
     for entry in entries:
         if len(entry.id) > LONGEST or len(entry.name) > LONGEST:
             longest = max(len(entry.id), len(entry.name))
-            yield f"{entry.place}: a name of {longest:,} characters; at most {LONGEST} make sense"
+            yield f"{entry.place}: a name of {longest:,} characters; shorten it to {LONGEST} or fewer"
             continue
         for kind, value in {"id": entry.id, "name": entry.name}.items():
             fault = name_fault(value)
@@ -173,18 +180,22 @@ def _of_synset_line(line: str, place: str) -> _Entry:
 
 def _named(id: str, place: str) -> _Entry:
     """A class of which only one word is known: a WNID, or a name ("aquarium_fish" is displayed "aquarium fish")."""
-    return _of_wnid(id, place) if re.fullmatch(r"n\d{8}", id) else _Entry(place, id, id.replace("_", " ").strip())
+    return _of_wnid(id, place) if re.fullmatch(r"n\d{8}", id) else _Entry(place, id, id.replace("_", " ").strip() or id)
 
 
 def _from_table(path: Path, delimiter: str) -> list[_Entry]:
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     try:
         columns = reader.fieldnames or []
+        if not columns:
+            raise SourceError(f"{path}:1: no header; give one with a column id or name, and a line a class")
         if not {"id", "name"} & set(columns):
             raise SourceError(f"{path}:1: the header is {delimiter.join(columns)!r}; it needs a column id or name")
         return [_of_row(row, f"{path}:{reader.line_num}") for row in reader]
     except csv.Error as error:
-        raise SourceError(f"{path}:{reader.line_num + 1}: not {path.suffix[1:].upper()} ({error})") from None
+        raise SourceError(
+            f"{path}:{reader.line_num + 1}: not {path.suffix[1:].upper()} ({error}); check the quotes"
+        ) from None
 
 
 def _of_row(row: dict[Any, Any], place: str) -> _Entry:
@@ -206,7 +217,10 @@ def _from_folder(path: Path) -> list[_Entry]:
 def _from_saved(path: Path, column: str) -> list[_Entry]:
     from datasets import DatasetDict, load_from_disk
 
-    data = load_from_disk(str(path))
+    try:
+        data = load_from_disk(str(path))
+    except Exception as error:  # files that are missing or broken raise many kinds
+        raise SourceError(f"cannot read the data set in {str(path)!r}: {_first_line(error)}; save it again") from error
     features = next(iter(data.values())).features if isinstance(data, DatasetDict) else data.features
     return _from_features(features, column, str(path))
 
@@ -218,8 +232,14 @@ def _from_hub(source: str) -> list[_Entry]:
     try:
         features = load_dataset_builder(name).info.features
     except Exception as error:  # the library raises many kinds: no network, no such data set, no permission
-        raise SourceError(f"cannot read data set {name!r}: {str(error).splitlines()[0]}") from error
+        raise SourceError(
+            f"no folder {name!r}, and no data set of that name could be read: {_first_line(error)}; check the name"
+        ) from error
     return _from_features(features or {}, column, name)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def _from_features(features: Any, column: str, place: str) -> list[_Entry]:

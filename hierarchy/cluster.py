@@ -36,12 +36,14 @@ class Range:
     def parse(cls, text: str) -> Range:
         """Reads `7`, `5:9`, `5:` or `:9`; ShapeError for anything else."""
         least, colon, most = text.partition(":")
+        if not least and not most:
+            raise ShapeError(f"{text!r} is no number or range; write 7, 5:9, 5: or :9")
         try:
             start = int(least) if least else 1
             end = int(most) if most else (10**9 if colon else start)
         except ValueError:
             raise ShapeError(f"{text!r} is no number or range; write 7, 5:9, 5: or :9") from None
-        if not 1 <= start <= end or text in ("", ":"):
+        if not 1 <= start <= end:
             raise ShapeError(f"{text!r} is no range of whole numbers from 1, smaller first; write 7, 5:9, 5: or :9")
         return cls(start, end)
 
@@ -130,12 +132,12 @@ def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
         if count < 4:  # three classes: one superclass with one group is all there can be
             return Range(1, 1), Range(1, 1), Range(count, count), Range(count, count)
     for what, number, size in (
-        ("superclasses", supers, per_super),
-        ("groups", groups, per_group),
+        ("superclass" if supers.most == 1 else "superclasses", supers, per_super),
+        ("group" if groups.most == 1 else "groups", groups, per_group),
     ):
         if number.least * size.least > count or number.most * size.most < count:
             raise ShapeError(
-                f"{count} classes cannot make {number} {what} of {size} classes each; ask for another number of {what},"
+                f"{count} classes cannot make {number} {what} of {size} classes each; ask for another number,"
                 " other sizes, or allow chains (nodes with a single child)"
             )
     if groups.most < supers.least * (1 if shape.chains else 2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hierarchy.errors import InvalidHierarchy, UnknownNode, nearest
+from hierarchy.errors import EditError, UnknownNode, nearest
 from hierarchy.tree import Hierarchy
 
 
@@ -62,7 +62,8 @@ def apply(edit: Edit, hierarchy: Hierarchy) -> Hierarchy:
 
     Raises:
         UnknownNode: a class or node of the edit is not there.
-        InvalidHierarchy: the edit cannot be done: a level that does not fit, a name that is taken or bad.
+        EditError: the edit cannot be done: a level that does not fit, a name that is taken.
+        InvalidHierarchy: what it gives is no hierarchy: a name that is bad or the id of a class.
 
     >>> before = Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z")))
     >>> apply(Move("a", "x/z"), before).nodes(2)
@@ -70,23 +71,28 @@ def apply(edit: Edit, hierarchy: Hierarchy) -> Hierarchy:
     """
     if isinstance(edit, Move):
         if edit.id not in hierarchy.classes:
-            raise UnknownNode(f"no class {edit.id!r} to move{nearest(edit.id, hierarchy.classes)}")
+            raise UnknownNode(
+                f"no class {edit.id!r} to move{nearest(edit.id, hierarchy.classes)}; give the id of a class"
+            )
         return _replaced(hierarchy, {hierarchy.classes.index(edit.id): _group(edit.to)})
     level = _level(edit.node, hierarchy)
     below = {label: hierarchy.groups[label] for label in hierarchy.labels(edit.node)}
     if isinstance(edit, Merge):
         if _level(edit.into, hierarchy) != level or edit.into == edit.node:
-            raise InvalidHierarchy([f"cannot merge {edit.node!r} into {edit.into!r}: give two nodes of one level"])
+            raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of one level")
         superclass, _, group = edit.into.partition("/")
         return _replaced(hierarchy, {label: (superclass, group or old[1]) for label, old in below.items()})
     parent = edit.node.split("/")[: level - 1]
     new = "/".join([*parent, edit.name])
     if new in hierarchy.nodes(1 if level == 1 else 2):
-        raise InvalidHierarchy([f"the name {new!r} is taken; choose another, or merge"])
+        raise EditError(f"the name {new!r} is taken; choose another, or merge")
     if isinstance(edit, Split):
         below = {label: old for label, old in below.items() if hierarchy.classes[label] in set(edit.ids)}
-        if len(below) != len(set(edit.ids)) or not below:
-            raise InvalidHierarchy([f"not all of {', '.join(edit.ids) or 'no classes'} are below {edit.node!r}"])
+        strangers = sorted(set(edit.ids) - {hierarchy.classes[label] for label in below})
+        if strangers:
+            raise EditError(f"not below {edit.node!r}: {', '.join(map(repr, strangers))}; give ids of classes that are")
+        if not below:
+            raise EditError(f"no classes to split off {edit.node!r}; give the ids of some")
     return _replaced(
         hierarchy, {label: (edit.name, old[1]) if level == 1 else (old[0], edit.name) for label, old in below.items()}
     )
@@ -103,7 +109,7 @@ def _level(node: str, hierarchy: Hierarchy) -> int:
 def _group(path: str) -> tuple[str, str]:
     superclass, slash, group = path.partition("/")
     if not slash or "/" in group:
-        raise InvalidHierarchy([f"{path!r} is no group; give superclass/group"])
+        raise EditError(f"{path!r} is no group; give superclass/group")
     return superclass, group
 
 

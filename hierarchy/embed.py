@@ -55,9 +55,10 @@ def embedder(
     Raises:
         EmbedError: unknown name; the embedder itself raises it where it has nothing to work on.
 
-    >>> vectors = embedder("tfidf")(ClassList(("a", "b"), ("tabby cat", "tiger cat"), ("", ""), "two cats"))
-    >>> round(float(vectors[0] @ vectors[1]), 2)
-    0.34
+    >>> names = ("tabby cat", "tiger cat", "fire truck", "tow truck")
+    >>> vectors = embedder("tfidf")(ClassList(names, names, ("",) * 4, "cats and trucks"))
+    >>> bool(vectors[0] @ vectors[1] > 0 > vectors[0] @ vectors[2])
+    True
     """
     views = [_view(part, wordnet, meanings, base_url, seed) for part in spec.split("+")]
 

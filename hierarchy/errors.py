@@ -23,7 +23,11 @@ class UnknownNode(HierarchyError):
 
 
 class AmbiguousName(HierarchyError):
-    """A name that several classes or nodes answer to."""
+    """A name that several classes answer to."""
+
+
+class EditError(HierarchyError):
+    """An edit that cannot be done to this hierarchy."""
 
 
 class SourceError(HierarchyError):
@@ -53,7 +57,7 @@ class WordNetMissing(HierarchyError):
 def in_one_sentence(start: str, problems: tuple[str, ...], most: int = 8) -> str:
     """Joins problems behind a start, the first few in full and the rest as a count."""
     rest = f"; and {len(problems) - most} more" if len(problems) > most else ""
-    return f"{start}: " + "; ".join(problems[:most]) + rest
+    return (f"{start}: " if start else "") + "; ".join(problems[:most]) + rest
 
 
 def nearest(asked: str, known: Iterable[str], most: int = 3) -> str:

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,6 +103,8 @@ def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Ta
         raise FormatError(
             f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
         ) from None
+    except ValueError:  # an integer of thousands of digits, which Python refuses to read
+        raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
     return str(path), _from_json(content, str(path))
 
 
@@ -111,7 +114,7 @@ def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapp
     The file appears whole or not at all.
 
     Raises:
-        OutputError: it cannot be written, or its ending is neither .json nor .csv.
+        OutputError: it cannot be written, its ending is neither .json nor .csv, or the provenance is not for JSON.
     """
     ending = Path(path).suffix.lower()
     if ending == ".json":
@@ -137,9 +140,24 @@ def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) 
     """The text of a hierarchy file: JSON with one class a line, so that one class changed is one line changed."""
     content = to_dict(hierarchy, provenance=provenance)
     rows = content.pop("classes")
-    head = json.dumps(content, ensure_ascii=False, indent=1).removesuffix("\n}")
+    head = _json(content).removesuffix("\n}")
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
     return f'{head},\n "classes": [\n{lines}\n ]\n}}\n'
+
+
+def _json(content: Any) -> str:
+    try:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    except (RecursionError, TypeError, ValueError) as error:
+        reason = str(error)[:1].lower() + str(error)[1:]
+        raise OutputError(
+            f"this provenance cannot be written as JSON ({reason}); give strings, numbers, lists and dicts"
+        ) from None
+    # Half a surrogate pair, as in the name of a file that is not UTF-8, can be written only escaped.
+    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(content, allow_nan=False, indent=1)
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def to_csv(hierarchy: Hierarchy) -> str:
@@ -153,7 +171,7 @@ def to_csv(hierarchy: Hierarchy) -> str:
 
 def shipped() -> tuple[str, ...]:
     """Names of the hierarchies that come with the package."""
-    return tuple(sorted(path.stem for path in folder("data").glob("*.json") if not path.name.endswith(".schema.json")))
+    return tuple(sorted(path.stem for path in folder("data").glob("*.json") if "." not in path.stem))  # no .schema.json
 
 
 def folder(name: str) -> Path:
@@ -165,10 +183,12 @@ def folder(name: str) -> Path:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file as UTF-8, whole or not at all: to a temporary file beside it, then renamed over it.
 
+    Permissions are kept, and a link is followed.
+
     Raises:
         OutputError: the folder does not exist, is not writable, or the disk is full.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
             raise IsADirectoryError(21, "it is a folder")
@@ -229,7 +249,8 @@ def read_text(path: Path) -> str:
             f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
         ) from None
     except OSError as error:
-        raise FormatError(f"cannot read {str(path)!r}: {(error.strerror or 'unknown reason').lower()}") from None
+        reason = (error.strerror or type(error).__name__).lower()
+        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
 
 
 def _from_json(content: Any, where: str) -> _Table:
@@ -258,8 +279,11 @@ def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
     rows: list[Row] = []
     for label, entry in enumerate(classes):
         if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = sorted(entry) if isinstance(entry, Mapping) else type(entry).__name__
-            raise FormatError(f"{where}: class {label} has {found}, not the fields {', '.join(COLUMNS)}")
+            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) else "no fields"
+            raise FormatError(f"{where}: class {label} has {found or 'none'}; give it {', '.join(COLUMNS)}")
+        for column in COLUMNS:
+            if not isinstance(entry[column], str):
+                raise FormatError(f"{where}: the {column} of class {label} is {entry[column]!r}; give a string")
         rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
     return tuple(rows)
 
@@ -270,11 +294,13 @@ def _from_csv(text: str, where: str) -> tuple[Row, ...]:
     try:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
-            raise FormatError(f"{where}:1: the header is {','.join(header)!r}, not {','.join(COLUMNS)!r}")
+            raise FormatError(f"{where}:1: the header is {','.join(header)!r}; make it {','.join(COLUMNS)}")
         for row in reader:
             if len(row) != len(COLUMNS):
-                raise FormatError(f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}")
+                raise FormatError(
+                    f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}; quote one that holds a comma"
+                )
             rows.append((row[0], row[1], row[2], row[3]))
     except csv.Error as error:
-        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
     return tuple(rows)

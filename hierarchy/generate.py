@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -10,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from hierarchy.errors import HierarchyError, WordNetMissing
+from hierarchy.errors import HierarchyError, OutputError, WordNetMissing
 
 if TYPE_CHECKING:
     from hierarchy.classes import ClassList
@@ -180,16 +181,14 @@ def generate_command(
         return Range.parse(text) if text is not None else None
 
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
-    target = out or Path(re.sub(r"[^\w.-]+", "-", Path(source).stem if Path(source).exists() else source) + ".json")
-    if target.suffix.lower() not in (".json", ".csv"):
-        raise HierarchyError(f"cannot write {str(target)!r}: the ending is {target.suffix!r}; use .json or .csv")
-    if out and not target.parent.exists():
-        target.parent.mkdir(parents=True)
+    target = out or _default_out(source)
+    _can_be_written(target)
     start = time.monotonic()
     with progress() as tell:
         made = generate(Settings(source, shape, embed, base_url, seed), tell=tell)
         tell("writing")
         beside = target.with_suffix(".findings.json")
+        target.parent.mkdir(parents=True, exist_ok=True)
         save(made.hierarchy, target, provenance=made.provenance)
         write_text(beside, json.dumps(findings_json(made.findings), ensure_ascii=False, indent=1) + "\n")
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
@@ -203,6 +202,31 @@ def generate_command(
 
 
 _SEVERITIES = ("error", "warning", "note")
+
+
+def _default_out(source: str) -> Path:
+    try:
+        name = (Path(source).stem if Path(source).exists() else source) or "classes"
+    except OSError:  # too long for the name of a file; `read_classes` says so
+        name = "classes"
+    return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+
+
+def _can_be_written(target: Path) -> None:
+    """Refuses a place for the result before minutes of work are done for it, not after."""
+    if target.suffix.lower() not in (".json", ".csv"):
+        raise OutputError(f"cannot write {str(target)!r}: the ending is {target.suffix!r}; use .json or .csv")
+    try:
+        if target.is_dir():
+            raise OutputError(f"cannot write {str(target)!r}: it is a folder; name a file")
+        above = next(folder for folder in target.absolute().parents if folder.exists())
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"cannot write {str(target)!r}: {reason}; choose another name") from None
+    if not above.is_dir():
+        raise OutputError(f"cannot write {str(target)!r}: {above.name!r} is a file, not a folder; choose another name")
+    if not os.access(above, os.W_OK):
+        raise OutputError(f"cannot write {str(target)!r}: {str(above)!r} is read-only; choose another folder")
 
 
 class progress:  # a context manager, used as a function is
@@ -240,30 +264,45 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def run(app: typer.Typer) -> int:
-    """Runs a command line; gives its exit code: 0 done, 1 done and found errors, 2 could not be done.
+def run(app: typer.Typer, name: str = "hierarchy") -> int:
+    """Runs a command line by its name; gives its exit code: 0 done, 1 done and found errors, 2 could not be done.
 
     Errors are one line on stderr: no traceback, and no file is left half-written.
     """
-    import click
-
     try:
-        result = app(standalone_mode=False)
+        result = app(prog_name=name, standalone_mode=False)
+        if result == INTERRUPTED:
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except HierarchyError as error:
         typer.echo(f"error: {error}", err=True)
-    except click.exceptions.NoArgsIsHelpError:
-        pass
-    except click.ClickException as error:
-        error.show()
-    except (click.Abort, KeyboardInterrupt):
-        typer.echo("stopped; no file was changed", err=True)
+    except USAGE_ERROR as error:
+        _show_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("stopped; no file is half-written", err=True)
     except BrokenPipeError:
         sys.stderr.close()
     return 2
 
 
+# click's UsageError: of click itself or, in newer typers, of the copy they carry, which has no public name.
+USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+def _show_usage(error: Any) -> None:
+    """Says what is wrong with a command line, and how help is had; a command without arguments shows its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    message = error.format_message().rstrip(".")
+    message = re.sub(r"\. Did you mean (.*?)\?| \(Possible options: (.*)\)", r"; nearest: \1\2", message)
+    message = re.sub(r"(^|: )([A-Z])", lambda found: found[1] + found[2].lower(), message)
+    path = error.ctx.command_path if error.ctx else "hierarchy"
+    typer.echo(f"error: {message}; `{path} --help` shows what there is", err=True)
+
+
 if __name__ == "__main__":
     command = typer.Typer(add_completion=False)
     command.command()(generate_command)
-    sys.exit(run(command))
+    sys.exit(run(command, "python -m hierarchy.generate"))

@@ -45,7 +45,7 @@ def _json_pairs(text: str, where: str) -> list[Pair] | None:
     """The entries of a JSON object, repeated ones included; None for the JSON of a hierarchy, which `load` reads."""
     try:
         content = json.loads(text, object_pairs_hook=lambda pairs: pairs)
-    except (RecursionError, json.JSONDecodeError):
+    except (RecursionError, ValueError):
         return None  # `load` says what is wrong with it, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")

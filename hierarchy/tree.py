@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import category
 
 from hierarchy.errors import AmbiguousName, InvalidHierarchy, UnknownNode, nearest
@@ -54,7 +54,7 @@ class Hierarchy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "groups", tuple((superclass, group) for superclass, group in self.groups))
+        object.__setattr__(self, "groups", tuple(map(_frozen, self.groups)))
         problems = tuple(_problems(self.classes, self.names, self.groups))
         if problems:
             raise InvalidHierarchy(problems)
@@ -143,11 +143,12 @@ class Hierarchy:
         """Labels of all classes below what is asked, ascending, each once.
 
         Args:
-            asked: class ids, class names and node paths, mixed freely; `""` is the root, so every class.
+            asked: class ids, class names and node paths, mixed freely; `""` is the root, so every class. An id or a
+                path always means its own class or node, whatever class is called so.
 
         Raises:
             UnknownNode: something asked is not there; the nearest names are suggested.
-            AmbiguousName: a name that two classes, or a class and a node, answer to; their ids and paths are given.
+            AmbiguousName: a name that two classes answer to; their ids and paths are given.
         """
         found: set[int] = set()
         for item in asked:
@@ -164,8 +165,17 @@ class Hierarchy:
         return self.at(self.labels(*asked))
 
     def at(self, labels: Iterable[int]) -> Hierarchy:
-        """The hierarchy of the classes at these labels, in the order given; a permutation reorders the labels."""
-        return Hierarchy.from_rows(self.rows[label] for label in labels)
+        """The hierarchy of the classes at these labels, in the order given; a permutation reorders the labels.
+
+        Raises:
+            UnknownNode: a label is out of range.
+            InvalidHierarchy: a label is given twice, or none.
+        """
+        rows, wanted, count = self.rows, tuple(labels), len(self)
+        for label in wanted:
+            if not 0 <= label < count:
+                raise UnknownNode(f"label {label} is out of range: there are {count} classes; use 0 to {count - 1}")
+        return Hierarchy.from_rows(rows[label] for label in wanted)
 
     def find(self, text: str) -> tuple[str, ...]:
         """Paths of the nodes that a text could mean: equal first, then those that contain it; else close misses.
@@ -175,13 +185,12 @@ class Hierarchy:
         """
         wanted = text.casefold().strip("/")
         spellings = self._spellings
-        equal = [path for path, words in spellings.items() if wanted in words]
+        equal = [path for path, words in spellings.items() if wanted in (path.casefold(), *words)]
         part = [path for path, words in spellings.items() if path not in equal and any(wanted in w for w in words)]
         if equal or part:
             return tuple(equal + part)
-        of_word = {word: path for path, words in spellings.items() for word in words}
-        close = get_close_matches(wanted, list(of_word), n=5, cutoff=0.6)
-        return tuple(dict.fromkeys(of_word[word] for word in close))
+        close = get_close_matches(wanted, {word for words in spellings.values() for word in words}, n=5, cutoff=0.6)
+        return tuple(dict.fromkeys(path for word in close for path, words in spellings.items() if word in words))
 
     @cached_property
     def _superclasses(self) -> tuple[str, ...]:
@@ -221,17 +230,19 @@ class Hierarchy:
         for label, (superclass, group) in enumerate(self.groups):
             members[superclass].append(label)
             members[f"{superclass}/{group}"].append(label)
-        for path, labels in members.items():
-            meanings[path].add((path, tuple(labels)))
         for label, (id, name, superclass, group) in enumerate(self.rows):
             for spelling in (name, f"{superclass}/{group}/{name}", f"{superclass}/{group}/{id}"):
                 meanings[spelling].add((self._class_paths[label], (label,)))
+        for path, labels in members.items():  # ids and paths always mean their own, whatever class is called so
+            meanings[path] = {(path, tuple(labels))}
         for label, (id, path) in enumerate(zip(self.classes, self._class_paths, strict=True)):
-            for spelling in (id, path):  # these two always mean this class, whatever else is called so
+            for spelling in (id, path):
                 meanings[spelling] = {(path, (label,))}
         return dict(meanings)
 
     def _resolve(self, asked: str) -> tuple[int, ...]:
+        if not isinstance(asked, str):
+            raise TypeError(f"cannot ask for {asked!r}; give ids, names and paths, as in labels('shark', 'n01494475')")
         if asked == "":
             return tuple(range(len(self.classes)))
         meanings = self._meanings.get(asked, set())
@@ -239,16 +250,18 @@ class Hierarchy:
             ((_, labels),) = meanings
             return labels
         if meanings:
-            choices = [
-                f"{path!r} (id {self.classes[labels[0]]!r})" if path.count("/") == 2 else repr(path)
-                for path, labels in sorted(meanings)
-            ]
+            choices = [f"{path!r} (id {self.classes[labels[0]]!r})" for path, labels in sorted(meanings)]
             raise AmbiguousName(f"{asked!r} means {' and '.join(choices)}; ask by id or by path")
         superclasses, groups, classes = self.sizes
         raise UnknownNode(
             f"{asked!r} is no id, name or path of this hierarchy"
             f" ({superclasses} superclasses, {groups} groups, {classes} classes){nearest(asked, self._meanings)}"
         )
+
+
+def _frozen(group: Any) -> Any:
+    """A pair as a tuple; anything else as it is, for `_problems` to tell."""
+    return tuple(group) if isinstance(group, list) else group
 
 
 def _problems(classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]) -> Iterator[str]:
@@ -258,7 +271,11 @@ def _problems(classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tu
         return
     if not classes:
         yield "no classes; give at least one"
-    for id, uses in Counter(classes).items():
+    no_pairs = [label for label, group in enumerate(groups) if not isinstance(group, tuple) or len(group) != 2]
+    yield from (f"group {groups[label]!r} of label {label} is no pair; give (superclass, group)" for label in no_pairs)
+    if no_pairs:
+        return
+    for id, uses in Counter(id for id in classes if isinstance(id, str)).items():
         if uses > 1:
             places = [label for label, other in enumerate(classes) if other == id]
             yield f"id {id!r} stands {uses} times (labels {', '.join(map(str, places))}); ids must be unique"
@@ -268,11 +285,10 @@ def _problems(classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tu
         ("superclass", [superclass for superclass, _ in groups]),
         ("group", [group for _, group in groups]),
     ):
-        for value in dict.fromkeys(values):
-            fault = name_fault(value)
-            if fault:
-                yield f"{kind} {value!r} {fault}"
-    for superclass in sorted({superclass for superclass, _ in groups} & set(classes)):
+        faults = ((value, name_fault(value)) for value in values)
+        yield from dict.fromkeys(f"{kind} {value!r} {fault}" for value, fault in faults if fault)
+    superclasses = {superclass for superclass, _ in groups if isinstance(superclass, str) and superclass}
+    for superclass in sorted(superclasses.intersection(id for id in classes if isinstance(id, str))):
         yield f"superclass {superclass!r} is also the id of a class, so neither could be asked for; rename it"
 
 
@@ -283,7 +299,7 @@ def name_fault(value: object) -> str | None:
     "holds '/', which separates the parts of a path; spell it otherwise"
     """
     if not isinstance(value, str):
-        return f"is a {type(value).__name__}; give a string"
+        return f"is no string but of type {type(value).__name__}; give a string"
     if not value:
         return "is empty; give it a name"
     if "/" in value:

@@ -36,7 +36,7 @@ class WordNet:
     >>> wordnet.synset("n02084071").words[:2]
     ('dog', 'domestic dog')
     >>> wordnet.synset(wordnet.lowest_common("n02084071", "n02121808")).words[0]
-    'domestic animal'
+    'carnivore'
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from hierarchy.errors import WordNetMissing
+from hierarchy.errors import OutputError, WordNetMissing
 
 DEBIAN_PACKAGES = ("wordnet-base", "wordnet-sense-index")
 SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/local/share/WordNet-3.0/dict")
@@ -53,12 +53,18 @@ def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda 
         The folder of the data files, `<target>/corpora/wordnet`; at once where they are already there.
 
     Raises:
+        OutputError: the folder cannot be made.
         WordNetMissing: no way worked; the message says why each failed.
     """
     place = (target or default_target()) / "corpora" / "wordnet"
     if _complete(place):
         tell(f"WordNet is already at {place}")
         return place
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"cannot install WordNet to {str(place)!r}: {reason}; give --dir a writable folder") from None
     failures = []
     for name, fetch in (
         ("NLTK's downloader", _from_nltk),
@@ -70,12 +76,19 @@ def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda 
                 found = fetch(Path(scratch))
                 _settle(found, place)
             except (OSError, subprocess.SubprocessError, WordNetMissing) as error:
-                failures.append(f"{name}: {error}")
-                tell(f"{name} did not work ({error})")
+                failures.append(f"{name}: {_reason(error)}")
+                tell(f"{name} did not work ({_reason(error)})")
                 continue
         tell(f"installed WordNet 3.0 from {name} to {place}")
         return place
     raise WordNetMissing(f"WordNet could not be installed ({'; '.join(failures)}); set WNSEARCHDIR to a copy of it")
+
+
+def _reason(error: Exception) -> str:
+    """Why a way failed: of a program, the last line of what it said."""
+    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = said.decode(errors="replace").strip().splitlines() if isinstance(said, bytes) else []
+    return lines[-1] if lines else str(error)
 
 
 def default_target() -> Path:
@@ -87,7 +100,11 @@ def _from_nltk(scratch: Path) -> Path:
     from nltk.downloader import Downloader
 
     with redirect_stdout(sys.stderr), Path(os.devnull).open("w") as silence:
-        if not Downloader(download_dir=str(scratch)).download("wordnet", quiet=True, print_error_to=silence):
+        try:
+            done = Downloader(download_dir=str(scratch)).download("wordnet", quiet=True, print_error_to=silence)
+        except Exception as error:  # a proxy's page instead of the index, half an archive: it raises many kinds
+            raise WordNetMissing(f"it broke off, {type(error).__name__}: {error}") from error
+        if not done:
             raise WordNetMissing("its index could not be reached")
     found = next(scratch.rglob("data.noun"), None)
     if found is None:  # nltk keeps some corpora zipped
@@ -134,19 +151,20 @@ def _settle(found: Path, place: Path) -> None:
     missing = [name for name in FILES if not (found / name).is_file()]
     if missing:
         raise WordNetMissing(f"{found} lacks {', '.join(missing)}")
-    with (found / "data.noun").open(encoding="utf-8") as file:
-        version = file.read(3000)
-    if "WordNet 3.0 Copyright" not in version:
+    with (found / "data.noun").open("rb") as file:
+        licence = file.read(3000)
+    if b"WordNet 3.0 Copyright" not in licence:
         raise WordNetMissing(f"{found} is not WordNet 3.0, whose offsets the ids of ImageNet are")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as whole:
+    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+        whole = Path(scratch) / "wordnet"
+        whole.mkdir()
         for name in FILES:
-            shutil.copyfile(found / name, Path(whole) / name)
+            shutil.copyfile(found / name, whole / name)
         lines = (f"{number:02}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(_LEXNAMES))
-        (Path(whole) / "lexnames").write_text("".join(lines), encoding="utf-8")
-        if place.exists():
-            shutil.rmtree(place)
-        shutil.copytree(whole, place)
+        (whole / "lexnames").write_text("".join(lines), encoding="utf-8")
+        if place.exists():  # half of it, from elsewhere
+            place.rename(Path(scratch) / "old")
+        whole.rename(place)
 
 
 def _complete(place: Path) -> bool:

@@ -30,13 +30,15 @@ def test_a_node_is_named_by_the_hypernym_its_classes_share(wordnet, named):
         ("robin", "magpie", "jay"),
         ("beagle", "collie"),
     )
-    assert groups == ["sharks", "oscine birds", "dogs"] or groups == ["sharks", "songbirds", "dogs"]
+    assert groups == ["sharks", "birds", "dogs"]
     assert top == "animals"
 
 
 def test_two_kinds_are_named_together(wordnet, named):
-    _, groups = names_of(wordnet, named, ("oak", "maple", "beech", "trout", "salmon", "tuna"), ("truck", "bus", "car"))
-    assert "trees" in groups[0] and " and " in groups[0]
+    _, groups = names_of(
+        wordnet, named, ("tiger", "lion", "leopard", "canoe", "yawl", "kayak"), ("hat", "coat", "sock")
+    )
+    assert groups[0] == "big cats and small boats"
 
 
 def test_siblings_never_share_a_name(wordnet, named):

@@ -1,0 +1,67 @@
+"""The README is run: its Python, and every command of its transcript, whose output must be the one that is shown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def transcript() -> list[tuple[str, str]]:
+    """The commands behind "$ " and what stands under each."""
+    return [
+        (command, output)
+        for block in blocks("text")
+        for command, output in re.findall(r"^\$ (.*?)\n(.*?)(?=^\$ |\Z)", block, re.DOTALL | re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("command", "shown"), transcript())
+def test_the_transcript_shows_the_real_output(command, shown, imagenet_run, tmp_path):
+    words = shlex.split(command)
+    assert words[0] == "hierarchy"
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "in1k.json").symlink_to(imagenet_run[0])
+    (tmp_path / "tests").symlink_to(README.parent / "tests")
+    run = subprocess.run(
+        [sys.executable, "-m", "hierarchy", *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == shown
+
+
+def test_the_python_blocks_run_and_their_comments_are_true(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("python"):
+        names: dict[str, object] = {}
+        for line in block.splitlines():
+            code, _, comment = line.partition("  #")
+            if comment.strip().startswith("(") and "=" not in code:
+                assert eval(code, names) == eval(comment), line
+            else:
+                exec(code, names)
+
+
+def test_the_two_commands_are_targets_of_the_makefile():
+    makefile = (README.parent / "Makefile").read_text()
+    for target in re.findall(r"^    make (\w+)", README.read_text(), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_picture_and_the_pages_that_are_linked_exist():
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", README.read_text()):
+        assert (README.parent / link).exists(), link
+
+
+def test_a_wrong_output_would_be_noticed():
+    assert len(transcript()) >= 3
+    assert all(shown for _, shown in transcript())

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from math import log
 
 from hierarchy.classes import ClassList
@@ -97,10 +98,9 @@ class _Namer:
         used = {name.casefold() for name in taken}
         result: dict[int, str] = {}
         for index in sorted(nodes, key=lambda index: (-choices[index][0].score, index)):
-            spare = self._by_example(nodes[index])
-            name = next(
-                words for words in (*(name.words for name in choices[index]), *spare) if words.casefold() not in used
-            )
+            named = (name.words for name in choices[index])
+            free = (words for words in chain(named, self._by_example(nodes[index])) if words.casefold() not in used)
+            name = next(free)  # examples never run out
             used.add(name.casefold())
             result[index] = name
         return result
@@ -112,7 +112,7 @@ class _Namer:
         sure = [name for name in singles if len(name.covers & members) >= least]
         pairs = list(self._pairs(singles, members, rivals))
         example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
-        listed = [_Name(words, members, example) for words in self._by_example(members)][:1]
+        listed = [_Name(next(self._by_example(members)), members, example)]
         found = sorted((*sure, *pairs, *listed), key=lambda name: (-name.score, name.words))
         return list({name.words.casefold(): name for name in reversed(found)}.values())[::-1]
 
@@ -132,8 +132,8 @@ class _Namer:
                 _fit(covers, members, rivals) * min(1.0, clear) * (0.6 if synset.words[0] in VAGUE else 1),
             )
         ends = Counter(self._end(label) for label in members)
-        for end, count in sorted(ends.items()):
-            if count > 1 and len(end) > 2:
+        for end, uses in sorted(ends.items()):
+            if uses > 1 and len(end) > 2:
                 covers = frozenset(label for label in rivals if self._end(label) == end)
                 yield _Name(plural(end), covers, 0.7 * _fit(covers, members, rivals))
 
@@ -163,8 +163,7 @@ class _Namer:
         plurals = list(dict.fromkeys(plural(self.classes.names[label]) for label in order))
         for start in range(max(1, len(plurals) - 1)):
             yield " and ".join(plurals[start : start + 2])
-        for number in range(2, len(members) + 1000):
-            yield f"{plurals[0]} {number}"
+        yield from (f"{plurals[0]} {number}" for number in count(2))
 
 
 def _joined(first: _Name, second: _Name) -> str | None:
@@ -195,9 +194,9 @@ def _plain(synset: Synset) -> str | None:
     if first in UNSAID:
         return None
     known = [
-        (count, -place, word)
-        for place, (word, count) in enumerate(zip(synset.words, synset.uses, strict=True))
-        if not re.search(r"\d|\.", word) and (word == word.lower() or count or (place == 0 and " " in word))
+        (uses, -place, word)
+        for place, (word, uses) in enumerate(zip(synset.words, synset.uses, strict=True))
+        if not re.search(r"\d|\.", word) and (word == word.lower() or uses or (place == 0 and " " in word))
     ]
     if not known:  # a proper name, or Latin
         return plural(first) if " " not in first and not _latin(synset) else None

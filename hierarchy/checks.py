@@ -127,19 +127,17 @@ def _chains(hierarchy: Hierarchy, vectors: Vectors | None) -> Iterator[Finding]:
     for index, path in enumerate(hierarchy.nodes(1)):
         if groups_of[index] == 1:
             yield Finding("chain", path, f"{path!r} has a single group; its branch leads to one branch", "note", 0.3)
-    group_of = hierarchy.ancestors(2)
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for label, group in enumerate(hierarchy.ancestors(2)):
+        members[group].append(label)
     for index, path in enumerate(hierarchy.nodes(2)):
-        labels = [label for label, group in enumerate(group_of) if group == index] if _single(group_of, index) else []
-        if labels:
+        labels = members[index]
+        if len(labels) == 1:
             id, name = hierarchy.classes[labels[0]], hierarchy.names[labels[0]]
             target = _nearest_sibling(hierarchy, labels[0], vectors)
             sentence = f"{path!r} has a single class, {name!r}" + (f"; {target!r} is nearest" if target else "")
             edit = Move(id, target) if target else None
             yield Finding("chain", path, sentence, "note", 0.2, {"class": id}, edit)
-
-
-def _single(group_of: Sequence[int], index: int) -> bool:
-    return group_of.count(index) == 1
 
 
 def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) -> str | None:
@@ -274,7 +272,8 @@ def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
         for label, all_near in enumerate(nearest, start):
             row = all_near[: max(1, min(size[group_of[label]], len(hierarchy)) - 1)]
             group, votes = Counter(group_of[row].tolist()).most_common(1)[0]
-            if group != group_of[label] and votes >= ELSEWHERE * min(len(row), size[group]):
+            enough = max(ELSEWHERE * min(len(row), size[group]), len(row) / 2)
+            if group != group_of[label] and votes >= enough:
                 here = paths[group_of[label]]
                 names = [hierarchy.names[other] for other in row]
                 nearest_are = _are(len(row), votes)

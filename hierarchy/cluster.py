@@ -78,8 +78,9 @@ def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int
     """Puts each class into a superclass and a group.
 
     Ward's linkage over the distances of the rows is cut into superclasses; classes then move to nearer ones, or to
-    smaller ones almost as near; inside each superclass the same gives its groups. Where a number may lie in a range,
-    the cut is made at the widest gap between merges. Deterministic.
+    smaller ones almost as near; inside each superclass the same gives its groups. Where the number of superclasses
+    may lie in a range, the cut is made at the widest gap between merges; of a range of groups, the fewest that can be
+    had are made. Deterministic.
 
     Args:
         vectors: (K, D), rows of length 1.
@@ -116,36 +117,55 @@ def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     Returns:
         Superclasses, groups, classes per group, classes per superclass.
     """
-    least_group = 1 if shape.chains else 2
-    least_super = least_group * least_group
-    likely = max(1, min(round(count**0.434), count // least_super))
+    fewest = 1 if shape.chains else 2  # children of a node
+    if count < fewest * fewest:  # one superclass with one group is all there can be
+        return _only(shape, count)
+    likely = max(1, min(round(count**0.434), count // fewest**2))
     supers = shape.superclasses or Range(likely, likely)
-    middle = supers.clip(likely)
-    groups = shape.groups or Range(_groups(count, middle, least_group), _groups(count, middle, least_group))
-    per_group = shape.classes_per_group or Range(least_group, max(least_group, 4 * count // groups.least, 4))
+    some = _groups(count, supers.clip(likely), fewest)
+    groups = shape.groups or Range(some, some)
+    per_group = shape.classes_per_group or Range(fewest, max(fewest, 4 * count // groups.least, 4))
+    per_group = _at_least(fewest, per_group, "classes per group")
     per_super = shape.classes_per_superclass or Range(
-        max(min(least_super, count // supers.least), count // supers.most // 4), max(3 * count // supers.least, 6)
+        max(min(fewest**2, count // supers.least), count // supers.most // 4), max(3 * count // supers.least, 6)
     )
-    if not shape.chains:
-        per_group = Range(max(2, per_group.least), max(2, per_group.most))
-        per_super = Range(max(2 * per_group.least, per_super.least), max(2 * per_group.least, per_super.most))
-        if count < 4:  # three classes: one superclass with one group is all there can be
-            return Range(1, 1), Range(1, 1), Range(count, count), Range(count, count)
-    for what, number, size in (
-        ("superclass" if supers.most == 1 else "superclasses", supers, per_super),
-        ("group" if groups.most == 1 else "groups", groups, per_group),
-    ):
-        if number.least * size.least > count or number.most * size.most < count:
-            raise ShapeError(
-                f"{count} classes cannot make {number} {what} of {size} classes each; ask for another number,"
-                " other sizes, or allow chains (nodes with a single child)"
-            )
-    if groups.most < supers.least * (1 if shape.chains else 2):
+    per_super = _at_least(fewest * per_group.least, per_super, "classes per superclass")
+    supers = _possible("superclass", supers, per_super, count)
+    groups = _possible("group", groups, per_group, count)
+    if groups.most < fewest * supers.least:
         raise ShapeError(
-            f"{groups} groups are too few for {supers} superclasses; ask for at least"
-            f" {supers.least * (1 if shape.chains else 2)}, or allow chains (nodes with a single child)"
+            f"{groups} groups are too few for {supers} superclasses; ask for at least {fewest * supers.least}, or allow"
+            " chains (nodes with a single child)"
         )
-    return supers, groups, per_group, per_super
+    return Range(supers.least, min(supers.most, groups.most // fewest)), groups, per_group, per_super
+
+
+def _only(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
+    """The shape of two or three classes, unless another is asked for."""
+    only = (Range(1, 1), Range(1, 1), Range(count, count), Range(count, count))
+    asked = (shape.superclasses, shape.groups, shape.classes_per_group, shape.classes_per_superclass)
+    if any(wanted and wanted.clip(given.least) != given.least for wanted, given in zip(asked, only, strict=True)):
+        raise ShapeError(f"{count} classes make one superclass with one group; ask for no other, or allow chains")
+    return only
+
+
+def _at_least(least: int, sizes: Range, what: str) -> Range:
+    """The part of a range from a number on, which nodes need to have two children."""
+    if sizes.most < least:
+        raise ShapeError(f"{sizes} {what} are too few; ask for {least} or more, or allow chains (nodes with one child)")
+    return Range(max(least, sizes.least), sizes.most)
+
+
+def _possible(kind: str, number: Range, size: Range, count: int) -> Range:
+    """The numbers of nodes that can have sizes in a range and hold all classes together."""
+    least, most = max(number.least, -(-count // size.most)), min(number.most, count // size.least)
+    if least > most:
+        what = kind if number.most == 1 else "superclasses" if kind == "superclass" else "groups"
+        raise ShapeError(
+            f"{count} classes cannot make {number} {what} of {size} classes each; ask for another number,"
+            " other sizes, or allow chains (nodes with a single child)"
+        )
+    return Range(least, most)
 
 
 def _groups(count: int, supers: int, least_group: int) -> int:
@@ -214,12 +234,18 @@ def _share_out(
 ) -> list[int]:
     """How many groups each superclass gets: the merges undone first are the highest ones, wherever they are."""
     low = [max(min(fewest, size // per_group.least), -(-size // per_group.most)) for size in sizes]
-    high = [max(least, size // per_group.least) for least, size in zip(low, sizes, strict=True)]
+    high = [size // per_group.least for size in sizes]
+    for size, least, most in zip(sizes, low, high, strict=True):
+        if least > most:
+            raise ShapeError(
+                f"a superclass of {size} classes cannot be cut into groups of {per_group}; ask for a wider range of"
+                " classes per group"
+            )
     total = groups.clip(sum(low))
     if not sum(low) <= total <= sum(high):
         raise ShapeError(
             f"{groups} groups of {per_group} classes do not fit superclasses of {min(sizes)} to {max(sizes)} classes;"
-            f" ask for {sum(low)} to {sum(high)} groups"
+            " ask for a wider range of one of them"
         )
     numbers = list(low)
     queue: list[tuple[float, int]] = []
@@ -286,6 +312,7 @@ def _mend(near: Any, labels: Labels, sizes: Range) -> Labels:
 
     size = np.bincount(labels, minlength=near.shape[1])
     rows = np.arange(len(labels))
+    assert len(size) * sizes.least <= len(labels) <= len(size) * sizes.most, (len(size), sizes, len(labels))
     while size.min() < sizes.least or size.max() > sizes.most:
         loss = near[rows, labels][:, None] - near  # (n, clusters)
         if size.min() < sizes.least:

@@ -113,11 +113,10 @@ def tfidf(
             (0.25, _weighted(above, lambda wnid, share: share * information(wnid), alone=True)),
         ]
     features = sparse.hstack([weight**0.5 * view for weight, view in views]).tocsr()
-    if len(classes) > EXACT:
+    if len(classes) > EXACT and features.shape[1] > REDUCED:
         from sklearn.decomposition import TruncatedSVD
 
-        few = min(REDUCED, features.shape[1] - 1)
-        return _with_company(_unit(TruncatedSVD(few, random_state=seed).fit_transform(features)))
+        return _with_company(_unit(TruncatedSVD(REDUCED, random_state=seed).fit_transform(features)))
     return _with_company(_unit(np.asarray(features.todense())))
 
 

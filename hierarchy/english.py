@@ -24,7 +24,7 @@ structure; construction; covering; protective covering; device; implement; mecha
 system; facility; conveyance; equipment; container; shape; obstruction; barrier; opening; layer; decoration;
 plant part; plant organ; plant; animal; food; furnishing; protection; restraint; machine; instrument; fabric;
 supporting structure; building material; cover; sheath; cloth; piece of cloth; establishment; geological
-formation; body of water; person; worker; adult
+formation; body of water; worker; adult
 """
 _MASS = """
 clothing; furniture; food; equipment; footwear; headgear; headdress; tableware; cookware; glassware;
@@ -72,7 +72,9 @@ PLAIN: Mapping[str, str] = {
 
 IRREGULAR: Mapping[str, str] = {
     "man": "men", "woman": "women", "child": "children", "person": "people", "foot": "feet", "tooth": "teeth",
-    "goose": "geese", "mouse": "mice", "louse": "lice", "ox": "oxen", "fungus": "fungi", "cactus": "cacti",
+    "goose": "geese", "mouse": "mice", "mongoose": "mongooses", "ottoman": "ottomans", "caiman": "caimans",
+    "shaman": "shamans", "stomach": "stomachs", "monarch": "monarchs", "bookshelf": "bookshelves",
+    "penknife": "penknives", "louse": "lice", "ox": "oxen", "fungus": "fungi", "cactus": "cacti",
     "leaf": "leaves", "loaf": "loaves", "knife": "knives", "shelf": "shelves", "wolf": "wolves", "calf": "calves",
     "scarf": "scarves", "thief": "thieves", "half": "halves", "hoof": "hooves", "hippopotamus": "hippopotamuses",
     "bacterium": "bacteria", "nucleus": "nuclei", "larva": "larvae", "alga": "algae", "axis": "axes",

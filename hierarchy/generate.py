@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -56,9 +57,9 @@ class Settings:
             words += [flag, str(value)] if value is not None else []
         words += ["--chains"] if self.shape.chains else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
-        words += ["--base-url", self.base_url] if self.base_url else []
+        words += ["--base-url", "URL"] if self.base_url else []  # a server's name is its owner's to tell
         words += ["--seed", str(self.seed)] if self.seed else []
-        return " ".join(words)
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def generate_command(
         str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
     ] = DEFAULT_EMBED,
     base_url: Annotated[str | None, typer.Option(help="Server of openai: embeddings.")] = None,
-    seed: Annotated[int, typer.Option(help="For projections of many classes.")] = 0,
+    seed: Annotated[int, typer.Option(help="For projections of many classes.", min=0, max=2**32 - 1)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it."""
@@ -183,6 +184,9 @@ def generate_command(
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
     target = out or _default_out(source)
     _can_be_written(target)
+    _can_be_written(target.with_suffix(".findings.json"))
+    if out and out.absolute() == Path(source).absolute():
+        raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
     start = time.monotonic()
     with progress() as tell:
         made = generate(Settings(source, shape, embed, base_url, seed), tell=tell)
@@ -190,6 +194,8 @@ def generate_command(
         beside = target.with_suffix(".findings.json")
         target.parent.mkdir(parents=True, exist_ok=True)
         save(made.hierarchy, target, provenance=made.provenance)
+        if target.suffix.lower() == ".csv":  # which has no place for it
+            write_text(target.with_suffix(".provenance.json"), json.dumps(made.provenance, indent=1) + "\n")
         write_text(beside, json.dumps(findings_json(made.findings), ensure_ascii=False, indent=1) + "\n")
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
     sizes = dict(zip(("superclasses", "groups", "classes"), made.hierarchy.sizes, strict=True))

@@ -16,6 +16,7 @@ from hierarchy.tree import name_fault
 from hierarchy.wordnet import Synset, WordNet
 
 LONGEST = 40  # characters of a name made of two
+PAIR = 0.65  # worth of a name made of two against a plain one
 SURE = 0.6  # coverage from which one hypernym may name a node alone,
 SURE_OF_FEW = 0.75  # and a node of four classes or fewer: "males" is no name for a boy, a man and a woman
 
@@ -114,7 +115,10 @@ class _Namer:
         example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
         listed = [_Name(next(self._by_example(members)), members, example)]
         found = sorted((*sure, *pairs, *listed), key=lambda name: (-name.score, name.words))
-        return list({name.words.casefold(): name for name in reversed(found)}.values())[::-1]
+        best: dict[str, _Name] = {}
+        for name in found:
+            best.setdefault(name.words.casefold(), name)
+        return list(best.values())
 
     def _singles(self, members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
         """Hypernyms, and words at the end of names, each with the classes it is true of."""
@@ -155,7 +159,7 @@ class _Namer:
                 words = _joined(*sorted((first, second), key=lambda name: (-len(name.covers & members), name.words)))
                 if words:
                     clear = min(1.0, (first.score * second.score) ** 0.25)
-                    yield _Name(words, covers, 0.8 * _fit(covers, members, rivals) * clear)
+                    yield _Name(words, covers, PAIR * _fit(covers, members, rivals) * clear)
 
     def _by_example(self, members: frozenset[int]) -> Iterator[str]:
         """Names made of the node's own classes, the most central first; one of them is always free."""

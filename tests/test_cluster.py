@@ -57,6 +57,25 @@ def test_the_numbers_and_sizes_asked_for_are_the_numbers_and_sizes_given(count, 
     assert chains or min(groups.values()) >= 2 <= min(groups_of.values())
 
 
+ranges = st.none() | st.tuples(st.integers(1, 8), st.integers(0, 8)).map(lambda pair: Range(pair[0], sum(pair)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(3, 40), ranges, ranges, ranges, ranges, st.booleans())
+def test_any_shape_is_kept_to_the_letter_or_refused(count, supers, groups, per_group, per_super, chains):
+    shape = Shape(supers, groups, per_group, per_super, chains)
+    try:
+        found = sizes_of(cluster(random_rows(count, count), shape))
+    except ShapeError:
+        return
+    for asked, given_numbers in (
+        (supers, [len(found[0])]), (groups, [len(found[1])]), (per_group, found[1].values()),
+        (per_super, found[0].values()),
+    ):  # fmt: skip
+        assert asked is None or all(asked.least <= number <= asked.most for number in given_numbers)
+    assert chains or count < 4 or min([*found[1].values(), *found[2].values()]) >= 2
+
+
 def test_groups_keep_to_their_sizes():
     placement = cluster(random_rows(100, 0), Shape(Range(5, 5), Range(25, 25), Range(3, 6)))
     assert all(3 <= size <= 6 for size in sizes_of(placement)[1].values())

@@ -12,7 +12,9 @@ import pytest
 
 import hierarchy
 from hierarchy.classes import read_classes
+from hierarchy.cluster import Shape
 from hierarchy.files import folder, read, shipped
+from hierarchy.generate import Settings
 from hierarchy.reference import read_reference
 from hierarchy.score import score
 
@@ -91,3 +93,17 @@ def test_the_summary_can_be_read_by_a_script(tmp_path):
     summary = json.loads(printed.stdout)
     assert summary["classes"] == 8 and summary["digest"] == hierarchy.load(out).digest
     assert "embedding" in printed.stderr
+
+
+def test_the_command_in_the_provenance_can_be_pasted():
+    assert Settings("my classes.txt", Shape()).command == "python -m hierarchy.generate 'my classes.txt'"
+
+
+def test_a_csv_gets_its_provenance_beside_it_and_never_replaces_its_source(tmp_path):
+    names = tmp_path / "pets.csv"
+    names.write_text("name\nbeagle\ncollie\ntabby\nsiamese cat\n")
+    command(["-m", "hierarchy.generate", str(names), "--out", str(tmp_path / "tree.csv")])
+    assert json.loads((tmp_path / "tree.provenance.json").read_text())["classes"] == 4
+    refused = command(["-m", "hierarchy.generate", str(names), "--out", str(names)], check=False)
+    assert refused.returncode == 2 and "it is the source; choose another name" in refused.stderr
+    assert names.read_text().startswith("name\nbeagle")

@@ -68,7 +68,6 @@ def check(
     Reads files that are no hierarchy yet, too: with classes missing, placed twice or unknown.
     """
     from hierarchy.checks import check as all_checks
-    from hierarchy.checks import describe
 
     with progress() as tell:
         tell("reading")
@@ -79,7 +78,7 @@ def check(
         print_json(findings_json(findings))
     else:
         for finding in findings[: most or None]:
-            edit = f"  ->  {' '.join(describe(finding.edit).values())}" if finding.edit else ""
+            edit = f"  ->  {finding.edit}" if finding.edit else ""
             typer.echo(f"{finding.severity:8}{finding.kind:15}{finding.message}{edit}")
         if most and len(findings) > most:
             typer.echo(f"... and {len(findings) - most} more; --most 0 prints all")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hierarchy.edits import Edit, Merge, Move, Rename
+from hierarchy.edits import Edit, Merge, Move, Rename, Split
 from hierarchy.english import plural
 from hierarchy.errors import HierarchyError
 from hierarchy.proposal import Finding, Proposal, ranked
@@ -217,18 +217,8 @@ def _wordnet(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meaning]
         best = max(others, key=lambda group: (others[group], -group))
         here = fits.get(own, 0.0) / (size[own] - 1)
         if others[best] - here > BETTER:
-            shared = (
-                wordnet.lowest_common(
-                    meaning.wnid,
-                    *(
-                        meanings[other].wnid
-                        for other, group in enumerate(group_of)
-                        if group == best and meanings[other]
-                    ),
-                )
-                if others[best] > 0
-                else ""
-            )
+            kin = [meanings[other].wnid for other, group in enumerate(group_of) if group == best and meanings[other]]
+            shared = wordnet.lowest_common(meaning.wnid, *kin)
             word = wordnet.synset(shared).words[0]
             sentence = (
                 f"{hierarchy.names[label]!r} is in {paths[own]!r}, its hypernyms fit {paths[best]!r} ({word}) better"
@@ -290,8 +280,7 @@ def _are(many: int, votes: int) -> str:
     return f"{many} classes are, but for {'one' if many - votes == 1 else many - votes},"
 
 
-def describe(edit: Edit) -> dict[str, str]:
+def describe(edit: Edit) -> dict[str, Any]:
     """An edit as plain values for JSON."""
-    kinds: dict[type, str] = {Move: "move", Rename: "rename", Merge: "merge"}
-    values = {key: str(value) for key, value in vars(edit).items()}
-    return {"edit": kinds.get(type(edit), "split"), **values}
+    kind = {Move: "move", Rename: "rename", Merge: "merge", Split: "split"}[type(edit)]
+    return {"edit": kind, **vars(edit)}

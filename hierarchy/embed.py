@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hierarchy.classes import ClassList
 from hierarchy.errors import EmbedError, in_one_sentence, nearest
-from hierarchy.senses import Meaning
+from hierarchy.senses import UNKNOWN, Meaning
 from hierarchy.wordnet import WordNet
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def tfidf(
     import numpy as np
     from scipy import sparse
 
-    known = tuple(meanings) if wordnet is not None and meanings else (Meaning("", None, ()),) * len(classes)
+    known = tuple(meanings) if wordnet is not None and meanings else (UNKNOWN,) * len(classes)
     words = [_words(classes, label, known[label], wordnet) for label in range(len(classes))]
     views = [(1.0, _weighted(words, lambda word, weight: weight))]
     if wordnet is not None and any(known):

@@ -30,6 +30,7 @@ Classes = Annotated[
     list[str] | None, typer.Option(help="Class ids, names or node paths; separate by commas or repeat the option.")
 ]
 HierarchyOption = Annotated[str | None, typer.Option(help="A shipped hierarchy, or a .json or .csv file.")]
+Checkpoint = Annotated[str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")]
 ModelOption = Annotated[str | None, typer.Option(help="Architecture, where CHECKPOINT is a file of weights only.")]
 
 
@@ -78,9 +79,7 @@ def cost_command(
 
 @app.command()
 def expert(
-    checkpoint: Annotated[
-        str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")
-    ],
+    checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option(help="New folder, for timm's `local-dir:`.")],
     classes: Classes = None,
     model: ModelOption = None,
@@ -95,9 +94,7 @@ def expert(
 
 @app.command()
 def export(
-    checkpoint: Annotated[
-        str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")
-    ],
+    checkpoint: Checkpoint,
     out: Annotated[Path, typer.Option(help="A .onnx file, or a .pt2 file for torch.export.")],
     classes: Classes = None,
     model: ModelOption = None,

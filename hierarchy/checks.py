@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hierarchy.edits import Edit, Merge, Move, Rename, Split
+from hierarchy.edits import Merge, Move
 from hierarchy.english import plural
 from hierarchy.errors import HierarchyError
 from hierarchy.proposal import Finding, Proposal, ranked
@@ -278,9 +278,3 @@ def _are(many: int, votes: int) -> str:
     if votes == many:
         return "class is" if many == 1 else f"{many} classes are"
     return f"{many} classes are, but for {'one' if many - votes == 1 else many - votes},"
-
-
-def describe(edit: Edit) -> dict[str, Any]:
-    """An edit as plain values for JSON."""
-    kind = {Move: "move", Rename: "rename", Merge: "merge", Split: "split"}[type(edit)]
-    return {"edit": kind, **vars(edit)}

@@ -54,6 +54,22 @@ class WordNetMissing(HierarchyError):
     """WordNet's data files are not on this machine."""
 
 
+class PromptError(HierarchyError):
+    """A prompt file that is malformed, or a prompt that lacks a variable."""
+
+
+class ChatError(HierarchyError):
+    """A server that cannot be used at all: no key, no such model, no money, nobody there."""
+
+
+class BudgetReached(HierarchyError):
+    """The number of calls or the cost that was allowed is used up; what was paid for is kept."""
+
+
+class ReviewError(HierarchyError):
+    """A decision log that does not fit, or a review that cannot be held."""
+
+
 def in_one_sentence(start: str, problems: tuple[str, ...], most: int = 8) -> str:
     """Joins problems behind a start, the first few in full and the rest as a count."""
     rest = f"; and {len(problems) - most} more" if len(problems) > most else ""

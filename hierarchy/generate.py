@@ -154,9 +154,9 @@ def _provenance(settings: Settings, classes: ClassList, wordnet: WordNet | None)
 
 def findings_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """Findings as plain values, worst first, for a file or a script."""
-    from hierarchy.checks import describe
+    from hierarchy.edits import to_dict
 
-    return [{**asdict(finding), "edit": finding.edit and describe(finding.edit)} for finding in findings]
+    return [{**asdict(finding), "edit": finding.edit and to_dict(finding.edit)} for finding in findings]
 
 
 def generate_command(

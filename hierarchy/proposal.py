@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hierarchy.classes import ClassList
+from hierarchy.draft import Draft
 from hierarchy.edits import Edit
 from hierarchy.errors import InvalidHierarchy
 from hierarchy.tree import Hierarchy
@@ -58,6 +59,38 @@ class Proposal:
         if problems:
             raise InvalidHierarchy(problems)
         return Hierarchy(self.classes.ids, self.classes.names, tuple(place[id] for id in self.classes.ids))
+
+    def draft(self) -> Draft:
+        """What can be taken of this proposal: classes with exactly one place have it, all others are unsettled.
+
+        Raises:
+            InvalidHierarchy: a name in it cannot be one.
+        """
+        places: dict[str, set[tuple[str, str]]] = {}
+        for id, superclass, group in self.placements:
+            places.setdefault(id, set()).add((superclass, group))
+        sure = {id: next(iter(found)) for id, found in places.items() if len(found) == 1}
+        return Draft(self.classes, tuple(sure.get(id) for id in self.classes.ids))
+
+
+Witness = Literal["llm", "wordnet", "embedding"]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """Where one witness would put one class.
+
+    Args:
+        witness: who says so.
+        node: the path of a group or, where the witness looks no deeper, of a superclass.
+        strength: from 0 to 1, the share of its votes, or how well it fits.
+        why: a phrase for a person: "3 of 3 votes", "4 of 5 nearest: tiger shark, ...".
+    """
+
+    witness: Witness
+    node: str
+    strength: float
+    why: str
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import hierarchy.files
 import hierarchy.wordnet
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app
+from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move, Rename, Split, apply
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.files import dumps, to_dict
@@ -194,17 +195,17 @@ CALLS = {  # and for what only Python asks
     "a subset of nothing": lambda: PETS.subset(),
     "an id that is a superclass": lambda: Hierarchy(("a", "b"), ("a", "b"), (("a", "g"), ("a", "g"))),
     "columns of other lengths": lambda: Hierarchy(("a",), ("a", "b"), (("s", "g"),)),
-    "move what is not there": lambda: apply(Move("n9", "fish/carps"), PETS),
-    "move to a superclass": lambda: apply(Move("n1", "fish"), PETS),
-    "move to a bad name": lambda: apply(Move("n1", "fish/"), PETS),
-    "rename what is not there": lambda: apply(Rename("mammals/cat", "felines"), PETS),
-    "rename a class": lambda: apply(Rename("mammals/cats/tabby", "x"), PETS),
-    "rename to a name that is taken": lambda: apply(Rename("mammals/cats", "dogs"), PETS),
-    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats/dogs"), PETS),
-    "merge two levels": lambda: apply(Merge("mammals/cats", "fish"), PETS),
-    "merge with itself": lambda: apply(Merge("fish", "fish"), PETS),
-    "split off what is elsewhere": lambda: apply(Split("mammals/cats", "big cats", ("n1", "n2", "n9")), PETS),
-    "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), PETS),
+    "move what is not there": lambda: apply(Move("n9", "fish/carps"), Draft.of(PETS)),
+    "move to a superclass": lambda: apply(Move("n1", "fish"), Draft.of(PETS)),
+    "move to a bad name": lambda: apply(Move("n1", "fish/"), Draft.of(PETS)),
+    "rename what is not there": lambda: apply(Rename("mammals/cat", "felines"), Draft.of(PETS)),
+    "rename a class": lambda: apply(Rename("mammals/cats/tabby", "x"), Draft.of(PETS)),
+    "rename to a name that is taken": lambda: apply(Rename("mammals/cats", "dogs"), Draft.of(PETS)),
+    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats/dogs"), Draft.of(PETS)),
+    "merge two levels": lambda: apply(Merge("mammals/cats", "fish"), Draft.of(PETS)),
+    "merge with itself": lambda: apply(Merge("fish", "fish"), Draft.of(PETS)),
+    "split off what is elsewhere": lambda: apply(Split("mammals/cats", "big cats", ("n1", "n2", "n9")), Draft.of(PETS)),
+    "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), Draft.of(PETS)),
     "save as text": lambda: save(PETS, "pets.txt"),
     "save what JSON does not know": lambda: save(PETS, "out.json", provenance={"when": {1}}),
     "load a list": lambda: load({"classes": []}),

@@ -7,6 +7,7 @@ import pytest
 
 from hierarchy.checks import KINDS, check
 from hierarchy.classes import ClassList
+from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move, apply
 from hierarchy.embed import embedder
 from hierarchy.proposal import Proposal
@@ -55,7 +56,7 @@ def test_a_class_among_strangers_is_found_by_both_witnesses_and_sent_home(wordne
     for finding in found:
         if finding.node == "canoe" and finding.kind in ("wordnet", "embedding"):
             assert finding.edit == Move("canoe", "vehicles/boats")
-            assert apply(finding.edit, wrong) == tree()
+            assert apply(finding.edit, Draft.of(wrong)).hierarchy() == tree()
             assert finding.evidence
 
 
@@ -113,7 +114,7 @@ def test_names_that_differ_in_case_number_or_order_are_near_duplicates(first, se
     hierarchy = Hierarchy.from_rows(rows)
     found = [finding for finding in check(Proposal.of(hierarchy)) if finding.kind == "near-duplicate"]
     assert [finding.edit for finding in found] == [Merge(f"s/{second}", f"s/{first}")]
-    assert apply(found[0].edit, hierarchy).sizes[1] == 2
+    assert apply(found[0].edit, Draft.of(hierarchy)).hierarchy().sizes[1] == 2
 
 
 def test_groups_of_different_superclasses_may_have_the_same_name():

@@ -1,12 +1,15 @@
 """Edits: each does what it says to the rows it names, leaves all others alone, and never changes its argument."""
 
+import json
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import hierarchies, names
 
-from hierarchy import Hierarchy
-from hierarchy.edits import Merge, Move, Rename, Split, apply
+from hierarchy import Hierarchy, edits
+from hierarchy.draft import Draft
+from hierarchy.edits import Merge, Move, Regroup, Rename, Split, from_dict, inverse, to_dict
 from hierarchy.errors import EditError, InvalidHierarchy, UnknownNode
 
 PETS = Hierarchy.from_rows(
@@ -18,6 +21,11 @@ PETS = Hierarchy.from_rows(
         ("n5", "fish", "food", "cats"),  # a class with the name of a superclass, and a group with that of another
     ]
 )
+
+
+def apply(edit, tree):
+    """The hierarchy after an edit of a hierarchy."""
+    return edits.apply(edit, Draft.of(tree)).hierarchy()
 
 
 def places(tree):
@@ -56,6 +64,12 @@ def places(tree):
             {"n1": "hounds/cats", "n4": "hounds/dogs"},
             "split 2 classes off mammals as hounds",
         ),
+        (
+            Regroup((("n1", "birds/owls"), ("n2", "mammals/cats"))),
+            {"n1": "birds/owls", "n2": "mammals/cats"},
+            "regroup 2 classes",
+        ),
+        (Regroup(()), {}, "regroup 0 classes"),
     ],
     ids=str,
 )
@@ -77,6 +91,12 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
         (Move("n1", "a/b/c"), EditError, "'a/b/c' is no group; give superclass/group"),
         (Move("n1", "fish/"), InvalidHierarchy, "not a hierarchy: group '' is empty; give it a name"),
         (Move("n1", "n2/x"), InvalidHierarchy, "not a hierarchy: superclass 'n2' is also the id of a class, "),
+        (
+            Regroup((("n1", "fish/carps"), ("n11", "x/y"))),
+            UnknownNode,
+            "no class 'n11' to move; nearest: 'n1'; give the",
+        ),
+        (Regroup((("n1", "fish"),)), EditError, "'fish' is no group; give superclass/group"),
         (Rename("mamals", "x"), UnknownNode, "no superclass or group 'mamals'; nearest: 'mammals'"),
         (Rename("", "x"), UnknownNode, "no superclass or group ''"),
         (Rename("mammals/cats/tabby", "x"), UnknownNode, "no superclass or group 'mammals/cats/tabby'; nearest: "),
@@ -147,3 +167,80 @@ def test_a_merge_leaves_one_node_with_the_classes_of_both(tree, data):
     assert node not in after.nodes(level)
     others = [label for label in range(len(tree)) if label not in tree.labels(node)]
     assert [after.groups[label] for label in others] == [tree.groups[label] for label in others]
+
+
+@st.composite
+def drafts_and_edits(draw):
+    """A draft, some of whose classes may be unsettled, and an edit that can be done to it."""
+    tree = draw(hierarchies())
+    unsettled = draw(st.sets(st.sampled_from(tree.classes), max_size=len(tree) - 1))
+    pairs = zip(tree.classes, tree.groups, strict=True)
+    draft = Draft(Draft.of(tree).classes, tuple(None if id in unsettled else place for id, place in pairs))
+    settled = draft.settled
+    nodes = st.sampled_from(settled.nodes(1) + settled.nodes(2))
+    free = names.filter(lambda name: name not in tree.classes)
+    groups = st.one_of(st.sampled_from(settled.nodes(2)), st.tuples(free, names).map("/".join))
+    ids = st.sampled_from(tree.classes)
+    one = draw(
+        st.one_of(
+            st.builds(Move, ids, groups),
+            st.builds(Rename, nodes, free),
+            st.builds(Merge, nodes, nodes),
+            st.builds(Split, nodes, free, st.lists(ids, min_size=1, max_size=3, unique=True).map(tuple)),
+            st.builds(
+                Regroup, st.lists(st.tuples(ids, st.one_of(groups, st.just(""))), unique_by=lambda p: p[0]).map(tuple)
+            ),
+        )
+    )
+    return draft, one
+
+
+@given(drafts_and_edits())
+def test_an_edit_and_its_inverse_are_the_identity(case):
+    draft, edit = case
+    try:
+        after = edits.apply(edit, draft)
+    except (EditError, UnknownNode, InvalidHierarchy):
+        assume(False)
+    assert edits.apply(inverse(edit, draft), after) == draft
+
+
+@given(drafts_and_edits())
+def test_an_edit_survives_its_way_through_json(case):
+    edit = case[1]
+    assert from_dict(json.loads(json.dumps(to_dict(edit)))) == edit
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "no kind of edit None; there are move, rename, merge, split, regroup"),
+        ({"edit": ["move"]}, "no kind of edit ['move']; there are"),
+        ({"edit": "delete", "id": "n1"}, "no kind of edit 'delete'; there are"),
+        ({"edit": "move", "id": "n1"}, "a move has the fields id; give id, to"),
+        ({"edit": "move", "id": "n1", "to": 3}, "to is 3; give a string"),
+        ({"edit": "split", "node": "a", "name": "b", "ids": "n1"}, "ids are 'n1'; give a list of strings"),
+        ({"edit": "regroup", "places": [["n1"]]}, "places are [['n1']]; give a list of pairs (id, path)"),
+    ],
+)
+def test_what_is_no_edit_is_refused(content, message):
+    with pytest.raises(EditError) as caught:
+        from_dict(content)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_move_settles_a_class_and_a_regroup_can_take_its_place_away():
+    draft = Draft(Draft.of(PETS).classes, (None, *PETS.groups[1:]))
+    assert draft.unsettled == ("n1",) and draft.place("n1") == ""
+    with pytest.raises(InvalidHierarchy, match="class 'n1' is not placed"):
+        draft.hierarchy()
+    settled = edits.apply(Move("n1", "mammals/cats"), draft)
+    assert settled.hierarchy() == PETS and settled.digest == PETS.digest != draft.digest
+    assert edits.apply(Regroup((("n1", ""),)), settled) == draft
+
+
+def test_a_draft_without_a_settled_class_takes_moves_only():
+    draft = Draft(Draft.of(PETS).classes, (None,) * len(PETS))
+    with pytest.raises(UnknownNode, match="no class has a place yet"):
+        edits.apply(Rename("fish", "x"), draft)
+    assert edits.apply(Move("n2", "fish/carps"), draft).settled.nodes(3) == ("fish/carps/carp",)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move
 from hierarchy.english import plural
 from hierarchy.errors import HierarchyError
 from hierarchy.proposal import Finding, Proposal, ranked
 from hierarchy.senses import Meaning
 from hierarchy.tree import Hierarchy
+from hierarchy.witnesses import NEIGHBOURS, Seating, kinships, neighbourhoods, shared_hypernym
 from hierarchy.wordnet import WordNet
 
 if TYPE_CHECKING:
@@ -39,12 +41,8 @@ CROWD = 4.0  # times the average: a larger node is oversized
 FEW = 8  # no node this small is oversized
 ALIKE = 0.9  # of 1: two names more alike than this are near-duplicates
 BETTER = 0.2  # by how much another group must fit better in WordNet, in shared information (0 to 1)
-SPECIFIC = 0.3  # hypernyms less specific are shared by half of all things and say nothing; "animal" has 0.27
-NEIGHBOURS = 5  # nearest classes that are looked at; fewer for a group that has no so many others
 ELSEWHERE = 0.8  # share of them that must live in one other group, or of that group's classes where it has fewer
 DOUBT = 0.3  # share of a second sense from which a name is ambiguous
-MANY = 5000  # classes; of more, only hypernyms below SPECIFIC_OF_MANY are looked at, to stay within minutes
-SPECIFIC_OF_MANY = 0.5
 
 
 def check(
@@ -198,80 +196,40 @@ def _ambiguous(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meanin
 
 
 def _wordnet(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meaning]) -> Iterator[Finding]:
-    """Compares the information (Resnik 1995) each class shares with its group with what it shares with others."""
-    least = SPECIFIC if len(hierarchy) <= MANY else SPECIFIC_OF_MANY
-    group_of, paths = hierarchy.ancestors(2), hierarchy.nodes(2)
-    size = Counter(group_of)
-    below: defaultdict[str, list[int]] = defaultdict(list)
-    for label, meaning in enumerate(meanings):
-        for wnid in wordnet.ancestors(meaning.wnid) if meaning else ():
-            below[wnid].append(label)
-    for label, meaning in enumerate(meanings):
-        if not meaning:
+    seating = Seating(Draft.of(hierarchy))
+    paths = seating.paths
+    for label, kin in enumerate(kinships(seating, wordnet, meanings)):
+        own = seating.group_of[label]
+        if kin is None or kin.best is None or kin.alone or own is None or kin.there - kin.here <= BETTER:
             continue
-        fits = _fits(label, wordnet, meaning, below, group_of, least)
-        own = group_of[label]
-        others = {group: fit / size[group] for group, fit in fits.items() if group != own}
-        if not others or size[own] == 1:
-            continue
-        best = max(others, key=lambda group: (others[group], -group))
-        here = fits.get(own, 0.0) / (size[own] - 1)
-        if others[best] - here > BETTER:
-            kin = [meanings[other].wnid for other, group in enumerate(group_of) if group == best and meanings[other]]
-            shared = wordnet.lowest_common(meaning.wnid, *kin)
-            word = wordnet.synset(shared).words[0]
-            sentence = (
-                f"{hierarchy.names[label]!r} is in {paths[own]!r}, its hypernyms fit {paths[best]!r} ({word}) better"
-            )
-            evidence = {"here": round(here, 3), "there": round(others[best], 3), "shared": shared}
-            edit = Move(hierarchy.classes[label], paths[best])
-            yield Finding("wordnet", hierarchy.classes[label], sentence, "warning", others[best] - here, evidence, edit)
-
-
-def _fits(
-    label: int,
-    wordnet: WordNet,
-    meaning: Meaning,
-    below: Mapping[str, Sequence[int]],
-    group_of: Sequence[int],
-    least: float,
-) -> dict[int, float]:
-    """For each group, the information of the lowest common hypernyms of a class with the group's others, added up."""
-    fits: defaultdict[int, float] = defaultdict(float)
-    seen = {label}
-    specific = [(wordnet.information(wnid), wnid) for wnid in wordnet.ancestors(meaning.wnid)]
-    for information, wnid in sorted(specific, reverse=True):
-        if information < least:
-            break
-        for other in below[wnid]:
-            if other not in seen:
-                seen.add(other)
-                fits[group_of[other]] += information
-    return dict(fits)
+        shared = shared_hypernym(label, kin.best, seating, wordnet, meanings)
+        word = wordnet.synset(shared).words[0] if shared else ""
+        sentence = (
+            f"{hierarchy.names[label]!r} is in {paths[own]!r}, its hypernyms fit {paths[kin.best]!r} ({word}) better"
+        )
+        evidence = {"here": round(kin.here, 3), "there": round(kin.there, 3), "shared": shared}
+        edit = Move(hierarchy.classes[label], paths[kin.best])
+        yield Finding("wordnet", hierarchy.classes[label], sentence, "warning", kin.there - kin.here, evidence, edit)
 
 
 def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
-    import numpy as np
-
-    group_of, paths = np.array(hierarchy.ancestors(2)), hierarchy.nodes(2)
-    size = Counter(group_of.tolist())
-    for start in range(0, len(hierarchy), 512):
-        near = (vectors[start : start + 512] @ vectors.T).round(9)  # (512, K)
-        near[np.arange(len(near)), np.arange(start, start + len(near))] = -np.inf
-        nearest = np.argsort(-near, axis=1, kind="stable")[:, :NEIGHBOURS]  # (512, 5)
-        for label, all_near in enumerate(nearest, start):
-            row = all_near[: max(1, min(size[group_of[label]], len(hierarchy)) - 1)]
-            group, votes = Counter(group_of[row].tolist()).most_common(1)[0]
-            enough = max(ELSEWHERE * min(len(row), size[group]), len(row) / 2)
-            if group != group_of[label] and votes >= enough:
-                here = paths[group_of[label]]
-                names = [hierarchy.names[other] for other in row]
-                nearest_are = _are(len(row), votes)
-                sentence = f"{hierarchy.names[label]!r} is in {here!r}, its nearest {nearest_are} in {paths[group]!r}"
-                evidence = {"nearest": names, "votes": votes}
-                edit = Move(hierarchy.classes[label], paths[group])
-                weight = votes / NEIGHBOURS * 0.5
-                yield Finding("embedding", hierarchy.classes[label], sentence, "warning", weight, evidence, edit)
+    seating = Seating(Draft.of(hierarchy))
+    paths = seating.paths
+    for label, near in enumerate(neighbourhoods(seating, vectors)):
+        own = seating.group_of[label]
+        if near is None or own is None or near.group == own:
+            continue
+        enough = max(ELSEWHERE * min(len(near.nearest), seating.size[near.group]), len(near.nearest) / 2)
+        if near.votes >= enough:
+            names = [hierarchy.names[other] for other in near.nearest]
+            nearest_are = _are(len(near.nearest), near.votes)
+            sentence = (
+                f"{hierarchy.names[label]!r} is in {paths[own]!r}, its nearest {nearest_are} in {paths[near.group]!r}"
+            )
+            evidence = {"nearest": names, "votes": near.votes}
+            edit = Move(hierarchy.classes[label], paths[near.group])
+            weight = near.votes / NEIGHBOURS * 0.5
+            yield Finding("embedding", hierarchy.classes[label], sentence, "warning", weight, evidence, edit)
 
 
 def _are(many: int, votes: int) -> str:

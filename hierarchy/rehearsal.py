@@ -1,0 +1,78 @@
+"""A chat that costs nothing: it answers as a model might that has the offline clustering in mind, and counts.
+
+A proposal made with it says how many calls and tokens the real one will take, and is the real pipeline doing it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hierarchy.chat import Reply, Request
+from hierarchy.tokens import count_tokens
+from hierarchy.tree import Hierarchy
+
+ABOUT = "what belongs there, and where its border runs"  # as long as a model's would be
+
+
+@dataclass
+class Rehearsal:
+    """Answers requests from a hierarchy, and counts them.
+
+    Args:
+        hierarchy: what to answer, over the classes that are asked about; class number n is label n - 1.
+        requests: all requests so far.
+        input_tokens, output_tokens: of all of them together, by the count of `hierarchy.tokens`.
+        limit: output tokens that all of them may take at most.
+    """
+
+    hierarchy: Hierarchy
+    requests: list[Request] = field(default_factory=list)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    limit: int = 0
+
+    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+        """Replies in the order of the requests."""
+        return [self._reply(request) for request in requests]
+
+    def _reply(self, request: Request) -> Reply:
+        text = json.dumps(getattr(self, f"_{request.prompt}")(request.about), ensure_ascii=False, separators=(",", ":"))
+        reply = Reply(text, "stop", input_tokens(request), count_tokens(text), request.model)
+        self.requests.append(request)
+        self.input_tokens += reply.input_tokens
+        self.output_tokens += reply.output_tokens
+        self.limit += max(reply.output_tokens, int(request.settings.get("max_tokens", 0)))
+        return reply
+
+    def _superclasses(self, about: Any) -> dict[str, Any]:
+        names = dict.fromkeys(self.hierarchy.groups[number - 1][0] for number in about["classes"])
+        return {"superclasses": [{"name": name, "about": ABOUT} for name in names]}
+
+    def _merge(self, about: Any) -> dict[str, Any]:
+        return {"superclasses": [{"name": name, "about": ABOUT} for name in dict.fromkeys(about["suggested"])]}
+
+    def _assign(self, about: Any) -> dict[str, Any]:
+        homes = [(number, self.hierarchy.groups[number - 1][0]) for number in about["classes"]]
+        nodes = {name: node for node, name in enumerate(about["nodes"])}
+        return {"placements": [{"id": number, "node": nodes.get(home, 0)} for number, home in homes]}
+
+    def _groups(self, about: Any) -> dict[str, Any]:
+        members: dict[str, list[int]] = {}
+        for number in about["classes"]:
+            members.setdefault(self.hierarchy.groups[number - 1][1], []).append(number)
+        return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()]}
+
+    def _again(self, about: Any) -> dict[str, Any]:
+        return {"placements": [{"id": number, "node": about["choices"][number][0]} for number in about["classes"]]}
+
+    def _rename(self, about: Any) -> dict[str, Any]:
+        return {"names": [{"node": node, "name": name} for node, name in about["names"].items()]}
+
+
+def input_tokens(request: Request) -> int:
+    """Tokens of a request's messages, their roles and its schema."""
+    texts = [text for _, text in request.messages]
+    return sum(count_tokens(text) + 4 for text in (*texts, json.dumps(request.schema, separators=(",", ":"))))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hierarchy.console import print_json, progress, run
 from hierarchy.errors import UnknownNode
-from hierarchy.generate import findings_json, generate_command, open_wordnet, print_json, progress, run
+from hierarchy.generate import generate_command
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Proposal
@@ -68,14 +68,16 @@ def check(
     Reads files that are no hierarchy yet, too: with classes missing, placed twice or unknown.
     """
     from hierarchy.checks import check as all_checks
+    from hierarchy.witnesses import call_witnesses
 
     with progress() as tell:
         tell("reading")
         proposal = _proposal(file, classes)
-        tell("looking up WordNet")
-        findings = all_checks(proposal, **_witnesses(proposal, embed, tell))
+        witnesses = call_witnesses(proposal.classes, embed, tell=tell)
+        tell("checking")
+        findings = all_checks(proposal, **vars(witnesses))
     if as_json:
-        print_json(findings_json(findings))
+        print_json([finding.to_dict() for finding in findings])
     else:
         for finding in findings[: most or None]:
             edit = f"  ->  {finding.edit}" if finding.edit else ""
@@ -117,20 +119,19 @@ def report(file: File, out: Annotated[Path, typer.Option(help="The page to write
     from hierarchy.files import read, write_text
     from hierarchy.proposal import Proposal
     from hierarchy.report import report as page
+    from hierarchy.senses import described
+    from hierarchy.witnesses import call_witnesses
 
     with progress() as tell:
         tell("reading")
         held = read(file)
         proposal = Proposal.of(held.hierarchy)
-        witnesses = _witnesses(proposal, "tfidf", tell)
-        findings = all_checks(proposal, **witnesses)
+        witnesses = call_witnesses(proposal.classes, tell=tell)
+        tell("checking")
+        findings = all_checks(proposal, **vars(witnesses))
         tell("drawing")
-        wordnet, meanings = witnesses["wordnet"], witnesses["meanings"]
-        glosses = {
-            id: wordnet.synset(meaning.wnid).gloss
-            for id, meaning in zip(held.hierarchy.classes, meanings, strict=False)
-            if meaning
-        }
+        known = described(proposal.classes, witnesses.wordnet, witnesses.meanings)
+        glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
         write_text(out, page(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
     typer.echo(str(out))
@@ -159,21 +160,6 @@ def _proposal(file: str, source: str | None) -> Proposal:
         own = {row[0]: row[1] for row in rows}
         classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
     return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
-
-
-def _witnesses(proposal: Proposal, embed: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """WordNet, meanings and vectors of a proposal's classes, as far as they can be had."""
-    from hierarchy.embed import embedder
-    from hierarchy.senses import choose_senses
-
-    if not proposal.classes.ids:
-        return {"wordnet": None, "meanings": (), "vectors": None}
-    wordnet = open_wordnet()
-    meanings = choose_senses(proposal.classes, wordnet) if wordnet else ()
-    tell("embedding")
-    vectors = embedder(embed, wordnet=wordnet, meanings=meanings)(proposal.classes)
-    tell("checking")
-    return {"wordnet": wordnet, "meanings": meanings, "vectors": vectors}
 
 
 def main() -> None:

@@ -111,6 +111,18 @@ def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int
     return found
 
 
+def likely_numbers(shape: Shape, count: int) -> tuple[int, int]:
+    """How many superclasses and groups a shape asks for, where somebody else makes them; as near as it can be said.
+
+    >>> likely_numbers(Shape(), 1000)
+    (20, 200)
+    """
+    supers = shape.superclasses or Range(1, count)
+    likely = supers.clip(max(1, round(count**0.434)))
+    groups = shape.groups or Range(1, count)
+    return likely, groups.clip(_groups(count, likely, 2))
+
+
 def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     """Fills in what was left open and refuses what cannot be.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hierarchy.classes import ClassList
 from hierarchy.errors import EmbedError, in_one_sentence, nearest
-from hierarchy.senses import UNKNOWN, Meaning
+from hierarchy.senses import UNKNOWN, Meaning, described
 from hierarchy.wordnet import WordNet
 
 if TYPE_CHECKING:
@@ -231,14 +231,8 @@ def _openai(model: str, base_url: str | None) -> Callable[[list[str]], Any]:
 
 def _texts(classes: ClassList, wordnet: WordNet | None, meanings: Sequence[Meaning]) -> list[str]:
     """What a language model is given of each class: its name, and its definition where there is one."""
-    glosses = [_gloss(classes, label, meanings[label] if meanings else None, wordnet) for label in range(len(classes))]
-    return [f"{name}: {gloss}" if gloss else name for name, gloss in zip(classes.names, glosses, strict=True)]
-
-
-def _gloss(classes: ClassList, label: int, meaning: Meaning | None, wordnet: WordNet | None) -> str:
-    if classes.definitions[label] or not meaning or wordnet is None:
-        return classes.definitions[label]
-    return wordnet.synset(meaning.wnid).gloss
+    known = described(classes, wordnet, meanings)
+    return [f"{name}: {gloss}" if gloss else name for name, gloss in zip(known.names, known.definitions, strict=True)]
 
 
 def _words(classes: ClassList, label: int, meaning: Meaning, wordnet: WordNet | None) -> dict[str, float]:

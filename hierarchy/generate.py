@@ -5,158 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.errors import HierarchyError, OutputError, WordNetMissing
+from hierarchy.console import print_json, progress, run
+from hierarchy.errors import BudgetReached, OutputError, ShapeError
+from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
-    from hierarchy.classes import ClassList
+    from hierarchy.budget import Limits
+    from hierarchy.build import Generated, Known
     from hierarchy.cluster import Shape
-    from hierarchy.proposal import Finding
-    from hierarchy.tree import Hierarchy
-    from hierarchy.wordnet import WordNet
-
-DEFAULT_EMBED = "tfidf"
-USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
-USED_BY = {  # and further ones, by embedder
-    "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
-    "timm": ("torch",),
-    "openai": ("openai",),
-}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides what `generate` gives, beside the versions of libraries."""
-
-    source: str
-    shape: Shape
-    embed: str = DEFAULT_EMBED
-    base_url: str | None = None
-    seed: int = 0
-
-    @property
-    def command(self) -> str:
-        """The command that gives the same hierarchy again."""
-        words = ["python", "-m", "hierarchy.generate", self.source]
-        for flag, value in (
-            ("--superclasses", self.shape.superclasses),
-            ("--groups", self.shape.groups),
-            ("--classes-per-group", self.shape.classes_per_group),
-            ("--classes-per-superclass", self.shape.classes_per_superclass),
-        ):
-            words += [flag, str(value)] if value is not None else []
-        words += ["--chains"] if self.shape.chains else []
-        words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
-        words += ["--base-url", "URL"] if self.base_url else []  # a server's name is its owner's to tell
-        words += ["--seed", str(self.seed)] if self.seed else []
-        return shlex.join(words)
-
-
-@dataclass(frozen=True)
-class Generated:
-    """A hierarchy, what may be wrong with it, how it came to be, and the classes it was made from."""
-
-    hierarchy: Hierarchy
-    findings: tuple[Finding, ...]
-    provenance: dict[str, Any]
-    classes: ClassList = field(repr=False)
-
-
-def generate(settings: Settings, *, tell: Callable[[str], None] = lambda stage: None) -> Generated:
-    """Builds a hierarchy over the classes of a source, offline unless the embedder is a server.
-
-    Args:
-        settings: source, shape, embedder and seed.
-        tell: is called with the name of each stage as it begins.
-
-    Raises:
-        HierarchyError: the source cannot be read, the shape cannot be had, or the embedder cannot be used.
-    """
-    from hierarchy.checks import check
-    from hierarchy.classes import read_classes
-    from hierarchy.cluster import cluster
-    from hierarchy.embed import embedder
-    from hierarchy.naming import name_nodes
-    from hierarchy.proposal import Proposal
-    from hierarchy.senses import choose_senses
-
-    tell("reading classes")
-    classes = read_classes(settings.source)
-    tell(f"looking up {len(classes):,} classes in WordNet")
-    wordnet = open_wordnet()
-    meanings = choose_senses(classes, wordnet) if wordnet else ()
-    tell(f"embedding with {settings.embed}")
-    embed = embedder(settings.embed, wordnet=wordnet, meanings=meanings, base_url=settings.base_url, seed=settings.seed)
-    vectors = embed(classes)
-    tell("clustering")
-    placement = cluster(vectors, settings.shape)
-    tell("naming")
-    centrality = _centrality(vectors, placement)
-    names = name_nodes(classes, placement, wordnet=wordnet, meanings=meanings, centrality=centrality)
-    proposal = Proposal(classes, tuple((id, *group) for id, group in zip(classes.ids, names, strict=True)))
-    tell("checking")
-    hierarchy = proposal.settle()
-    findings = check(proposal, wordnet=wordnet, meanings=meanings, vectors=vectors)
-    return Generated(hierarchy, findings, _provenance(settings, classes, wordnet), classes)
-
-
-def open_wordnet() -> WordNet | None:
-    """WordNet, or None where its data is not on this machine."""
-    from hierarchy.wordnet import WordNet
-
-    try:
-        return WordNet()
-    except WordNetMissing:
-        return None
-
-
-def _centrality(vectors: Any, placement: list[tuple[int, int]]) -> list[float]:
-    """How near each class is to the middle of its group."""
-    import numpy as np
-
-    groups = {group: index for index, group in enumerate(dict.fromkeys(placement))}
-    labels = np.array([groups[group] for group in placement])
-    centres = np.zeros((len(groups), vectors.shape[1]))
-    np.add.at(centres, labels, vectors)
-    centres /= np.bincount(labels)[:, None]
-    return [round(float(near), 6) for near in np.einsum("kd,kd->k", vectors, centres[labels])]
-
-
-def _provenance(settings: Settings, classes: ClassList, wordnet: WordNet | None) -> dict[str, Any]:
-    views = [view.partition(":")[0] for view in settings.embed.split("+")]
-    used = dict.fromkeys((*USED, *(name for view in views for name in USED_BY.get(view, ()))))
-    shape = {key: value if isinstance(value, bool) else str(value) for key, value in vars(settings.shape).items()}
-    return {
-        "proposed_by": "clustering of class embeddings (hierarchy.generate)",
-        "reviewed_by": None,
-        "command": settings.command,
-        "settings": {
-            "source": settings.source,
-            "embed": settings.embed,
-            "seed": settings.seed,
-            "shape": {key: None if value == "None" else value for key, value in shape.items()},
-        },
-        "classes": len(classes),
-        "wordnet": "3.0" if wordnet else "unchecked",
-        "versions": {name: version(name) for name in used},
-    }
-
-
-def findings_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings as plain values, worst first, for a file or a script."""
-    from hierarchy.edits import to_dict
-
-    return [{**asdict(finding), "edit": finding.edit and to_dict(finding.edit)} for finding in findings]
+    from hierarchy.estimate import Estimate
 
 
 def generate_command(
@@ -170,41 +34,179 @@ def generate_command(
     embed: Annotated[
         str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
     ] = DEFAULT_EMBED,
-    base_url: Annotated[str | None, typer.Option(help="Server of openai: embeddings.")] = None,
-    seed: Annotated[int, typer.Option(help="For projections of many classes.", min=0, max=2**32 - 1)] = 0,
+    base_url: Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")] = None,
+    seed: Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)] = 0,
+    propose: Annotated[str | None, typer.Option(help="openai: have a model propose, on any such server.")] = None,
+    model: Annotated[str, typer.Option(help="The model that proposes.")] = DEFAULT_MODEL,
+    votes: Annotated[int, typer.Option(help="Of the model on every class.", min=1, max=15)] = DEFAULT_VOTES,
+    temperature: Annotated[float | None, typer.Option(help="Of the model; not sent by default.", min=0, max=2)] = None,
+    reply_tokens: Annotated[
+        int | None, typer.Option(help="The most of a reply; by default what it needs.", min=1)
+    ] = None,
+    price: Annotated[str | None, typer.Option(help="IN:OUT, US dollars for a million tokens.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Stop before more calls than that.", min=1)] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Stop before more US dollars than that.", min=0)] = None,
+    concurrency: Annotated[int, typer.Option(help="Calls at a time.", min=1, max=256)] = 8,
+    batch: Annotated[bool, typer.Option("--batch", help="Use the Batch API: half the price, up to 24 hours.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and spend nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Spend without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-) -> None:
-    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it."""
+) -> int:
+    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
+
+    With --propose openai a model proposes it. Every answer is kept in OUT.replies.sqlite before it is read: stopped in
+    any way and run again, nothing is lost or paid for twice. Exits with 1 where classes are unsettled.
+    """
+    from hierarchy.build import generate
     from hierarchy.cluster import Range, Shape
-    from hierarchy.files import save, write_text
 
     def parse(text: str | None) -> Range | None:
         return Range.parse(text) if text is not None else None
 
-    shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
     target = out or _default_out(source)
     _can_be_written(target)
-    _can_be_written(target.with_suffix(".findings.json"))
     if out and out.absolute() == Path(source).absolute():
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
+    shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
+    asked = _model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, dry_run or batch)
+    settings = Settings(source, shape, embed, base_url, seed, asked)
     start = time.monotonic()
+    if not asked:
+        with progress() as tell:
+            made = generate(settings, tell=tell)
+            _write(made, target, tell)
+    else:
+        limits = _limits(price, max_calls, max_cost)
+        known, expected = _expected(settings, limits, batch=batch)
+        if dry_run:
+            _show(expected, as_json)
+            return 0
+        _consent(expected, yes or max_calls is not None or max_cost is not None)
+        made = _asked(settings, known, target, limits, concurrency=concurrency, batch=batch)
+    return _summary(made, target, time.monotonic() - start, as_json)
+
+
+def _model(propose: str | None, asked: ModelSettings, shape: Shape, needed: bool) -> ModelSettings | None:
+    """How a model is asked, or None where none is."""
+    if propose is None:
+        if needed:
+            raise typer.BadParameter("--dry-run and --batch are about a model; add --propose openai")
+        return None
+    if propose != "openai":
+        raise typer.BadParameter(
+            f"nobody called {propose!r} proposes; use --propose openai, with --base-url for others"
+        )
+    if shape.classes_per_group or shape.classes_per_superclass:
+        raise ShapeError(
+            "sizes of nodes cannot be promised of a model; leave out --classes-per-group and --classes-per-superclass,"
+            " `hierarchy check` lists nodes that are too large"
+        )
+    return asked
+
+
+def _limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:
+    from hierarchy.budget import Limits, Price
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", price) if price is not None else None
+    if price is not None and not found:
+        raise typer.BadParameter(
+            f"--price {price!r} is no price; write IN:OUT, US dollars for a million tokens, as 2:8"
+        )
+    return Limits(max_calls, max_cost, Price(float(found[1]), float(found[2])) if found else None)
+
+
+def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known, Estimate]:
+    """What is known of the classes, and what asking the model will take, rehearsed with the clustering's answers."""
+    from hierarchy.budget import price_of
+    from hierarchy.build import clustered, know
+    from hierarchy.estimate import estimate
+    from hierarchy.witnesses import opinions
+
+    assert settings.propose is not None
     with progress() as tell:
-        made = generate(Settings(source, shape, embed, base_url, seed), tell=tell)
-        tell("writing")
-        beside = target.with_suffix(".findings.json")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save(made.hierarchy, target, provenance=made.provenance)
-        if target.suffix.lower() == ".csv":  # which has no place for it
-            write_text(target.with_suffix(".provenance.json"), json.dumps(made.provenance, indent=1) + "\n")
-        write_text(beside, json.dumps(findings_json(made.findings), ensure_ascii=False, indent=1) + "\n")
-    counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
-    sizes = dict(zip(("superclasses", "groups", "classes"), made.hierarchy.sizes, strict=True))
+        known = know(settings, tell)
+        draft = clustered(known, settings, tell)
+        tell("rehearsing")
+        price = limits.price or (price_of(settings.propose.model) if settings.base_url is None else None)
+        plan, heard = settings.plan(len(known.classes)), opinions(draft, known.witnesses)
+        return known, estimate(draft, plan, heard=heard, price=price, factor=0.5 if batch else 1.0)
+
+
+def _show(expected: Estimate, as_json: bool) -> None:
     if as_json:
-        summary = {"file": str(target), "findings_file": str(beside), **sizes, "findings": counts}
-        print_json({**summary, "digest": made.hierarchy.digest, "seconds": round(time.monotonic() - start, 1)})
+        print_json({**expected.to_dict(), "first_prompt": [list(message) for message in expected.first.messages]})
         return
-    typer.echo(f"{target}: " + ", ".join(f"{number:,} {kind}" for kind, number in sizes.items()))
+    typer.echo(expected)
+    typer.echo(", ".join(f"{calls} {prompt}" for prompt, calls in expected.prompts.items()))
+    for role, text in expected.first.messages:
+        typer.echo(f"\n[{role}]\n{text}")
+
+
+def _consent(expected: Estimate, given: bool) -> None:
+    """Asks before money is spent, unless a flag said yes or set a limit; a default is no consent to pay."""
+    typer.echo(expected, err=True)
+    if given:
+        return
+    if not sys.stdin.isatty():
+        raise BudgetReached("nobody is there to say yes to that; add --yes, --max-cost or --max-calls")
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+def _asked(
+    settings: Settings, known: Known, target: Path, limits: Limits, *, concurrency: int, batch: bool
+) -> Generated:
+    """Has the model propose, with its answers in the ledger beside the target, and writes the result."""
+    from hierarchy.batch import batch_chat
+    from hierarchy.build import generate
+    from hierarchy.ledger import Ledger
+    from hierarchy.openai_chat import ChatOptions, openai_chat
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(target.with_suffix(".replies.sqlite"))
+    options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
+    start_chat = batch_chat if batch else openai_chat
+    with progress() as tell, start_chat(ledger, options=options, tell=tell.about) as chat:
+        made = generate(settings, chat=chat, known=known, tell=tell)
+        _write(made, target, tell)
+    return made
+
+
+def _write(made: Generated, target: Path, tell: progress) -> None:
+    """Writes the proposal, the findings and, where every class is settled, the hierarchy."""
+    from hierarchy.files import save, write_text
+    from hierarchy.proposal_file import save_proposal
+
+    tell("writing")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_proposal(made.proposal, target.with_suffix(".proposal.json"))
+    findings = [finding.to_dict() for finding in made.findings]
+    write_text(target.with_suffix(".findings.json"), json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
+    if not made.proposal.draft.unsettled:
+        save(made.hierarchy, target, provenance=made.proposal.provenance)
+        if target.suffix.lower() == ".csv":  # which has no place for it
+            provenance = json.dumps(made.proposal.provenance, indent=1) + "\n"
+            write_text(target.with_suffix(".provenance.json"), provenance)
+
+
+def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> int:
+    """Says what was made; the exit code, 1 where classes are unsettled."""
+    draft = made.proposal.draft
+    counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
+    sizes = dict(zip(("superclasses", "groups", "classes"), draft.settled.sizes, strict=True))
+    beside, proposal = target.with_suffix(".findings.json"), target.with_suffix(".proposal.json")
+    if as_json:
+        files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
+        what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": draft.digest}
+        print_json({**files, "proposal_file": str(proposal), **what, "seconds": round(seconds, 1)})
+        return int(bool(draft.unsettled))
+    typer.echo(f"{proposal if draft.unsettled else target}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
     typer.echo(f"{beside}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
+    names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    for id, why in made.left.items():
+        typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
+    if made.left:
+        typer.echo(f"{len(made.left)} classes are unsettled; `hierarchy review {target}` places them", err=True)
+    return int(bool(draft.unsettled))
 
 
 _SEVERITIES = ("error", "warning", "note")
@@ -233,79 +235,6 @@ def _can_be_written(target: Path) -> None:
         raise OutputError(f"cannot write {str(target)!r}: {above.name!r} is a file, not a folder; choose another name")
     if not os.access(above, os.W_OK):
         raise OutputError(f"cannot write {str(target)!r}: {str(above)!r} is read-only; choose another folder")
-
-
-class progress:  # a context manager, used as a function is
-    """Shows on stderr which stage is running, and how long each took.
-
-    >>> with progress() as tell:
-    ...     tell("counting")
-    """
-
-    def __enter__(self) -> Callable[[str], None]:
-        from rich.console import Console
-
-        self._status = Console(stderr=True).status("starting")
-        self._stage: tuple[str, float] | None = None
-        self._status.start()
-        return self._tell
-
-    def __exit__(self, *error: object) -> None:
-        self._finish(done=error[0] is None)
-        self._status.stop()
-
-    def _tell(self, stage: str) -> None:
-        self._finish(done=True)
-        self._stage = (stage, time.monotonic())
-        self._status.update(stage)
-
-    def _finish(self, done: bool) -> None:
-        if self._stage and done:
-            stage, start = self._stage
-            self._status.console.print(f"{time.monotonic() - start:6.1f} s  {stage}", highlight=False)
-
-
-def print_json(value: Any) -> None:
-    """Prints a value as JSON on stdout, for scripts."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def run(app: typer.Typer, name: str = "hierarchy") -> int:
-    """Runs a command line by its name; gives its exit code: 0 done, 1 done and found errors, 2 could not be done.
-
-    Errors are one line on stderr: no traceback, and no file is left half-written.
-    """
-    try:
-        result = app(prog_name=name, standalone_mode=False)
-        if result == INTERRUPTED:
-            raise KeyboardInterrupt
-        return result if isinstance(result, int) else 0
-    except HierarchyError as error:
-        typer.echo(f"error: {error}", err=True)
-    except USAGE_ERROR as error:
-        _show_usage(error)
-    except (typer.Abort, KeyboardInterrupt):
-        typer.echo("stopped; no file is half-written", err=True)
-    except BrokenPipeError:
-        sys.stderr.close()
-    return 2
-
-
-# click's UsageError: of click itself or, in newer typers, of the copy they carry, which has no public name.
-USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])
-INTERRUPTED = 130  # what typer makes of Ctrl-C
-
-
-def _show_usage(error: Any) -> None:
-    """Says what is wrong with a command line, and how help is had; a command without arguments shows its help."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()
-        return
-    message = error.format_message().rstrip(".")
-    message = re.sub(r"\. Did you mean (.*?)\?| \(Possible options: (.*)\)", r"; nearest: \1\2", message)
-    message = re.sub(r"(^|: )([A-Z])", lambda found: found[1] + found[2].lower(), message)
-    path = error.ctx.command_path if error.ctx else "hierarchy"
-    typer.echo(f"error: {message}; `{path} --help` shows what there is", err=True)
 
 
 if __name__ == "__main__":

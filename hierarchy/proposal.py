@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hierarchy.classes import ClassList
 from hierarchy.draft import Draft
-from hierarchy.edits import Edit
+from hierarchy.edits import Edit, to_dict
 from hierarchy.errors import InvalidHierarchy
 from hierarchy.tree import Hierarchy
 
@@ -114,6 +114,10 @@ class Finding:
     weight: float = 0.0
     evidence: Mapping[str, Any] = field(default_factory=dict)
     edit: Edit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as plain values, for a file or a script."""
+        return {**asdict(self), "edit": self.edit and to_dict(self.edit)}
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""A chat that costs nothing: it answers as a model might that has the offline clustering in mind, and counts.
+"""A chat that costs nothing: it answers as a model might that has the offline clustering in mind.
 
 A proposal made with it says how many calls and tokens the real one will take, and is the real pipeline doing it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hierarchy.chat import Reply, Request
@@ -17,35 +17,20 @@ from hierarchy.tree import Hierarchy
 ABOUT = "what belongs there, and where its border runs"  # as long as a model's would be
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rehearsal:
-    """Answers requests from a hierarchy, and counts them.
-
-    Args:
-        hierarchy: what to answer, over the classes that are asked about; class number n is label n - 1.
-        requests: all requests so far.
-        input_tokens, output_tokens: of all of them together, by the count of `hierarchy.tokens`.
-        limit: output tokens that all of them may take at most.
-    """
+    """A chat that answers from a hierarchy over the classes that are asked about; class number n is label n - 1."""
 
     hierarchy: Hierarchy
-    requests: list[Request] = field(default_factory=list)
-    input_tokens: int = 0
-    output_tokens: int = 0
-    limit: int = 0
 
     def __call__(self, requests: Sequence[Request]) -> list[Reply]:
-        """Replies in the order of the requests."""
+        """Replies in the order of the requests, with the tokens that both would take."""
         return [self._reply(request) for request in requests]
 
     def _reply(self, request: Request) -> Reply:
-        text = json.dumps(getattr(self, f"_{request.prompt}")(request.about), ensure_ascii=False, separators=(",", ":"))
-        reply = Reply(text, "stop", input_tokens(request), count_tokens(text), request.model)
-        self.requests.append(request)
-        self.input_tokens += reply.input_tokens
-        self.output_tokens += reply.output_tokens
-        self.limit += max(reply.output_tokens, int(request.settings.get("max_tokens", 0)))
-        return reply
+        answer = getattr(self, f"_{request.prompt}")(request.about)
+        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+        return Reply(text, "stop", input_tokens(request), count_tokens(text), request.model)
 
     def _superclasses(self, about: Any) -> dict[str, Any]:
         names = dict.fromkeys(self.hierarchy.groups[number - 1][0] for number in about["classes"])

@@ -11,7 +11,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hierarchy.classes import ClassList
@@ -79,6 +79,17 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
         for _ in range(ROUNDS):
             shares = _weigh([wnids for wnids, _ in found], priors, shares, wordnet)
     return tuple(_meaning(wnids, how, share) for (wnids, how), share in zip(found, shares, strict=True))
+
+
+def described(classes: ClassList, wordnet: WordNet | None, meanings: Sequence[Meaning]) -> ClassList:
+    """The classes, those without a definition with the gloss of what they mean, as far as that is known."""
+    if wordnet is None or not meanings:
+        return classes
+    definitions = [
+        definition or (wordnet.synset(meaning.wnid).gloss if meaning else "")
+        for definition, meaning in zip(classes.definitions, meanings, strict=True)
+    ]
+    return replace(classes, definitions=tuple(definitions))
 
 
 def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], How]:

@@ -6,14 +6,16 @@ Both are asked about every class, also one that is unsettled, and neither sees w
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hierarchy.classes import ClassList
 from hierarchy.draft import Draft
+from hierarchy.embed import embedder
 from hierarchy.proposal import Opinion
-from hierarchy.senses import Meaning
-from hierarchy.wordnet import WordNet
+from hierarchy.senses import Meaning, choose_senses
+from hierarchy.wordnet import WordNet, open_wordnet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,49 @@ NEIGHBOURS = 5  # nearest classes that are looked at; fewer for a group that has
 MANY = 5000  # classes; of more, only hypernyms below SPECIFIC_OF_MANY are looked at, to stay within minutes
 SPECIFIC_OF_MANY = 0.5
 SHOWN = 3  # classes named in a reason
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """What is known of some classes before anybody proposes anything.
+
+    Args:
+        wordnet: WordNet, where it is on this machine.
+        meanings: what each class means in it, in label order; empty without it.
+        vectors: (K, D), unit rows in label order; None where there are no classes.
+    """
+
+    wordnet: WordNet | None
+    meanings: tuple[Meaning, ...]
+    vectors: Vectors | None
+
+
+def call_witnesses(
+    classes: ClassList,
+    embed: str = "tfidf",
+    *,
+    base_url: str | None = None,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> Witnesses:
+    """Calls the witnesses for some classes: looks them up in WordNet, and embeds them.
+
+    Args:
+        embed: the name of an embedder, as `hierarchy.embed.embedder` takes it.
+        base_url, seed: of the embedder.
+        tell: is called with the name of each stage.
+
+    Raises:
+        EmbedError: the embedder is unknown, or cannot be used.
+    """
+    if not classes.ids:
+        return Witnesses(None, (), None)
+    tell(f"looking up {len(classes):,} classes in WordNet")
+    wordnet = open_wordnet()
+    meanings = choose_senses(classes, wordnet) if wordnet else ()
+    tell(f"embedding with {embed}")
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, seed=seed)(classes)
+    return Witnesses(wordnet, meanings, vectors)
 
 
 @dataclass(frozen=True)
@@ -64,20 +109,12 @@ class Seating:
         self.size = Counter(group for group in self.group_of if group is not None)
 
 
-def opinions(
-    draft: Draft,
-    *,
-    wordnet: WordNet | None = None,
-    meanings: Sequence[Meaning] = (),
-    vectors: Vectors | None = None,
-) -> tuple[tuple[Opinion, ...], ...]:
+def opinions(draft: Draft, witnesses: Witnesses) -> tuple[tuple[Opinion, ...], ...]:
     """What WordNet and the embedding, as far as they are at hand, say of each class of a draft, in label order.
 
-    Args:
-        draft: where the classes stand; a class that no group speaks for has no opinion about it.
-        wordnet, meanings: WordNet and what each class means in it.
-        vectors: (K, D), unit rows in the order of the classes.
+    A class that no group speaks for has no opinion about it.
     """
+    wordnet, meanings, vectors = witnesses.wordnet, witnesses.meanings, witnesses.vectors
     seating = Seating(draft)
     found: list[list[Opinion]] = [[] for _ in draft.places]
     names = draft.classes.names

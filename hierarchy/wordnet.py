@@ -139,6 +139,14 @@ class WordNet:
         return wnid
 
 
+def open_wordnet() -> WordNet | None:
+    """WordNet, or None where its data is not on this machine."""
+    try:
+        return WordNet()
+    except WordNetMissing:
+        return None
+
+
 def _wnid(found: Any) -> str:
     return f"n{found.offset():08}"
 

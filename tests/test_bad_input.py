@@ -23,7 +23,7 @@ from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move, Rename, Split, apply
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.files import dumps, to_dict
-from hierarchy.generate import run
+from hierarchy.console import run
 
 GOLDEN = Path(__file__).parent / "golden" / "messages.txt"
 PETS = Hierarchy.from_rows(

@@ -14,7 +14,7 @@ import hierarchy
 from hierarchy.classes import read_classes
 from hierarchy.cluster import Shape
 from hierarchy.files import folder, read, shipped
-from hierarchy.generate import Settings
+from hierarchy.settings import Settings
 from hierarchy.reference import read_reference
 from hierarchy.score import score
 

@@ -1,0 +1,169 @@
+"""Class names in, a checked proposal out: reads the classes, calls the witnesses, has somebody propose, checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from hierarchy.settings import Settings
+
+if TYPE_CHECKING:
+    from hierarchy.chat import Chat
+    from hierarchy.classes import ClassList
+    from hierarchy.draft import Draft
+    from hierarchy.proposal import Finding
+    from hierarchy.proposal_file import ProposalFile
+    from hierarchy.propose import Proposed
+    from hierarchy.tree import Hierarchy
+    from hierarchy.witnesses import Witnesses
+
+USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
+USED_BY = {  # and further ones, by embedder
+    "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
+    "timm": ("torch",),
+    "openai": ("openai",),
+}
+Tell = Callable[[str], None]
+
+
+def _quiet(stage: str) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before anybody proposes: the classes, with definitions where there are any, and witnesses."""
+
+    classes: ClassList
+    witnesses: Witnesses
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What was proposed, what may be wrong with it, and why a class is unsettled, by id."""
+
+    proposal: ProposalFile
+    findings: tuple[Finding, ...]
+    left: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The hierarchy; InvalidHierarchy where classes are unsettled."""
+        return self.proposal.draft.hierarchy()
+
+
+def generate(
+    settings: Settings, *, chat: Chat | None = None, known: Known | None = None, tell: Tell = _quiet
+) -> Generated:
+    """Builds a hierarchy over the classes of a source: by clustering, or by asking a model.
+
+    Args:
+        settings: source, shape, embedder, seed and, for a model, how it is asked.
+        chat: who is asked, where the settings say that a model proposes.
+        known: what `know` gave for these settings, where that was done already.
+        tell: is called with the name of each stage as it begins.
+
+    Raises:
+        HierarchyError: the source cannot be read, the shape cannot be had, or embedder or model cannot be used.
+    """
+    from hierarchy.checks import check
+    from hierarchy.proposal import Proposal
+    from hierarchy.proposal_file import ProposalFile
+    from hierarchy.propose import propose
+    from hierarchy.witnesses import opinions
+
+    known = known or know(settings, tell)
+    classes, witnesses = known.classes, known.witnesses
+    proposed: Proposed | None = None
+    if settings.propose:
+        assert chat is not None, "a model proposes, so a chat is needed"
+        proposed = propose(
+            classes, chat, settings.plan(len(classes)), witnesses=lambda draft: opinions(draft, witnesses), tell=tell
+        )
+        draft = proposed.draft
+    else:
+        draft = clustered(known, settings, tell)
+    tell("checking")
+    placed = zip(classes.ids, draft.places, strict=True)
+    proposal = Proposal(classes, tuple((id, *place) for id, place in placed if place))
+    findings = check(proposal, **vars(witnesses))
+    said = proposed.opinions if proposed else ((),) * len(classes)
+    heard = zip(classes.ids, said, opinions(draft, witnesses), strict=True)
+    file = ProposalFile(
+        draft,
+        opinions={id: (*own, *others) for id, own, others in heard},
+        replies=dict(zip(classes.ids, proposed.replies, strict=True)) if proposed else {},
+        provenance=_provenance(settings, classes, witnesses, proposed),
+    )
+    return Generated(file, findings, proposed.left if proposed else {})
+
+
+def know(settings: Settings, tell: Tell = _quiet) -> Known:
+    """Reads the classes and calls the witnesses about them."""
+    from hierarchy.classes import read_classes
+    from hierarchy.senses import described
+    from hierarchy.witnesses import call_witnesses
+
+    tell("reading classes")
+    classes = read_classes(settings.source)
+    witnesses = call_witnesses(classes, settings.embed, base_url=settings.base_url, seed=settings.seed, tell=tell)
+    return Known(described(classes, witnesses.wordnet, witnesses.meanings), witnesses)
+
+
+def clustered(known: Known, settings: Settings, tell: Tell = _quiet) -> Draft:
+    """The proposal of the offline way: clusters of the vectors, named by what their classes share."""
+    from hierarchy.cluster import cluster
+    from hierarchy.draft import Draft
+    from hierarchy.naming import name_nodes
+
+    classes, (wordnet, meanings, vectors) = known.classes, vars(known.witnesses).values()
+    tell("clustering")
+    placement = cluster(vectors, settings.shape)
+    tell("naming")
+    centrality = _centrality(vectors, placement)
+    return Draft(classes, name_nodes(classes, placement, wordnet=wordnet, meanings=meanings, centrality=centrality))
+
+
+def _centrality(vectors: Any, placement: list[tuple[int, int]]) -> list[float]:
+    """How near each class is to the middle of its group."""
+    import numpy as np
+
+    groups = {group: index for index, group in enumerate(dict.fromkeys(placement))}
+    labels = np.array([groups[group] for group in placement])
+    centres = np.zeros((len(groups), vectors.shape[1]))
+    np.add.at(centres, labels, vectors)
+    centres /= np.bincount(labels)[:, None]
+    return [round(float(near), 6) for near in np.einsum("kd,kd->k", vectors, centres[labels])]
+
+
+def _provenance(
+    settings: Settings, classes: ClassList, witnesses: Witnesses, proposed: Proposed | None
+) -> dict[str, Any]:
+    from hierarchy.prompts import load_prompt, prompts
+
+    views = [view.partition(":")[0] for view in settings.embed.split("+")]
+    used = dict.fromkeys((*USED, *(name for view in views for name in USED_BY.get(view, ()))))
+    proposed_by = "clustering of class embeddings (hierarchy.generate)"
+    if settings.propose:
+        proposed_by = f"the model {settings.propose.model}, by prompts (hierarchy.generate)"
+    asked = (
+        {
+            "requests": proposed.requests,
+            "troubles": proposed.troubles,
+            "prompts": {name: load_prompt(name).digest for name in prompts()},
+        }
+        if proposed
+        else {}
+    )
+    return {
+        "proposed_by": proposed_by,
+        "reviewed_by": None,
+        "command": settings.command,
+        "settings": settings.to_dict(),
+        **asked,
+        "classes": len(classes),
+        "wordnet": "3.0" if witnesses.wordnet else "unchecked",
+        "versions": {name: version(name) for name in used},
+    }

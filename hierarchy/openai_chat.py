@@ -168,7 +168,7 @@ class _Keeper:
         if not key and options.server is None:
             raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
         self._ledger = ledger
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115; not our stderr, which is to end with us
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # not our stderr, which is to end with us
         # The same modules as here, wherever they were found, and none that lies about in the current folder.
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         self._process = subprocess.Popen(

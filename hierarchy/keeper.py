@@ -1,0 +1,184 @@
+"""The keeper: a small process that sends requests and stores each reply itself, so that killing a run loses none.
+
+`python -m hierarchy.keeper LEDGER` is started by `openai_chat`, in a session of its own, and spoken to in lines of
+JSON. On stdin come the options, then one request a line; on stdout go a line when it has to wait for the keeper of an
+earlier run, a line when it is ready, and one for each reply, once that is stored. When stdin closes, because the run
+ended or was killed, it starts nothing new, finishes the calls in flight, stores what they bring, and ends
+(docs/decisions/0020-the-keeper.md). The API key is read from the environment it inherits.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hierarchy.chat import Reply, Request
+from hierarchy.ledger import Ledger
+from hierarchy.protocol import Abilities, body_of, hopeless, poorer, reply_to, reply_to_error, server_of
+
+TRIES = 8  # ways of asking one request: three modes, two names of the limit, and settings that are refused
+
+
+def main(path: str) -> None:
+    """Answers the requests on stdin until it closes."""
+    ledger = Ledger(path)
+    options = json.loads(sys.stdin.readline())
+    with ledger.alone(lambda in_flight: say(waiting=in_flight)) as lost:
+        keeper = Keeper(ledger, options)
+        say(ready=True, lost=lost)
+        with ThreadPoolExecutor(options["concurrency"]) as threads:
+            for line in sys.stdin:
+                if line.endswith("\n"):  # not so where the run was killed amid a line
+                    threads.submit(keeper.answer, request_of(json.loads(line)))
+            keeper.stopping.set()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request: the reply, the HTTP calls it took, and what to say if all others will fail likewise."""
+
+    reply: Reply
+    calls: int
+    hopeless: str | None = None
+
+
+class Keeper:
+    """Sends requests to one server, on several threads."""
+
+    def __init__(self, ledger: Ledger, options: dict[str, Any]) -> None:
+        self.stopping = threading.Event()
+        self._ledger = ledger
+        self._base_url: str | None = options["base_url"]
+        self._client = client_for(options, self.stopping)
+        self._answered = False
+        self._abilities: dict[str, Abilities] = {}
+
+    def answer(self, request: Request) -> None:
+        """Asks, stores the reply, and only then tells of it."""
+        began = time.monotonic()
+        attempt = self._ledger.asked(request)
+        try:
+            outcome = self._ask(request)
+        except Exception as error:  # a bug here must not leave the run waiting for ever
+            outcome = Outcome(Reply(f"{type(error).__name__}: {error}", "failed"), 1)
+        reply = outcome.reply
+        if reply.finish == "failed":
+            self._ledger.failed(attempt, "hopeless" if outcome.hopeless else "failed", calls=outcome.calls)
+        else:
+            seconds = time.monotonic() - began
+            self._ledger.put(request, reply, attempt=attempt, calls=outcome.calls, seconds=seconds)
+        say(key=request.key, reply=reply.to_dict(), calls=outcome.calls, hopeless=outcome.hopeless)
+
+    def _ask(self, request: Request) -> Outcome:
+        """Asks in the best way the server is known to take, and in poorer ones as long as it refuses."""
+        import openai
+
+        about = f"{server_of(self._base_url)} {request.model}"
+        known = self._known(about)
+        abilities, calls, of_all = known, 0, True
+        for _ in range(TRIES):
+            try:
+                raw = self._client.chat.completions.with_raw_response.create(**body_of(request, abilities))
+                completion = raw.http_response.json()
+            except openai.APIStatusError as error:
+                calls += calls_of(error.response.request)
+                said = f"{json.dumps(error.body)} {error.message}"
+                refused = poorer(abilities, request, error.status_code, said)
+                if refused is not None:
+                    abilities, of_all = refused, of_all and "invalid schema" not in said.lower()
+                    continue
+                reply = reply_to_error(error.status_code, without_key(said, self._client.api_key))
+                failed = reply.finish == "failed"
+                return Outcome(reply, calls, hopeless(error.status_code, said, request.model) if failed else None)
+            except openai.APIConnectionError as error:
+                calls += calls_of(error.request)
+                return Outcome(Reply(str(error), "failed"), calls, self._nobody(error))
+            except ValueError:  # 200, but not JSON
+                return Outcome(Reply("the server's answer is not JSON", "failed"), calls + 1)
+            self._answered = True
+            if abilities != known and of_all:
+                self._learn(about, abilities)
+            return Outcome(reply_to(completion), calls + 1 + raw.retries_taken)
+        return Outcome(Reply("the server refuses every way of asking", "failed"), calls)
+
+    def _known(self, about: str) -> Abilities:
+        if about not in self._abilities:
+            learned = self._ledger.learned(about)
+            known = Abilities.of(self._base_url)
+            if learned:
+                known = Abilities(learned["mode"], tuple(learned["limits"]), tuple(learned["without"]))
+            self._abilities[about] = known
+        return self._abilities[about]
+
+    def _learn(self, about: str, abilities: Abilities) -> None:
+        """Keeps what a server refused, now that it answered without it."""
+        self._abilities[about] = abilities
+        self._ledger.learn(about, asdict(abilities))
+
+    def _nobody(self, error: Exception) -> str | None:
+        """What to say where no connection could be made, and none ever was."""
+        if self._answered or not type(error.__cause__).__name__.startswith("Connect"):  # ConnectError, ConnectTimeout
+            return None
+        return f"nobody answers at {self._client.base_url} ({error.__cause__}); check --base-url and the network"
+
+
+def client_for(options: dict[str, Any], stopping: threading.Event) -> Any:
+    """The SDK's client, which makes the retries."""
+    import openai
+
+    class Client(openai.OpenAI):
+        def _calculate_retry_timeout(self, remaining: int, made: Any, headers: Any = None) -> float:
+            """Seconds before a retry: the SDK's, times the option `backoff` where the server does not say how long."""
+            if stopping.is_set():
+                raise Stopped("the run was stopped before a retry")
+            seconds = float(super()._calculate_retry_timeout(remaining, made, headers))
+            told = headers is not None and ("retry-after" in headers or "retry-after-ms" in headers)
+            return seconds if told else seconds * float(options["backoff"])
+
+    return Client(
+        api_key=options["dummy_key"],  # None: from the environment
+        base_url=options["base_url"],
+        timeout=options["timeout"],
+        max_retries=options["max_retries"],
+    )
+
+
+class Stopped(Exception):
+    """The run ended, and a call would have to be made again."""
+
+
+def calls_of(sent: Any) -> int:
+    """HTTP calls that were made when this request of the SDK was the last."""
+    return 1 + int(sent.headers.get("x-stainless-retry-count", 0))
+
+
+def without_key(text: str, key: str) -> str:
+    """The text with the API key blotted out, should the server have echoed it."""
+    return text.replace(key, "***") if key else text
+
+
+def request_of(content: dict[str, Any]) -> Request:
+    """A request from its line."""
+    return Request(**{**content, "messages": tuple((role, text) for role, text in content["messages"])})
+
+
+_MUTEX = threading.Lock()
+
+
+def say(**content: Any) -> None:
+    """Writes a line to the run, which may be gone."""
+    with _MUTEX:
+        try:
+            sys.stdout.write(json.dumps(content) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

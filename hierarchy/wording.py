@@ -43,6 +43,11 @@ class Branch:
     name: str
     groups: tuple[tuple[int, str, tuple[str, ...]], ...]
 
+    @property
+    def size(self) -> int:
+        """How many classes it has."""
+        return sum(len(names) for _, _, names in self.groups)
+
 
 @dataclass(frozen=True)
 class Wording:

@@ -19,11 +19,11 @@ import hierarchy.files
 import hierarchy.wordnet
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app
+from hierarchy.console import run
 from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move, Rename, Split, apply
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.files import dumps, to_dict
-from hierarchy.console import run
 
 GOLDEN = Path(__file__).parent / "golden" / "messages.txt"
 PETS = Hierarchy.from_rows(

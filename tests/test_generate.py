@@ -14,9 +14,9 @@ import hierarchy
 from hierarchy.classes import read_classes
 from hierarchy.cluster import Shape
 from hierarchy.files import folder, read, shipped
-from hierarchy.settings import Settings
 from hierarchy.reference import read_reference
 from hierarchy.score import score
+from hierarchy.settings import Settings
 
 REFERENCES = Path(__file__).parent / "references"
 

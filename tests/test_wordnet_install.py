@@ -10,8 +10,8 @@ import pytest
 
 from hierarchy import wordnet_install
 from hierarchy.__main__ import app
-from hierarchy.errors import OutputError, WordNetMissing
 from hierarchy.console import run
+from hierarchy.errors import OutputError, WordNetMissing
 from hierarchy.wordnet_install import FILES, default_target, install
 
 FROM_NLTK, FROM_DEBIAN = wordnet_install._from_nltk, wordnet_install._from_debian

@@ -226,9 +226,9 @@ class _Keeper:
 
     def _wait_until_ready(self, note: Callable[[str], None]) -> None:
         while not (line := self.receive()).get("ready"):
-            note(f"waiting for {line['waiting']} calls in flight of another run with this ledger")
+            note(f"waiting for {_calls(line['waiting'])} in flight of another run with this ledger")
         if line["lost"]:
-            note(f"{line['lost']} calls of a run that died cannot be found again and may be billed twice")
+            note(f"{_calls(line['lost'])} of a run that died cannot be found again and may be billed twice")
 
     def _write(self, content: Any) -> None:
         assert self._process.stdin is not None
@@ -237,3 +237,7 @@ class _Keeper:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended; `receive` says why
+
+
+def _calls(number: int) -> str:
+    return f"{number} call" + "s" * (number != 1)

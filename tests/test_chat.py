@@ -1,8 +1,9 @@
 """A chat with a server: whatever it does, the outcome is known, the calls are counted and no answer is lost."""
 
 import json
-import os
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from asking import SCHEMA, chat_with, digest, request
@@ -170,13 +171,12 @@ REFUSALS = {  # what a server refuses -> what it is sent in the end
 
 @pytest.mark.parametrize("refused", REFUSALS, ids=" ".join)
 def test_what_a_server_refuses_is_asked_otherwise_and_remembered(refused, ledger):
-    asked = [request(str(number)) for number in range(4)]
+    asked = [request(str(number)) for number in range(3)]
     with Server(refuses=refused) as server:
-        for part in (asked[:2], asked[2:]):  # two runs
-            with chat_with(server, ledger, concurrency=1) as chat:
-                assert [reply.text for reply in chat(part)] == [GOOD, GOOD]
+        with chat_with(server, ledger, concurrency=1) as chat:
+            assert [reply.text for reply in chat(asked)] == [GOOD] * 3
         assert server.refusals == dict.fromkeys(refused, 1)
-        assert ledger.calls() == 4 + len(refused)
+        assert ledger.calls() == 3 + len(refused)
         body = server.bodies[-1]
     format = body.get("response_format")
     expected = REFUSALS[refused]
@@ -190,6 +190,17 @@ def test_what_a_server_refuses_is_asked_otherwise_and_remembered(refused, ledger
     assert {name: body[name] for name in limits if name in body} == {
         name: value for name, value in expected.items() if name != "response_format"
     }
+
+
+def test_the_next_run_remembers_what_is_refused_by_this_server_and_no_other(ledger):
+    with Server(refuses=["json_schema"]) as server:
+        for name in "ab":
+            with chat_with(server, ledger) as chat:
+                chat([request(name)])
+        assert server.refusals == {"json_schema": 1}
+    with Server() as server, chat_with(server, ledger) as chat:
+        chat([request("c")])
+        assert server.bodies[-1]["response_format"]["type"] == "json_schema"
 
 
 def test_how_a_question_had_to_be_put_does_not_change_its_key(ledger):
@@ -232,11 +243,11 @@ def test_nobody_there(ledger):
 def test_all_failed_is_an_error_and_one_failed_is_not(ledger):
     asked = [request(str(number)) for number in range(3)]
     bad = {digest(asked[0])}
-    with Server(faults=lambda about, before: "500" if about in bad else None) as server:
-        with chat_with(server, ledger, max_retries=0) as chat:
-            assert [reply.finish for reply in chat(asked)] == ["failed", "stop", "stop"]
-            with pytest.raises(ChatError, match="did not answer the only request"):
-                chat(asked)
+    server = Server(faults=lambda about, before: "500" if about in bad else None)
+    with server, chat_with(server, ledger, max_retries=0) as chat:
+        assert [reply.finish for reply in chat(asked)] == ["failed", "stop", "stop"]
+        with pytest.raises(ChatError, match="did not answer the only request"):
+            chat(asked)
 
 
 def test_no_key_and_no_server_of_ones_own(ledger, monkeypatch):
@@ -301,18 +312,15 @@ def test_progress_is_told_after_each_reply(server, ledger):
 
 def test_the_openai_key_is_not_on_the_command_line(server, ledger, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-9876")
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
     seen = []
 
     def look(progress):
-        for process in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{process}/cmdline", "rb") as file:
-                    seen.append(file.read())
-            except OSError:
-                pass
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                seen.append(path.read_bytes())
 
-    if not os.path.isdir("/proc/self"):
-        pytest.skip("no /proc here")
     with chat_with(server, ledger, look) as chat:
         chat([request()])
     assert any(b"hierarchy.keeper" in line for line in seen)

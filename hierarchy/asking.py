@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from hierarchy.answers import UnreadableAnswer
 from hierarchy.chat import Chat, Reply, Request
 from hierarchy.prompts import load_prompt
+from hierarchy.schemas import UnreadableAnswer
 
 Value = TypeVar("Value")
 SPARE = 8  # requests beyond the planned ones that even a small stage may need

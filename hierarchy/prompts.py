@@ -24,7 +24,7 @@ class Prompt:
     Args:
         name: the file's, without its ending.
         when: when it is sent, for people.
-        reply: the name of the schema of its answer, a class of `hierarchy.answers`.
+        reply: the name of the schema of its answer, a class of `hierarchy.schemas`.
         variables: what must be filled in.
         system, user: the two texts; one of them may be empty.
         digest: SHA-256 of the file in hexadecimal.

@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hierarchy.answers import (
+from hierarchy.asking import Question, Read
+from hierarchy.chat import Request
+from hierarchy.classes import ClassList
+from hierarchy.prompts import load_prompt
+from hierarchy.schemas import (
     SCHEMAS,
     Groups,
     Names,
@@ -17,10 +21,6 @@ from hierarchy.answers import (
     read_answer,
     schema,
 )
-from hierarchy.asking import Question, Read
-from hierarchy.chat import Request
-from hierarchy.classes import ClassList
-from hierarchy.prompts import load_prompt
 from hierarchy.tree import name_fault
 
 BRIEF = 60  # characters of a definition that are sent; the mean of WordNet's first clauses

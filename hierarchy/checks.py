@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hierarchy.draft import Draft
@@ -163,6 +164,7 @@ def _near_duplicates(hierarchy: Hierarchy) -> Iterator[Finding]:
                     yield Finding("near-duplicate", small, sentence, "warning", alike, evidence, Merge(small, large))
 
 
+@lru_cache(maxsize=1 << 16)  # a review checks again after every edit
 def _alike(first: str, second: str) -> float:
     """How alike two names are, from 0 to 1: 1 where only case, number or the order of words differs."""
     words = [sorted(plural(word) for word in name.casefold().replace("-", " ").split()) for name in (first, second)]

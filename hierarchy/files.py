@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,9 @@ def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Ta
     if isinstance(source, Mapping):
         return "the given dict", _from_json(source, "the given dict")
     path = _find(source)
-    text = read_text(path)
     if path.suffix.lower() == ".csv":
-        return str(path), _Table(_from_csv(text, str(path)))
-    try:
-        content = json.loads(text)
-    except RecursionError:
-        raise FormatError(f"{path} nests too deeply to be a hierarchy; give a file written by `save`") from None
-    except json.JSONDecodeError as error:
-        raise FormatError(
-            f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
-        ) from None
-    except ValueError:  # an integer of thousands of digits, which Python refuses to read
-        raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
-    return str(path), _from_json(content, str(path))
+        return str(path), _Table(_from_csv(read_text(path), str(path)))
+    return str(path), _from_json(read_json(path), str(path))
 
 
 def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:
@@ -139,13 +128,27 @@ def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None
 def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
     """The text of a hierarchy file: JSON with one class a line, so that one class changed is one line changed."""
     content = to_dict(hierarchy, provenance=provenance)
-    rows = content.pop("classes")
-    head = _json(content).removesuffix("\n}")
-    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
-    return f'{head},\n "classes": [\n{lines}\n ]\n}}\n'
+    classes = content.pop("classes")
+    return json_table(content, classes)
 
 
-def _json(content: Any) -> str:
+def json_table(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a JSON object with a list "classes" at its end, one class a line.
+
+    Raises:
+        OutputError: the head holds what JSON does not know.
+    """
+    start = _json(head).removesuffix("\n}")
+    lines = ",\n".join("  " + _line(row) for row in classes)
+    return f'{start},\n "classes": [\n{lines}\n ]\n}}\n'
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False)
+    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(row)
+
+
+def _json(content: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     except (RecursionError, TypeError, ValueError) as error:
@@ -251,6 +254,25 @@ def read_text(path: Path) -> str:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        FormatError: as in `read_text`, or it is no JSON that can be read.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise FormatError(f"{path} nests too deeply to be a hierarchy; give a file written by `save`") from None
+    except json.JSONDecodeError as error:
+        raise FormatError(
+            f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
+        ) from None
+    except ValueError:  # an integer of thousands of digits, which Python refuses to read
+        raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
 
 
 def _from_json(content: Any, where: str) -> _Table:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 from unicodedata import category
 
@@ -300,6 +300,11 @@ def name_fault(value: object) -> str | None:
     """
     if not isinstance(value, str):
         return f"is no string but of type {type(value).__name__}; give a string"
+    return _fault(value)
+
+
+@lru_cache(maxsize=1 << 16)  # an edit changes one name of thousands, and all of them are looked at again
+def _fault(value: str) -> str | None:
     if not value:
         return "is empty; give it a name"
     if "/" in value:

@@ -1,0 +1,365 @@
+"""A review: one question after another, the most disputed first, and a log of what was decided; no screen, no file.
+
+The dialogue, the full-screen app and the scripts are faces of the same `Review`. A decision is written to the log
+before it counts, so whatever happens to a face, nothing that was decided is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import NamedTuple, Protocol
+
+from hierarchy.decisions import Accept, Decision, Log, Undo, numbered
+from hierarchy.draft import Draft
+from hierarchy.edits import Edit, Move, Regroup
+from hierarchy.errors import AmbiguousName, EditError, ReviewError, UnknownNode, nearest
+from hierarchy.proposal import Finding, Opinion
+from hierarchy.proposal_file import ProposalFile
+from hierarchy.questions import Question, findings_now, questions, said_now, suggestions, with_findings
+from hierarchy.standing import Replayed, Standing, after, groups, nodes, replay
+
+
+class Journal(Protocol):
+    """Where decisions are written; they are on the disk when `append` returns."""
+
+    @property
+    def log(self) -> Log: ...
+
+    def append(self, decisions: Sequence[Decision]) -> None: ...
+
+
+class Counter(NamedTuple):
+    """How far a review is: the question's number, how many there are, how many disputed ones are left."""
+
+    number: int
+    of: int
+    disputed: int
+
+
+def utc_now() -> str:
+    """The time as a log holds it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Review:
+    """A review of a proposal by one person.
+
+    Args:
+        base: the proposal.
+        journal: its decision log, which may hold decisions already.
+        who: who decides from now on.
+        only: kinds of questions to ask (`hierarchy.questions.KINDS`); all, if none is given.
+        findings: what the checks found that are too slow to be made again after each edit.
+        now: tells the time.
+    """
+
+    def __init__(
+        self,
+        base: ProposalFile,
+        journal: Journal,
+        *,
+        who: str,
+        only: Iterable[str] = (),
+        findings: Sequence[Finding] = (),
+        now: Callable[[], str] = utc_now,
+    ) -> None:
+        self.base, self.journal, self.who, self.only, self.now = base, journal, who, tuple(only), now
+        self.findings = tuple(findings)
+        self.opinions = with_findings(base.opinions, findings)
+        replayed = settled(journal.log, base.draft)
+        self._taken, self._standings = list(replayed.decisions), list(replayed.standings)
+        self._names = dict(zip(base.draft.classes.ids, base.draft.classes.names, strict=True))
+        self._drafted: Draft | None = None
+        self._skipped: set[str] = set()
+        self._passed = 0
+        self._focus: str | None = None
+        self._asked()
+
+    # How it stands
+
+    @property
+    def standing(self) -> Standing:
+        """How the review stands."""
+        return self._standings[-1]
+
+    @property
+    def draft(self) -> Draft:
+        """The classes and where they stand now."""
+        return self._standings[-1].draft
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions in effect."""
+        return tuple(self._taken)
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """How the review stood before each of the decisions in effect, and after the last."""
+        return tuple(self._standings)
+
+    @property
+    def question(self) -> Question | None:
+        """What is asked now; None when everything is answered or skipped."""
+        if self._focus is not None and self._focus in self._all:
+            return self._all[self._focus]
+        return next(iter(self._open), None)
+
+    @property
+    def counter(self) -> Counter:
+        """How far the review is; a question that was jumped to counts as the next."""
+        disputed = sum("disputed" in question.kinds and not self._done(question) for question in self._all.values())
+        return Counter(self._passed + 1, self._passed + len(self._open), disputed)
+
+    @property
+    def suggestions(self) -> tuple[Edit, ...]:
+        """Edits that may answer the question, likeliest first."""
+        return suggestions(self.question, self.standing, self.opinions) if self.question else ()
+
+    def said(self, id: str) -> tuple[Opinion, ...]:
+        """What the witnesses say of a class, in the names of now."""
+        return said_now(id, self.standing, self.opinions)
+
+    def name(self, subject: str) -> str:
+        """What people call a class (by id) or a node (by path)."""
+        return self._names.get(subject, subject)
+
+    def members(self, node: str) -> tuple[str, ...]:
+        """Ids of the classes below a node, by name."""
+        ids = [id for id, place in self._places if f"{place}/".startswith(f"{node}/")]
+        return tuple(sorted(ids, key=lambda id: (self._names[id], id)))
+
+    # What is decided
+
+    def accept(self) -> str:
+        """Says that the subject of the question stands well."""
+        question = self._need()
+        self._write([self._acceptance(question.subject)])
+        return f"accepted {self.name(question.subject)!r}"
+
+    def accept_rest(self) -> str:
+        """Accepts every class and node of the question's superclass that is not answered yet."""
+        superclass = self.node(self._need()).partition("/")[0]
+        below = [question for question in self._all_kinds() if self.node(question).partition("/")[0] == superclass]
+        left = [question for question in below if not self._done(question)]
+        if not superclass or not left:
+            raise ReviewError(f"nothing is left to accept in {superclass!r}")
+        self._write([self._acceptance(question.subject) for question in left])
+        disputed = sum("disputed" in question.kinds for question in left)
+        return f"accepted all {len(left)} left in {superclass!r}" + (
+            f", {disputed} of them disputed" if disputed else ""
+        )
+
+    def do(self, *edits: Edit) -> str:
+        """Makes edits, as one act; none is made if one cannot be.
+
+        Raises:
+            HierarchyError: what `hierarchy.edits.apply` raises; or there is nothing to do.
+        """
+        if not edits:
+            raise ReviewError("nothing changes")
+        self._write(list(edits))
+        return str(edits[0]) if len(edits) == 1 else f"{len(edits)} edits"
+
+    def skip(self) -> str:
+        """Leaves the question for later."""
+        subject = self._need().subject
+        self._skipped.add(subject)
+        self._passed += 1
+        self._focus = None
+        self._asked()
+        return f"skipped {self.name(subject)!r}"
+
+    def undo(self, number: int | None = None) -> str:
+        """Takes the last act back, or the one a decision of a number belongs to; asks what it was about again.
+
+        Raises:
+            ReviewError: there is nothing to undo, or later decisions stand on it.
+        """
+        if not self._taken:
+            raise ReviewError("nothing to undo")
+        chosen = self._taken[-1] if number is None else self._numbered(number)
+        act = [decision for decision in self._taken if decision.act == chosen.act]
+        first, log = numbered(self.journal.log.decisions), self.journal.log
+        undoings = [
+            Decision(
+                first + i, self.now(), self.who, Undo(decision.number), decision.subject, decision.before, act=first
+            )
+            for i, decision in enumerate(reversed(act))
+        ]
+        if act == self._taken[-len(act) :]:
+            kept, standings = self._taken[: -len(act)], self._standings[: -len(act)]
+        else:
+            replayed = replay(replace(log, decisions=(*log.decisions, *undoings)), self.base.draft)
+            if replayed.conflicts:
+                later = ", ".join(str(conflict.decision.number) for conflict in replayed.conflicts)
+                raise ReviewError(f"cannot undo {chosen.number}: decision {later} stands on it; undo that first")
+            kept, standings = list(replayed.decisions), list(replayed.standings)
+        self.journal.append(undoings)
+        self._taken, self._standings = kept, standings
+        self._passed = max(0, self._passed - 1)
+        self._skipped.discard(act[0].subject)
+        self._focus = act[0].subject if len(act) == 1 else None
+        self._asked()
+        return f"undid {act[0] if len(act) == 1 else f'{len(act)} decisions'}"
+
+    # Where to go
+
+    def find(self, text: str) -> tuple[str, ...]:
+        """Subjects that a text could mean: paths of nodes, ids of classes."""
+        found = self.draft.settled.find(text) if any(self.draft.places) else ()
+        ids = {path: id for path, id in self._paths().items() if path in set(found)}
+        wanted = text.casefold()
+        loose = [id for id in self.draft.unsettled if wanted in (id.casefold()) or wanted in self._names[id].casefold()]
+        return (*(ids.get(path, path) for path in found), *loose)
+
+    def jump(self, subject: str) -> None:
+        """Asks about a class or a node next."""
+        if subject not in self._names and subject not in nodes(self.draft):
+            raise UnknownNode(f"no class or node {subject!r}{nearest(subject, [*self._names, *nodes(self.draft)])}")
+        self._focus = subject
+        self._skipped.discard(subject)
+        self._asked()
+
+    def node(self, question: Question) -> str:
+        """The node a question is about: its subject or, of a class, its group; "" while it is unsettled."""
+        return self.draft.place(question.subject) if question.subject in self._names else question.subject
+
+    def class_id(self, text: str) -> str:
+        """The id of the one class that a text means: an id, or a name that only one class has.
+
+        Raises:
+            UnknownNode, AmbiguousName: no class or several.
+        """
+        if text in self._names:
+            return text
+        found = [id for id, name in self._names.items() if name == text]
+        if len(found) > 1:
+            raise AmbiguousName(f"{text!r} is the name of {', '.join(map(repr, found))}; ask by id")
+        if not found:
+            known = [*self._names, *self._names.values()]
+            raise UnknownNode(f"no class {text!r}{nearest(text, known)}; give its id or its name")
+        return found[0]
+
+    def group(self, text: str) -> str:
+        """The path of the one group that a text means.
+
+        Raises:
+            ReviewError: it means none or several; they are named.
+        """
+        return self._one(text, sorted(groups(self.draft)), "group")
+
+    def sibling(self, text: str, node: str) -> str:
+        """The path of the one node on a node's level that a text means; errors as in `group`."""
+        deep = "/" in node
+        return self._one(
+            text, sorted(path for path in nodes(self.draft) if ("/" in path) == deep), "group" if deep else "superclass"
+        )
+
+    def _one(self, text: str, paths: Sequence[str], kind: str) -> str:
+        wanted = text.strip().strip("/")
+        if wanted in paths:
+            return wanted
+        for means in (
+            lambda path: path.casefold() == wanted.casefold(),
+            lambda path: path.rpartition("/")[2].casefold() == wanted.casefold(),
+            lambda path: bool(wanted) and wanted.casefold() in path.casefold(),
+        ):
+            found = [path for path in paths if means(path)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+                raise ReviewError(f"{text!r} could be {', '.join(map(repr, found[:6]))}{more}; say which")
+        raise ReviewError(f"no {kind} {text!r}{nearest(wanted, paths)}; a new one is made by the key n")
+
+    # Inside
+
+    def _need(self) -> Question:
+        if self.question is None:
+            raise ReviewError("no question is left here; search a class or undo")
+        return self.question
+
+    def _numbered(self, number: int) -> Decision:
+        for decision in self._taken:
+            if decision.number == number:
+                return decision
+        raise ReviewError(f"no decision {number} in effect; `hierarchy review FILE --log` lists them")
+
+    def _acceptance(self, subject: str) -> tuple[str, str]:
+        return subject, self.draft.place(subject) if subject in self._names else subject
+
+    def _write(self, whats: Sequence[Edit | tuple[str, str]]) -> None:
+        """Tries decisions, then writes them, then counts them."""
+        first = numbered(self.journal.log.decisions)
+        question, taken, standings = self.question, [], [self.standing]
+        for number, what in enumerate(whats, first):
+            draft = standings[-1].draft
+            subject, before = what if isinstance(what, tuple) else _about(what, draft)
+            new = isinstance(what, Move) and what.to not in groups(draft)
+            decided = Accept() if isinstance(what, tuple) else what
+            taken.append(Decision(number, self.now(), self.who, decided, subject, before, new, first))
+            standings.append(after(standings[-1], taken[-1]))
+            if not isinstance(what, tuple) and standings[-1].draft == draft:
+                raise EditError(f"{what}: that changes nothing")
+        self.journal.append(taken)
+        self._taken += taken
+        self._standings += standings[1:]
+        self._focus = None
+        self._asked()
+        if question and self.question != question:
+            self._passed += 1
+
+    def _done(self, question: Question) -> bool:
+        if question.subject in self._names:
+            return question.subject in self.standing.classes and "unsettled" not in question.kinds
+        return question.subject in self.standing.nodes
+
+    def _all_kinds(self) -> tuple[Question, ...]:
+        return questions(self.standing, self.opinions, self._found, ())
+
+    def _asked(self) -> None:
+        """Works out what is to be asked."""
+        draft = self.draft
+        if self._drafted is not draft:
+            self._drafted = draft
+            self._places = [(id, draft.place(id)) for id in draft.classes.ids]
+            self._found = findings_now(draft, self.findings)
+        asked = questions(self.standing, self.opinions, self._found, self.only)
+        self._all = {question.subject: question for question in asked}
+        if self._focus is not None and self._focus not in self._all:
+            every = {question.subject: question for question in self._all_kinds()}
+            self._all[self._focus] = every.get(self._focus) or Question(self._focus, ("undisputed",))
+        todo = [question for question in asked if not self._done(question) and question.subject not in self._skipped]
+        self._open = todo
+
+    def _paths(self) -> dict[str, str]:
+        """Path of each settled class -> its id."""
+        tree = self.draft.settled
+        order, paths = tree.ancestors(3), tree.nodes(3)
+        return {paths[order[label]]: id for label, id in enumerate(tree.classes)}
+
+
+def settled(log: Log, draft: Draft) -> Replayed:
+    """A log's own proposal after all its decisions.
+
+    Raises:
+        ReviewError: some of them cannot have been made on it.
+    """
+    if log.base != draft.digest:
+        raise ReviewError(
+            f"the decisions are about a proposal with digest {log.base[:12]!r}, this one has {draft.digest[:12]!r};"
+            " take them over with --replay"
+        )
+    replayed = replay(log, draft)
+    if replayed.conflicts:
+        raise ReviewError(f"the decision log contradicts itself: {replayed.conflicts[0]}; mend or move it away")
+    return replayed
+
+
+def _about(edit: Edit, draft: Draft) -> tuple[str, str]:
+    """The subject of an edit, and where it stands."""
+    if isinstance(edit, Move):
+        return edit.id, draft.place(edit.id) if edit.id in draft.classes.ids else ""
+    return ("", "") if isinstance(edit, Regroup) else (edit.node, edit.node)

@@ -1,0 +1,196 @@
+"""A file under review, on the disk: X.json is the result, and beside it lie
+
+    X.proposal.json    the proposal the review starts from; written once, never changed
+    X.decisions.jsonl  the decision log; appended to, never rewritten
+    X.lock             while somebody reviews: who, where and since when
+
+X.json is made of the first two whenever a sitting ends and no class is unsettled; the same two give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hierarchy.decisions import Log, dumps, read_log
+from hierarchy.draft import Draft
+from hierarchy.errors import FormatError, HierarchyError, ReviewError
+from hierarchy.files import read, read_json, save, shipped, write_text
+from hierarchy.log_file import Paths
+from hierarchy.proposal import Finding
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
+from hierarchy.standing import Replayed, replay, without
+
+
+def paths_of(file: str | os.PathLike[str]) -> Paths:
+    """Where the files of a review lie.
+
+    Raises:
+        ReviewError: it is the name of a shipped hierarchy, or no .json or .csv file.
+    """
+    path = Path(file)
+    if str(file) in shipped():
+        raise ReviewError(f"{str(file)!r} is shipped and stays as it is; review a copy, as --out {file}.json")
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise ReviewError(f"{str(file)!r} cannot be reviewed; give a .json or .csv file")
+    for ending in (".proposal.json", ".findings.json", ".provenance.json"):
+        if path.name.endswith(ending):
+            beside = path.name.removesuffix(ending) + ".json"
+            raise ReviewError(f"{str(file)!r} lies beside the file to review; give {beside!r}")
+    return Paths(path)
+
+
+def read_base(file: str | os.PathLike[str]) -> ProposalFile:
+    """The proposal a review of a file starts from: X.proposal.json or, where there is none, the hierarchy X itself.
+
+    Raises:
+        FormatError: neither can be read.
+    """
+    known = str(file) in shipped()
+    if not known:
+        paths = paths_of(file)
+        if paths.base.exists():
+            return read_proposal(paths.base)
+        if paths.result.suffix.lower() == ".csv" and paths.provenance.exists():
+            return ProposalFile(Draft.of(read(file).hierarchy, source=paths.result.name), {}, {}, _origin(paths))
+    held = read(file)
+    source = (held.provenance.get("settings") or {}).get("source") if isinstance(held.provenance, Mapping) else None
+    name = source if isinstance(source, str) else Path(file).name
+    return ProposalFile(Draft.of(held.hierarchy, source=name), {}, {}, held.provenance)
+
+
+def read_base_for(file: str, paths: Paths) -> ProposalFile:
+    """The proposal of a review that is kept at some paths, be it a file's own or those of a copy.
+
+    Raises:
+        FormatError: it cannot be read.
+        ReviewError: a review of something else is kept there.
+    """
+    base = read_base(file)
+    if str(paths.result) != file:
+        if paths.result.exists() and not paths.base.exists():
+            raise ReviewError(f"{str(paths.result)!r} is there already; choose another name, or review it itself")
+        if paths.base.exists() and read_proposal(paths.base).draft.digest != base.draft.digest:
+            raise ReviewError(f"{str(paths.base)!r} is the proposal of something else; choose another name")
+    return base
+
+
+def _origin(paths: Paths) -> Mapping[str, Any]:
+    content = read_json(paths.provenance)
+    if not isinstance(content, Mapping):
+        raise FormatError(f"{paths.provenance} holds a {type(content).__name__}, not an object; delete or mend it")
+    return content
+
+
+def read_findings(file: str | os.PathLike[str]) -> tuple[Finding, ...]:
+    """What the checks found when the proposal was made, X.findings.json; nothing where that is missing or odd."""
+    from hierarchy.edits import from_dict
+
+    path = Path(file).with_suffix(".findings.json")
+    try:
+        content = read_json(path)
+        return tuple(
+            Finding(**{**entry, "edit": entry.get("edit") and from_dict(entry["edit"])})
+            for entry in content
+            if isinstance(entry["node"], str) and isinstance(entry["message"], str)
+        )
+    except (HierarchyError, TypeError, KeyError, AttributeError):
+        return ()
+
+
+def provenance(base: ProposalFile, log: Log, replayed: Replayed) -> dict[str, Any]:
+    """How the result of a review came to be: the proposal's provenance, who decided, and how much was looked at."""
+    if not replayed.decisions:
+        return dict(base.provenance)
+    before = base.provenance.get("reviewed_by") or []
+    names = {*([before] if isinstance(before, str) else before), *(decision.who for decision in replayed.decisions)}
+    return {
+        **base.provenance,
+        "reviewed_by": sorted(names),
+        "review": {
+            "decisions": len(replayed.decisions),
+            "reviewed": len(replayed.standings[-1].classes),
+            "classes": len(base.draft.classes),
+            "until": replayed.decisions[-1].time,
+            "base": base.draft.digest,
+            "log": log.digest,
+        },
+    }
+
+
+def write_result(paths: Paths, base: ProposalFile, log: Log) -> Replayed:
+    """Writes X.json from the proposal and the log, unless a class is unsettled.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    replayed = replay(log, base.draft)
+    if not replayed.draft.unsettled:
+        origin = provenance(base, log, replayed)
+        save(replayed.draft.hierarchy(), paths.result, provenance=origin)
+        if paths.result.suffix.lower() == ".csv":
+            write_text(paths.provenance, json.dumps(origin, ensure_ascii=False, indent=1) + "\n")
+    return replayed
+
+
+def check_result(paths: Paths, base: ProposalFile, log: Log) -> None:
+    """Makes sure that the result, if there is one, comes from this proposal and this log.
+
+    Raises:
+        ReviewError: it was changed by other means, and would be overwritten.
+        FormatError: it cannot be read.
+    """
+    if not paths.result.exists():
+        return
+    held = read(paths.result)
+    if held.hierarchy.digest in (base.draft.digest, replay(log, base.draft).draft.digest):
+        return
+    origin = held.provenance or (_origin(paths) if paths.provenance.exists() else {})
+    review = origin.get("review")
+    digest = review.get("log") if isinstance(review, Mapping) else None
+    written = next((part for part in _beginnings(log) if part.digest == digest), None)
+    if written is None or replay(written, base.draft).draft.digest != held.hierarchy.digest:
+        raise ReviewError(
+            f"{str(paths.result)!r} was changed by other means than a review; to keep that, move {paths.base.name!r}"
+            f" and {paths.log.name!r} away, to go on from the log, move {paths.result.name!r} away"
+        )
+
+
+def _beginnings(log: Log) -> Iterator[Log]:
+    """What the log was before its last decisions: after a crash the result is older than the log."""
+    return (replace(log, decisions=log.decisions[:size]) for size in range(len(log.decisions), 0, -1))
+
+
+def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
+    """Replays a log on a proposal and makes what could be taken over the log of the file.
+
+    Raises:
+        ReviewError: the file has decisions of its own.
+        OutputError: the log cannot be written.
+    """
+    replayed = replay(old, base.draft)
+    kept = without(old, replayed.conflicts)
+    if kept.base != base.draft.digest:
+        kept = replace(kept, base=base.draft.digest, source=base.draft.classes.source)
+    own = read_log(paths.log)[0] if paths.log.exists() else None
+    if own and own.decisions and own not in (old, kept):
+        raise ReviewError(
+            f"{str(paths.log)!r} holds {len(own.decisions)} decisions already; move it away to replay another log"
+        )
+    if own and own.decisions and own != kept:
+        _move_away(paths.log)
+    if not paths.base.exists():
+        save_proposal(base, paths.base)
+    write_text(paths.log, dumps(kept))
+    return replayed
+
+
+def _move_away(log: Path) -> None:
+    """Keeps an old log under the next free name, X.decisions.1.jsonl."""
+    number = next(i for i in count(1) if not log.with_suffix(f".{i}.jsonl").exists())
+    log.rename(log.with_suffix(f".{number}.jsonl"))

@@ -1,0 +1,121 @@
+"""A review as a table for a spreadsheet: written as CSV, and read back into edits."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
+
+from hierarchy.difference import difference
+from hierarchy.draft import Draft, Place
+from hierarchy.edits import Edit
+from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
+from hierarchy.proposal import Opinion, Witness
+from hierarchy.questions import Opinions, dispute, said_now
+from hierarchy.standing import Standing
+from hierarchy.tree import name_fault
+
+WITNESSES: tuple[Witness, ...] = get_args(Witness)
+COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES)
+NEEDED = ("id", "superclass", "group")
+
+
+def to_sheet(standing: Standing, opinions: Opinions) -> str:
+    """The draft as CSV, one class a line in label order; the columns of the witnesses are for reading only."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    draft = standing.draft
+    classes = draft.classes
+    for id, name, definition, place in zip(classes.ids, classes.names, classes.definitions, draft.places, strict=True):
+        said = said_now(id, standing, opinions)
+        weight = f"{dispute('/'.join(place), said):.2f}" if place else "unsettled"
+        views = [_views(said, witness) for witness in WITNESSES]
+        writer.writerow([id, name, definition, *(place or ("", "")), weight, *views])
+    return text.getvalue()
+
+
+def _views(said: Sequence[Opinion], witness: Witness) -> str:
+    return "; ".join(
+        f"{opinion.node} ({opinion.strength:.2f}: {opinion.why})" for opinion in said if opinion.witness == witness
+    )
+
+
+def from_sheet(text: str, draft: Draft, where: str) -> tuple[Edit, ...]:
+    """The edits that turn a draft into what a sheet says; rows may come in any order, with any further columns.
+
+    Args:
+        text: the content of the file.
+        draft: the draft that is reviewed.
+        where: the name of the file, for messages.
+
+    Raises:
+        FormatError: it is no CSV with the columns id, superclass and group.
+        ReviewError: classes are missing, unknown or stand twice, or names are bad; all problems are told.
+    """
+    rows = _read(text, where)
+    problems = list(_problems(rows, draft, where))
+    if problems:
+        raise ReviewError(in_one_sentence("", tuple(problems)))
+    places: dict[str, Place | None] = {}
+    for _, row in rows:
+        places[row["id"]] = (row["superclass"], row["group"]) if row["superclass"] else None
+    try:
+        after = Draft(draft.classes, tuple(places[id] for id in draft.classes.ids))
+    except InvalidHierarchy as error:
+        raise ReviewError(in_one_sentence(where, error.problems)) from None
+    return difference(draft, after)
+
+
+Rows = list[tuple[int, Mapping[str, str]]]
+
+
+def _read(text: str, where: str) -> Rows:
+    """The rows of a CSV with their lines; a sheet may have been saved with semicolons or tabs."""
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: Rows = []
+    try:
+        header = next(reader, [])
+        lacking = [column for column in NEEDED if column not in header]
+        if lacking or len(set(header)) < len(header):
+            twice = "columns that stand twice" if not lacking else f"no column {', '.join(lacking)}"
+            raise FormatError(f"{where}:1: the header has {twice}; export the sheet again and change that")
+        for values in reader:
+            if not any(values):
+                continue
+            if len(values) != len(header):
+                raise FormatError(
+                    f"{where}:{reader.line_num}: {len(values)} fields, not {len(header)}; quote one that holds a comma"
+                )
+            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
+    except csv.Error as error:
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
+    return rows
+
+
+def _problems(rows: Rows, draft: Draft, where: str) -> Iterator[str]:
+    known = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    seen: dict[str, int] = {}
+    for number, row in rows:
+        id, place = row["id"], f"{where}:{number}"
+        if id not in known:
+            yield f"{place}: no class {id!r}{nearest(id, known)}"
+            continue
+        if id in seen:
+            yield f"{place}: class {id!r} stands already in line {seen[id]}"
+        seen.setdefault(id, number)
+        if row.get("name", known[id]) != known[id]:
+            yield f"{place}: {id!r} is called {known[id]!r}, not {row['name']!r}; the name of a class stays as it is"
+        if bool(row["superclass"]) != bool(row["group"]):
+            yield f"{place}: {id!r} has a superclass or a group alone; give both, or none to leave it unsettled"
+            continue
+        for column in ("superclass", "group"):
+            fault = name_fault(row[column]) if row[column] else None
+            if fault:
+                yield f"{place}: {column} {row[column]!r} {fault}"
+    for id in known:
+        if id not in seen:
+            yield f"{where}: class {id!r} ({known[id]}) is missing"

@@ -1,0 +1,157 @@
+"""How a review stands: the draft after some decisions, and what of it a person has looked at; replay leads there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from hierarchy.decisions import Accept, Decision, Log, Undo
+from hierarchy.draft import Draft
+from hierarchy.edits import Edit, Merge, Move, Regroup, Rename, Split, apply
+from hierarchy.errors import EditError, HierarchyError, UnknownNode
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A draft under review.
+
+    Args:
+        draft: the classes and where they stand now.
+        classes: ids of the classes that were accepted, or placed by hand.
+        nodes: paths, as they are now, of the superclasses and groups that were accepted.
+        renames: (old, new) path of each node that was renamed or merged, in order.
+    """
+
+    draft: Draft
+    classes: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+    renames: tuple[tuple[str, str], ...] = ()
+
+    def now(self, path: str) -> str:
+        """What a path of the proposal is called now, after the renames and merges."""
+        for old, new in self.renames:
+            path = followed(path, old, new)
+        return path
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A decision that could not be taken over: what was asked, and what was found instead."""
+
+    decision: Decision
+    found: str
+
+    def __str__(self) -> str:
+        return f"decision {self.decision.number} ({self.decision.who}: {self.decision}): {self.found}"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a log makes of a draft.
+
+    Args:
+        draft: the draft after all decisions that are in effect and could be taken over.
+        conflicts: those that could not, in the order of the log.
+        decisions: those that were, in the order of the log.
+        standings: how the review stood before each of these, and after the last.
+    """
+
+    draft: Draft
+    conflicts: tuple[Conflict, ...]
+    decisions: tuple[Decision, ...]
+    standings: tuple[Standing, ...]
+
+
+def replay(log: Log, draft: Draft) -> Replayed:
+    """Takes the decisions of a log over to a draft; undone ones fall out.
+
+    >>> from hierarchy.tree import Hierarchy
+    >>> pets = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> log = Log("", "", (Decision(1, "2026-01-31T12:00:00Z", "Ada", Move("a", "x/z"), "a", "x/y"),))
+    >>> replay(log, pets).draft.settled.nodes(2)
+    ('x/z',)
+    """
+    standings, taken, conflicts = [Standing(draft)], [], []
+    for decision in log.in_effect:
+        try:
+            standings.append(after(standings[-1], decision))
+        except HierarchyError as error:
+            conflicts.append(Conflict(decision, str(error)))
+        else:
+            taken.append(decision)
+    return Replayed(standings[-1].draft, tuple(conflicts), tuple(taken), tuple(standings))
+
+
+def without(log: Log, conflicts: Iterable[Conflict]) -> Log:
+    """The log without the decisions that are in conflict."""
+    left_out = {conflict.decision.number for conflict in conflicts}
+    kept = tuple(decision for decision in log.decisions if decision.number not in left_out)
+    return replace(log, decisions=kept)
+
+
+def after(standing: Standing, decision: Decision) -> Standing:
+    """How a review stands after one more decision.
+
+    Raises:
+        HierarchyError: the decision cannot be done here: the class stands elsewhere, the node is gone.
+    """
+    what = decision.what
+    if isinstance(what, Undo):
+        raise TypeError("an undoing is no step forward; replay the log")
+    if isinstance(what, Accept):
+        return _accepted(standing, decision)
+    if isinstance(what, Move) and not decision.new and what.to not in groups(standing.draft):
+        raise EditError(f"there is no group {what.to!r} any more")
+    draft = apply(what, standing.draft)
+    renamed = _renamed(what)
+    renames = (*standing.renames, renamed) if renamed else standing.renames
+    nodes = frozenset(followed(node, *renamed) for node in standing.nodes) if renamed else standing.nodes
+    return Standing(draft, standing.classes.union(placed(what)), nodes, renames)
+
+
+def _accepted(standing: Standing, decision: Decision) -> Standing:
+    draft, subject = standing.draft, decision.subject
+    if subject not in draft.classes.ids:
+        if subject in nodes(draft):
+            return replace(standing, nodes=standing.nodes | {subject})
+        raise UnknownNode(f"there is no {subject!r} any more")
+    found = draft.place(subject)
+    if not found:
+        raise EditError(f"{subject!r} is unsettled")
+    if found != decision.before:
+        raise EditError(f"{subject!r} stands in {found!r}")
+    return replace(standing, classes=standing.classes | {subject})
+
+
+def placed(edit: Edit) -> tuple[str, ...]:
+    """Ids of the classes that an edit places by name, not with the rest of a node."""
+    if isinstance(edit, Move):
+        return (edit.id,)
+    if isinstance(edit, Split):
+        return edit.ids
+    return tuple(id for id, to in edit.places if to) if isinstance(edit, Regroup) else ()
+
+
+def _renamed(edit: Edit) -> tuple[str, str] | None:
+    """The old and the new path of a node that an edit renames or merges into another."""
+    if isinstance(edit, Rename):
+        parent, slash, _ = edit.node.rpartition("/")
+        return edit.node, parent + slash + edit.name
+    return (edit.node, edit.into) if isinstance(edit, Merge) else None
+
+
+def followed(path: str, old: str, new: str) -> str:
+    """A path after the node at `old` became the one at `new`."""
+    if path == old:
+        return new
+    return new + path[len(old) :] if path.startswith(old + "/") else path
+
+
+def groups(draft: Draft) -> frozenset[str]:
+    """Paths of the groups of a draft."""
+    return frozenset(map("/".join, filter(None, draft.places)))
+
+
+def nodes(draft: Draft) -> frozenset[str]:
+    """Paths of the superclasses and groups of a draft."""
+    return groups(draft).union(place[0] for place in draft.places if place)

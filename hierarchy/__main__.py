@@ -14,6 +14,8 @@ from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command
 
 if TYPE_CHECKING:
+    from hierarchy.decisions import Decision
+    from hierarchy.draft import Draft
     from hierarchy.proposal import Proposal
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
@@ -137,6 +139,40 @@ def report(file: File, out: Annotated[Path, typer.Option(help="The page to write
     typer.echo(str(out))
 
 
+@app.command()
+def explain(
+    file: File,
+    asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
+    full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full length.")] = False,
+    embed: Annotated[str, typer.Option(help="Embedder that finds the nearest classes, as for generate.")] = "tfidf",
+    as_json: AsJson = False,
+) -> None:
+    """Tells where a class stands and why: witnesses, hypernyms, neighbours, decisions, prompts and replies."""
+    from dataclasses import replace
+
+    from hierarchy.explain import explain as gather
+    from hierarchy.ledger import Ledger
+    from hierarchy.reviewed import read_base
+    from hierarchy.senses import described
+    from hierarchy.witnesses import call_witnesses, opinions
+
+    with progress() as tell:
+        tell("reading")
+        base = read_base(file)
+        now, decisions = _reviewed(file, base.draft)
+        id = _class_id(asked, now)
+        witnesses = call_witnesses(now.classes, embed, tell=tell)
+        tell("explaining")
+        if not base.opinions:  # a hierarchy without a proposal beside it
+            heard = dict(zip(now.classes.ids, opinions(base.draft, witnesses), strict=True))
+            base = replace(base, opinions=heard)
+            now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
+        replies = Path(file).with_suffix(".replies.sqlite")
+        ledger = Ledger(replies) if replies.is_file() else None
+        found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
+    print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
+
+
 @wordnet_app.command("install")
 def wordnet_install(
     target: Annotated[Path | None, typer.Option("--dir", help="An nltk_data folder.")] = None,
@@ -160,6 +196,32 @@ def _proposal(file: str, source: str | None) -> Proposal:
         own = {row[0]: row[1] for row in rows}
         classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
     return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
+
+
+def _reviewed(file: str, base: Draft) -> tuple[Draft, tuple[Decision, ...]]:
+    """How the classes of a file stand after the decisions beside it, and these; a shipped file is a result already."""
+    from hierarchy.decisions import read_log
+    from hierarchy.files import folder, shipped
+    from hierarchy.standing import replay
+
+    path = (folder("data") / file if file in shipped() else Path(file)).with_suffix(".decisions.jsonl")
+    log = read_log(path)[0] if path.is_file() else None
+    if log is None:
+        return base, ()
+    return (base if file in shipped() else replay(log, base).draft), log.in_effect
+
+
+def _class_id(asked: str, draft: Draft) -> str:
+    """The id of a class by its id, name or path, also of one that is unsettled."""
+    if asked in draft.classes.ids:
+        return asked
+    unsettled = [id for id in draft.unsettled if draft.classes.names[draft.classes.ids.index(id)] == asked]
+    if len(unsettled) == 1:
+        return unsettled[0]
+    labels = draft.settled.labels(asked)
+    if len(labels) != 1:
+        raise UnknownNode(f"{asked!r} is a node of {len(labels)} classes; give one of them")
+    return draft.settled.classes[labels[0]]
 
 
 def main() -> None:

@@ -164,7 +164,9 @@ def _asked(
     target.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(target.with_suffix(".replies.sqlite"))
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
-    start_chat = batch_chat if batch else openai_chat
+    start_chat = openai_chat
+    if batch:
+        from hierarchy.batch import batch_chat as start_chat
     with progress() as tell, start_chat(ledger, options=options, tell=tell.about) as chat:
         made = generate(settings, chat=chat, known=known, tell=tell)
         _write(made, target, tell)

@@ -198,7 +198,10 @@ def _shared(label: int, group: int, seating: Seating, wordnet: WordNet, meanings
 
 
 def neighbourhoods(seating: Seating, vectors: Vectors) -> list[Neighbourhood | None]:
-    """Of each class, its nearest settled classes, as many as its group has others, 5 at most; None: there are none."""
+    """Of each class, its nearest settled classes, as many as its group has others, NEIGHBOURS at most; None: no others.
+
+    An unsettled class is taken for one of the group of its nearest.
+    """
     import numpy as np
 
     group_of = np.array([-1 if group is None else group for group in seating.group_of])
@@ -209,9 +212,8 @@ def neighbourhoods(seating: Seating, vectors: Vectors) -> list[Neighbourhood | N
         near[np.arange(start, start + len(near))[:, None] == settled[None, :]] = -np.inf
         ranked = settled[np.argsort(-near, axis=1, kind="stable")[:, :NEIGHBOURS]]  # (512, 5), labels
         for label, row in enumerate(ranked, start):
-            own = seating.group_of[label]
             others = [int(other) for other in row if other != label]
-            most = max(1, min(seating.size[own], len(settled)) - 1) if own is not None else NEIGHBOURS
+            most = _others_of_its_group(label, others, seating)
             kept = tuple(others[:most])
             if not kept:
                 found.append(None)
@@ -219,3 +221,11 @@ def neighbourhoods(seating: Seating, vectors: Vectors) -> list[Neighbourhood | N
             group, votes = Counter(group_of[list(kept)].tolist()).most_common(1)[0]
             found.append(Neighbourhood(group, votes, kept))
     return found
+
+
+def _others_of_its_group(label: int, nearest: Sequence[int], seating: Seating) -> int:
+    own = seating.group_of[label]
+    if own is not None:
+        return max(1, seating.size[own] - 1)
+    home = seating.group_of[nearest[0]] if nearest else None
+    return 0 if home is None else seating.size[home]

@@ -1,0 +1,187 @@
+"""`generate --propose openai` as a person meets it: over real HTTP, with consent, limits, votes and an explanation."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from brain import Brain
+from openai_server import Server
+
+from hierarchy import Hierarchy, load
+from hierarchy.__main__ import app
+from hierarchy.console import run
+from hierarchy.files import read
+from hierarchy.ledger import Ledger
+from hierarchy.prompts import load_prompt
+from hierarchy.proposal_file import read_proposal
+
+TREE = Hierarchy.from_rows(
+    [
+        ("beagle", "beagle", "mammals", "dogs"),
+        ("collie", "collie", "mammals", "dogs"),
+        ("tabby", "tabby", "mammals", "cats"),
+        ("siamese cat", "siamese cat", "mammals", "cats"),
+        ("carp", "carp", "fish", "freshwater fish"),
+        ("trout", "trout", "fish", "freshwater fish"),
+        ("tuna", "tuna", "fish", "sea fish"),
+        ("cod", "cod", "fish", "sea fish"),
+    ]
+)
+
+
+@pytest.fixture
+def server():
+    with Server(Brain(TREE)) as server:
+        yield server
+
+
+@pytest.fixture
+def ask(server, tmp_path, monkeypatch, capsys):
+    """Runs a `hierarchy` command; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "pets.txt").write_text("\n".join(TREE.classes) + "\n")
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["hierarchy", *words])
+        code = run(app)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def propose(ask, server):
+    """Runs `generate --propose openai` on the pets with further flags."""
+    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--groups", "4")
+    return lambda *more: ask("generate", "pets.txt", *flags, *more)
+
+
+def calls(server):
+    return server.counts["http"].get("/chat/completions", 0)
+
+
+def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_path):
+    code, out, err = propose("--yes")
+    assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
+    assert "m: 4 calls (at most " in err and "the price of the model is unknown" in err
+    assert load(tmp_path / "pets.json") == TREE
+    provenance = read(tmp_path / "pets.json").provenance
+    assert provenance["proposed_by"] == "the model m, by prompts (hierarchy.generate)"
+    assert provenance["reviewed_by"] is None and provenance["requests"] == calls(server) == 6
+    assert provenance["prompts"]["assign"] == load_prompt("assign").digest
+    assert "--propose openai --model m --superclasses 2 --groups 4 --base-url URL" in provenance["command"]
+    assert server.url not in (tmp_path / "pets.json").read_text()
+    held = read_proposal(tmp_path / "pets.proposal.json")
+    assert held.draft.hierarchy() == TREE and len(held.replies["cod"]) == 4
+    assert {opinion.witness for opinion in held.opinions["cod"]} >= {"llm", "embedding"}
+    assert held.opinions["cod"][0].why == "3 of 3 votes"
+    assert len(Ledger(tmp_path / "pets.replies.sqlite").keys()) == 6
+
+
+def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp_path):
+    propose("--yes")
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+    before = calls(server)
+    assert propose("--yes")[0] == 0
+    assert calls(server) == before
+    assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
+
+
+def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tmp_path):
+    code, out, _ = propose("--dry-run", "--price", "2:8")
+    assert code == 0 and calls(server) == 0 and [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
+    assert "calls (at most" in out and "$0.0" in out and "1 superclasses, 3 assign, " in out
+    assert "[system]\nYou design the top level" in out and "5: carp - " in out
+    code, out, _ = propose("--dry-run", "--json")
+    found = json.loads(out)
+    assert found["calls"] == sum(found["prompts"].values()) and found["cost"] is None
+    assert found["first_prompt"][1][0] == "user" and found["most_tokens"] > found["tokens"]
+
+
+def test_nothing_is_spent_without_consent(propose, server):
+    code, _, err = propose()
+    assert code == 2 and calls(server) == 0
+    assert "nobody is there to say yes to that; add --yes, --max-cost or --max-calls" in err
+
+
+def test_a_limit_of_calls_stops_cleanly_and_the_next_run_goes_on(propose, server, tmp_path):
+    code, _, err = propose("--max-calls", "2")
+    assert code == 2 and calls(server) == 2 and not (tmp_path / "pets.json").exists()
+    assert "--max-calls 2 is reached" in err and "run again to go on; 2 answers are kept in pets.replies.sqlite" in err
+    assert propose("--max-calls", "100")[0] == 0
+    assert calls(server) == 6 and load(tmp_path / "pets.json") == TREE
+
+
+def test_a_limit_of_dollars_needs_a_price(propose, server):
+    code, _, err = propose("--max-cost", "1")
+    assert code == 2 and calls(server) == 0 and "the price of model 'm' is unknown" in err
+    assert propose("--max-cost", "0.0001", "--price", "2:8")[0] == 2 and calls(server) == 0
+    assert propose("--max-cost", "1", "--price", "2:8")[0] == 0
+
+
+def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_path):
+    class Doubtful(Brain):
+        def assign(self, text):
+            content = super().assign(text)
+            return {"placements": [{**p, "node": p["node"] * (p["id"] != 8)} for p in content["placements"]]}
+
+    server.brain = Doubtful(TREE)
+    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--yes")
+    code, out, err = ask("generate", "pets.txt", *flags)
+    assert code == 1 and not (tmp_path / "pets.json").exists()
+    assert "unsettled: 'cod' (cod): no majority" in err and "`hierarchy review pets.json` places them" in err
+    assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
+    assert load(tmp_path / "pets.json") == TREE
+    assert read(tmp_path / "pets.json").provenance["reviewed_by"] == ["Ada"]
+
+
+def test_explain_tells_what_was_asked_and_answered(propose, ask):
+    propose("--yes")
+    code, out, _ = ask("explain", "pets.json", "cod")
+    lines = out.splitlines()
+    assert code == 0 and lines[0].startswith("cod (cod): ")
+    assert lines[1] == "  stands in   fish/sea fish  (with tuna)"
+    assert any(line.startswith("  llm            fish/sea fish  1.00  3 of 3 votes") for line in lines)
+    assert any(" > fish > " in line for line in lines if line.startswith("  hypernyms"))
+    replies = [line for line in lines if line.startswith("  assign")]
+    assert len(replies) == 3 and all("m: '8: cod - " in line and "(fish)" in line for line in replies)
+    assert any(line.startswith("  groups") and line.endswith("-> 'sea fish'") for line in lines)
+    full = ask("explain", "pets.json", "cod", "--full")[1]
+    assert "[system]\nYou sort the classes" in full and '[reply]\n{"placements"' in full
+    found = json.loads(ask("explain", "pets.json", "cod", "--json")[1])
+    assert found["place"] == "fish/sea fish" and len(found["said"]) == 4
+
+
+def test_explain_shows_what_a_reviewer_decided(propose, ask):
+    propose("--yes")
+    ask("edit", "pets.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")
+    out = ask("explain", "pets.json", "cod")[1]
+    assert "stands in   fish/freshwater fish" in out and "proposed    fish/sea fish" in out
+    assert "llm         != fish/sea fish" in out and "Ada: move cod to fish/freshwater fish" in out
+
+
+def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
+    propose("--yes")
+    assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0
+    assert "'fish' is a node of 4 classes; give one of them" in ask("explain", "pets.json", "fish")[2]
+    assert "no id, name or path" in ask("explain", "pets.json", "codd")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
+        (["--dry-run"], "--dry-run and --batch are about a model; add --propose openai"),
+        (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
+        (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is no price; write IN:OUT"),
+        (["--propose", "openai", "--votes", "0"], "0 is not in the range 1<=x<=15"),
+        (["--propose", "openai", "--yes"], "no API key: set OPENAI_API_KEY"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(ask, server, words, message):
+    code, out, err = ask("generate", "pets.txt", *words)
+    assert code == 2 and out == "" and message in err.replace("\n", " ") and calls(server) == 0

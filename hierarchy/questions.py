@@ -182,8 +182,9 @@ def targets(id: str, standing: Standing, opinions: Opinions) -> list[str]:
             inside = [path for path in alike if path.startswith(opinion.node + "/")]
             if inside:
                 votes[max(inside, key=alike.__getitem__)] += opinion.strength / 2  # type: ignore[assignment]
-    siblings = [path for path in alike if (path.partition("/")[0] == superclass if here else alike[path] > 0)]
     by_votes = sorted(votes, key=lambda path: (-votes[path], path))
+    likely = superclass or (by_votes[0].partition("/")[0] if by_votes else "")
+    siblings = [path for path in alike if (path.partition("/")[0] == likely if likely else alike[path] > 0)]
     by_words = sorted(siblings, key=lambda path: (-alike[path], path))
     return [path for path in dict.fromkeys([*by_votes, *by_words]) if path != here]
 

@@ -225,9 +225,9 @@ class Review:
     def find(self, text: str) -> tuple[str, ...]:
         """Subjects that a text could mean: paths of nodes, ids of classes."""
         found = self.draft.settled.find(text) if any(self.draft.places) else ()
-        ids = {path: id for path, id in self._paths().items() if path in set(found)}
+        ids = self._paths() if found else {}
         wanted = text.casefold()
-        loose = [id for id in self.draft.unsettled if wanted in (id.casefold()) or wanted in self._names[id].casefold()]
+        loose = [id for id in self.draft.unsettled if wanted in f"{id}\n{self._names[id]}".casefold()]
         return (*(ids.get(path, path) for path in found), *loose)
 
     def jump(self, subject: str) -> None:

@@ -1,4 +1,4 @@
-"""The command `hierarchy`: generate, show, check, score, report, wordnet."""
+"""The command `hierarchy`: generate, review, edit, show, check, score, report, wordnet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from hierarchy.console import print_json, progress, run
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command
+from hierarchy.review_commands import edit_command, review_command
 
 if TYPE_CHECKING:
     from hierarchy.decisions import Decision
@@ -22,6 +23,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level 
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
 app.add_typer(wordnet_app, name="wordnet")
 app.command("generate")(generate_command)
+app.command("review")(review_command)
+app.command("edit")(edit_command)
 
 File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

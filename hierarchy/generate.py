@@ -65,6 +65,7 @@ def generate_command(
 
     target = out or _default_out(source)
     _can_be_written(target)
+    _is_not_under_review(target)
     if out and out.absolute() == Path(source).absolute():
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
@@ -164,10 +165,7 @@ def _asked(
     target.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(target.with_suffix(".replies.sqlite"))
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
-    start_chat = openai_chat
-    if batch:
-        from hierarchy.batch import batch_chat as start_chat
-    with progress() as tell, start_chat(ledger, options=options, tell=tell.about) as chat:
+    with progress() as tell, (batch_chat if batch else openai_chat)(ledger, options=options, tell=tell.about) as chat:
         made = generate(settings, chat=chat, known=known, tell=tell)
         _write(made, target, tell)
     return made
@@ -220,6 +218,16 @@ def _default_out(source: str) -> Path:
     except OSError:  # too long for the name of a file; `read_classes` says so
         name = "classes"
     return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+
+
+def _is_not_under_review(target: Path) -> None:
+    """Refuses to make a proposal anew under the decisions that were made about the old one."""
+    log = target.with_suffix(".decisions.jsonl")
+    if log.exists():
+        raise OutputError(
+            f"cannot write {str(target)!r}: decisions about it are in {log.name!r}; choose another name, and take them"
+            " over with `hierarchy review NAME --replay`"
+        )
 
 
 def _can_be_written(target: Path) -> None:

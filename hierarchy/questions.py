@@ -163,7 +163,7 @@ def _of_nodes(findings: Sequence[Finding]) -> list[Question]:
 
 def suggestions(question: Question, standing: Standing, opinions: Opinions) -> tuple[Edit, ...]:
     """Edits that may answer a question, the likeliest first."""
-    if set(question.kinds).intersection(OF_NODES):
+    if question.subject not in standing.draft.classes.ids:
         return tuple(dict.fromkeys([*question.edits, *_for_node(question, standing, opinions)]))[:MOST]
     return tuple(Move(question.subject, to) for to in targets(question.subject, standing, opinions))[:MOST]
 
@@ -172,17 +172,19 @@ def targets(id: str, standing: Standing, opinions: Opinions) -> list[str]:
     """Groups a class may belong into, likeliest first: those of witnesses by their votes, then siblings by words."""
     draft = standing.draft
     here = draft.place(id)
+    superclass = here.partition("/")[0]
     alike = _likeness(id, draft)
     votes: Counter[str] = Counter()
     for opinion in said_now(id, standing, opinions):
         if "/" in opinion.node:
             votes[opinion.node] += opinion.strength  # type: ignore[assignment]
-        elif opinion.node != here.partition("/")[0]:
+        elif opinion.node != superclass:
             inside = [path for path in alike if path.startswith(opinion.node + "/")]
             if inside:
                 votes[max(inside, key=alike.__getitem__)] += opinion.strength / 2  # type: ignore[assignment]
-    siblings = [path for path in alike if not here or path.partition("/")[0] == here.partition("/")[0]]
     by_votes = sorted(votes, key=lambda path: (-votes[path], path))
+    likely = superclass or (by_votes[0].partition("/")[0] if by_votes else "")
+    siblings = [path for path in alike if (path.partition("/")[0] == likely if likely else alike[path] > 0)]
     by_words = sorted(siblings, key=lambda path: (-alike[path], path))
     return [path for path in dict.fromkeys([*by_votes, *by_words]) if path != here]
 

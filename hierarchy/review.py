@@ -74,8 +74,9 @@ class Review:
         self._drafted: Draft | None = None
         self._skipped: set[str] = set()
         self._passed = 0
+        self._asked_at: dict[int, str] = {}  # act -> the subject of the question it answered, in this sitting
         self._focus: str | None = None
-        self._asked()
+        self._ask()
 
     # How it stands
 
@@ -125,6 +126,17 @@ class Review:
         """What people call a class (by id) or a node (by path)."""
         return self._names.get(subject, subject)
 
+    def words(self, edit: Edit) -> str:
+        """An edit in words; a class is called by its name, and not at all if the question is about it."""
+        if not isinstance(edit, Move):
+            return str(edit)
+        about = "" if self.question and self.question.subject == edit.id else f"{self.name(edit.id)!r} "
+        return f"move {about}to {edit.to}"
+
+    def is_class(self, subject: str) -> bool:
+        """Whether a subject is the id of a class, not the path of a node."""
+        return subject in self._names
+
     def members(self, node: str) -> tuple[str, ...]:
         """Ids of the classes below a node, by name."""
         ids = [id for id, place in self._places if f"{place}/".startswith(f"{node}/")]
@@ -134,13 +146,13 @@ class Review:
 
     def accept(self) -> str:
         """Says that the subject of the question stands well."""
-        question = self._need()
+        question = self.asked()
         self._write([self._acceptance(question.subject)])
         return f"accepted {self.name(question.subject)!r}"
 
     def accept_rest(self) -> str:
         """Accepts every class and node of the question's superclass that is not answered yet."""
-        superclass = self.node(self._need()).partition("/")[0]
+        superclass = self.node(self.asked()).partition("/")[0]
         below = [question for question in self._all_kinds() if self.node(question).partition("/")[0] == superclass]
         left = [question for question in below if not self._done(question)]
         if not superclass or not left:
@@ -160,15 +172,15 @@ class Review:
         if not edits:
             raise ReviewError("nothing changes")
         self._write(list(edits))
-        return str(edits[0]) if len(edits) == 1 else f"{len(edits)} edits"
+        return self.words(edits[0]) if len(edits) == 1 else f"{len(edits)} edits: {', '.join(map(self.words, edits))}"
 
     def skip(self) -> str:
         """Leaves the question for later."""
-        subject = self._need().subject
+        subject = self.asked().subject
         self._skipped.add(subject)
         self._passed += 1
         self._focus = None
-        self._asked()
+        self._ask()
         return f"skipped {self.name(subject)!r}"
 
     def undo(self, number: int | None = None) -> str:
@@ -200,18 +212,22 @@ class Review:
         self._taken, self._standings = kept, standings
         self._passed = max(0, self._passed - 1)
         self._skipped.discard(act[0].subject)
-        self._focus = act[0].subject if len(act) == 1 else None
-        self._asked()
-        return f"undid {act[0] if len(act) == 1 else f'{len(act)} decisions'}"
+        alone = act[0].subject if len(act) == 1 else None
+        self._focus = self._asked_at.get(chosen.act, alone)
+        self._ask()
+        if len(act) > 1:
+            return f"undid {len(act)} decisions"
+        what = act[0].what
+        return f"undid {f'accept {self.name(act[0].subject)!r}' if isinstance(what, Accept) else what}"
 
     # Where to go
 
     def find(self, text: str) -> tuple[str, ...]:
         """Subjects that a text could mean: paths of nodes, ids of classes."""
         found = self.draft.settled.find(text) if any(self.draft.places) else ()
-        ids = {path: id for path, id in self._paths().items() if path in set(found)}
+        ids = self._paths() if found else {}
         wanted = text.casefold()
-        loose = [id for id in self.draft.unsettled if wanted in (id.casefold()) or wanted in self._names[id].casefold()]
+        loose = [id for id in self.draft.unsettled if wanted in f"{id}\n{self._names[id]}".casefold()]
         return (*(ids.get(path, path) for path in found), *loose)
 
     def jump(self, subject: str) -> None:
@@ -220,7 +236,7 @@ class Review:
             raise UnknownNode(f"no class or node {subject!r}{nearest(subject, [*self._names, *nodes(self.draft)])}")
         self._focus = subject
         self._skipped.discard(subject)
-        self._asked()
+        self._ask()
 
     def node(self, question: Question) -> str:
         """The node a question is about: its subject or, of a class, its group; "" while it is unsettled."""
@@ -276,7 +292,12 @@ class Review:
 
     # Inside
 
-    def _need(self) -> Question:
+    def asked(self) -> Question:
+        """The question.
+
+        Raises:
+            ReviewError: there is none.
+        """
         if self.question is None:
             raise ReviewError("no question is left here; search a class or undo")
         return self.question
@@ -307,9 +328,10 @@ class Review:
         self._taken += taken
         self._standings += standings[1:]
         self._focus = None
-        self._asked()
-        if question and self.question != question:
-            self._passed += 1
+        self._ask()
+        if question:
+            self._asked_at[first] = question.subject
+            self._passed += self.question is None or self.question.subject != question.subject
 
     def _done(self, question: Question) -> bool:
         if question.subject in self._names:
@@ -319,7 +341,7 @@ class Review:
     def _all_kinds(self) -> tuple[Question, ...]:
         return questions(self.standing, self.opinions, self._found, ())
 
-    def _asked(self) -> None:
+    def _ask(self) -> None:
         """Works out what is to be asked."""
         draft = self.draft
         if self._drafted is not draft:
@@ -328,6 +350,8 @@ class Review:
             self._found = findings_now(draft, self.findings)
         asked = questions(self.standing, self.opinions, self._found, self.only)
         self._all = {question.subject: question for question in asked}
+        if self._focus is not None and not self.is_class(self._focus) and self._focus not in nodes(draft):
+            self._focus = None  # a node that an undoing took away
         if self._focus is not None and self._focus not in self._all:
             every = {question.subject: question for question in self._all_kinds()}
             self._all[self._focus] = every.get(self._focus) or Question(self._focus, ("undisputed",))

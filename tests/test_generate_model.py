@@ -131,7 +131,7 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
 
     server.brain = Doubtful(TREE)
     flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--yes")
-    code, out, err = ask("generate", "pets.txt", *flags)
+    code, _, err = ask("generate", "pets.txt", *flags)
     assert code == 1 and not (tmp_path / "pets.json").exists()
     assert "unsettled: 'cod' (cod): no majority" in err and "`hierarchy review pets.json` places them" in err
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from hierarchy.chat import Reply, Request
 from hierarchy.errors import ChatError
@@ -34,11 +34,40 @@ class Price:
         return (input_tokens * self.input + output_tokens * self.output) / MILLION
 
 
-PRICES: Mapping[str, Price] = {}
+# As reported of OpenAI's price list (developers.openai.com/api/docs/pricing) by several readers of it between March and
+# October 2026; standard tier, requests below 272,000 tokens. Prices change: check, and give yours where they did.
+PRICES: Mapping[str, Price] = {
+    "gpt-4": Price(30, 60),
+    "gpt-4-turbo": Price(10, 30),
+    "gpt-4o-2024-05-13": Price(5, 15),
+    "gpt-4o": Price(2.5, 10),
+    "gpt-4o-mini": Price(0.15, 0.6),
+    "gpt-4.1": Price(2, 8),
+    "gpt-4.1-mini": Price(0.4, 1.6),
+    "gpt-4.1-nano": Price(0.1, 0.4),
+    "o3": Price(2, 8),
+    "o4-mini": Price(1.1, 4.4),
+    "gpt-5": Price(1.25, 10),
+    "gpt-5-mini": Price(0.25, 2),
+    "gpt-5-nano": Price(0.05, 0.4),
+    "gpt-5.1": Price(1.25, 10),
+    "gpt-5.2": Price(1.75, 14),
+    "gpt-5.4": Price(2.5, 15),
+    "gpt-5.4-mini": Price(0.75, 4.5),
+    "gpt-5.4-nano": Price(0.2, 1.25),
+    "gpt-5.5": Price(5, 30),
+    "gpt-6-sol": Price(2, 10),
+    "gpt-6-luna": Price(0.1, 0.5),
+}
+BATCH = 0.5  # of the price, where the Batch API is used
 
 
 def price_of(model: str) -> Price | None:
-    """The published price of a model of OpenAI's; None of a model it is not known of."""
+    """The published price of a model of OpenAI's; None of a model it is not known of.
+
+    >>> price_of("gpt-4o-2024-08-06")
+    Price(input=2.5, output=10)
+    """
     return PRICES.get(model) or PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
 
 
@@ -59,96 +88,119 @@ class Limits:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: requests answered of those asked for, calls and tokens spent, US dollars, seconds left."""
+    """How far a run is.
+
+    Args:
+        done, total: requests answered, of those that were asked for; what the ledger held is among them.
+        calls: HTTP calls of this run, with retries.
+        input_tokens, output_tokens: of this run's replies, as the server counts them.
+        cost: US dollars; None where a price is unknown.
+        seconds_left: at the pace so far.
+        note: what else there is to say, such as whom it waits for.
+    """
 
     done: int
     total: int
     calls: int
     input_tokens: int
     output_tokens: int
-    cost: float | None = None
+    cost: float | None
     seconds_left: float | None = None
     note: str = ""
 
-    def noting(self, note: str) -> Progress:
-        """The same, with something to be said."""
-        return replace(self, note=note)
+    def __str__(self) -> str:
+        """One line for a person.
+
+        >>> print(Progress(12, 60, 13, 9_000, 1_000, 0.0325, 48.0))
+        12 of 60 answered, 13 calls, 10,000 tokens, $0.03, 48 s left
+        """
+        parts = [f"{self.done} of {self.total} answered", f"{self.calls} calls"]
+        parts.append(f"{self.input_tokens + self.output_tokens:,} tokens")
+        parts.append("price unknown" if self.cost is None else f"${self.cost:.2f}")
+        if self.seconds_left:
+            parts.append(f"{self.seconds_left:.0f} s left")
+        return ", ".join([*parts, self.note] if self.note else parts)
 
 
 def bound(request: Request) -> tuple[int, int]:
-    """Tokens that a request takes at most: read (an estimate and a tenth more) and written (its limit).
+    """Tokens that a request takes at most: read (as estimated, and a tenth more) and written (its limit).
 
     Raises:
-        ChatError: the request has no limit, so no bound can be had.
+        ChatError: the request has no limit, so there is no bound.
     """
-    text = "".join(words for _, words in request.messages) + json.dumps(dict(request.schema), separators=(",", ":"))
     if LIMIT not in request.settings:
-        raise ChatError(f"a request of prompt {request.prompt!r} has no {LIMIT!r}, so its cost has no bound; set it")
-    read = count_tokens(text) * MARGIN + PER_MESSAGE * (len(request.messages) + 1)
-    return int(read) + 1, int(request.settings[LIMIT])
+        raise ChatError(f"a request of prompt {request.prompt!r} has no {LIMIT!r}, so its cost has no bound; give one")
+    schema = json.dumps(dict(request.schema), separators=(",", ":"))
+    tokens = count_tokens(schema) + sum(count_tokens(text) + PER_MESSAGE for _, text in request.messages)
+    return math.ceil(tokens * MARGIN), int(request.settings[LIMIT])
 
 
-@dataclass
 class Budget:
-    """What a run may spend and has spent; `own_prices` says that the published prices hold on its server."""
+    """What a run may spend, and what it has spent.
 
-    limits: Limits
-    own_prices: bool = True
-    factor: float = 1.0
-    calls: int = 0
-    sent: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float | None = 0.0
-    _reserved: dict[str, float] = field(default_factory=dict)
+    Args:
+        limits: what it may.
+        published: the published prices hold, because the server is OpenAI's.
+        share: of the price that is to be paid; half in batches.
+    """
+
+    def __init__(self, limits: Limits, *, published: bool, share: float = 1.0) -> None:
+        self._limits = limits
+        self._published = published
+        self._share = share
+        self._admitted = 0
+        self._reserved: dict[str, float] = {}  # US dollars that requests in flight may cost, by key
+        self._spent = Progress(0, 0, 0, 0, 0, 0.0)
 
     def price(self, model: str) -> Price | None:
-        """What the model costs here."""
-        return self.limits.price or (price_of(model) if self.own_prices else None)
+        """What the model costs, as far as is known."""
+        return self._limits.price or (price_of(model) if self._published else None)
 
     def check(self, model: str) -> None:
-        """Refuses a limit of dollars for a model whose price is not known."""
-        if self.limits.cost is not None and self.price(model) is None:
+        """Refuses a limit of dollars for a model whose price is not known.
+
+        Raises:
+            ChatError: that is so.
+        """
+        if self._limits.cost is not None and self.price(model) is None:
             raise ChatError(
-                f"the price of model {model!r} is unknown, so ${self.limits.cost:g} cannot be held; give its price with"
-                " --price INPUT:OUTPUT (US dollars for a million tokens), or limit the calls with --max-calls"
+                f"--max-cost {self._limits.cost:g} cannot be held: the price of model {model!r} here is unknown; give"
+                " it with --price INPUT:OUTPUT (US dollars for a million tokens), or limit the calls with --max-calls"
             )
 
     def admit(self, request: Request) -> str:
-        """Reserves what a request may cost; gives the reason where that could exceed a limit, else nothing."""
-        if self.limits.calls is not None and self.sent >= self.limits.calls:
-            return f"--max-calls {self.limits.calls} is reached{self._spent()}; run again to go on"
-        if self.limits.cost is not None:
-            price = self.price(request.model)
-            assert price is not None
-            most = price.of(*bound(request)) * self.factor
-            if (self.cost or 0.0) + sum(self._reserved.values()) + most > self.limits.cost:
-                return (
-                    f"--max-cost {self.limits.cost:g} could be exceeded by the next call, of up to ${most:.4f}"
-                    f"{self._spent()}; run again, with more if that is too little, to go on"
-                )
+        """Sets aside what a request may cost; gives the reason where that could exceed a limit, else nothing."""
+        limits, price = self._limits, self.price(request.model)
+        if limits.calls is not None and self._admitted >= limits.calls:
+            return f"--max-calls {limits.calls} is reached, with {self._so_far()}"
+        if limits.cost is not None and price is not None:
+            most = price.of(*bound(request)) * self._share
+            if (self._spent.cost or 0.0) + sum(self._reserved.values()) + most > limits.cost:
+                next_call = f"the next call, of up to ${most:.4f}"
+                return f"--max-cost {limits.cost:g} could be exceeded by {next_call}, with {self._so_far()}"
             self._reserved[request.key] = most
-        self.sent += 1
+        self._admitted += 1
         return ""
 
     def settle(self, request: Request, reply: Reply, *, calls: int = 1) -> None:
-        """Counts what a request did cost."""
+        """Counts what a request did cost, in place of what it might have."""
         self._reserved.pop(request.key, None)
-        self.calls += calls
-        self.input_tokens += reply.input_tokens
-        self.output_tokens += reply.output_tokens
-        price = self.price(request.model)
-        if price is None or self.cost is None:
-            self.cost = None
-        else:
-            self.cost += price.of(reply.input_tokens, reply.output_tokens) * self.factor
+        price, spent = self.price(request.model), self._spent
+        known = price is not None and spent.cost is not None
+        paid = price.of(reply.input_tokens, reply.output_tokens) * self._share if price else 0.0
+        self._spent = replace(
+            spent,
+            calls=spent.calls + calls,
+            input_tokens=spent.input_tokens + reply.input_tokens,
+            output_tokens=spent.output_tokens + reply.output_tokens,
+            cost=(spent.cost or 0.0) + paid if known else None,
+        )
 
-    def progress(self, done: int, total: int, **more: Any) -> Progress:
+    def progress(self, done: int, total: int, *, seconds_left: float | None = None, note: str = "") -> Progress:
         """How far the run is."""
-        seconds, new = more.get("seconds", 0.0), more.get("new", 0)
-        left = seconds / new * (total - done) if new else None
-        return Progress(done, total, self.calls, self.input_tokens, self.output_tokens, self.cost, left)
+        return replace(self._spent, done=done, total=total, seconds_left=seconds_left, note=note)
 
-    def _spent(self) -> str:
-        cost = "" if self.cost is None else f" and ${self.cost:.4f}"
-        return f" ({self.input_tokens + self.output_tokens:,} tokens{cost} spent)"
+    def _so_far(self) -> str:
+        spent = self._spent
+        cost = "" if spent.cost is None else f" (${spent.cost:.4f})"
+        return f"{spent.input_tokens + spent.output_tokens:,} tokens{cost} spent"

@@ -14,14 +14,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hierarchy.chat import Reply, Request
+from hierarchy.client import calls_of, client_for, said_by
 from hierarchy.ledger import Ledger
-from hierarchy.protocol import Abilities, body_of, hopeless, poorer, reply_to, reply_to_error, server_of
-
-TRIES = 8  # ways of asking one request: three modes, two names of the limit, and settings that are refused
+from hierarchy.protocol import TRIES, Abilities, body_of, hopeless, name_of, poorer, reply_to, reply_to_error
 
 
 def main(path: str) -> None:
@@ -36,6 +36,7 @@ def main(path: str) -> None:
                 if line.endswith("\n"):  # not so where the run was killed amid a line
                     threads.submit(keeper.answer, request_of(json.loads(line)))
             keeper.stopping.set()
+    ledger.close()
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Keeper:
         """Asks in the best way the server is known to take, and in poorer ones as long as it refuses."""
         import openai
 
-        about = f"{server_of(self._base_url)} {request.model}"
-        known = self._known(about)
+        known = self._known(request.model)
         abilities, calls, of_all = known, 0, True
         for _ in range(TRIES):
             try:
@@ -87,12 +87,12 @@ class Keeper:
                 completion = raw.http_response.json()
             except openai.APIStatusError as error:
                 calls += calls_of(error.response.request)
-                said = f"{json.dumps(error.body)} {error.message}"
+                said = said_by(error, self._client)
                 refused = poorer(abilities, request, error.status_code, said)
                 if refused is not None:
                     abilities, of_all = refused, of_all and "invalid schema" not in said.lower()
                     continue
-                reply = reply_to_error(error.status_code, without_key(said, self._client.api_key))
+                reply = reply_to_error(error.status_code, said)
                 failed = reply.finish == "failed"
                 return Outcome(reply, calls, hopeless(error.status_code, said, request.model) if failed else None)
             except openai.APIConnectionError as error:
@@ -102,64 +102,26 @@ class Keeper:
                 return Outcome(Reply("the server's answer is not JSON", "failed"), calls + 1)
             self._answered = True
             if abilities != known and of_all:
-                self._learn(about, abilities)
+                self._learn(request.model, abilities)
             return Outcome(reply_to(completion), calls + 1 + raw.retries_taken)
         return Outcome(Reply("the server refuses every way of asking", "failed"), calls)
 
-    def _known(self, about: str) -> Abilities:
-        if about not in self._abilities:
-            learned = self._ledger.learned(about)
-            known = Abilities.of(self._base_url)
-            if learned:
-                known = Abilities(learned["mode"], tuple(learned["limits"]), tuple(learned["without"]))
-            self._abilities[about] = known
-        return self._abilities[about]
+    def _known(self, model: str) -> Abilities:
+        if model not in self._abilities:
+            learned = self._ledger.learned(name_of(self._base_url, model))
+            self._abilities[model] = Abilities.known(learned, self._base_url)
+        return self._abilities[model]
 
-    def _learn(self, about: str, abilities: Abilities) -> None:
+    def _learn(self, model: str, abilities: Abilities) -> None:
         """Keeps what a server refused, now that it answered without it."""
-        self._abilities[about] = abilities
-        self._ledger.learn(about, asdict(abilities))
+        self._abilities[model] = abilities
+        self._ledger.learn(name_of(self._base_url, model), asdict(abilities))
 
     def _nobody(self, error: Exception) -> str | None:
         """What to say where no connection could be made, and none ever was."""
         if self._answered or not type(error.__cause__).__name__.startswith("Connect"):  # ConnectError, ConnectTimeout
             return None
         return f"nobody answers at {self._client.base_url} ({error.__cause__}); check --base-url and the network"
-
-
-def client_for(options: dict[str, Any], stopping: threading.Event) -> Any:
-    """The SDK's client, which makes the retries."""
-    import openai
-
-    class Client(openai.OpenAI):
-        def _calculate_retry_timeout(self, remaining: int, made: Any, headers: Any = None) -> float:
-            """Seconds before a retry: the SDK's, times the option `backoff` where the server does not say how long."""
-            if stopping.is_set():
-                raise Stopped("the run was stopped before a retry")
-            seconds = float(super()._calculate_retry_timeout(remaining, made, headers))
-            told = headers is not None and ("retry-after" in headers or "retry-after-ms" in headers)
-            return seconds if told else seconds * float(options["backoff"])
-
-    return Client(
-        api_key=options["dummy_key"],  # None: from the environment
-        base_url=options["base_url"],
-        timeout=options["timeout"],
-        max_retries=options["max_retries"],
-    )
-
-
-class Stopped(Exception):
-    """The run ended, and a call would have to be made again."""
-
-
-def calls_of(sent: Any) -> int:
-    """HTTP calls that were made when this request of the SDK was the last."""
-    return 1 + int(sent.headers.get("x-stainless-retry-count", 0))
-
-
-def without_key(text: str, key: str) -> str:
-    """The text with the API key blotted out, should the server have echoed it."""
-    return text.replace(key, "***") if key else text
 
 
 def request_of(content: dict[str, Any]) -> Request:
@@ -172,12 +134,9 @@ _MUTEX = threading.Lock()
 
 def say(**content: Any) -> None:
     """Writes a line to the run, which may be gone."""
-    with _MUTEX:
-        try:
-            sys.stdout.write(json.dumps(content) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            pass
+    with _MUTEX, suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(content) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch that was sent, or was about to be; `id` is empty where the run was stopped before it was known."""
+    """A batch that was sent, or was about to be: `id` is empty where the run was stopped before it was known."""
 
     digest: str
     server: str
@@ -116,6 +116,12 @@ class Ledger:
             self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
             self._end(attempt, reply.finish, calls)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Stores all that is put inside at once, or nothing: much faster for many replies."""
+        with self._transaction():
+            yield
+
     def failed(self, attempt: int, outcome: str, *, calls: int = 1) -> None:
         """Ends an attempt that brought no reply; `outcome` is the kind of error, without the server's own words."""
         with self._transaction():
@@ -126,6 +132,11 @@ class Ledger:
         query = "SELECT prompt, model, request, reply FROM requests JOIN replies USING (key) WHERE key = ?"
         rows = [row for key in keys for row in self._rows(query, key)]
         return [(_request(prompt, model, text), Reply(**json.loads(reply))) for prompt, model, text, reply in rows]
+
+    def request(self, key: str) -> Request | None:
+        """The request with this key, if it was ever asked."""
+        rows = self._rows("SELECT prompt, model, request FROM requests WHERE key = ?", key)
+        return _request(*rows[0]) if rows else None
 
     def keys(self) -> list[str]:
         """Keys of all replies, the oldest first."""
@@ -192,10 +203,12 @@ class Ledger:
         rows = self._rows(query, server)
         return [Batch(digest, at, tuple(json.loads(keys)), id, status) for digest, at, keys, id, status in rows]
 
-    def put_batch(self, batch: Batch) -> None:
-        """Notes a batch: without an id before it is made, with it afterwards, with another status at its end."""
+    def put_batch(self, batch: Batch, requests: Iterable[Request] = ()) -> None:
+        """Notes a batch: with its requests before it is made, with an id afterwards, with another status at its end."""
         row = (batch.digest, batch.server, json.dumps(batch.keys), batch.id or None, batch.status, time.time())
         with self._transaction():
+            for request in requests:
+                self._note(request)
             self._db.execute(
                 "DELETE FROM batches WHERE server = ? AND (id = ? OR id IS NULL AND digest = ?)",
                 (batch.server, batch.id, batch.digest),
@@ -230,6 +243,9 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._mutex:
+            if self._db.in_transaction:  # inside another, which ends it
+                yield
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

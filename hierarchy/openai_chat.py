@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +40,7 @@ class ChatOptions:
         backoff: a factor on the SDK's pause before a retry (0.5 s, doubled each time, 8 s at most), for servers of
             one's own that need no such patience; a pause the server asks for is kept.
         limits: calls and US dollars that may be spent.
+        poll: seconds until a batch is looked at again; half as many more each time, up to a minute.
     """
 
     base_url: str | None = None
@@ -48,11 +49,24 @@ class ChatOptions:
     max_retries: int = 5
     backoff: float = 1.0
     limits: Limits = field(default_factory=Limits)
+    poll: float = 5.0
 
     @property
     def server(self) -> str | None:
         """The address that calls go to; None is OpenAI's."""
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+
+    def wire(self) -> dict[str, Any]:
+        """What `client_for` needs to know; the API key, which it takes from the environment, is not in it.
+
+        Raises:
+            ChatError: there is no key, and the server is OpenAI's.
+        """
+        keyless = not os.environ.get("OPENAI_API_KEY")
+        if keyless and self.server is None:
+            raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
+        names = ("timeout", "max_retries", "backoff")
+        return {name: getattr(self, name) for name in names} | {"base_url": self.server, "keyless": keyless}
 
 
 def openai_chat(
@@ -73,7 +87,7 @@ class OpenAIChat:
         self._ledger = ledger
         self._options = options
         self._tell = tell
-        self._budget = Budget(options.limits, own_prices=options.server is None)
+        self._budget = Budget(options.limits, published=options.server is None)
         self._keeper: _Keeper | None = None
 
     def __call__(self, requests: Sequence[Request]) -> list[Reply]:
@@ -109,9 +123,11 @@ class OpenAIChat:
         """Has the keeper ask what is missing, as many at a time as may be in flight."""
         for model in {request.model for request in missing.values()}:
             self._budget.check(model)
-        start = self._budget.progress(known, known + len(missing))
         if self._keeper is None:
-            self._keeper = _Keeper(self._ledger, self._options, lambda note: self._tell(start.noting(note)))
+            total = known + len(missing)
+            self._keeper = _Keeper(
+                self._ledger, self._options, lambda note: self._tell(self._budget.progress(known, total, note=note))
+            )
         replies = self._known(missing)  # the keeper of an earlier run may have stored some while this one waited
         try:
             replies |= self._converse(
@@ -126,47 +142,52 @@ class OpenAIChat:
         assert self._keeper is not None
         began, total = time.monotonic(), known + len(missing)
         replies: dict[str, Reply] = {}
-        waiting, in_flight, stop = list(missing.values()), 0, ""
-        while in_flight or (waiting and not stop):
-            if waiting and not stop and in_flight < self._options.concurrency:
-                stop = self._budget.admit(waiting[0])
-                if not stop:
-                    self._keeper.send(waiting.pop(0))
-                    in_flight += 1
-                continue
+        waiting, in_flight, refused, hopeless = list(missing.values()), 0, "", ""
+        while True:
+            while waiting and in_flight < self._options.concurrency:
+                refused = self._budget.admit(waiting[0])
+                if refused:
+                    break  # for now: a reply that costs less than it might have may make room
+                self._keeper.send(waiting.pop(0))
+                in_flight += 1
+            if not in_flight:
+                break
             answer = self._keeper.receive()
             reply = Reply(**answer["reply"])
             in_flight -= 1
             replies[answer["key"]] = reply
             self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"])
-            if answer["hopeless"] and not stop:
-                stop = answer["hopeless"]
+            if answer["hopeless"]:
+                hopeless = hopeless or answer["hopeless"]
                 waiting.clear()
-            self._tell(
-                self._budget.progress(known + len(replies), total, seconds=time.monotonic() - began, new=len(replies))
-            )
-        kept = f"; {self._kept()}"
-        failed = [reply for reply in replies.values() if reply.finish == "failed"]
-        if waiting:
-            raise BudgetReached(stop + kept)
-        if stop:
-            raise ChatError(stop + kept)
-        if failed and len(failed) == len(replies):
-            which = "the only request" if len(failed) == 1 else f"any of {len(failed)} requests"
-            raise ChatError(f"the server did not answer {which} ({failed[0].text}); run again to go on{kept}")
+            left = (time.monotonic() - began) / len(replies) * (len(missing) - len(replies))
+            self._tell(self._budget.progress(known + len(replies), total, seconds_left=left))
+        check_replies(list(replies.values()), self._ledger, hopeless=hopeless, over_budget=refused if waiting else "")
         return replies
 
-    def _kept(self) -> str:
-        return f"{len(self._ledger.keys()):,} answers are kept in {self._ledger.path.name}"
+
+def check_replies(replies: Sequence[Reply], ledger: Ledger, *, hopeless: str = "", over_budget: str = "") -> None:
+    """Raises what is to be said of new replies: that there is no use in going on, no allowance, or no good one.
+
+    Raises:
+        ChatError, BudgetReached: so it is; the message says what is kept.
+    """
+    kept = f"; {len(ledger.keys()):,} answers are kept in {ledger.path.name}"
+    if hopeless:
+        raise ChatError(hopeless + kept)
+    if over_budget:
+        raise BudgetReached(f"{over_budget}; run again to go on{kept}")
+    failed = [reply for reply in replies if reply.finish == "failed"]
+    if failed and len(failed) == len(replies):
+        which = "the only request" if len(failed) == 1 else f"any of {len(failed)} requests"
+        raise ChatError(f"the server did not answer {which} ({failed[0].text}); run again to go on{kept}")
 
 
 class _Keeper:
     """The run's end of the line to the keeper."""
 
     def __init__(self, ledger: Ledger, options: ChatOptions, note: Callable[[str], None]) -> None:
-        key = os.environ.get("OPENAI_API_KEY")
-        if not key and options.server is None:
-            raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
+        wire = options.wire()
         self._ledger = ledger
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # not our stderr, which is to end with us
         # The same modules as here, wherever they were found, and none that lies about in the current folder.
@@ -182,8 +203,7 @@ class _Keeper:
             env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
         )
         try:
-            # Everything here but base_url is harmless; none of it is written to disk or shown by `ps`.
-            self._write({**asdict(options), "base_url": options.server, "dummy_key": None if key else "none"})
+            self._write({**wire, "concurrency": options.concurrency})  # not on the command line, nor on disk
             self._wait_until_ready(note)
         except BaseException:
             self.close()

@@ -18,6 +18,7 @@ from hierarchy.chat import Finish, Reply, Request
 
 MODES = ("json_schema", "json_object", "text")  # ways to ask for JSON, the strictest first
 LIMIT = "max_tokens"  # what Request.settings calls the largest number of tokens to answer with
+TRIES = 8  # ways of asking one request: three modes, two names of the limit, and a few settings that are refused
 IN_WORDS = "\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n"
 
 
@@ -43,6 +44,18 @@ class Abilities:
         the new name without a word, which would leave the answer unlimited.
         """
         return cls() if base_url is None else cls(limits=("max_tokens", "max_completion_tokens"))
+
+    @classmethod
+    def known(cls, learned: Mapping[str, Any], base_url: str | None) -> Abilities:
+        """What was learned of a server, as JSON gives it back; what is assumed of it where that is nothing."""
+        if not learned:
+            return cls.of(base_url)
+        return cls(learned["mode"], tuple(learned["limits"]), tuple(learned["without"]))
+
+
+def name_of(base_url: str | None, model: str) -> str:
+    """Under what a ledger keeps what was learned of a model on a server."""
+    return f"{server_of(base_url)} {model}"
 
 
 def server_of(base_url: str | None) -> str:
@@ -136,7 +149,17 @@ def reply_to_error(status: int, error: str) -> Reply:
         return Reply("the request is longer than the model's context", "length")
     if status in (400, 403) and _FILTERED.search(error.lower()):
         return Reply("the server's content filter stopped the request", "filter")
-    return Reply(f"the server answered {status}: {error[:500]}", "failed")
+    return Reply(f"the server answered {status}: {_words(error)[:300]}", "failed")
+
+
+def _words(error: str) -> str:
+    """The message in an error, or all of it, in one line."""
+    try:
+        content = json.loads(error)
+        error = content.get("error", content)["message"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    return " ".join(str(error).split())
 
 
 def hopeless(status: int, error: str, model: str) -> str | None:

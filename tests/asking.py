@@ -31,13 +31,8 @@ def request(what: str = "pets", **fields) -> Request:
         ("system", "Sort the classes into groups."),
         ("user", f"About {what}.\n1. tabby: a cat\n2. beagle: a dog\n"),
     )
-    return Request(
-        **{"settings": {"temperature": 0, "max_tokens": 200}} | fields,
-        prompt="assign",
-        messages=messages,
-        schema=SCHEMA,
-        model="gpt-test",
-    )
+    values = {"settings": {"temperature": 0, "max_tokens": 200}, "model": "gpt-test", "schema": SCHEMA}
+    return Request(**values | fields, prompt="assign", messages=messages)
 
 
 def digest(asked: Request) -> str:

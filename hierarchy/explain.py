@@ -180,7 +180,7 @@ def _is_about(decision: Decision, id: str) -> bool:
 def _said(number: int, request: Request, reply: Reply) -> Said:
     """The line of a class, by its number, in a request, and what the reply says of that number."""
     lines = [text for _, message in request.messages for text in message.splitlines()]
-    asked = next((line for line in reversed(lines) if line.startswith(f"{number}: ")), "")
+    asked = next((line for line in reversed(lines) if line.startswith(f"{number}. ")), "")
     answered = _answered(number, lines, reply.text)
     return Said(request.key, request.prompt, reply.model, asked, answered, request.messages, reply.text)
 
@@ -203,5 +203,5 @@ def _node_names(lines: Sequence[str]) -> dict[int, str]:
     """The names of the nodes that a request lists, by their numbers; its classes are listed behind or between them."""
     between = [line.strip().removeprefix("node ") for line in lines if line.startswith("  node ")]
     listed = between or lines[: lines.index("The classes:")]
-    found = (re.match(r"(\d+): (.+?)(?: - .*| \(.*\))?$", line) for line in listed)
+    found = (re.match(r"(\d+)\. (.+?)(?:: .*| \(.*\))?$", line) for line in listed)
     return {int(match[1]): match[2] for match in found if match}

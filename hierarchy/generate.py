@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, Mode
 if TYPE_CHECKING:
     from hierarchy.budget import Limits
     from hierarchy.build import Generated, Known
+    from hierarchy.chat import Chat
     from hierarchy.cluster import Shape
     from hierarchy.estimate import Estimate
 
@@ -165,7 +167,12 @@ def _asked(
     target.parent.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(target.with_suffix(".replies.sqlite"))
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
-    with progress() as tell, (batch_chat if batch else openai_chat)(ledger, options=options, tell=tell.about) as chat:
+    with progress() as tell, ExitStack() as stack:
+        chat: Chat
+        if batch:
+            chat = batch_chat(ledger, options=options, tell=tell.about)
+        else:
+            chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
         made = generate(settings, chat=chat, known=known, tell=tell)
         _write(made, target, tell)
     return made

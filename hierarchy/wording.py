@@ -100,7 +100,7 @@ class Wording:
     def assign(self, part: tuple[int, ...], nodes: Sequence[Node]) -> Question[dict[int, str]]:
         """Puts classes into a closed list of superclasses; what fits none gets ""."""
         names = ("", *(node.name for node in nodes))
-        listed = "\n".join(f"{number}: {node.name} - {node.about}" for number, node in enumerate(nodes, 1))
+        listed = "\n".join(f"{number}. {node.name}: {node.about}" for number, node in enumerate(nodes, 1))
 
         def build(items: tuple[int, ...]) -> Request:
             about = {"classes": list(items), "nodes": names}
@@ -145,7 +145,7 @@ class Wording:
             lines = []
             for item in items:
                 lines.append(self._line(item))
-                lines += [f"  node {group + 1}: {listed[group]}" for group in choices[item]]
+                lines += [f"  node {group + 1}. {listed[group]}" for group in choices[item]]
             about = {
                 "classes": list(items),
                 "choices": {item: [group + 1 for group in choices[item]] for item in items},
@@ -171,10 +171,10 @@ class Wording:
         groups: dict[int, int] = {}
         for branch in branches:
             supers[len(lines) + 1] = branch.index
-            lines.append(f"{len(lines) + 1}: {branch.name}")
+            lines.append(f"{len(lines) + 1}. {branch.name}")
             for index, name, members in branch.groups:
                 groups[len(lines) + 1] = index
-                lines.append(f"  {len(lines) + 1}: {name} ({', '.join(members)})")
+                lines.append(f"  {len(lines) + 1}. {name} ({', '.join(members)})")
         old = {number: branch.name for number, branch in zip(supers, branches, strict=True)}
         old |= dict(zip(groups, (name for branch in branches for _, name, _ in branch.groups), strict=True))
 
@@ -205,7 +205,7 @@ class Wording:
 
     def _line(self, number: int) -> str:
         name, definition = self.classes.names[number - 1], brief(self.classes.definitions[number - 1])
-        return f"{number}: {name}" + (f" - {definition}" if definition else "")
+        return f"{number}. {name}" + (f": {definition}" if definition else "")
 
 
 def brief(definition: str) -> str:

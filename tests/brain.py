@@ -9,7 +9,7 @@ from typing import Any
 
 from hierarchy import Hierarchy
 
-CLASS = re.compile(r"^(\d+): (.+?)(?: - .*)?$", re.MULTILINE)
+CLASS = re.compile(r"^(\d+)\. (.+?)(?:: .*)?$", re.MULTILINE)
 
 
 class Brain:
@@ -45,14 +45,14 @@ class Brain:
 
     def again(self, text: str) -> dict[str, Any]:
         placements = []
-        for block in re.split(r"\n(?=\d+: )", text.split("their classes:\n\n")[1]):
-            number = int(block.split(":")[0])
-            nodes = {path: int(node) for node, path in re.findall(r"node (\d+): (.+?) \(", block)}
+        for block in re.split(r"\n(?=\d+\. )", text.split("their classes:\n\n")[1]):
+            number = int(block.split(".")[0])
+            nodes = {path: int(node) for node, path in re.findall(r"node (\d+)\. (.+?) \(", block)}
             placements.append({"id": number, "node": nodes.get("/".join(self.groups[number - 1]), min(nodes.values()))})
         return {"placements": placements}
 
     def rename(self, text: str) -> dict[str, Any]:
-        lines = re.findall(r"^ *(\d+): ([^(\n]+?)(?: \(.*\))?$", text.split("below its superclass:")[1], re.MULTILINE)
+        lines = re.findall(r"^ *(\d+)\. ([^(\n]+?)(?: \(.*\))?$", text.split("below its superclass:")[1], re.MULTILINE)
         return {"names": [{"node": int(number), "name": name} for number, name in lines]}
 
 

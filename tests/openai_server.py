@@ -216,6 +216,7 @@ class Server:
         if fault in ("no text", "filter"):
             message["content"] = None
         read = sum(count_tokens(part["content"]) + 4 for part in body["messages"])
+        read += count_tokens(json.dumps(schema, separators=(",", ":"))) if schema else 0
         written = count_tokens(message["content"] or message["refusal"] or "")
         with self.mutex:
             self.paid[digest] += 1
@@ -472,7 +473,15 @@ def tokenizer() -> Any:
 
 
 def count_tokens(text: str) -> int:
-    return len(tokenizer().encode(text, add_special_tokens=False).ids) if text else 0
+    """Tokens as a server counts them that has a vocabulary: words by all-MiniLM's, up to three digits, runs of marks.
+
+    On the traffic of a proposal for 1,000 classes this gave 141,253 where o200k_base, the vocabulary of gpt-4o and later,
+    has 139,727 (WordPiece alone takes every mark of the JSON for a token, which no model of that kind does).
+    """
+    pieces = re.findall(r"[^\W\d_]+|\d{1,3}|(?:[^\w\s]|_)+|\n+", text)
+    words = " ".join(piece for piece in pieces if piece[0].isalpha())
+    others = sum(not piece[0].isalpha() for piece in pieces)
+    return others + (len(tokenizer().encode(words, add_special_tokens=False).ids) if words else 0)
 
 
 def words(text: str) -> list[str]:

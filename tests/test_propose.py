@@ -74,7 +74,7 @@ def test_the_votes_see_classes_and_nodes_in_other_orders():
     propose(CLASSES, model, PLAN)
     texts = [request.messages[1][1] for request in model.requests if request.prompt == "assign"]
     nodes = {text.split("The classes:")[0] for text in texts}
-    orders = {tuple(re.findall(r"^(\d+): ", "".join(texts[i : i + 4]).split("Kx")[0], re.M)) for i in (0, 4, 8)}
+    orders = {tuple(re.findall(r"^(\d+)\. ", "".join(texts[i : i + 4]).split("Kx")[0], re.M)) for i in (0, 4, 8)}
     assert len(nodes) == 3 and len(orders) == 3
 
 
@@ -82,7 +82,7 @@ def test_names_go_with_their_definitions_cut_short():
     described = replace(CLASSES, definitions=tuple(f"{name} of a kind; and more" for name in CLASSES.names))
     model = Model(Brain(CIFAR))
     propose(described, model, PLAN)
-    assert "\n1: apple - apple of a kind\n" in "".join(text for r in model.requests for _, text in r.messages)
+    assert "\n1. apple: apple of a kind\n" in "".join(text for r in model.requests for _, text in r.messages)
     assert brief("any of " + "many " * 40) == ("any of " + "many " * 40)[:60].rpartition(" ")[0]
 
 
@@ -101,7 +101,7 @@ def test_a_class_without_a_majority_is_asked_about_again_with_candidates():
     model = Model(Brain(CIFAR), spoil)
     made = propose(CLASSES, model, PLAN)
     (again,) = [request for request in model.requests if request.prompt == "again"]
-    assert again.messages[1][1].count("\n  node ") == 4 and f"{tank}: tank" in again.messages[1][1]
+    assert again.messages[1][1].count("\n  node ") == 4 and f"{tank}. tank" in again.messages[1][1]
     assert not made.draft.unsettled
     assert made.opinions[tank - 1][0].why.endswith("and when asked again about this class")
     assert {opinion.witness for opinion in made.opinions[tank - 1]} == {"llm"}

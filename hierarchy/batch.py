@@ -18,7 +18,7 @@ from typing import Any
 
 from hierarchy.budget import BATCH, Budget, Progress
 from hierarchy.chat import Chat, Reply, Request
-from hierarchy.client import client_for, said_by
+from hierarchy.client import client_for, said_by, why
 from hierarchy.errors import ChatError
 from hierarchy.ledger import Batch, Ledger
 from hierarchy.openai_chat import ChatOptions, check_replies
@@ -37,7 +37,12 @@ from hierarchy.protocol import (
 MOST_REQUESTS = 50_000  # of one file, by the API's reference
 MOST_BYTES = 190_000_000  # of one file: it allows 200 MB, and does not say which
 LONGEST_PAUSE = 60.0  # seconds
-OVER = ("completed", "failed", "expired", "cancelled")
+_ENDS = {  # statuses of a batch that is over, and what that says of a request it did not answer
+    "completed": "was completed without an answer to this",
+    "failed": "failed",
+    "expired": "expired before this was answered",
+    "cancelled": "was cancelled before this was answered",
+}
 
 
 def batch_chat(
@@ -112,8 +117,9 @@ class _Run:
                 or f"{reply_to_error(error.status_code, said).text}; run again to go on"
             ) from None
         except openai.APIConnectionError as error:
-            raise ChatError(f"the server cannot be reached ({error}); run again to go on with the batch") from None
+            raise ChatError(f"the server cannot be reached: {why(error)}; run again to go on with the batch") from None
         replies = {key: self._replies[key] for key in missing if key in self._replies}
+        over_budget = over_budget and f"{over_budget}, {self._budget.spent()}"
         check_replies(list(replies.values()), self._ledger, over_budget=over_budget)
         return replies
 
@@ -183,7 +189,7 @@ class _Run:
                 counts = state.request_counts
                 done = f", {counts.completed:,} of {counts.total:,} done" if counts and counts.total else ""
                 self._note(f"batch {batch.id} is {state.status.replace('_', ' ')}{done}")
-                if state.status in OVER:
+                if state.status in _ENDS:
                     self._collect(batch, state)
                     batches.remove(batch)
             if batches:
@@ -193,8 +199,8 @@ class _Run:
     def _collect(self, batch: Batch, state: Any) -> None:
         """Stores all replies of a batch that is over, and notes then that it is."""
         problems = [error.message for error in (state.errors.data or [])] if state.errors else []
-        reason = f"the batch is {state.status}" + (f": {problems[0]}" if problems and problems[0] else "")
-        replies = dict.fromkeys(batch.keys, Reply(f"{reason} before this was answered", "failed"))
+        reason = f"the batch {_ENDS[state.status]}" + (f": {problems[0]}" if problems and problems[0] else "")
+        replies = dict.fromkeys(batch.keys, Reply(reason, "failed"))
         files = [self._client.files.content(id).read() for id in (state.output_file_id, state.error_file_id) if id]
         answered = set()
         with self._ledger.together():

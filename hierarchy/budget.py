@@ -114,7 +114,7 @@ class Progress:
         >>> print(Progress(12, 60, 13, 9_000, 1_000, 0.0325, 48.0))
         12 of 60 answered, 13 calls, 10,000 tokens, $0.03, 48 s left
         """
-        parts = [f"{self.done} of {self.total} answered", f"{self.calls} calls"]
+        parts = [f"{self.done} of {self.total} answered", f"{self.calls} call" + "s" * (self.calls != 1)]
         parts.append(f"{self.input_tokens + self.output_tokens:,} tokens")
         parts.append("price unknown" if self.cost is None else f"${self.cost:.2f}")
         if self.seconds_left:
@@ -172,12 +172,11 @@ class Budget:
         """Sets aside what a request may cost; gives the reason where that could exceed a limit, else nothing."""
         limits, price = self._limits, self.price(request.model)
         if limits.calls is not None and self._admitted >= limits.calls:
-            return f"--max-calls {limits.calls} is reached, with {self._so_far()}"
+            return f"--max-calls {limits.calls} is reached"
         if limits.cost is not None and price is not None:
             most = price.of(*bound(request)) * self._share
             if (self._spent.cost or 0.0) + sum(self._reserved.values()) + most > limits.cost:
-                next_call = f"the next call, of up to ${most:.4f}"
-                return f"--max-cost {limits.cost:g} could be exceeded by {next_call}, with {self._so_far()}"
+                return f"--max-cost {limits.cost:g} could be exceeded by the next call, of up to ${most:.4f}"
             self._reserved[request.key] = most
         self._admitted += 1
         return ""
@@ -200,7 +199,7 @@ class Budget:
         """How far the run is."""
         return replace(self._spent, done=done, total=total, seconds_left=seconds_left, note=note)
 
-    def _so_far(self) -> str:
-        spent = self._spent
-        cost = "" if spent.cost is None else f" (${spent.cost:.4f})"
-        return f"{spent.input_tokens + spent.output_tokens:,} tokens{cost} spent"
+    def spent(self) -> str:
+        """Tokens and US dollars spent, in words."""
+        tokens = f"{self._spent.input_tokens + self._spent.output_tokens:,} tokens"
+        return f"{tokens} are spent" if self._spent.cost is None else f"{tokens} or ${self._spent.cost:.4f} are spent"

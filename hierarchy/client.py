@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -50,3 +51,13 @@ def said_by(error: Any, client: Any) -> str:
     """All that a server said with an error, with the API key blotted out, should it have echoed it."""
     text = json.dumps(error.body) if isinstance(error.body, Mapping) else str(error.message)
     return text.replace(client.api_key, "***")
+
+
+def why(error: Any) -> str:
+    """What went wrong with a connection, in a few words."""
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return "no answer in time"
+    words = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error)).rstrip(".")
+    return words[:1].lower() + words[1:]

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hierarchy.chat import Reply, Request
-from hierarchy.client import calls_of, client_for, said_by
+from hierarchy.client import calls_of, client_for, said_by, why
+from hierarchy.errors import HierarchyError
 from hierarchy.ledger import Ledger
 from hierarchy.protocol import TRIES, Abilities, body_of, hopeless, name_of, poorer, reply_to, reply_to_error
 
@@ -61,19 +62,28 @@ class Keeper:
 
     def answer(self, request: Request) -> None:
         """Asks, stores the reply, and only then tells of it."""
+        try:
+            outcome = self._answer(request)
+        except HierarchyError as error:  # the ledger cannot be written: nothing more must be paid for
+            outcome = Outcome(Reply(str(error), "failed"), 1, str(error))
+        except Exception as error:  # a bug must not leave the run waiting for ever
+            outcome = Outcome(Reply(f"{type(error).__name__}: {error}", "failed"), 1)
+        say(key=request.key, reply=outcome.reply.to_dict(), calls=outcome.calls, hopeless=outcome.hopeless)
+
+    def _answer(self, request: Request) -> Outcome:
         began = time.monotonic()
         attempt = self._ledger.asked(request)
         try:
             outcome = self._ask(request)
-        except Exception as error:  # a bug here must not leave the run waiting for ever
-            outcome = Outcome(Reply(f"{type(error).__name__}: {error}", "failed"), 1)
-        reply = outcome.reply
-        if reply.finish == "failed":
+        except Exception:
+            self._ledger.failed(attempt, "error")
+            raise
+        if outcome.reply.finish == "failed":
             self._ledger.failed(attempt, "hopeless" if outcome.hopeless else "failed", calls=outcome.calls)
         else:
             seconds = time.monotonic() - began
-            self._ledger.put(request, reply, attempt=attempt, calls=outcome.calls, seconds=seconds)
-        say(key=request.key, reply=reply.to_dict(), calls=outcome.calls, hopeless=outcome.hopeless)
+            self._ledger.put(request, outcome.reply, attempt=attempt, calls=outcome.calls, seconds=seconds)
+        return outcome
 
     def _ask(self, request: Request) -> Outcome:
         """Asks in the best way the server is known to take, and in poorer ones as long as it refuses."""
@@ -97,7 +107,7 @@ class Keeper:
                 return Outcome(reply, calls, hopeless(error.status_code, said, request.model) if failed else None)
             except openai.APIConnectionError as error:
                 calls += calls_of(error.request)
-                return Outcome(Reply(str(error), "failed"), calls, self._nobody(error))
+                return Outcome(Reply(why(error), "failed"), calls, self._nobody(error))
             except ValueError:  # 200, but not JSON
                 return Outcome(Reply("the server's answer is not JSON", "failed"), calls + 1)
             self._answered = True
@@ -121,7 +131,7 @@ class Keeper:
         """What to say where no connection could be made, and none ever was."""
         if self._answered or not type(error.__cause__).__name__.startswith("Connect"):  # ConnectError, ConnectTimeout
             return None
-        return f"nobody answers at {self._client.base_url} ({error.__cause__}); check --base-url and the network"
+        return f"nobody answers at {self._client.base_url} ({why(error)}); check --base-url and the network"
 
 
 def request_of(content: dict[str, Any]) -> Request:

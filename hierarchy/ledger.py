@@ -61,7 +61,7 @@ class Ledger:
 
     Raises:
         FormatError: the file is no ledger, is corrupt, or was written by a newer version; it is left as it is.
-        OutputError: it cannot be made or written.
+        OutputError: it cannot be made; or, later and from each method, cannot be read or written any more.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -71,12 +71,13 @@ class Ledger:
         try:
             # Autocommit; transactions are opened by hand. 60 s: how long one process may make another wait.
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise OutputError(f"cannot write {str(path)!r}: {error}; name a file in a writable folder") from None
+        with self._reported():
             if new:
                 self._make_tables()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
-        except sqlite3.Error as error:
-            raise OutputError(f"cannot write {str(path)!r}: {error}; name a file in a writable folder") from None
 
     def get(self, key: str) -> Reply | None:
         """The reply to the request with this key, if it was ever had."""
@@ -237,7 +238,7 @@ class Ledger:
         self._db.execute("UPDATE attempts SET outcome = ?, calls = ? WHERE id = ?", (outcome, calls, attempt))
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
-        with self._mutex:
+        with self._mutex, self._reported():
             return self._db.execute(query, values).fetchall()
 
     @contextmanager
@@ -246,13 +247,25 @@ class Ledger:
             if self._db.in_transaction:  # inside another, which ends it
                 yield
                 return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+            with self._reported():
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:  # SQLite ends it by itself where the disk is full
+                        self._db.execute("ROLLBACK")
+                    raise
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Makes errors of SQLite ours: a full disk, a file that was taken away or spoilt since it was opened."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"cannot keep replies in {str(self.path)!r}: {error}; see to the disk and the file, and run again"
+            ) from None
 
 
 def recorded(ledger: Ledger) -> Chat:
@@ -286,8 +299,11 @@ def _request(prompt: str, model: str, text: str) -> Request:
 def _is_unwritten(path: Path) -> bool:
     """Whether a file holds nothing yet, as where its maker was killed at once; refuses what is no ledger, untouched."""
     other = "name another file, or move this one away"
+    if path.is_dir():
+        raise FormatError(f"{path} is a folder; name a file")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        # Not mode=ro, which would leave files beside it that it may not delete.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as db:
             ((application,), (version,)) = (
                 db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
             )
@@ -302,5 +318,5 @@ def _is_unwritten(path: Path) -> bool:
     if version > VERSION:
         raise FormatError(f"{path} is a ledger of version {version}, this is version {VERSION}; upgrade timm-nhl")
     if state != "ok":
-        raise FormatError(f"{path} is damaged ({state.splitlines()[-1]}); {other}")
+        raise FormatError(f"{path} is damaged: not all of it can be read; {other}")
     return False

@@ -162,7 +162,8 @@ class OpenAIChat:
                 waiting.clear()
             left = (time.monotonic() - began) / len(replies) * (len(missing) - len(replies))
             self._tell(self._budget.progress(known + len(replies), total, seconds_left=left))
-        check_replies(list(replies.values()), self._ledger, hopeless=hopeless, over_budget=refused if waiting else "")
+        over_budget = f"{refused}, {self._budget.spent()}" if waiting else ""
+        check_replies(list(replies.values()), self._ledger, hopeless=hopeless, over_budget=over_budget)
         return replies
 
 
@@ -172,7 +173,7 @@ def check_replies(replies: Sequence[Reply], ledger: Ledger, *, hopeless: str = "
     Raises:
         ChatError, BudgetReached: so it is; the message says what is kept.
     """
-    kept = f"; {len(ledger.keys()):,} answers are kept in {ledger.path.name}"
+    kept = _kept(ledger)
     if hopeless:
         raise ChatError(hopeless + kept)
     if over_budget:
@@ -189,6 +190,8 @@ class _Keeper:
     def __init__(self, ledger: Ledger, options: ChatOptions, note: Callable[[str], None]) -> None:
         wire = options.wire()
         self._ledger = ledger
+        self._busy = 0  # requests sent and not answered
+        self._ready = False
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # not our stderr, which is to end with us
         # The same modules as here, wherever they were found, and none that lies about in the current folder.
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
@@ -211,6 +214,7 @@ class _Keeper:
 
     def send(self, request: Request) -> None:
         """Has a request sent at once."""
+        self._busy += 1
         self._write(
             {
                 "prompt": request.prompt,
@@ -232,21 +236,28 @@ class _Keeper:
             raise ChatError(
                 f"the process that sends the requests ended with code {code}"
                 + (f" ({said[0]})" if said else "")
-                + f"; run again to go on; {self._ledger.in_flight()} requests in flight may have been billed"
+                + (f", with {_calls(lost)} in flight" if (lost := self._ledger.in_flight()) else "")
+                + f"; run again to go on{_kept(self._ledger)}"
             )
-        return dict(json.loads(line))
+        content = dict(json.loads(line))
+        self._busy -= "reply" in content
+        return content
 
     def close(self) -> None:
-        """Closes its stdin, whereupon it ends by itself."""
+        """Closes its stdin, whereupon it ends by itself; waits for that where it has nothing in flight."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        for stream in (self._process.stdin, self._process.stdout):
-            with suppress(BrokenPipeError):
-                stream.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        if self._ready and not self._busy:
+            self._process.wait()
+        self._process.stdout.close()
         self._errors.close()
 
     def _wait_until_ready(self, note: Callable[[str], None]) -> None:
         while not (line := self.receive()).get("ready"):
-            note(f"waiting for {_calls(line['waiting'])} in flight of another run with this ledger")
+            what = f"{_calls(line['waiting'])} in flight of " if line["waiting"] else ""
+            note(f"waiting for {what}another run with this ledger")
+        self._ready = True
         if line["lost"]:
             note(f"{_calls(line['lost'])} of a run that died cannot be found again and may be billed twice")
 
@@ -261,3 +272,9 @@ class _Keeper:
 
 def _calls(number: int) -> str:
     return f"{number} call" + "s" * (number != 1)
+
+
+def _kept(ledger: Ledger) -> str:
+    """What the ledger holds, at the end of a message; nothing where it holds nothing."""
+    number = len(ledger.keys())
+    return f"; {number:,} answer{'s are' if number != 1 else ' is'} kept in {ledger.path.name}" if number else ""

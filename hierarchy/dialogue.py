@@ -104,8 +104,9 @@ def _searched(review: Review, text: str, ask: Callable[[str], str | None], say: 
 
 def _where(review: Review, subject: str) -> str:
     if review.is_class(subject):
-        return f"{review.name(subject)!r} {subject} in {review.draft.place(subject) or 'nowhere yet'}"
-    return f"{subject}  ({len(review.members(subject))} classes)"
+        place = review.draft.place(subject)
+        return f"{review.name(subject)!r} {subject}, " + (f"in {place}" if place else "unsettled")
+    return f"{subject}  ({counted(len(review.members(subject)))})"
 
 
 def _split(
@@ -151,8 +152,13 @@ def show(review: Review, columns: int = 80) -> str:
 def all_done(review: Review) -> str:
     """What is said when no question is left."""
     left = len(review.draft.unsettled)
-    unsettled = f", but {left} skipped {'class is' if left == 1 else 'classes are'} unsettled" if left else ""
+    unsettled = f", but {counted(left)} {'is' if left == 1 else 'are'} unsettled" if left else ""
     return f"no question is left{unsettled}; search a class, undo, or quit"
+
+
+def counted(classes: int) -> str:
+    """A number of classes."""
+    return f"{classes} {'class' if classes == 1 else 'classes'}"
 
 
 def help_text() -> str:
@@ -179,7 +185,7 @@ def stands(review: Review, id: str) -> str:
 def holds(review: Review, node: str) -> str:
     """What a node holds."""
     members = [review.name(id) for id in review.members(node)]
-    return f"holds {len(members)} {'class' if len(members) == 1 else 'classes'}: {_some(members)}"
+    return f"holds {counted(len(members))}: {_some(members)}"
 
 
 def verdict(review: Review, id: str, opinion: Opinion) -> str:

@@ -17,12 +17,12 @@ from hierarchy.standing import Standing, groups, nodes
 
 KINDS = {  # in the order in which they are asked
     "unsettled": "a class without a place",
-    "disputed": "a class that a witness would put elsewhere, into another superclass first",
+    "disputed": "a class that a witness would put elsewhere; first those that belong into another superclass",
     "ambiguous": "a name of several classes, or of several senses",
     "oversized": "a node far larger than its siblings",
     "near-duplicate": "siblings whose names are almost the same",
     "chain": "a node with a single child",
-    "undisputed": "a class of which nobody says a word",
+    "undisputed": "a class that no witness would move",
 }
 OF_NODES = ("oversized", "near-duplicate", "chain")
 FAR = 2.0  # how much more a witness for another superclass weighs than one for another group

@@ -147,6 +147,8 @@ class Review:
     def accept(self) -> str:
         """Says that the subject of the question stands well."""
         question = self.asked()
+        if not self.node(question):
+            raise ReviewError(f"{self.name(question.subject)!r} is unsettled; move it into a group")
         self._write([self._acceptance(question.subject)])
         return f"accepted {self.name(question.subject)!r}"
 
@@ -217,8 +219,10 @@ class Review:
         self._ask()
         if len(act) > 1:
             return f"undid {len(act)} decisions"
-        what = act[0].what
-        return f"undid {f'accept {self.name(act[0].subject)!r}' if isinstance(what, Accept) else what}"
+        what, name = act[0].what, self.name(act[0].subject)
+        if isinstance(what, Accept):
+            return f"undid accept {name!r}"
+        return f"undid {f'move {name!r} to {what.to}' if isinstance(what, Move) else what}"
 
     # Where to go
 

@@ -124,11 +124,11 @@ def _accepted(standing: Standing, decision: Decision) -> Standing:
 
 
 def placed(edit: Edit) -> tuple[str, ...]:
-    """Ids of the classes that an edit places by name, not with the rest of a node."""
+    """Ids of the classes that an edit gives a group one by one, not with the rest of a node."""
     if isinstance(edit, Move):
         return (edit.id,)
     if isinstance(edit, Split):
-        return edit.ids
+        return edit.ids if "/" in edit.node else ()
     return tuple(id for id, to in edit.places if to) if isinstance(edit, Regroup) else ()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.answers import DIGITS, KEYS, SIMPLE, TEXTUAL, node_of, split, take
-from hierarchy.dialogue import TITLES, all_done, definition, help_text, holds, stands, verdict
+from hierarchy.dialogue import TITLES, all_done, counted, definition, help_text, holds, stands, verdict
 from hierarchy.editor import revise
 from hierarchy.errors import HierarchyError
 from hierarchy.fuzzy import fuzzy
@@ -364,7 +364,7 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
             choices = [(id, f"{review.name(id)}  {review.draft.place(id)}") for id in review.members(node)]
             ids = await self.push_screen_wait(Picking(f"split off {node}: which classes", choices))
             if ids:
-                name = await self.push_screen_wait(Asking(f"{len(ids)} classes off {node}: name of the new node"))
+                name = await self.push_screen_wait(Asking(f"{counted(len(ids))} off {node}: name of the new node"))
                 if name is not None:
                     self._say(lambda: split(review, name, ids, superclass=superclass))
 
@@ -422,5 +422,5 @@ def _anywhere(review: Review) -> Callable[[str], list[tuple[str, str]]]:
     """Every class and node, by the letters of its name, its id or its path."""
     subjects = {path: path for path in sorted(nodes(review.draft))}
     for id in review.draft.classes.ids:
-        subjects[f"{review.name(id)}  {id}  in {review.draft.place(id) or 'nowhere yet'}"] = id
+        subjects[f"{review.name(id)}  {id}  in {review.draft.place(id) or '(unsettled)'}"] = id
     return lambda text: [(subjects[label], label) for label in fuzzy(text, subjects)]

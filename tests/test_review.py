@@ -1,0 +1,283 @@
+"""The review without a face: what is asked in which order, what is suggested, and that nothing decided is lost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_decisions import NOON, Memory, act, review_of
+from test_edits import PETS, drafts_and_edits
+
+from hierarchy.changes import changes
+from hierarchy.draft import Draft
+from hierarchy.edits import Merge, Move, Rename
+from hierarchy.errors import AmbiguousName, ReviewError, UnknownNode
+from hierarchy.fuzzy import fuzzy
+from hierarchy.proposal import Finding, Opinion
+from hierarchy.proposal_file import ProposalFile
+from hierarchy.questions import KINDS, dispute, parse_kinds
+from hierarchy.review import Review
+from hierarchy.tree import Hierarchy
+
+ZOO = Hierarchy.from_rows(
+    [
+        ("n01", "tabby", "mammals", "cats"),
+        ("n02", "siamese", "mammals", "cats"),
+        ("n03", "lion", "mammals", "big cats"),
+        ("n04", "tiger", "mammals", "big cats"),
+        ("n05", "crane", "birds", "wading birds"),
+        ("n06", "crane", "machines", "lifting machines"),
+        ("n07", "eel", "fish", "eels"),
+        ("n08", "moray", "fish", "eels"),
+        ("n09", "sea snake", "fish", "eels"),
+        ("n10", "boa", "reptiles", "snakes"),
+        ("n11", "adder", "reptiles", "snakes"),
+        ("n12", "carp", "fish", "carps"),
+    ]
+)
+OPINIONS = {
+    "n09": (
+        Opinion("llm", "reptiles/snakes", 0.67, "2 of 3 votes"),
+        Opinion("wordnet", "reptiles", 0.8, "its hypernyms fit: snake"),
+        Opinion("embedding", "fish/eels", 0.6, "3 of 5 nearest: eel, moray"),
+    ),
+    "n01": (Opinion("llm", "mammals/big cats", 1.0, "3 of 3 votes"), Opinion("wordnet", "mammals/cats", 0.9, "fits")),
+    "n12": (Opinion("llm", "fish/carps", 1.0, "3 of 3 votes"),),
+}
+
+
+def zoo(*, unsettled=("n04",), only=(), who="Ada", findings=()):
+    places = [None if id in unsettled else place for id, place in zip(ZOO.classes, ZOO.groups, strict=True)]
+    definitions = tuple(f"what {name} means" for name in ZOO.names)
+    draft = Draft(Draft.of(ZOO, definitions, source="zoo.txt").classes, tuple(places))
+    base = ProposalFile(draft, OPINIONS)
+    return Review(base, Memory(draft), who=who, only=only, now=lambda: NOON, findings=findings)
+
+
+def asked(review):
+    """The subjects in the order they are asked, each skipped."""
+    found = []
+    while review.question:
+        found.append((review.question.subject, *review.question.kinds))
+        review.skip()
+    return found
+
+
+def test_the_most_disputed_is_asked_first_and_nodes_before_what_nobody_disputes():
+    assert asked(zoo()) == [
+        ("n04", "unsettled"),
+        ("n09", "disputed"),
+        ("n01", "disputed"),
+        ("n05", "ambiguous"),
+        ("n06", "ambiguous"),
+        ("birds", "chain"),
+        ("machines", "chain"),
+        ("reptiles", "chain"),
+        ("birds/wading birds", "chain"),
+        ("fish/carps", "chain"),
+        ("machines/lifting machines", "chain"),
+        ("mammals/big cats", "chain"),
+        ("n12", "undisputed"),
+        ("n07", "undisputed"),
+        ("n08", "undisputed"),
+        ("n03", "undisputed"),
+        ("n02", "undisputed"),
+        ("n10", "undisputed"),
+        ("n11", "undisputed"),
+    ]
+
+
+def test_a_filter_asks_its_kinds_only():
+    assert [subject for subject, *_ in asked(zoo(only=["disputed", "ambiguous"]))] == ["n09", "n01", "n05", "n06"]
+    assert [subject for subject, *_ in asked(zoo(only=["unsettled"]))] == ["n04"]
+    assert asked(zoo(only=["oversized"])) == []
+
+
+def test_kinds_are_read_with_care():
+    assert parse_kinds("disputed, chain") == ("disputed", "chain")
+    assert parse_kinds("") == ()
+    with pytest.raises(ReviewError, match="no kind of question 'disputd'; nearest: 'disputed', 'undisputed'"):
+        parse_kinds("disputd")
+
+
+def test_another_superclass_weighs_more_than_another_group():
+    far, near = Opinion("llm", "birds/owls", 0.6, ""), Opinion("llm", "fish/rays", 0.6, "")
+    assert dispute("fish/eels", [far]) == 2 * dispute("fish/eels", [near]) == 1.2
+    assert dispute("fish/eels", [Opinion("llm", "fish", 1.0, ""), Opinion("llm", "fish/eels", 1.0, "")]) == 0
+
+
+def test_the_counter_counts_questions_and_disputed_ones_left():
+    review = zoo()
+    assert review.counter == (1, 19, 2)
+    review.do(Move("n04", "mammals/big cats"))  # which settles it, and mends the chain of big cats
+    assert (review.question.subject, review.counter) == ("n09", (2, 18, 2))
+    review.accept()
+    assert (review.question.subject, review.counter) == ("n01", (3, 18, 1))
+    review.undo()
+    assert (review.question.subject, review.counter) == ("n09", (2, 18, 2))
+    review.skip()
+    assert (review.question.subject, review.counter) == ("n01", (3, 18, 2))
+
+
+def test_the_first_suggestion_is_what_the_witnesses_want():
+    review = zoo()
+    review.jump("n09")
+    assert review.suggestions[:2] == (Move("n09", "reptiles/snakes"), Move("n09", "fish/carps"))
+    review.jump("n01")
+    assert review.suggestions[0] == Move("n01", "mammals/big cats")
+    review.jump("fish/carps")
+    assert review.suggestions[0] == Move("n12", "fish/eels")
+    review.jump("reptiles")
+    assert Merge("reptiles", "fish") in review.suggestions
+    review.jump("mammals")
+    assert review.suggestions == ()
+
+
+def test_an_unsettled_class_without_witnesses_is_suggested_what_shares_words_with_it():
+    review = zoo(unsettled=("n09", "n10"))
+    review.jump("n10")
+    assert all(isinstance(edit, Move) for edit in review.suggestions)
+    with pytest.raises(ReviewError, match="'boa' is unsettled; move it into a group"):
+        review.accept()
+
+
+def test_opinions_follow_what_is_renamed_and_merged():
+    review = zoo()
+    review.do(Rename("reptiles/snakes", "serpents"))
+    review.do(Merge("reptiles", "fish"))
+    assert [opinion.node for opinion in review.said("n09")] == ["fish/serpents", "fish", "fish/eels"]
+    review.undo()
+    assert [opinion.node for opinion in review.said("n09")] == ["reptiles/serpents", "reptiles", "fish/eels"]
+
+
+def test_findings_of_slow_checks_speak_as_witnesses_where_none_was_asked():
+    move = Move("n02", "reptiles/snakes")
+    findings = (
+        Finding("embedding", "n02", "its nearest 5 classes are in 'reptiles/snakes'", "warning", 0.5, {}, move),
+        Finding("wordnet", "n09", "is a fish", "warning", 0.5, {}, Move("n09", "fish/carps")),  # WordNet was asked
+        Finding("ambiguous", "n03", "'lion' may mean two things", "note", 0.5),
+        Finding("embedding", "n99", "about a class that is gone", "warning", 0.5, {}, move),
+    )
+    review = zoo(findings=findings)
+    assert [opinion.witness for opinion in review.said("n02")] == ["embedding"]
+    assert len(review.said("n09")) == 3
+    order = [subject for subject, *_ in asked(review)]
+    assert order.index("n02") < order.index("n05") < order.index("birds") and order.index("n03") < order.index("birds")
+
+
+def test_accepting_the_rest_takes_the_whole_superclass_and_says_how_many_were_disputed():
+    review = zoo()
+    review.jump("n07")
+    assert review.accept_rest() == "accepted all 5 left in 'fish', 1 of them disputed"
+    assert {"n07", "n08", "n09", "n12"} <= review.standing.classes and "fish/carps" in review.standing.nodes
+    review.jump("n07")
+    with pytest.raises(ReviewError, match="nothing is left to accept in 'fish'"):
+        review.accept_rest()
+    review.undo()
+    assert not review.standing.classes
+    review.jump("n04")
+    with pytest.raises(ReviewError, match="nothing is left to accept in ''"):
+        review.accept_rest()
+
+
+def test_an_undoing_asks_again_what_was_asked():
+    review = zoo()
+    review.skip()
+    assert review.question.subject == "n09"
+    review.do(Rename("fish", "fishes"))
+    review.do(Move("n09", "reptiles/snakes"))
+    assert review.question.subject == "n01"
+    review.undo()
+    assert review.question.subject == "n09"
+    review.undo()
+    assert review.question.subject == "n09" and "fish" in review.draft.settled.nodes(1)
+
+
+def test_what_changes_nothing_is_no_decision():
+    review = zoo()
+    with pytest.raises(ReviewError, match="nothing changes"):
+        review.do()
+    with pytest.raises(ValueError, match="that changes nothing"):
+        review.do(Move("n01", "mammals/cats"))
+    assert review.journal.log.decisions == ()
+
+
+def test_search_finds_classes_nodes_and_the_unsettled():
+    review = zoo()
+    assert review.find("snake") == ("reptiles/snakes", "n09")
+    assert review.find("TIGER") == ("n04",) and review.find("n12") == ("n12",)
+    assert review.find("crane") == ("n05", "n06")
+    assert review.find("zzzz") == ()
+    review.jump("reptiles/snakes")
+    assert review.question.subject == "reptiles/snakes"
+    with pytest.raises(UnknownNode, match="no class or node 'reptile/snakes'; nearest: 'reptiles/snakes'"):
+        review.jump("reptile/snakes")
+
+
+def test_a_group_may_be_meant_by_a_part_of_its_name():
+    review = zoo()
+    assert review.group("reptiles/snakes") == review.group("SNAKES") == review.group("snak") == "reptiles/snakes"
+    assert review.group("big cats") == "mammals/big cats" and review.group("cats") == "mammals/cats"
+    with pytest.raises(ReviewError, match="'ca' could be 'fish/carps', 'mammals/big cats', 'mammals/cats'; say which"):
+        review.group("ca")
+    with pytest.raises(ReviewError, match="no group 'whales'; a new one is made by the key n"):
+        review.group("whales")
+    assert review.sibling("bird", "fish") == "birds"
+    assert review.class_id("boa") == review.class_id("n10") == "n10"
+    with pytest.raises(AmbiguousName, match="'crane' is the name of 'n05', 'n06'; ask by id"):
+        review.class_id("crane")
+    with pytest.raises(UnknownNode, match="no class 'bao'; nearest: 'boa'; give its id or its name"):
+        review.class_id("bao")
+
+
+def test_changes_say_what_stood_where_and_who_moved_it():
+    review = zoo()
+    review.do(Move("n09", "reptiles/snakes"))
+    review.who = "Bob"
+    review.do(Rename("reptiles/snakes", "serpents"))
+    review.do(Move("n01", "mammals/big cats"))
+    review.do(Move("n01", "mammals/cats"))
+    found = [(change.before, change.after, change.ids, change.by) for change in review_changes(review)]
+    assert found == [
+        ("fish/eels", "reptiles/serpents", ("n09",), "Ada, 2026-01-31; Bob, 2026-01-31"),
+        ("reptiles/snakes", "reptiles/serpents", ("n10", "n11"), "Bob, 2026-01-31"),
+    ]
+
+
+def review_changes(review):
+    return changes(review.decisions, review.standings)
+
+
+def test_letters_find_names():
+    names = ["music/string instruments", "structures/homes", "rust", "seats"]
+    assert fuzzy("st", names) == ["music/string instruments", "structures/homes", "rust", "seats"]
+    assert fuzzy("", names) == names and fuzzy("xq", names) == []
+
+
+@given(drafts_and_edits(), st.data())
+def test_every_question_is_asked_once_whatever_is_decided(case, data):
+    review = review_of(case[0])
+    for _ in range(data.draw(st.integers(0, 6))):
+        act(review, data)
+    assert review.counter.number >= 1
+    seen = []
+    while review.question:
+        assert set(review.question.kinds) <= set(KINDS)
+        _ = review.suggestions
+        seen.append(review.question.subject)
+        review.skip()
+        assert len(seen) <= 4 * len(case[0].classes) + 4
+    assert len(set(seen)) == len(seen)
+    assert set(review.draft.unsettled) <= {*seen, *review._skipped}
+
+
+@given(drafts_and_edits())
+def test_every_suggestion_can_be_taken(case):
+    review = review_of(case[0])
+    while review.question:
+        for edit in review.suggestions:
+            review.do(edit)
+            review.undo()
+        review.skip()
+
+
+def test_the_pets_of_other_tests_are_reviewed_too():
+    assert len(asked(review_of(Draft.of(PETS)))) >= len(PETS)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -65,14 +68,41 @@ def test_names_alone_recover_cifars_superclasses(tmp_path):
     assert abs(result.superclass_ari.random) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
-def test_a_shipped_hierarchy_is_what_its_command_gives(name, tmp_path):
+def test_a_shipped_file_is_what_its_command_and_its_decisions_give_byte_for_byte(name, tmp_path):
     held = read(name)
     words = shlex.split(held.provenance["command"])
     assert words[:3] == ["python", "-m", "hierarchy.generate"]
-    out = tmp_path / "again.json"
+    out, log = tmp_path / f"{name}.json", folder("data") / f"{name}.decisions.jsonl"
     command([*words[1:], "--out", str(out)])
+    assert hierarchy.load(out) != held.hierarchy  # the proposal
+    printed = command(["-m", "hierarchy", "review", str(out), "--replay", str(log)])
+    assert "conflict" not in printed.stderr
     assert hierarchy.load(out) == held.hierarchy
+    if held.provenance["versions"] == {package: version(package) for package in held.provenance["versions"]}:
+        assert out.read_bytes() == (folder("data") / f"{name}.json").read_bytes()
+        assert out.with_suffix(".decisions.jsonl").read_bytes() == log.read_bytes()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_class_of_a_shipped_file_was_looked_at_and_the_file_says_by_whom(name):
+    provenance = read(name).provenance
+    assert provenance["review"]["reviewed"] == provenance["review"]["classes"] == len(hierarchy.load(name))
+    assert provenance["reviewed_by"] == ["a language model (no person yet)"]
+    assert provenance["proposed_by"] == "clustering of class embeddings (hierarchy.generate)"
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_nodes_are_no_grab_bags(name):
+    """Every group has two classes or more, every superclass two groups, and no name says "anything"."""
+    tree = hierarchy.load(name)
+    assert min(Counter(tree.groups).values()) >= 2
+    assert min(Counter(tree.parents(2)).values()) >= 2
+    words = {word for path in tree.nodes(2) for word in re.findall(r"\w+", path)}
+    assert not words & {"others", "other", "misc", "miscellaneous", "things", "objects", "devices", "items", "stuff"}
+    largest = max(Counter(tree.ancestors(1)).values())
+    assert largest <= {"imagenet1k": 118, "imagenet100": 21, "cifar100": 6}[name]  # the 118 are the dogs
 
 
 def test_the_shipped_ones_have_the_published_shapes():

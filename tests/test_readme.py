@@ -32,7 +32,7 @@ def test_the_transcript_shows_the_real_output(command, shown, imagenet_run, tmp_
     assert words[0] == "hierarchy"
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "in1k.json").symlink_to(imagenet_run[0])
-    (tmp_path / "tests").symlink_to(README.parent / "tests")
+    (tmp_path / "data").symlink_to(README.parent / "data")
     run = subprocess.run(
         [sys.executable, "-m", "hierarchy", *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=True
     )

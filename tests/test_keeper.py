@@ -85,6 +85,7 @@ def kill(process, rng):
     process.communicate()
 
 
+@pytest.mark.slow  # each of the 22 runs starts a keeper, which takes a second
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_run_killed_at_ten_random_moments_ends_as_one_undisturbed_and_pays_once(seed, server, tmp_path):
     """20 moments in all; a seed has requests of its own, by its number of them."""

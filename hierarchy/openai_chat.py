@@ -26,6 +26,7 @@ from hierarchy.budget import Budget, Limits, Progress
 from hierarchy.chat import Reply, Request
 from hierarchy.errors import BudgetReached, ChatError
 from hierarchy.ledger import Ledger
+from hierarchy.protocol import is_the_requests_own
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,8 @@ class OpenAIChat:
 def check_replies(replies: Sequence[Reply], ledger: Ledger, *, hopeless: str = "", over_budget: str = "") -> None:
     """Raises what is to be said of new replies: that there is no use in going on, no allowance, or no good one.
 
+    A single request that the server, being well, has no answer to is no reason to end a run.
+
     Raises:
         ChatError, BudgetReached: so it is; the message says what is kept.
     """
@@ -179,7 +182,7 @@ def check_replies(replies: Sequence[Reply], ledger: Ledger, *, hopeless: str = "
     if over_budget:
         raise BudgetReached(f"{over_budget}; run again to go on{kept}")
     failed = [reply for reply in replies if reply.finish == "failed"]
-    if failed and len(failed) == len(replies):
+    if failed and len(failed) == len(replies) and not (len(failed) == 1 and is_the_requests_own(failed[0])):
         which = "the only request" if len(failed) == 1 else f"any of {len(failed)} requests"
         raise ChatError(f"the server did not answer {which} ({failed[0].text}); run again to go on{kept}")
 

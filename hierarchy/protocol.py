@@ -18,6 +18,7 @@ from hierarchy.chat import Finish, Reply, Request
 
 MODES = ("json_schema", "json_object", "text")  # ways to ask for JSON, the strictest first
 LIMIT = "max_tokens"  # what Request.settings calls the largest number of tokens to answer with
+NO_TEXT = "the server sent a completion without text"
 TRIES = 8  # ways of asking one request: three modes, two names of the limit, and a few settings that are refused
 IN_WORDS = "\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n"
 
@@ -130,7 +131,7 @@ def reply_to(completion: Mapping[str, Any]) -> Reply:
     if finish == "filter":
         text = text or "the server's content filter stopped the answer"
     if not isinstance(text, str) or not (text.strip() or finish == "length"):
-        text, finish = "the server sent a completion without text", "failed"
+        text, finish = NO_TEXT, "failed"
     return Reply(
         text,
         finish,
@@ -150,6 +151,15 @@ def reply_to_error(status: int, error: str) -> Reply:
     if status in (400, 403) and _FILTERED.search(error.lower()):
         return Reply("the server's content filter stopped the request", "filter")
     return Reply(f"the server answered {status}: {_words(error)[:300]}", "failed")
+
+
+def is_the_requests_own(failure: Reply) -> bool:
+    """Whether a failure may be that of one request: the server is well, and has no answer to just this one.
+
+    >>> is_the_requests_own(reply_to_error(400, "bad")), is_the_requests_own(reply_to_error(500, "down"))
+    (True, False)
+    """
+    return failure.text == NO_TEXT or bool(re.match(r"the server answered 4(?!08|29)", failure.text))
 
 
 def _words(error: str) -> str:

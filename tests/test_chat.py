@@ -250,6 +250,13 @@ def test_all_failed_is_an_error_and_one_failed_is_not(ledger):
             chat(asked)
 
 
+@pytest.mark.parametrize("fault", ["400", "no text"])
+def test_one_request_that_a_server_has_no_answer_to_ends_no_run(ledger, fault):
+    with Server(faults=always(fault)) as server, chat_with(server, ledger, max_retries=0) as chat:
+        assert [reply.finish for reply in chat([request("odd")])] == ["failed"]
+    assert not ledger.keys()
+
+
 def test_no_key_and_no_server_of_ones_own(ledger, monkeypatch):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

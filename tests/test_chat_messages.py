@@ -132,7 +132,7 @@ CASES = {
     "no credit": asking(always("quota")),
     "no credit half way": asking(script(None, "quota", "quota"), concurrency=1),
     "every request is refused": asking(always("400")),
-    "the only request is refused": asking(always("400"), asked=ASKED[:1]),
+    "the only request finds the server broken": asking(always("500"), asked=ASKED[:1]),
     "the server is broken": asking(always("500")),
     "connections are lost": asking(always("drop")),
     "completions are empty": asking(always("no text")),

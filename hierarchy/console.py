@@ -46,13 +46,7 @@ class progress:  # a context manager, used as a function is
         if calls.note:
             self._status.console.print(calls.note, highlight=False, markup=False)
             return
-        stage = self._stage[0] if self._stage else "asking"
-        cost = "" if calls.cost is None else f", ${calls.cost:.3f}"
-        left = "" if calls.seconds_left is None else f", {calls.seconds_left:.0f} s left"
-        tokens = calls.input_tokens + calls.output_tokens
-        self._status.update(
-            f"{stage}: {calls.done} of {calls.total}; {calls.calls} calls, {tokens:,} tokens{cost}{left}"
-        )
+        self._status.update(f"{self._stage[0] if self._stage else 'asking'}: {calls}")
 
     def _finish(self, done: bool) -> None:
         if self._stage and done:

@@ -208,6 +208,10 @@ def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> in
         return int(bool(draft.unsettled))
     typer.echo(f"{proposal if draft.unsettled else target}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
     typer.echo(f"{beside}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
+    troubles = made.proposal.provenance.get("troubles")
+    if troubles:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in troubles.items())
+        typer.echo(f"troubles with answers, all dealt with or listed: {kinds}", err=True)
     names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
     for id, why in made.left.items():
         typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)

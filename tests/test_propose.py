@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from brain import Brain
-from openai_server import Server, always, at_random
+from openai_server import FAULTS, Server, always, at_random
 
 import hierarchy
 from hierarchy.chat import Reply
@@ -236,6 +238,56 @@ def test_a_thousand_classes_are_covered_through_a_fifth_of_faults(thousand, tmp_
         faults = server.counts["faults"]
     assert sum(faults.values()) >= 5
     assert sorted(made.draft.hierarchy().classes) == sorted(classes.ids) and not made.left
+
+
+FAULTS_TABLE = Path(__file__).parent / "golden" / "faults.md"
+
+
+def third(fault):
+    """The fault at the first call of every third request or so, by its digest."""
+    return lambda digest, before: fault if before == 0 and int(digest[:8], 16) % 3 == 0 else None
+
+
+def propose_until_done(server, path, timeout):
+    """Runs until a run ends without an error; how many it took, and what came of the last."""
+    for runs in range(1, 9):
+        try:
+            return runs, run(server, path, CLASSES, CIFAR, timeout=timeout)
+        except ChatError as error:
+            assert "run again to go on" in str(error)
+    raise AssertionError("no run came to an end")
+
+
+@pytest.mark.slow
+def test_the_table_of_faults_is_what_happens(tmp_path):
+    """A third of all requests meet the fault at their first call; what becomes of CIFAR-100's classes is written down.
+
+    `WRITE_GOLDEN=1` writes the table anew.
+    """
+    lines = ["| a third of the requests meet | runs | placed | unsettled | calls | paid in vain | troubles |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    cases = [
+        ("nothing", {}),
+        *((f"{fault}: {FAULTS[fault]}", {"faults": third(fault), "hang": 4.0}) for fault in (*EVERY_FAULT, "hang")),
+        ("(all) a server without JSON schemas", {"refuses": ["json_schema"]}),
+        ("(all) one without JSON mode either", {"refuses": ["json_schema", "json_object", "temperature"]}),
+        ("(all) one that refuses max_tokens", {"refuses": ["max_tokens"]}),
+    ]
+    for number, (name, settings) in enumerate(cases):
+        with Server(Brain(CIFAR), **settings) as server:
+            path = tmp_path / f"{number}.sqlite"
+            runs, made = propose_until_done(server, path, timeout=2.0 if name.startswith("hang") else 30.0)
+            counts = server.counts
+        troubles = ", ".join(f"{count} {kind}" for kind, count in made.troubles.items()) or "none"
+        vain = max(0, sum(counts["paid"].values()) - len(Ledger(path).keys()))
+        calls, left = counts["http"]["/chat/completions"], len(made.left)
+        lines.append(f"| {name} | {runs} | {len(CLASSES) - left} | {left} | {calls} | {vain} | {troubles} |")
+        assert set(made.left) == set(made.draft.unsettled)
+        assert left == 0, name
+    text = "\n".join(lines) + "\n"
+    if os.environ.get("WRITE_GOLDEN"):
+        FAULTS_TABLE.write_text(text)
+    assert text == FAULTS_TABLE.read_text()
 
 
 def test_a_server_that_always_lies_ends_in_an_error_or_a_list_of_what_is_unsettled(tmp_path):

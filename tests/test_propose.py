@@ -230,10 +230,11 @@ def test_the_estimate_of_a_thousand_classes_agrees_with_the_servers_own_count(th
     assert abs(counted / expected.tokens - 1) < 0.10, (counted, expected.tokens)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_thousand_classes_are_covered_through_a_fifth_of_faults(thousand, tmp_path, seed):
     classes, tree = thousand
-    with Server(Brain(tree), faults=at_random(0.2, seed, EVERY_FAULT)) as server:
+    kinds = [fault for fault in EVERY_FAULT if fault != "lie"]  # superclasses with other names are an answer, too
+    with Server(Brain(tree), faults=at_random(0.2, seed, kinds)) as server:
         made = run(server, tmp_path / "in1k.sqlite", classes, tree)
         faults = server.counts["faults"]
     assert sum(faults.values()) >= 5

@@ -192,7 +192,9 @@ def verdict(review: Review, id: str, opinion: Opinion) -> str:
     """An opinion against where the class stands: "=" agrees, "~" another group, "≠" another superclass."""
     place = review.draft.place(id)
     superclass, _, group = opinion.node.partition("/")
-    if not place or place.partition("/")[0] != superclass:
+    if not place:
+        return f"→ {opinion.strength:.2f} {opinion.node}"
+    if place.partition("/")[0] != superclass:
         return f"≠ {opinion.strength:.2f} {opinion.node}"
     apart = group and opinion.node != place
     return f"~ {opinion.strength:.2f} {opinion.node}" if apart else f"= {opinion.strength:.2f} here"

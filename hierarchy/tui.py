@@ -35,6 +35,7 @@ Screen { layout: vertical; }
 #said { height: auto; max-height: 3; padding: 0 1; }
 #said.refused { background: $warning 30%; text-style: bold; }
 #keys { height: auto; padding: 0 1; background: $primary-background; }
+.-wide #question { height: auto; max-height: 80%; margin-bottom: 1; }
 .-narrow #tree, .-tiny #tree { width: 22; }
 .-tiny #tree { display: none; }
 .-narrow .witness, .-tiny .witness { border: none; border-left: outer $primary; padding: 0 1 0 0; }
@@ -283,7 +284,7 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
             question = review.asked()
             name = review.name(subject)
             text = Text()
-            text.append(f"{', '.join(question.kinds)}  ", style="bold reverse")
+            text.append(f" {', '.join(question.kinds)} ", style="bold reverse")
             text.append(f" {name}", style="bold")
             text.append(f"  {subject}\n" if name != subject else "\n", style="dim")
             if review.is_class(subject):
@@ -298,7 +299,7 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
             pane = self.query_one(f"#{witness}", Static)
             said = [opinion for opinion in review.said(subject) if opinion.witness == witness]
             verdicts = [verdict(review, subject, opinion) for opinion in said] if review.is_class(subject) else []
-            pane.set_class(any(not text.startswith("=") for text in verdicts), "apart")
+            pane.set_class(any(text[0] in "~≠" for text in verdicts), "apart")
             pane.set_class(not verdicts, "silent")
             text = Text(f"{TITLES[witness]}")
             for sentence, opinion in zip(verdicts, said, strict=False):

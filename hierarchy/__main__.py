@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hierarchy.edit_commands import edit_command
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import findings_json, generate_command, open_wordnet, print_json, progress, run
-from hierarchy.review_commands import edit_command, review_command
+from hierarchy.review_commands import review_command
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Proposal

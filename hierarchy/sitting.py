@@ -49,10 +49,9 @@ def open_review(where: Where, *, who: str, tell: Tell, look: bool = False, only:
     """Opens a review; whoever decides holds the lock."""
     base = read_base_for(where.file, where.paths)
     journal = LogFile(where.paths, base, tell=tell)
-    if str(where.paths.result) == where.file:
-        check_result(where.paths, base, journal.log)
     findings = read_findings(where.file)
     review = Review(base, Looking(journal) if look else journal, who=who, only=only, findings=findings)
+    check_result(where.paths, base, journal.log, review.draft)
     return Held(where.paths, base, journal, review)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hierarchy.sitting import Held, Where
 
 File = Annotated[str, typer.Argument(help="The hierarchy to review: a .json or .csv file.")]
-By = Annotated[str | None, typer.Option(help="Who decides.  [default: git's user.name, or the user's name]")]
+By = Annotated[str | None, typer.Option(help="Who decides; git's user.name, or the user's, by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout, all talk on stderr.")]
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.console import print_json, progress, run
+from hierarchy.edit_commands import edit_command
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command
-from hierarchy.review_commands import edit_command, review_command
+from hierarchy.review_commands import review_command
 
 if TYPE_CHECKING:
     from hierarchy.decisions import Decision

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hierarchy.edits import Merge, Move, Rename, Split
 from hierarchy.errors import ReviewError
+from hierarchy.meant import group_meant, sibling_meant
 from hierarchy.review import Review
 from hierarchy.standing import groups
 
@@ -64,7 +65,7 @@ def move(review: Review, text: str) -> str:
         return review.do(Move(id, moves[0]))
     if text.isdecimal() and 1 <= int(text) <= len(moves) and text not in groups(review.draft):
         return review.do(Move(id, moves[int(text) - 1]))
-    return review.do(Move(id, review.group(text)))
+    return review.do(Move(id, group_meant(text, review.draft)))
 
 
 def new(review: Review, text: str) -> str:
@@ -92,7 +93,7 @@ def rename(review: Review, text: str, *, superclass: bool = False) -> str:
 def merge(review: Review, text: str, *, superclass: bool = False) -> str:
     """Merges the group of the question, or its superclass, into another one."""
     node = node_of(review, superclass=superclass)
-    return review.do(Merge(node, review.sibling(text, node)))
+    return review.do(Merge(node, sibling_meant(text, node, review.draft)))
 
 
 def split(review: Review, name: str, ids: Sequence[str], *, superclass: bool = False) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from hierarchy.answers import DIGITS, DIGITS_HELP, KEYS, SIMPLE, TEXTUAL, node_of, parse_numbers, split, take
 from hierarchy.editor import revise
 from hierarchy.errors import HierarchyError, ReviewError
+from hierarchy.meant import subjects_meant
 from hierarchy.proposal import Opinion
 from hierarchy.review import Review
 from hierarchy.sheet import WITNESSES
@@ -88,7 +89,7 @@ def _answered(
 
 
 def _searched(review: Review, text: str, ask: Callable[[str], str | None], say: Callable[[str], None]) -> str:
-    found = review.find(text)
+    found = subjects_meant(text, review.draft)
     if not found:
         raise ReviewError(f"nothing is called like {text!r}; try a shorter part of the name")
     if len(found) > 1:
@@ -192,7 +193,9 @@ def verdict(review: Review, id: str, opinion: Opinion) -> str:
     """An opinion against where the class stands: "=" agrees, "~" another group, "≠" another superclass."""
     place = review.draft.place(id)
     superclass, _, group = opinion.node.partition("/")
-    if not place or place.partition("/")[0] != superclass:
+    if not place:
+        return f"→ {opinion.strength:.2f} {opinion.node}"
+    if place.partition("/")[0] != superclass:
         return f"≠ {opinion.strength:.2f} {opinion.node}"
     apart = group and opinion.node != place
     return f"~ {opinion.strength:.2f} {opinion.node}" if apart else f"= {opinion.strength:.2f} here"

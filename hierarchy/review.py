@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from hierarchy.decisions import Accept, Decision, Log, Undo, numbered
 from hierarchy.draft import Draft
 from hierarchy.edits import Edit, Move, Regroup
-from hierarchy.errors import AmbiguousName, EditError, ReviewError, UnknownNode, nearest
+from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
 from hierarchy.proposal import Finding, Opinion
 from hierarchy.proposal_file import ProposalFile
 from hierarchy.questions import Question, findings_now, questions, said_now, suggestions, with_findings
@@ -226,14 +226,6 @@ class Review:
 
     # Where to go
 
-    def find(self, text: str) -> tuple[str, ...]:
-        """Subjects that a text could mean: paths of nodes, ids of classes."""
-        found = self.draft.settled.find(text) if any(self.draft.places) else ()
-        ids = self._paths() if found else {}
-        wanted = text.casefold()
-        loose = [id for id in self.draft.unsettled if wanted in f"{id}\n{self._names[id]}".casefold()]
-        return (*(ids.get(path, path) for path in found), *loose)
-
     def jump(self, subject: str) -> None:
         """Asks about a class or a node next."""
         if subject not in self._names and subject not in nodes(self.draft):
@@ -245,54 +237,6 @@ class Review:
     def node(self, question: Question) -> str:
         """The node a question is about: its subject or, of a class, its group; "" while it is unsettled."""
         return self.draft.place(question.subject) if question.subject in self._names else question.subject
-
-    def class_id(self, text: str) -> str:
-        """The id of the one class that a text means: an id, or a name that only one class has.
-
-        Raises:
-            UnknownNode, AmbiguousName: no class or several.
-        """
-        if text in self._names:
-            return text
-        found = [id for id, name in self._names.items() if name == text]
-        if len(found) > 1:
-            raise AmbiguousName(f"{text!r} is the name of {', '.join(map(repr, found))}; ask by id")
-        if not found:
-            known = [*self._names, *self._names.values()]
-            raise UnknownNode(f"no class {text!r}{nearest(text, known)}; give its id or its name")
-        return found[0]
-
-    def group(self, text: str) -> str:
-        """The path of the one group that a text means.
-
-        Raises:
-            ReviewError: it means none or several; they are named.
-        """
-        return self._one(text, sorted(groups(self.draft)), "group")
-
-    def sibling(self, text: str, node: str) -> str:
-        """The path of the one node on a node's level that a text means; errors as in `group`."""
-        deep = "/" in node
-        return self._one(
-            text, sorted(path for path in nodes(self.draft) if ("/" in path) == deep), "group" if deep else "superclass"
-        )
-
-    def _one(self, text: str, paths: Sequence[str], kind: str) -> str:
-        wanted = text.strip().strip("/")
-        if wanted in paths:
-            return wanted
-        for means in (
-            lambda path: path.casefold() == wanted.casefold(),
-            lambda path: path.rpartition("/")[2].casefold() == wanted.casefold(),
-            lambda path: bool(wanted) and wanted.casefold() in path.casefold(),
-        ):
-            found = [path for path in paths if means(path)]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                more = f" and {len(found) - 6} more" if len(found) > 6 else ""
-                raise ReviewError(f"{text!r} could be {', '.join(map(repr, found[:6]))}{more}; say which")
-        raise ReviewError(f"no {kind} {text!r}{nearest(wanted, paths)}; a new one is made by the key n")
 
     # Inside
 
@@ -361,12 +305,6 @@ class Review:
             self._all[self._focus] = every.get(self._focus) or Question(self._focus, ("undisputed",))
         todo = [question for question in asked if not self._done(question) and question.subject not in self._skipped]
         self._open = todo
-
-    def _paths(self) -> dict[str, str]:
-        """Path of each settled class -> its id."""
-        tree = self.draft.settled
-        order, paths = tree.ancestors(3), tree.nodes(3)
-        return {paths[order[label]]: id for label, id in enumerate(tree.classes)}
 
 
 def settled(log: Log, draft: Draft) -> Replayed:

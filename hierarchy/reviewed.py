@@ -138,8 +138,8 @@ def write_result(paths: Paths, base: ProposalFile, log: Log) -> Replayed:
     return replayed
 
 
-def check_result(paths: Paths, base: ProposalFile, log: Log) -> None:
-    """Makes sure that the result, if there is one, comes from this proposal and this log.
+def check_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> None:
+    """Makes sure that the result, if there is one, comes from this proposal and this log, which lead to a draft.
 
     Raises:
         ReviewError: it was changed by other means, and would be overwritten.
@@ -148,7 +148,7 @@ def check_result(paths: Paths, base: ProposalFile, log: Log) -> None:
     if not paths.result.exists():
         return
     held = read(paths.result)
-    if held.hierarchy.digest in (base.draft.digest, replay(log, base.draft).draft.digest):
+    if held.hierarchy.digest in (base.draft.digest, draft.digest):
         return
     origin = held.provenance or (_origin(paths) if paths.provenance.exists() else {})
     review = origin.get("review")

@@ -16,10 +16,10 @@ from typer.main import get_command
 from hierarchy.__main__ import app
 from hierarchy.answers import DIGITS, DIGITS_HELP, KEYS
 from hierarchy.decisions import Decision, dumps, parse
+from hierarchy.edit_commands import USAGE
 from hierarchy.edits import Move
 from hierarchy.proposal_file import COLUMNS
 from hierarchy.questions import KINDS
-from hierarchy.review_commands import USAGE
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "review.md"

@@ -196,7 +196,11 @@ class PerNode(Stacked):
 
 
 class BatchNorm(Stacked):
-    """Batch norm of every channel of every node: (B, N*C, H, W) -> the same; weight, bias, mean, variance (N, C)."""
+    """Batch norm of every channel of every node: (B, N*C, H, W) -> the same; weight, bias, mean, variance (N, C).
+
+    Where no gradient is wanted it writes over its input, on the CPU: a new map of this size costs more than the
+    product that made it (docs/decisions/0010). All inputs are fresh outputs of a convolution.
+    """
 
     def __init__(self, nodes: int, channels: int, *, zero: bool = False) -> None:
         super().__init__()
@@ -208,6 +212,11 @@ class BatchNorm(Stacked):
         self.register_buffer("running_var", torch.ones(nodes, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript compiles what stands behind an `and`
+            if self._may_overwrite(x):
+                factor = self.weight * (self.running_var + self.eps).rsqrt()  # (N, C)
+                offset = self.bias - self.running_mean * factor
+                return x.mul_(factor.view(1, -1, 1, 1)).add_(offset.view(1, -1, 1, 1))
         return F.batch_norm(
             x,
             self.running_mean.view(-1),
@@ -218,6 +227,13 @@ class BatchNorm(Stacked):
             self.momentum,
             self.eps,
         )
+
+    @torch.jit.unused
+    def _may_overwrite(self, x: Tensor) -> bool:
+        if self.training or isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return False
+        # in other precisions the sums have to be float32, as batch_norm has them
+        return not torch.is_grad_enabled() and x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
 
 
 class LayerNorm(Stacked):

@@ -125,3 +125,14 @@ def test_folded_norms_change_nothing(backbone):
     close(model.fuse()(x), model(x), 1e-4)
     expert = model.expert(["superclass 0", "class 11"])
     close(model.fuse().expert(["superclass 0", "class 11"])(x), expert(x), 1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_norms_give_the_same_numbers_with_and_without_gradients(dtype):
+    model = small(timm_nhl.balanced(12), depths=(1, 2, 1)).to(dtype)
+    x = images(model).to(dtype)
+    wanted = model(x)
+    for quiet in (torch.no_grad, torch.inference_mode):
+        with quiet():
+            for _ in range(2):  # what is overwritten is nothing that lasts
+                close(model(x), wanted.detach())

@@ -54,7 +54,7 @@ def cost_command(
     """Counts parameters, MACs and activation memory: plain backbone, full NHL and expert side by side."""
     options: dict[str, Any] = {} if split is None else {"split": split}
     counter = Counter(_nested(model), hierarchy=hierarchy, **options)
-    tree = counter.model.hierarchy
+    tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(f"--random {size} is out of range: the hierarchy has {len(tree)} classes")
     wanted = _listed(classes)
@@ -137,7 +137,8 @@ def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
     weights = read_weights(checkpoint)
     if model is None or hierarchy is None:
         raise OptionError(f"{checkpoint!r} holds weights only; also give --model and --hierarchy, or a saved folder")
-    nested: NHL = timm.create_model(_nested(model), hierarchy=hierarchy)
+    nested: Any = timm.create_model(_nested(model), hierarchy=hierarchy)
+    assert isinstance(nested, NHL)
     nested.load_state_dict(weights)
     return nested.eval()
 

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hierarchy import HierarchyError, load
+from hierarchy import Hierarchy, HierarchyError, load
 from timm_nhl.errors import CheckpointError
 from timm_nhl.selection import same_rows
 from timm_nhl.trunk import Trunk
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 DIGEST = "hierarchy_digest"
 _log = logging.getLogger(__name__)
+
+
+def digest_of(tree: Hierarchy) -> Tensor:
+    """A hierarchy's digest as 32 bytes, so that weights cannot be loaded into a model of another one unnoticed."""
+    return torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8)
 
 
 def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,9 @@ class Head(nn.Module):
         drop: dropout in front of the classifier.
         classify: False gives the pooled features (B, K*D), in node order.
     """
+
+    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
+        order: Tensor
 
     def __init__(
         self, order: Sequence[int], channels: int, *, pool: str = "avg", drop: float = 0.0, classify: bool = True

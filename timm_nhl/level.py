@@ -109,11 +109,22 @@ class Level(nn.Module):
         """(B, P*C, H, W) -> (B, N*D, H', W')."""
         if self.grad_checkpointing and not torch.jit.is_scripting():
             return self._checkpointed(x)
-        return self.blocks(x)
+        y: Tensor = self.blocks(x)
+        return y
 
     @torch.jit.unused
     def _checkpointed(self, x: Tensor) -> Tensor:
-        return checkpoint(self.blocks, x, use_reentrant=False)
+        y: Tensor = checkpoint(self.blocks, x, use_reentrant=False)
+        return y
+
+    def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
+        """Its convolutions with the height and width each gives for maps of a size, and those of the level."""
+        layers: Resolutions = []
+        for block in self.blocks:
+            assert isinstance(block, (Bottleneck, ConvNeXtEntry, ConvNeXtBlock))
+            more, size = block.resolutions(size)
+            layers += more
+        return layers, size
 
     def extra_repr(self) -> str:
         return f"{self.nodes} nodes x {self.out_channels}"
@@ -156,7 +167,7 @@ class Bottleneck(nn.Module):
         return F.dropout(y, self.drop, self.training)
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """Its convolutions with the height and width each gives for maps of a size, and that of the block."""
+        """As `Level.resolutions`."""
         small = _strided(size, self.stride)
         layers: Resolutions = [(self.reduce, size), (self.conv, small), (self.expand, small)]
         return layers + ([(self.shortcut, small)] if isinstance(self.shortcut, PerParent) else []), small
@@ -187,10 +198,11 @@ class ConvNeXtEntry(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.stride > 1:
             x = F.avg_pool2d(x, self.stride, ceil_mode=True)
-        return self.reduce(self.norm(x))
+        y: Tensor = self.reduce(self.norm(x))
+        return y
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """As `Bottleneck.resolutions`."""
+        """As `Level.resolutions`."""
         small = _strided(size, self.stride)
         return [(self.reduce, small)], small
 
@@ -218,7 +230,7 @@ class ConvNeXtBlock(nn.Module):
         return F.dropout(x + self.drop_path(y), self.drop, self.training)
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """As `Bottleneck.resolutions`."""
+        """As `Level.resolutions`."""
         return [(self.conv, size), (self.expand, size), (self.project, size)], size
 
 
@@ -277,7 +289,8 @@ def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 def _activation(name: str) -> nn.Module:
     # in place only where the backward pass does not need the input
-    return create_act_layer(name, **({"inplace": True} if name in ("relu", "relu6") else {}))
+    layer: nn.Module = create_act_layer(name, **({"inplace": True} if name in ("relu", "relu6") else {}))
+    return layer
 
 
 def _is_activation(name: str) -> bool:

@@ -8,6 +8,7 @@ view that a matrix product takes as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.fx
@@ -19,8 +20,11 @@ from torch import Tensor, nn
 class Stacked(nn.Module):
     """A layer of N nodes whose parameters and persistent buffers all have a leading node axis.
 
-    Has `nodes`, their number. (No class-level annotation: TorchScript would not read it.)
+    Has `nodes`, their number.
     """
+
+    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
+        nodes: int
 
 
 @register_notrace_module  # one node in the graphs of timm's feature extraction
@@ -33,6 +37,11 @@ class PerParent(Stacked):
     `loop`, one product per parent, on the CPU; `batch`, one batched product for all parents with equally many
     children, on a GPU and in a compiled graph; `convolve`, a grouped convolution for the same, in an exported one.
     """
+
+    if TYPE_CHECKING:
+        parent_order: Tensor | None
+        child_order: Tensor
+        child_place: Tensor | None
 
     def __init__(
         self, counts: Sequence[int], in_channels: int, out_channels: int, *, bias: bool = False, own: bool = False
@@ -109,7 +118,7 @@ class PerParent(Stacked):
     def _batch(self, rows: Tensor) -> Tensor:
         """(B*H*W, P*C) -> (B*H*W, N*D), a batched product for all parents with equally many children."""
         x = rows.view(-1, len(self.counts), self.in_channels)
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.parent_order is not None:
             x, weight = x.index_select(1, self.parent_order), weight.index_select(0, self.child_order)
         xs = x.split([parents for parents, _ in self.bucket_sizes], dim=1)
@@ -127,7 +136,8 @@ class PerParent(Stacked):
     @torch.jit.unused
     def _convolve(self, x: Tensor) -> Tensor:
         """(B, P*C, H, W) -> (B, N*D, H, W), a grouped convolution for all parents with equally many children."""
-        weight, height, width = self.weight, x.shape[2], x.shape[3]
+        height, width = x.shape[2], x.shape[3]
+        weight: Tensor = self.weight
         if self.parent_order is not None:
             x = x.unflatten(1, (len(self.counts), self.in_channels)).index_select(1, self.parent_order).flatten(1, 2)
             weight = weight.index_select(0, self.child_order)
@@ -201,6 +211,10 @@ class BatchNorm(Stacked):
     Where no gradient is wanted it writes over its input, on the CPU: a new map of this size costs more than the
     product that made it (docs/decisions/0010). All inputs are fresh outputs of a convolution.
     """
+
+    if TYPE_CHECKING:
+        running_mean: Tensor
+        running_var: Tensor
 
     def __init__(self, nodes: int, channels: int, *, zero: bool = False) -> None:
         super().__init__()

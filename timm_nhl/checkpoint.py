@@ -27,8 +27,22 @@ _log = logging.getLogger(__name__)
 
 
 def digest_of(tree: Hierarchy) -> Tensor:
-    """A hierarchy's digest as 32 bytes, so that weights cannot be loaded into a model of another one unnoticed."""
-    return torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8)
+    """A hierarchy's digest as a tensor, so that weights cannot be loaded into a model of another one unnoticed.
+
+    A byte for each of its 64 hexadecimal digits, in the middle of 16 steps: an average of equal buffers, as some make
+    it of a model's weights over time, is rounded down and may be one less (docs/decisions/0011).
+    """
+    return torch.tensor([16 * int(digit, 16) + 8 for digit in tree.digest], dtype=torch.uint8)
+
+
+def digest_in(tensor: Tensor) -> str:
+    """The digest that `digest_of` made a tensor of.
+
+    >>> from timm_nhl import balanced
+    >>> digest_in(digest_of(balanced(8)) - 1) == balanced(8).digest
+    True
+    """
+    return "".join(f"{value // 16:x}" for value in tensor.tolist())
 
 
 def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> None:
@@ -39,7 +53,7 @@ def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> Non
     """
     digest = state.get(prefix + DIGEST)
     if isinstance(digest, Tensor) and not digest.is_meta:
-        theirs = bytes(digest.tolist()).hex()
+        theirs = digest_in(digest)
         if theirs != model.hierarchy.digest:
             raise CheckpointError(
                 f"these weights are of hierarchy {theirs[:12]}, the model has {model.hierarchy.digest[:12]}"
@@ -127,7 +141,7 @@ def _source_fields(model: NHL) -> dict[str, Any]:
 
 def _adapt_nhl(state: dict[str, Tensor], model: NHL) -> dict[str, Tensor]:
     digest = state.get(DIGEST)
-    theirs = bytes(digest.tolist()).hex() if digest is not None else model.hierarchy.digest
+    theirs = digest_in(digest) if digest is not None else model.hierarchy.digest
     if theirs == model.hierarchy.digest:
         _log.info("the file holds the whole %s_nhl: all of its weights are loaded", model.trunk.backbone)
         return state

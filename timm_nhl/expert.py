@@ -43,7 +43,7 @@ def fused(model: NHL) -> NHL:
     clone = copy.deepcopy(model).eval()
     for block in clone.levels.modules():
         if isinstance(block, Bottleneck):
-            block.fuse()
+            block.fold_norms()
     clone.fused = True
     return clone
 

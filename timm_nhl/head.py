@@ -14,6 +14,7 @@ from timm_nhl.errors import OptionError
 from timm_nhl.stacked import Stacked
 
 POOLS = ("avg", "max", "avgmax", "")
+FAST = {"fast": "avg", "fastavg": "avg", "fastmax": "max", "fastavgmax": "avgmax"}  # what timm also calls them
 
 
 class LeafFC(Stacked):
@@ -68,6 +69,7 @@ class Head(nn.Module):
 
     def set_pool(self, pool: str) -> None:
         """Changes the pooling; raises OptionError for one that does not fit."""
+        pool = FAST.get(pool, pool)
         if pool not in POOLS:
             raise OptionError(f"global_pool={pool!r} is none of {', '.join(map(repr, POOLS))}")
         self.global_pool = SelectAdaptivePool2d(pool_type=pool, flatten=bool(pool))

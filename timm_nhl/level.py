@@ -172,7 +172,7 @@ class Bottleneck(nn.Module):
         layers: Resolutions = [(self.reduce, size), (self.conv, small), (self.expand, small)]
         return layers + ([(self.shortcut, small)] if isinstance(self.shortcut, PerParent) else []), small
 
-    def fuse(self) -> None:
+    def fold_norms(self) -> None:
         """Folds the batch norms into the convolutions in front of them, in place."""
         pairs = [(self.reduce, "norm1"), (self.conv, "norm2"), (self.expand, "norm3"), (self.shortcut, "norm4")]
         for layer, name in pairs:

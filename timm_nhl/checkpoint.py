@@ -83,12 +83,12 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"no file {str(path)!r}; check the name and the folder")
     try:
         state = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{str(path)!r} is a pickle that holds more than tensors, or is cut short; nothing in it was run;"
-            " save the weights alone, as safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, pickle.UnpicklingError) or isinstance(error.__cause__, pickle.UnpicklingError):
+            raise CheckpointError(
+                f"{str(path)!r} is a pickle that holds more than tensors, or is cut short; nothing in it was run;"
+                " save the weights alone, as safetensors"
+            ) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{str(path)!r} cannot be read as weights ({reason}); is the file complete?") from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):

@@ -60,7 +60,9 @@ def load(source: str | os.PathLike[str], **options: Any) -> NHL:
         model: nn.Module = timm.create_model(f"local-dir:{folder}", **options)
     except FileNotFoundError:
         raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, HierarchyError, KeyError) as error:
+    except HierarchyError as error:
+        raise CheckpointError(f"{str(config)!r} holds no hierarchy to use: {error}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
         raise CheckpointError(f"{str(config)!r} is no config of a saved model ({error}); is it complete?") from None
     if not isinstance(model, NHL):
         raise CheckpointError(f"{str(folder)!r} holds no nested model; give a folder that one was saved to")
@@ -138,7 +140,7 @@ def _export(model: nn.Module, path: Path, write: Callable[[Path], None], check: 
 def _whole(target: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
     """Writes to a temporary place beside the target, checks it there, then moves it over the target."""
     if not target.parent.is_dir():
-        raise ExportError(f"cannot write {str(target)!r}: there is no folder {str(target.parent)!r}")
+        raise ExportError(f"cannot write {str(target)!r}: there is no folder {str(target.parent)!r}; make it first")
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         temporary = scratch / target.name

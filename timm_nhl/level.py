@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from timm_nhl.errors import OptionError
-from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PerParent, PlainLayerNorm, Scale, Stacked, fold
+from timm_nhl.per_parent import PerParent
+from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PlainLayerNorm, Scale, Stacked
 
 BLOCKS = ("bottleneck", "convnext")
 Resolutions = list[tuple[PerParent | PerNode, tuple[int, int]]]
@@ -178,7 +179,7 @@ class Bottleneck(nn.Module):
         for layer, name in pairs:
             norm = getattr(self, name)
             if isinstance(norm, BatchNorm) and isinstance(layer, (PerParent, PerNode)):
-                fold(layer, norm)
+                _fold(layer, norm)
                 setattr(self, name, nn.Identity())
 
 
@@ -281,6 +282,16 @@ def _blocks(counts: Sequence[int], in_channels: int, branch: Branch) -> list[nn.
         later = [Bottleneck([1] * nodes, branch.features, branch, first=False) for _ in range(branch.depth - 1)]
         return [Bottleneck(counts, in_channels, branch, first=True), *later]
     return [ConvNeXtEntry(counts, in_channels, branch), *(ConvNeXtBlock(nodes, branch) for _ in range(branch.depth))]
+
+
+def _fold(layer: PerParent | PerNode, norm: BatchNorm) -> None:
+    """Writes a batch norm's eval-mode factor and offset into the convolution in front of it."""
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()  # (N, D)
+    offset = norm.bias - norm.running_mean * factor
+    if layer.bias is not None:
+        offset = offset + layer.bias * factor
+    layer.weight = nn.Parameter((layer.weight * factor.unsqueeze(-1)).detach())
+    layer.bias = nn.Parameter(offset.detach())
 
 
 def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Speed of the nested part per multiply-accumulate, against the plain backbone measured in the same run.
 
-    python benchmarks/speed.py                 # CPU, fp32, batch 1 and 16
-    python benchmarks/speed.py --device cuda   # bf16, batch 128, inference and training, eager and compiled
+    python benchmarks/speed.py --threads 1   # CPU, fp32, batch 1 and 16; gpu.py measures on a GPU
 
 Models take turns (A B A B ...), so that a slow minute of the machine hits all of them; the fastest of all rounds is
 compared, because what else runs on a machine only ever adds. Everything is in channels_last. Shapes are those of the
@@ -25,7 +24,7 @@ import torch
 from timm_nhl.cost import cost
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "nhl"))
-from conftest import shape
+from conftest import scrambled, shape
 from reference import Reference
 
 CASES = {"resnet50": (7, 23, 100), "convnextv2_tiny": (20, 200, 1000)}
@@ -34,8 +33,7 @@ EXPERT = {100: 20, 1000: 5}  # classes of the expert, as in the paper
 
 def clock() -> float:
     """Seconds: of the process where one CPU thread computes, which other processes cannot add to; else of the wall."""
-    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
-    return time.process_time() if alone else time.perf_counter()
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def in_turns(runs: dict[str, Callable[[], None]], *, rounds: int) -> dict[str, list[float]]:
@@ -51,15 +49,17 @@ def in_turns(runs: dict[str, Callable[[], None]], *, rounds: int) -> dict[str, l
     return seconds
 
 
-def models_of(backbone: str, sizes: tuple[int, int, int], *, reference: bool) -> dict[str, torch.nn.Module]:
-    """Plain backbone, trunk alone, NHL, expert and, if wanted, the module-per-branch reference."""
+def models_of(
+    backbone: str, sizes: tuple[int, int, int], *, expert: int, reference: bool
+) -> dict[str, torch.nn.Module]:
+    """Plain backbone, trunk alone, NHL, expert of some classes and, if wanted, the module-per-branch reference."""
     tree = shape(*sizes)
-    nhl = timm.create_model(f"{backbone}_nhl", hierarchy=tree)
+    nhl = scrambled(timm.create_model(f"{backbone}_nhl", hierarchy=tree))  # else each branch is its shortcut
     models = {
         "plain": timm.create_model(backbone, num_classes=len(tree)),
         "trunk": nhl.trunk,
         "nhl": nhl,
-        "expert": nhl.expert([tree.classes[label] for label in range(EXPERT[len(tree)])]),
+        "expert": nhl.expert([tree.classes[label] for label in range(expert)]),
     }
     if reference:
         models["module per branch"] = Reference(nhl)
@@ -92,32 +92,12 @@ def ratios(seconds: dict[str, float], macs: dict[str, int]) -> dict[str, float]:
 def inference(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
     def runner(model: torch.nn.Module) -> Callable[[], None]:
         def run() -> None:
-            with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            with torch.inference_mode():
                 model(x)
-            if x.is_cuda:
-                torch.cuda.synchronize()
 
         return run
 
     return in_turns({name: runner(model.eval()) for name, model in models.items()}, rounds=rounds)
-
-
-def training(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
-    def runner(model: torch.nn.Module) -> Callable[[], None]:
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
-
-        def run() -> None:
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
-                y = model(x)
-            y.float().flatten(1).logsumexp(1).mean().backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if x.is_cuda:
-                torch.cuda.synchronize()
-
-        return run
-
-    return in_turns({name: runner(model.train()) for name, model in models.items()}, rounds=rounds)
 
 
 def cutting(*, repeats: int = 10) -> dict[str, float]:
@@ -142,40 +122,29 @@ def cutting(*, repeats: int = 10) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, help="CPU threads; with one, the process's own seconds are counted")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batches", type=int, nargs="+")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--no-reference", action="store_true", help="leave the module-per-branch reference out")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    batches = options.batches or ([128] if options.device == "cuda" else [1, 16])
-    machine = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    machine = f"{torch.get_num_threads()} CPU threads"
     print(json.dumps({"machine": machine, "python": platform.python_version(), "torch": torch.__version__}))
     for backbone in options.cases:
         sizes = CASES[backbone]
-        models = models_of(backbone, sizes, reference=not options.no_reference)
+        models = models_of(backbone, sizes, expert=EXPERT[sizes[2]], reference=not options.no_reference)
         macs = macs_of(models)
-        models = {name: model.to(options.device, memory_format=torch.channels_last) for name, model in models.items()}
-        modes = [("inference", inference)] + ([("training", training)] if options.device == "cuda" else [])
-        for batch in batches:
-            x = torch.randn(batch, 3, 224, 224, device=options.device).to(memory_format=torch.channels_last)
-            for mode, measure in modes:
-                for compiled in [False, True] if options.device == "cuda" else [False]:
-                    used = {
-                        name: model for name, model in models.items() if not compiled or name != "module per branch"
-                    }
-                    if compiled:  # the reference takes minutes to compile
-                        used = {name: torch.compile(model) for name, model in used.items()}
-                    seconds = {name: min(values) for name, values in measure(used, x, rounds=options.rounds).items()}
-                    row = {"backbone": backbone, "nodes": sizes, "batch": batch, "mode": mode, "compiled": compiled}
-                    row["ms"] = {name: round(1e3 * value, 1) for name, value in seconds.items()}
-                    row["ratios"] = {name: round(value, 2) for name, value in ratios(seconds, macs).items()}
-                    print(json.dumps(row), flush=True)
-    if options.device == "cpu":
-        print(json.dumps({name: round(value, 1) for name, value in cutting().items()}))
+        models = {name: model.to(memory_format=torch.channels_last) for name, model in models.items()}
+        for batch in options.batches:
+            x = torch.randn(batch, 3, 224, 224).to(memory_format=torch.channels_last)
+            seconds = {name: min(values) for name, values in inference(models, x, rounds=options.rounds).items()}
+            row = {"backbone": backbone, "nodes": sizes, "batch": batch}
+            row["ms"] = {name: round(1e3 * value, 1) for name, value in seconds.items()}
+            row["ratios"] = {name: round(value, 2) for name, value in ratios(seconds, macs).items()}
+            print(json.dumps(row), flush=True)
+    print(json.dumps({name: round(value, 1) for name, value in cutting().items()}))
 
 
 if __name__ == "__main__":

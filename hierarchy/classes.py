@@ -141,7 +141,7 @@ def _from_imagenet(subset: str) -> list[_Entry]:
 
 
 def _imagenet(subset: str) -> Any:
-    from timm.data import ImageNetInfo  # type: ignore[attr-defined]
+    from timm.data import ImageNetInfo
 
     return ImageNetInfo(subset)
 

@@ -166,7 +166,7 @@ def classifier_weights(classes: ClassList, model: str) -> Vectors:
     The model must have been trained on ImageNet-1k, -12k, -21k or -22k, and the classes be among these, by WNID.
     """
     import timm
-    from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
+    from timm.data import ImageNetInfo, infer_imagenet_subset
 
     try:
         network: Any = timm.create_model(model, pretrained=True)
@@ -175,7 +175,7 @@ def classifier_weights(classes: ClassList, model: str) -> Vectors:
     subset = infer_imagenet_subset(network)
     if subset is None:
         raise EmbedError(f"timm model {model!r} has {network.num_classes} classes, which are no known ImageNet list")
-    label_of = {wnid: label for label, wnid in enumerate(ImageNetInfo(subset).label_names())}  # type: ignore[no-untyped-call]
+    label_of = {wnid: label for label, wnid in enumerate(ImageNetInfo(subset).label_names())}
     strangers = tuple(id for id in classes.ids if id not in label_of)
     if strangers:
         raise EmbedError(in_one_sentence(f"timm model {model!r} ({subset}) was not trained on", strangers))

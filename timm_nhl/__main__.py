@@ -12,9 +12,9 @@ import timm
 import typer
 from rich.console import Console
 
-from hierarchy import HierarchyError
 from hierarchy.errors import nearest
 from hierarchy.files import write_text
+from hierarchy.generate import run as run_command
 from timm_nhl import cost_report
 from timm_nhl.checkpoint import read_weights
 from timm_nhl.cost import Counter, cost
@@ -42,7 +42,7 @@ def cost_command(
     size: Annotated[
         int | None, typer.Option("--random", help="Also count random experts of this many classes.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many random experts.")] = 100,
+    seeds: Annotated[int, typer.Option(help="How many random experts.", min=1)] = 100,
     split: Annotated[
         int | None, typer.Option(help="Split point, counted from the end (-1: behind everything).")
     ] = None,
@@ -54,9 +54,11 @@ def cost_command(
     """Counts parameters, MACs and activation memory: plain backbone, full NHL and expert side by side."""
     options: dict[str, Any] = {} if split is None else {"split": split}
     counter = Counter(_nested(model), hierarchy=hierarchy, **options)
-    tree = counter.model.hierarchy
+    tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
-        raise OptionError(f"--random {size} is out of range: the hierarchy has {len(tree)} classes")
+        raise OptionError(
+            f"--random {size} is out of range: the hierarchy has {len(tree)} classes; use 1 to {len(tree)}"
+        )
     wanted = _listed(classes)
     full = counter.cost()
     plain = cost(model.split(".")[0].removesuffix(SUFFIX), num_classes=len(tree))
@@ -122,7 +124,10 @@ def run(
         raise OptionError(f"no script {str(script)!r}; give a Python file")
     sys.argv = [str(script), *context.args]
     sys.path.insert(0, str(script.parent.resolve()))  # as Python does for a script
-    runpy.run_path(str(script), run_name="__main__")
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except KeyboardInterrupt:  # what the script had half-written is not known here
+        sys.exit(130)
 
 
 def _listed(classes: list[str] | None) -> list[str]:
@@ -137,7 +142,8 @@ def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
     weights = read_weights(checkpoint)
     if model is None or hierarchy is None:
         raise OptionError(f"{checkpoint!r} holds weights only; also give --model and --hierarchy, or a saved folder")
-    nested: NHL = timm.create_model(_nested(model), hierarchy=hierarchy)
+    nested: Any = timm.create_model(_nested(model), hierarchy=hierarchy)
+    assert isinstance(nested, NHL)
     nested.load_state_dict(weights)
     return nested.eval()
 
@@ -153,10 +159,11 @@ def _nested(model: str) -> str:
 def main() -> None:
     """Runs the command; an error is one sentence on stderr and exit code 2."""
     try:
-        app()
-    except (NHLError, HierarchyError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        code = run_command(app, "timm-nhl")
+    except NHLError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = 2
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hierarchy import HierarchyError, load
+from hierarchy import Hierarchy, HierarchyError, load
 from timm_nhl.errors import CheckpointError
 from timm_nhl.selection import same_rows
 from timm_nhl.trunk import Trunk
@@ -26,6 +26,25 @@ DIGEST = "hierarchy_digest"
 _log = logging.getLogger(__name__)
 
 
+def digest_of(tree: Hierarchy) -> Tensor:
+    """A hierarchy's digest as a tensor, so that weights cannot be loaded into a model of another one unnoticed.
+
+    A byte for each of its 64 hexadecimal digits, in the middle of 16 steps: an average of equal buffers, as some make
+    it of a model's weights over time, is rounded down and may be one less (docs/decisions/0011).
+    """
+    return torch.tensor([16 * int(digit, 16) + 8 for digit in tree.digest], dtype=torch.uint8)
+
+
+def digest_in(tensor: Tensor) -> str:
+    """The digest that `digest_of` made a tensor of.
+
+    >>> from timm_nhl import balanced
+    >>> digest_in(digest_of(balanced(8)) - 1) == balanced(8).digest
+    True
+    """
+    return "".join(f"{value // 16:x}" for value in tensor.tolist())
+
+
 def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> None:
     """Compares weights with a model before any of them is loaded.
 
@@ -34,7 +53,7 @@ def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> Non
     """
     digest = state.get(prefix + DIGEST)
     if isinstance(digest, Tensor) and not digest.is_meta:
-        theirs = bytes(digest.tolist()).hex()
+        theirs = digest_in(digest)
         if theirs != model.hierarchy.digest:
             raise CheckpointError(
                 f"these weights are of hierarchy {theirs[:12]}, the model has {model.hierarchy.digest[:12]}"
@@ -64,12 +83,12 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"no file {str(path)!r}; check the name and the folder")
     try:
         state = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{str(path)!r} is a pickle that holds more than tensors, or is cut short; nothing in it was run;"
-            " save the weights alone, as safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, pickle.UnpicklingError) or isinstance(error.__cause__, pickle.UnpicklingError):
+            raise CheckpointError(
+                f"{str(path)!r} is a pickle that holds more than tensors, or is cut short; nothing in it was run;"
+                " save the weights alone, as safetensors"
+            ) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{str(path)!r} cannot be read as weights ({reason}); is the file complete?") from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -122,7 +141,7 @@ def _source_fields(model: NHL) -> dict[str, Any]:
 
 def _adapt_nhl(state: dict[str, Tensor], model: NHL) -> dict[str, Tensor]:
     digest = state.get(DIGEST)
-    theirs = bytes(digest.tolist()).hex() if digest is not None else model.hierarchy.digest
+    theirs = digest_in(digest) if digest is not None else model.hierarchy.digest
     if theirs == model.hierarchy.digest:
         _log.info("the file holds the whole %s_nhl: all of its weights are loaded", model.trunk.backbone)
         return state

@@ -101,12 +101,20 @@ class Counter:
         **options: Any,
     ) -> None:
         if isinstance(model, str):
-            given = {} if hierarchy is None else {"hierarchy": hierarchy}
-            model = timm.create_model(model, device="meta", **given, **options)
+            if hierarchy is not None:
+                options["hierarchy"] = hierarchy
+            model = timm.create_model(model, device="meta", **options)
         self.model = model
-        self.input_size = tuple(input_size or model.pretrained_cfg["input_size"])
+        cfg: Any = model.pretrained_cfg
+        self.input_size = tuple(input_size or cfg["input_size"])
         if isinstance(model, NHL):
             self.trunk, self.map_size = _run(model.trunk, self.input_size, "trunk")
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """That of the nested model counted."""
+        assert isinstance(self.model, NHL)
+        return self.model.hierarchy
 
     def cost(self, classes: str | Iterable[str] | None = None) -> Cost:
         """The cost of the expert of some classes; None for the whole model."""
@@ -121,7 +129,7 @@ class Counter:
         model = self.model
         assert isinstance(model, NHL)
         parts, size = [self.trunk], self.map_size
-        for name, level, rows in zip(LEVELS, model.levels, rows_of(model.hierarchy, labels), strict=False):
+        for name, level, rows in zip(LEVELS, model.each_level(), rows_of(model.hierarchy, labels), strict=False):
             part, size = _level(name, level, rows, size)
             parts.append(part)
         if model.head.classify:
@@ -139,11 +147,10 @@ def _level(name: str, level: Level, rows: Rows, size: tuple[int, int]) -> tuple[
     """Each node costs the same: one node's share times the nodes kept."""
     params = sum(parameter.numel() for parameter in level.parameters()) // level.nodes
     macs = outputs = 0
-    for block in level.blocks:
-        layers, size = block.resolutions(size)
-        for layer, (height, width) in layers:
-            macs += layer.weight.numel() // level.nodes * height * width
-            outputs += layer.out_channels * height * width
+    layers, size = level.resolutions(size)
+    for layer, (height, width) in layers:
+        macs += layer.weight.numel() // level.nodes * height * width
+        outputs += layer.out_channels * height * width
     nodes = len(rows.rows)
     return Part(name, nodes * params, nodes * macs, 4 * nodes * outputs), size
 
@@ -167,7 +174,7 @@ class _Outputs(TorchDispatchMode):
     counted = frozenset(("convolution", "mm", "addmm", "bmm", "baddbmm"))
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # its module is typed, this is not
         self.elements = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

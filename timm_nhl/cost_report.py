@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import mean
 from typing import Any
 
@@ -35,7 +36,7 @@ class Spread:
 
 def random_experts(counter: Counter, size: int, *, seeds: int) -> list[Cost]:
     """The costs of `seeds` experts of `size` classes each, drawn without replacement with seeds 0, 1, ..."""
-    classes = len(counter.model.hierarchy)  # type: ignore[arg-type]
+    classes = len(counter.hierarchy)
     return [counter.at(sorted(random.Random(seed).sample(range(classes), size))) for seed in range(seeds)]
 
 
@@ -56,9 +57,9 @@ def cost_table(costs: Comparison, *, title: str, asked: bool) -> Table:
     for name, _ in columns:
         table.add_column(name, justify="right")
     for measure, unit, value in (
-        ("params", 1e6, lambda part: part.params),
-        ("MACs", 1e9, lambda part: part.macs),
-        ("activations", 2**20, lambda part: part.activation_bytes),
+        ("params", 1e6, attrgetter("params")),
+        ("MACs", 1e9, attrgetter("macs")),
+        ("activations", 2**20, attrgetter("activation_bytes")),
     ):
         suffix = {"params": "M", "MACs": "G", "activations": "MiB"}[measure]
         table.add_section()
@@ -77,7 +78,7 @@ def spread_table(costs: Sequence[Cost], plain: Cost, full: Cost, *, size: int) -
     table = Table(title=f"{len(costs)} random experts of {size} classes")
     for name in ("", "min", "mean", "max", "mean against plain", "mean against NHL"):
         table.add_column(name, justify="right" if name else "left")
-    for name, unit, value in (("params, M", 1e6, lambda c: c.params), ("MACs, G", 1e9, lambda c: c.macs)):
+    for name, unit, value in (("params, M", 1e6, attrgetter("params")), ("MACs, G", 1e9, attrgetter("macs"))):
         of = spread([value(each) for each in costs])
         savings = [f"{of.mean / value(base) - 1:+.0%}" for base in (plain, full)]
         table.add_row(name, *(f"{number / unit:.2f}" for number in (of.least, of.mean, of.most)), *savings)
@@ -88,7 +89,7 @@ def picture(counter: Counter, plain: Cost, *, title: str, seeds: int = 20) -> st
     """An HTML page: MACs of random experts against their number of classes, with small models as reference."""
     import plotly.graph_objects as go
 
-    classes = len(counter.model.hierarchy)  # type: ignore[arg-type]
+    classes = len(counter.hierarchy)
     sizes = sorted({max(1, round(classes ** (step / 12))) for step in range(13)})
     spreads = [spread([each.macs / 1e9 for each in random_experts(counter, size, seeds=seeds)]) for size in sizes]
     figure = go.Figure()

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -57,11 +57,15 @@ def load(source: str | os.PathLike[str], **options: Any) -> NHL:
     config = folder / "config.json"
     try:
         json.loads(config.read_text(encoding="utf-8"))
-        model = timm.create_model(f"local-dir:{folder}", **options)
+        model: nn.Module = timm.create_model(f"local-dir:{folder}", **options)
     except FileNotFoundError:
         raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, HierarchyError, KeyError) as error:
+    except HierarchyError as error:
+        raise CheckpointError(f"{str(config)!r} holds no hierarchy to use: {error}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
         raise CheckpointError(f"{str(config)!r} is no config of a saved model ({error}); is it complete?") from None
+    if not isinstance(model, NHL):
+        raise CheckpointError(f"{str(folder)!r} holds no nested model; give a folder that one was saved to")
     weights = next(
         (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).exists()), None
     )
@@ -136,7 +140,7 @@ def _export(model: nn.Module, path: Path, write: Callable[[Path], None], check: 
 def _whole(target: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
     """Writes to a temporary place beside the target, checks it there, then moves it over the target."""
     if not target.parent.is_dir():
-        raise ExportError(f"cannot write {str(target)!r}: there is no folder {str(target.parent)!r}")
+        raise ExportError(f"cannot write {str(target)!r}: there is no folder {str(target.parent)!r}; make it first")
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         temporary = scratch / target.name
@@ -150,8 +154,9 @@ def _whole(target: Path, write: Callable[[Path], None], check: Callable[[Path], 
 
 
 def _images(model: nn.Module, batch: int) -> Tensor:
-    size = (model.in_chans, *model.pretrained_cfg["input_size"][1:])  # type: ignore[union-attr, misc, index]
-    return torch.randn(batch, *size, generator=torch.Generator().manual_seed(batch))
+    config: Any = model.pretrained_cfg
+    size = (batch, cast(int, model.in_chans), *config["input_size"][1:])
+    return torch.randn(size, generator=torch.Generator().manual_seed(batch))
 
 
 def _same(written: Callable[[Tensor], Tensor], model: nn.Module, batches: tuple[int, ...]) -> None:

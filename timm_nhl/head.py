@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from timm_nhl.errors import OptionError
 from timm_nhl.stacked import Stacked
 
 POOLS = ("avg", "max", "avgmax", "")
+FAST = {"fast": "avg", "fastavg": "avg", "fastmax": "max", "fastavgmax": "avgmax"}  # what timm also calls them
 
 
 class LeafFC(Stacked):
@@ -51,6 +53,9 @@ class Head(nn.Module):
         classify: False gives the pooled features (B, K*D), in node order.
     """
 
+    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
+        order: Tensor
+
     def __init__(
         self, order: Sequence[int], channels: int, *, pool: str = "avg", drop: float = 0.0, classify: bool = True
     ) -> None:
@@ -64,6 +69,7 @@ class Head(nn.Module):
 
     def set_pool(self, pool: str) -> None:
         """Changes the pooling; raises OptionError for one that does not fit."""
+        pool = FAST.get(pool, pool)
         if pool not in POOLS:
             raise OptionError(f"global_pool={pool!r} is none of {', '.join(map(repr, POOLS))}")
         self.global_pool = SelectAdaptivePool2d(pool_type=pool, flatten=bool(pool))

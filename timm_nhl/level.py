@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from timm_nhl.errors import OptionError
-from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PerParent, PlainLayerNorm, Scale, Stacked, fold
+from timm_nhl.per_parent import PerParent
+from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PlainLayerNorm, Scale, Stacked
 
 BLOCKS = ("bottleneck", "convnext")
 Resolutions = list[tuple[PerParent | PerNode, tuple[int, int]]]
@@ -109,11 +110,22 @@ class Level(nn.Module):
         """(B, P*C, H, W) -> (B, N*D, H', W')."""
         if self.grad_checkpointing and not torch.jit.is_scripting():
             return self._checkpointed(x)
-        return self.blocks(x)
+        y: Tensor = self.blocks(x)
+        return y
 
     @torch.jit.unused
     def _checkpointed(self, x: Tensor) -> Tensor:
-        return checkpoint(self.blocks, x, use_reentrant=False)
+        y: Tensor = checkpoint(self.blocks, x, use_reentrant=False)
+        return y
+
+    def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
+        """Its convolutions with the height and width each gives for maps of a size, and those of the level."""
+        layers: Resolutions = []
+        for block in self.blocks:
+            assert isinstance(block, (Bottleneck, ConvNeXtEntry, ConvNeXtBlock))
+            more, size = block.resolutions(size)
+            layers += more
+        return layers, size
 
     def extra_repr(self) -> str:
         return f"{self.nodes} nodes x {self.out_channels}"
@@ -156,18 +168,18 @@ class Bottleneck(nn.Module):
         return F.dropout(y, self.drop, self.training)
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """Its convolutions with the height and width each gives for maps of a size, and that of the block."""
+        """As `Level.resolutions`."""
         small = _strided(size, self.stride)
         layers: Resolutions = [(self.reduce, size), (self.conv, small), (self.expand, small)]
         return layers + ([(self.shortcut, small)] if isinstance(self.shortcut, PerParent) else []), small
 
-    def fuse(self) -> None:
+    def fold_norms(self) -> None:
         """Folds the batch norms into the convolutions in front of them, in place."""
         pairs = [(self.reduce, "norm1"), (self.conv, "norm2"), (self.expand, "norm3"), (self.shortcut, "norm4")]
         for layer, name in pairs:
             norm = getattr(self, name)
             if isinstance(norm, BatchNorm) and isinstance(layer, (PerParent, PerNode)):
-                fold(layer, norm)
+                _fold(layer, norm)
                 setattr(self, name, nn.Identity())
 
 
@@ -187,10 +199,11 @@ class ConvNeXtEntry(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.stride > 1:
             x = F.avg_pool2d(x, self.stride, ceil_mode=True)
-        return self.reduce(self.norm(x))
+        y: Tensor = self.reduce(self.norm(x))
+        return y
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """As `Bottleneck.resolutions`."""
+        """As `Level.resolutions`."""
         small = _strided(size, self.stride)
         return [(self.reduce, small)], small
 
@@ -218,7 +231,7 @@ class ConvNeXtBlock(nn.Module):
         return F.dropout(x + self.drop_path(y), self.drop, self.training)
 
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
-        """As `Bottleneck.resolutions`."""
+        """As `Level.resolutions`."""
         return [(self.conv, size), (self.expand, size), (self.project, size)], size
 
 
@@ -271,13 +284,24 @@ def _blocks(counts: Sequence[int], in_channels: int, branch: Branch) -> list[nn.
     return [ConvNeXtEntry(counts, in_channels, branch), *(ConvNeXtBlock(nodes, branch) for _ in range(branch.depth))]
 
 
+def _fold(layer: PerParent | PerNode, norm: BatchNorm) -> None:
+    """Writes a batch norm's eval-mode factor and offset into the convolution in front of it."""
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()  # (N, D)
+    offset = norm.bias - norm.running_mean * factor
+    if layer.bias is not None:
+        offset = offset + layer.bias * factor
+    layer.weight = nn.Parameter((layer.weight * factor.unsqueeze(-1)).detach())
+    layer.bias = nn.Parameter(offset.detach())
+
+
 def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
 def _activation(name: str) -> nn.Module:
     # in place only where the backward pass does not need the input
-    return create_act_layer(name, **({"inplace": True} if name in ("relu", "relu6") else {}))
+    layer: nn.Module = create_act_layer(name, **({"inplace": True} if name in ("relu", "relu6") else {}))
+    return layer
 
 
 def _is_activation(name: str) -> bool:

@@ -1,13 +1,11 @@
 """A network whose high-level features are nested along a hierarchy: a trunk, three levels, one score per class."""
 
 # no `from __future__ import annotations`: torch.fx copies the annotations of `forward` and TorchScript reads them
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from timm.models import group_parameters
 from timm.models._features import feature_take_indices
 from timm.models._input import update_model_input_size
 from torch import Tensor, nn
@@ -15,12 +13,13 @@ from torch import Tensor, nn
 from hierarchy import Hierarchy
 from hierarchy.files import to_dict
 from timm_nhl.anonymous import agreed
-from timm_nhl.checkpoint import check_belongs, load_custom
+from timm_nhl.checkpoint import DIGEST, check_belongs, digest_of, load_custom
 from timm_nhl.errors import NHLError, OptionError
+from timm_nhl.expert import cut, fused
 from timm_nhl.head import Head
-from timm_nhl.level import Branch, Level, shallow, take
+from timm_nhl.layers import layer_of, undecayed
+from timm_nhl.level import Branch, Level
 from timm_nhl.selection import Selection, active, current, labels_of, rows_of
-from timm_nhl.stacked import BatchNorm, LayerNorm, Scale
 from timm_nhl.trunk import Trunk
 
 
@@ -55,6 +54,17 @@ class NHL(nn.Module):
     ('class 0', 'class 1', 'class 2', 'class 3')
     """
 
+    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
+        trunk: Trunk
+        levels: nn.ModuleList
+        head: Head
+        hierarchy: Hierarchy
+        hierarchy_digest: Tensor
+        pretrained_cfg: dict[str, Any]
+        default_cfg: dict[str, Any]
+        fused: bool
+        grad_checkpointing: bool
+
     # TorchScript would try to compile every property
     __jit_unused_properties__: ClassVar[list[str]] = ["_model_args", "labels"]
 
@@ -71,9 +81,9 @@ class NHL(nn.Module):
         expansion: int = 4,
         depths: Sequence[int] = (1, 1, 1),
         strides: Sequence[int] = (1, 1, 2),
-        block: str = "bottleneck",
+        block: Literal["bottleneck", "convnext"] = "bottleneck",
         act: str | None = None,
-        norm: str | None = None,
+        norm: Literal["batch", "layer"] | None = None,
         drop_rate: float = 0.0,
         drop: float = 0.0,
         drop_path: float | None = None,
@@ -94,9 +104,9 @@ class NHL(nn.Module):
                 depth=depth,
                 stride=stride,
                 expansion=expansion,
-                block=block,  # type: ignore[arg-type]
+                block=block,
                 act=act,
-                norm=norm,  # type: ignore[arg-type]
+                norm=norm,
                 drop=drop,
                 drop_path=drop_path_rate if drop_path is None else drop_path,
             )
@@ -129,27 +139,30 @@ class NHL(nn.Module):
                 for rows, inputs, branch in zip(kept, channels, self.branches, strict=False)
             ]
             head = Head(tree.ancestors(3), channels[-1], pool=pool, drop=self.drop_rate, classify=classify)
-            digest = torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8)
+            digest = digest_of(tree)
         self.levels = nn.ModuleList(levels).to(dtype=dtype).train(self.training)
         self.head = head.to(dtype=dtype).train(self.training)
-        # 32 bytes, so that weights cannot be loaded into a model of another hierarchy unnoticed
-        self.register_buffer("hierarchy_digest", digest)
-        self._describe(tree)
+        self.register_buffer(DIGEST, digest)
+        self.describe(tree)
 
-    def _describe(self, tree: Hierarchy) -> None:
+    def describe(self, tree: Hierarchy) -> None:
         """Sets what timm reads off a model, for the levels there are."""
         self.hierarchy = tree
         self.num_classes = len(tree) if self.head.classify else 0
-        last = self.levels[-1] if len(self.levels) else None
-        self.num_features = last.nodes * last.out_channels if last is not None else self.trunk.channels
+        levels = self.each_level()
+        self.num_features = levels[-1].nodes * levels[-1].out_channels if levels else self.trunk.channels
         self.head_hidden_size = self.num_features
         self.feature_info = [{**tap, "module": f"trunk.net.{tap['module']}"} for tap in self.trunk.taps]
         reduction = self.trunk.stride
-        for depth, level in enumerate(self.levels):
+        for depth, level in enumerate(levels):
             reduction *= level.branch.stride
             self.feature_info.append(
                 {"num_chs": level.nodes * level.out_channels, "reduction": reduction, "module": f"levels.{depth}"}
             )
+
+    def each_level(self) -> list[Level]:
+        """The levels there are, with their type."""
+        return [level for level in self.levels if isinstance(level, Level)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) -> (B, K), in label order."""
@@ -172,7 +185,8 @@ class NHL(nn.Module):
             selection = current(self)
             if selection is not None:
                 return selection.forward_head(x, pre_logits)
-        return self.head(x, pre_logits)
+        y: Tensor = self.head(x, pre_logits)
+        return y
 
     def forward_intermediates(
         self,
@@ -189,7 +203,7 @@ class NHL(nn.Module):
         """
         if output_fmt != "NCHW":
             raise OptionError(f"output_fmt={output_fmt!r} is not available; use 'NCHW'")
-        taken, most = feature_take_indices(len(self.feature_info), indices)
+        taken, most = feature_take_indices(len(self.feature_info), indices)  # type: ignore[arg-type]  # any sequence
         first_level = len(self.trunk.taps)
         *features, x = self.trunk.taps_of(x, sorted({index for index in taken if index < first_level}))
         of_index = dict(zip(sorted({index for index in taken if index < first_level}), features, strict=True))
@@ -205,14 +219,14 @@ class NHL(nn.Module):
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
         """Removes what lies behind the last of some features, as numbered in `feature_info`; gives their numbers."""
-        taken, most = feature_take_indices(len(self.feature_info), indices)
+        taken, most = feature_take_indices(len(self.feature_info), indices)  # type: ignore[arg-type]  # any sequence
         first_level = len(self.trunk.taps)
         if prune_head or most < len(self.feature_info) - 1:
             self.reset_classifier(0, "")
         self.levels = self.levels[: max(0, most - first_level + 1)]
         if most < first_level - 1:
             self.trunk.cut(most)
-        self._describe(self.hierarchy)
+        self.describe(self.hierarchy)
         return list(taken)
 
     def expert(self, classes: str | Iterable[str], *, share: bool = False) -> "NHL":
@@ -228,30 +242,7 @@ class NHL(nn.Module):
         Raises:
             hierarchy.errors.UnknownNode, AmbiguousName, OptionError: as in `labels_of`.
         """
-        return self._cut(labels_of(self.hierarchy, classes), share=share)
-
-    def _cut(self, labels: Sequence[int], *, share: bool) -> "NHL":
-        tree = self.hierarchy.at(labels)
-        kept = rows_of(self.hierarchy, labels)
-        clone = shallow(self)
-        clone.trunk = self.trunk if share else copy.deepcopy(self.trunk)
-        picks = [_pick(rows.rows, share=share) for rows in kept]
-        clone.levels = nn.ModuleList(
-            take(level, pick, rows.counts) for level, pick, rows in zip(self.levels, picks, kept, strict=True)
-        )
-        clone.levels.training = self.levels.training
-        clone.head = take(self.head, picks[2], [len(labels)])
-        clone.head.set_order(tree.ancestors(3), self.head.order.device)
-        clone.register_buffer(
-            "hierarchy_digest",
-            torch.tensor(list(bytes.fromhex(tree.digest)), dtype=torch.uint8, device=self.hierarchy_digest.device),
-        )
-        for name in ("pretrained_cfg", "default_cfg"):
-            if hasattr(self, name):
-                setattr(clone, name, {**getattr(self, name), "num_classes": len(tree)})
-        clone.__dict__["_labels"] = tuple(labels)
-        clone._describe(tree)
-        return clone
+        return cut(self, labels_of(self.hierarchy, classes), share=share)
 
     def select(self, classes: str | Iterable[str]) -> AbstractContextManager[Selection]:
         """Computes only some classes inside a `with` block, on this model's own weights, in this thread only.
@@ -273,13 +264,7 @@ class NHL(nn.Module):
 
         Gives the same numbers in eval mode, cannot be trained or saved as a checkpoint; the trunk stays as it is.
         """
-        clone = copy.deepcopy(self).eval()
-        for level in clone.levels:
-            for block in level.blocks:
-                if hasattr(block, "fuse"):
-                    block.fuse()
-        clone.fused = True
-        return clone
+        return fused(self)
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -303,7 +288,6 @@ class NHL(nn.Module):
         """
         pool = self.head.global_pool.pool_type if global_pool is None else global_pool
         parameter = next(self.trunk.parameters())
-        place = {"device": parameter.device, "dtype": parameter.dtype}
         if hierarchy is None and num_classes in (0, len(self.hierarchy)):
             with parameter.device:
                 head = Head(
@@ -314,37 +298,27 @@ class NHL(nn.Module):
                     classify=num_classes > 0,
                 )
             self.head = head.to(dtype=parameter.dtype).train(self.training)
-            self._describe(self.hierarchy)
+            self.describe(self.hierarchy)
         else:
             tree = agreed(hierarchy, num_classes)
-            self._build(tree, classify=True, pool=pool, **place)
+            self._build(tree, classify=True, pool=pool, device=parameter.device, dtype=parameter.dtype)
             self.set_grad_checkpointing(self.grad_checkpointing)
         self.__dict__.pop("_labels", None)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recomputes each level (and the trunk's stages, where the backbone can) in the backward pass."""
         self.grad_checkpointing = enable
-        for level in self.levels:
+        for level in self.each_level():
             level.grad_checkpointing = enable
         self.trunk.set_grad_checkpointing(enable)
 
     def group_matcher(self, coarse: bool = False) -> Any:
         """Layers from the input to the head for layer-wise learning rates: the trunk's own, then levels, then head."""
-        net = self.trunk.net
-        groups: dict[str, int] = {}
-        if hasattr(net, "group_matcher"):
-            groups = group_parameters(net, net.group_matcher(coarse=coarse), reverse=True)
-        depth = max(groups.values(), default=0)
-        table = {f"trunk.net.{name}": layer for name, layer in groups.items()}
-        return _Layers(table, depth)
+        return layer_of(self, coarse=coarse)
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters of norms, and what the backbone says."""
-        names = {f"trunk.net.{name}" for name in getattr(self.trunk.net, "no_weight_decay", set)()}
-        for name, module in self.levels.named_modules(prefix="levels"):
-            if isinstance(module, (BatchNorm, LayerNorm, Scale)):
-                names |= {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
-        return names
+        return undecayed(self)
 
     @property
     def _model_args(self) -> dict[str, Any]:
@@ -372,21 +346,3 @@ class NHL(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         check_belongs(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-class _Layers:
-    """Parameter name -> layer number."""
-
-    def __init__(self, table: Mapping[str, int], depth: int) -> None:
-        self.table, self.depth = table, depth
-
-    def __call__(self, name: str) -> int:
-        if name.startswith("levels."):
-            return self.depth + 1 + int(name.split(".")[1])
-        return self.depth + 4 if name.startswith("head.") else self.table.get(name, 0)
-
-
-def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:
-    """Rows as a slice where views are wanted and possible."""
-    together = rows[-1] - rows[0] + 1 == len(rows)
-    return slice(rows[0], rows[-1] + 1) if share and together else rows

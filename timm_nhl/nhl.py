@@ -27,7 +27,7 @@ default_cfgs: dict[str, DefaultCfg] = {}  # timm reads the cfgs of this module's
 def register(backbone: str) -> None:
     """Registers one architecture, with a cfg for each of the backbone's pretrained tags."""
     name = backbone + SUFFIX
-    known = _model_default_cfgs.get(backbone)
+    known: Any = _model_default_cfgs.get(backbone)  # a DefaultCfg; timm's annotation says otherwise
     if known is not None:
         cfgs = {tag: _cfg(_model_pretrained_cfgs[f"{backbone}.{tag}" if tag else backbone]) for tag in known.tags}
         default_cfgs[name] = DefaultCfg(tags=known.tags.copy(), cfgs=cfgs, is_pretrained=known.is_pretrained)

@@ -94,7 +94,7 @@ class Selection:
         self.hierarchy = model.hierarchy.at(self.labels)
         kept = rows_of(model.hierarchy, self.labels)
         self._trunk = model.trunk
-        self._levels = [_pieces(level, rows) for level, rows in zip(model.levels, kept, strict=True)]
+        self._levels = [_pieces(level, rows) for level, rows in zip(model.each_level(), kept, strict=True)]
         self._heads = _head_pieces(model.head, kept[2], self.hierarchy)
 
     def forward_features(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
@@ -41,9 +41,12 @@ class Trunk(nn.Module):
     (-2, 192, 16)
     """
 
+    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
+        net: Any  # a model of timm's, which none of its types describes
+
     def __init__(self, backbone: str, *, split: int | None = None, **backbone_args: Any) -> None:
         super().__init__()
-        net = timm.create_model(backbone, num_classes=0, **backbone_args)
+        net: Any = timm.create_model(backbone, num_classes=0, **backbone_args)
         taps = [dict(tap) for tap in net.feature_info]
         self.net = net
         self.backbone = backbone
@@ -57,7 +60,7 @@ class Trunk(nn.Module):
     def cut(self, index: int) -> None:
         """Removes all that lies behind tap `index`, norm and head included."""
         training = self.net.training
-        self.net.prune_intermediate_layers([index], prune_norm=True, prune_head=True)  # type: ignore[operator]
+        self.net.prune_intermediate_layers([index], prune_norm=True, prune_head=True)
         self.net.train(training)
         self.index = index
         self.split = index - self.all_taps
@@ -73,9 +76,10 @@ class Trunk(nn.Module):
         if torch.jit.is_scripting():
             # TorchScript cannot compile every `forward_intermediates`; a trimmed `forward_features` ends at the tap
             return self._arrange(self.net.forward_features(x), x.shape[-2], x.shape[-1])
-        return self.net.forward_intermediates(
+        y: Tensor = self.net.forward_intermediates(
             x, indices=[self.index], stop_early=True, output_fmt="NCHW", intermediates_only=True
         )[0]
+        return y
 
     def taps_of(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
         """(B, in_chans, H, W) -> [(B, C_i, h_i, w_i), ...]: features at some taps, then those at the split point."""
@@ -89,7 +93,7 @@ class Trunk(nn.Module):
     def set_grad_checkpointing(self, enable: bool) -> None:
         """Recomputes the backbone's stages in the backward pass, where the backbone can."""
         try:
-            self.net.set_grad_checkpointing(enable)  # type: ignore[operator]
+            self.net.set_grad_checkpointing(enable)
         except AssertionError:
             _log.info("%s has no activation checkpointing of its own; only the levels recompute", self.backbone)
 
@@ -126,7 +130,7 @@ def choices(backbone: str, **backbone_args: Any) -> list[dict[str, Any]]:
     from timm_nhl.cost import trunk_cost
 
     args = {**backbone_args, "device": "meta"}
-    net = timm.create_model(backbone, num_classes=0, **args)
+    net: Any = timm.create_model(backbone, num_classes=0, **args)
     rows = []
     for split in range(-len(net.feature_info), 0):
         trunk = Trunk(backbone, split=split, **args)

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from timm.models import FeatureInfo, save_for_hf
 from timm.models._manipulate import group_parameters
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
+from timm.utils import ModelEmaV2, ModelEmaV3, reparameterize_model
 
 import timm_nhl
 from hierarchy.files import to_dict
@@ -373,3 +374,24 @@ def test_state_dict_round_trips_through_torch_save():
     file.seek(0)
     create().load_state_dict(torch.load(file, weights_only=True))
     assert timm_nhl.NHL is type(model)
+
+
+@pytest.mark.parametrize("average", [ModelEmaV2, ModelEmaV3])
+@pytest.mark.parametrize("decay", [0.9, 0.9995, 0.9999])
+def test_an_average_of_weights_over_time_is_still_of_this_hierarchy(average, decay):
+    model = create()
+    ema = average(model, decay=decay)
+    for _ in range(3):
+        ema.update(model)
+    create().load_state_dict(ema.module.state_dict())
+
+
+def test_timms_reparameterization_leaves_the_numbers():
+    model = scrambled(create("test_byobnet"))
+    x = images(model)
+    torch.testing.assert_close(reparameterize_model(model)(x), model(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("fast", "pool"), [("fast", "avg"), ("fastmax", "max"), ("fastavgmax", "avgmax")])
+def test_the_fast_poolings_that_timms_scripts_ask_for_are_those_there_are(fast, pool):
+    assert create(global_pool=fast, device="meta").head.global_pool.pool_type == pool

@@ -1,0 +1,205 @@
+"""Everything to know about the nested networks on a GPU, in one call of less than ten minutes.
+
+    python benchmarks/gpu.py   # one JSON line a finding; exit code 1 where numbers disagree
+
+First it checks: the NHL gives the logits of one module per branch, an expert those of the full model, and the forms of
+the per-parent product agree in bfloat16. Then it times plain backbone, trunk, NHL, expert and one module per branch in
+turns, in channels_last under bfloat16 autocast: inference and training steps, eager and compiled (but for one module
+per branch, which takes minutes to compile); both forms of the per-parent product; and the memory of a training step.
+`time over MACs` is a time over plain's, divided by the same for multiply-accumulates: 1 is proportional. What no time
+is left for is listed as skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from speed import CASES, EXPERT, in_turns, macs_of, models_of
+
+from timm_nhl.model import NHL
+from timm_nhl.per_parent import PerParent
+
+Models = dict[str, torch.nn.Module]
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the largest value
+
+
+class Budget:
+    """Seconds left; `start` says what is skipped for want of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+
+    def start(self, what: str) -> bool:
+        if time.monotonic() < self.end:
+            return True
+        say(skipped=what)
+        return False
+
+
+def say(**found: object) -> None:
+    print(json.dumps(found), flush=True)
+
+
+def apart(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference, of the largest value."""
+    return ((actual - expected).abs().max() / expected.abs().max()).item()
+
+
+def forms_of(device: str) -> list[str]:
+    return ["batch", "group"] if hasattr(torch.nn.functional, "grouped_mm") else ["batch"]
+
+
+def set_form(model: torch.nn.Module, form: str) -> None:
+    for layer in model.modules():
+        if isinstance(layer, PerParent):
+            layer.form = form
+
+
+@torch.inference_mode()
+def check(models: Models, x: torch.Tensor) -> bool:
+    """Whether all agree; prints by how much they differ."""
+    nhl, expert = models["nhl"].eval(), models["expert"].eval()
+    assert isinstance(nhl, NHL) and isinstance(expert, NHL)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        whole, part, slow = nhl(x), expert(x), models["module per branch"].eval()(x)
+    differ = {
+        "expert and NHL": (apart(part, whole[:, list(expert.labels)]), TOLERANCE["float32"]),
+        "NHL and one module per branch": (apart(whole, slow), TOLERANCE["float32"]),
+    }
+    with torch.autocast(x.device.type, torch.bfloat16):
+        maps = nhl.trunk(x)
+        for depth, level in enumerate(nhl.each_level()):
+            layer = level.blocks[0].shortcut
+            given = {}
+            for form in ("loop", *forms_of(x.device.type)):
+                layer.form = form
+                given[form] = layer(maps).float()
+                differ[f"{form} and loop, level {depth + 1}"] = (
+                    apart(given[form], given["loop"]),
+                    TOLERANCE["bfloat16"],
+                )
+            layer.form = "auto"
+            maps = level(maps)
+    for what, (value, allowed) in differ.items():
+        say(check=what, differ_by=value, allowed=allowed, holds=value <= allowed)
+    return all(value <= allowed for value, allowed in differ.values())
+
+
+def step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[], None]:
+    """One batch under bfloat16 autocast: forward, and for training backward and an optimizer's step."""
+    model.train(train)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4) if train else None
+
+    def run() -> None:
+        with torch.autocast(x.device.type, torch.bfloat16), torch.set_grad_enabled(train):
+            y = model(x)
+        if optimizer is not None:
+            y.float().flatten(1).logsumexp(1).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        if x.is_cuda:
+            torch.cuda.synchronize()
+
+    return run
+
+
+def compare(models: Models, macs: dict[str, int], x: torch.Tensor, *, train: bool, rounds: int) -> dict[str, object]:
+    """Milliseconds of each, and its time over its MACs, both over plain's."""
+    runs = {name: step(model, x, train=train) for name, model in models.items()}
+    seconds = {name: min(values) for name, values in in_turns(runs, rounds=rounds).items()}
+    plain = seconds["plain"] / macs["plain"]
+    nested = (seconds["nhl"] - seconds["trunk"]) / (macs["nhl"] - macs["trunk"])
+    full = seconds["nhl"] / macs["nhl"]
+    return {
+        "ms": {name: round(1e3 * value, 2) for name, value in seconds.items()},
+        "time over MACs": {name: round(value / macs[name] / plain, 2) for name, value in seconds.items()},
+        "nested part, time over MACs": round(nested / plain, 2),
+        "expert over NHL, time over MACs": round(seconds["expert"] / macs["expert"] / full, 2),
+    }
+
+
+def peak_mib(model: torch.nn.Module, x: torch.Tensor) -> float | None:
+    """Most memory that a training step holds, parameters included; None where there is no GPU to ask."""
+    run = step(model, x, train=True)
+    if not x.is_cuda:
+        run()
+        return None
+    run()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+
+
+def measure_eager(
+    backbone: str, models: Models, macs: dict[str, int], x: torch.Tensor, options: argparse.Namespace
+) -> None:
+    budget: Budget = options.budget
+    for train in (False, True):
+        what = {"backbone": backbone, "batch": len(x), "mode": "training" if train else "inference"}
+        if budget.start(f"{what}, eager"):
+            say(**what, compiled=False, **compare(models, macs, x, train=train, rounds=options.rounds))
+        for form in forms_of(x.device.type):
+            if budget.start(f"{what}, form {form}"):
+                set_form(models["nhl"], form)
+                least = min(in_turns({form: step(models["nhl"], x, train=train)}, rounds=options.rounds)[form])
+                set_form(models["nhl"], "auto")
+                say(**what, form=form, ms=round(1e3 * least, 2))
+    for name, model in models.items():
+        if budget.start(f"{backbone}, memory of {name}"):
+            alone = {each: model.to("cpu") for each, model in models.items() if each != name and each != "trunk"}
+            say(backbone=backbone, memory_of=name, batch=len(x), peak_mib=peak_mib(model.to(x.device), x))
+            for each in alone.values():
+                each.to(x.device)
+
+
+def measure_compiled(
+    backbone: str, models: Models, macs: dict[str, int], x: torch.Tensor, options: argparse.Namespace
+) -> None:
+    for train in (False, True):
+        what = {"backbone": backbone, "batch": len(x), "mode": "training" if train else "inference"}
+        if options.budget.start(f"{what}, compiled"):
+            torch.compiler.reset()
+            fast = {name: torch.compile(model) for name, model in models.items() if name != "module per branch"}
+            say(**what, compiled=True, **compare(fast, macs, x, train=train, rounds=options.rounds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cpu is for trying the script out")
+    parser.add_argument("--backbones", nargs="+", default=list(CASES))
+    parser.add_argument("--nodes", type=int, nargs=3, help="superclasses, groups, classes; by default the paper's")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument(
+        "--seconds", type=float, default=420, help="start nothing new after so many; the last may take two minutes"
+    )
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    options = parser.parse_args()
+    options.budget = Budget(options.seconds)
+    machine = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
+    say(machine=machine, python=platform.python_version(), torch=torch.__version__, command=sys.argv)
+    agree, later = True, []
+    for backbone in options.backbones:
+        sizes = tuple(options.nodes or CASES[backbone])
+        models = models_of(backbone, sizes, expert=EXPERT.get(sizes[2], 5), reference=True)
+        macs = macs_of(models)
+        place = {"device": options.device, "memory_format": torch.channels_last}
+        models = {name: model.to(**place) for name, model in models.items()}
+        x = torch.randn(options.batch, 3, options.size, options.size).to(**place)
+        agree &= check(models, x[:8])
+        measure_eager(backbone, models, macs, x, options)
+        later.append((backbone, models, macs, x))
+    for case in later if options.compile else ():  # last, as it takes longest
+        measure_compiled(*case, options)
+    sys.exit(not agree)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Cutting the network of some classes out of a whole one, and folding norms for deployment."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from timm_nhl.checkpoint import DIGEST, digest_of
+from timm_nhl.level import Bottleneck, shallow, take
+from timm_nhl.selection import rows_of
+
+if TYPE_CHECKING:
+    from timm_nhl.model import NHL
+
+
+def cut(model: NHL, labels: Sequence[int], *, share: bool) -> NHL:
+    """The network of the classes at these labels, ascending; `NHL.expert` says what `share` means."""
+    tree = model.hierarchy.at(labels)
+    kept = rows_of(model.hierarchy, labels)
+    clone = shallow(model)
+    clone.trunk = model.trunk if share else copy.deepcopy(model.trunk)
+    picks = [_pick(rows.rows, share=share) for rows in kept]
+    clone.levels = nn.ModuleList(
+        take(level, pick, rows.counts) for level, pick, rows in zip(model.levels, picks, kept, strict=True)
+    )
+    clone.levels.training = model.levels.training
+    clone.head = take(model.head, picks[2], [len(labels)])
+    clone.head.set_order(tree.ancestors(3), model.head.order.device)
+    clone.register_buffer(DIGEST, digest_of(tree).to(model.hierarchy_digest.device))
+    for name in ("pretrained_cfg", "default_cfg"):
+        if hasattr(model, name):
+            setattr(clone, name, {**getattr(model, name), "num_classes": len(tree)})
+    clone.__dict__["_labels"] = tuple(labels)
+    clone.describe(tree)
+    return clone
+
+
+def fused(model: NHL) -> NHL:
+    """A copy in eval mode whose levels have their batch norms folded into the convolutions."""
+    clone = copy.deepcopy(model).eval()
+    for block in clone.levels.modules():
+        if isinstance(block, Bottleneck):
+            block.fold_norms()
+    clone.fused = True
+    return clone
+
+
+def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:
+    """Rows as a slice where views are wanted and possible."""
+    together = rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if share and together else rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hierarchy.console import print_json, progress, run
 from hierarchy.edit_commands import edit_command
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command

@@ -19,10 +19,10 @@ from test_review import ZOO, zoo
 
 from hierarchy import load, save
 from hierarchy.__main__ import app
+from hierarchy.console import run
 from hierarchy.decisions import read_log
 from hierarchy.edits import Move, Rename
 from hierarchy.files import read
-from hierarchy.generate import run
 from hierarchy.lock import Lock
 from hierarchy.log_file import LogFile, Paths
 from hierarchy.proposal_file import read_proposal, save_proposal

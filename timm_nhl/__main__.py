@@ -12,9 +12,9 @@ import timm
 import typer
 from rich.console import Console
 
+from hierarchy.console import run as run_command
 from hierarchy.errors import nearest
 from hierarchy.files import write_text
-from hierarchy.generate import run as run_command
 from timm_nhl import cost_report
 from timm_nhl.checkpoint import read_weights
 from timm_nhl.cost import Counter, cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ class Standing:
         draft: the classes and where they stand now.
         classes: ids of the classes that were accepted, or placed by hand.
         nodes: paths, as they are now, of the superclasses and groups that were accepted.
-        renames: (old, new) path of each node that was renamed or merged, in order.
+        renames: (old, new) path of each node that was renamed, merged or moved as a whole, in order.
     """
 
     draft: Draft
@@ -28,7 +29,7 @@ class Standing:
     renames: tuple[tuple[str, str], ...] = ()
 
     def now(self, path: str) -> str:
-        """What a path of the proposal is called now, after the renames and merges."""
+        """What a path of the proposal is called now, after all renames, merges and moves of whole groups."""
         for old, new in self.renames:
             path = followed(path, old, new)
         return path
@@ -103,10 +104,11 @@ def after(standing: Standing, decision: Decision) -> Standing:
     if isinstance(what, Move) and not decision.new and what.to not in groups(standing.draft):
         raise EditError(f"there is no group {what.to!r} any more")
     draft = apply(what, standing.draft)
-    renamed = _renamed(what)
-    renames = (*standing.renames, renamed) if renamed else standing.renames
-    nodes = frozenset(followed(node, *renamed) for node in standing.nodes) if renamed else standing.nodes
-    return Standing(draft, standing.classes.union(placed(what)), nodes, renames)
+    nodes = standing.nodes
+    renamed = _renamed(what, standing.draft, draft)
+    for old, new in renamed:
+        nodes = frozenset(followed(node, old, new) for node in nodes)
+    return Standing(draft, standing.classes.union(placed(what)), nodes, (*standing.renames, *renamed))
 
 
 def _accepted(standing: Standing, decision: Decision) -> Standing:
@@ -132,12 +134,26 @@ def placed(edit: Edit) -> tuple[str, ...]:
     return tuple(id for id, to in edit.places if to) if isinstance(edit, Regroup) else ()
 
 
-def _renamed(edit: Edit) -> tuple[str, str] | None:
-    """The old and the new path of a node that an edit renames or merges into another."""
+def _renamed(edit: Edit, before: Draft, now: Draft) -> tuple[tuple[str, str], ...]:
+    """The old and new paths of the nodes that an edit renames, merges into others, or moves as a whole."""
     if isinstance(edit, Rename):
         parent, slash, _ = edit.node.rpartition("/")
-        return edit.node, parent + slash + edit.name
-    return (edit.node, edit.into) if isinstance(edit, Merge) else None
+        return ((edit.node, parent + slash + edit.name),)
+    if isinstance(edit, Merge):
+        return ((edit.node, edit.into),)
+    if isinstance(edit, Split) and "/" in edit.node:  # of a group, some classes stay, or it is a rename
+        return ()
+    return _moved_whole(before, now) if isinstance(edit, Split | Regroup) else ()
+
+
+def _moved_whole(before: Draft, now: Draft) -> tuple[tuple[str, str], ...]:
+    """Groups that are gone, where all their classes went into one other group."""
+    went: defaultdict[str, set[str]] = defaultdict(set)
+    for old, new in zip(before.places, now.places, strict=True):
+        if old:
+            went["/".join(old)].add("/".join(new) if new else "")
+    gone = sorted(went.keys() - groups(now))
+    return tuple((old, next(iter(went[old]))) for old in gone if len(went[old]) == 1 and "" not in went[old])
 
 
 def followed(path: str, old: str, new: str) -> str:

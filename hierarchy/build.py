@@ -71,13 +71,14 @@ def generate(
     from hierarchy.checks import check
     from hierarchy.proposal import Proposal
     from hierarchy.proposal_file import ProposalFile
-    from hierarchy.propose import propose
     from hierarchy.witnesses import opinions
 
     known = known or know(settings, tell)
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
+        from hierarchy.propose import propose
+
         assert chat is not None, "a model proposes, so a chat is needed"
         proposed = propose(
             classes, chat, settings.plan(len(classes)), witnesses=lambda draft: opinions(draft, witnesses), tell=tell

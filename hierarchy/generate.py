@@ -188,11 +188,20 @@ def _write(made: Generated, target: Path, tell: progress) -> None:
     save_proposal(made.proposal, target.with_suffix(".proposal.json"))
     findings = [finding.to_dict() for finding in made.findings]
     write_text(target.with_suffix(".findings.json"), json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
-    if not made.proposal.draft.unsettled:
+    if made.proposal.draft.unsettled:
+        _set_aside(target)  # of an earlier run: it is not what this proposal says
+    else:
         save(made.hierarchy, target, provenance=made.proposal.provenance)
         if target.suffix.lower() == ".csv":  # which has no place for it
             provenance = json.dumps(made.proposal.provenance, indent=1) + "\n"
             write_text(target.with_suffix(".provenance.json"), provenance)
+
+
+def _set_aside(target: Path) -> None:
+    if target.exists():
+        kept = target.with_suffix(f".before{target.suffix}")
+        target.replace(kept)
+        typer.echo(f"{target} of an earlier run is kept as {kept.name}", err=True)
 
 
 def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> int:

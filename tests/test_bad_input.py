@@ -45,6 +45,7 @@ def pets(**fields):
 FILES = {
     "pets.txt": NAMES,
     "pets.json": dumps(PETS).encode(),
+    "reviewed.decisions.jsonl": b"",
     "empty.txt": b"",
     "blank.txt": b"\n\n\n",
     "one.txt": b"tabby\n",
@@ -150,9 +151,21 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "embedder wordnet without WordNet": ["pets.txt", "--embed", "wordnet"],
     "unknown flag": ["pets.txt", "--superclases", "3"],
     "a seed in words": ["pets.txt", "--seed", "one"],
+    "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
+    "a dry run without a model": ["pets.txt", "--dry-run"],
+    "a batch without a model": ["pets.txt", "--batch"],
+    "sizes of a model's nodes": ["pets.txt", "--propose", "openai", "--classes-per-group", "2:5"],
+    "a price in words": ["pets.txt", "--propose", "openai", "--price", "cheap"],
+    "no votes": ["pets.txt", "--propose", "openai", "--votes", "0"],
+    "a result under review": ["pets.txt", "--out", "reviewed.json"],
 }
 COMMANDS = {  # the same for the other commands
     "unknown command": ["shwo"],
+    "explain nothing": ["explain", "pets.json"],
+    "explain an unknown class": ["explain", "pets.json", "tabi"],
+    "explain a node": ["explain", "pets.json", "mammals"],
+    "explain an ambiguous name": ["explain", "pets.json", "beagle"],
+    "explain in a file that is missing": ["explain", "missing.json", "tabby"],
     "show a file that is missing": ["show", "missing.json"],
     "show an unknown name": ["show", "imagenet1000"],
     "show another kind of file": ["show", "folder/pets.txt"],
@@ -369,7 +382,7 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
     assert finding["message"] == "not checked against WordNet, which is not at hand"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pets.findings.json", "pets.json", "pets.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pets.findings.json", "pets.json", "pets.proposal.json", "pets.txt"]
 
 
 @pytest.mark.parametrize("command", [["show"], ["check"], ["score", "pets.json"], ["report", "--out", "page.html"]])

@@ -134,10 +134,12 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
         def without_cod(self, content):
             return {"placements": [{**p, "node": p["node"] * (p["id"] != 8)} for p in content["placements"]]}
 
+    (tmp_path / "pets.json").write_text("of an earlier run")
     server.brain = Doubtful(TREE)
     flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--yes")
     code, _, err = ask("generate", "pets.txt", *flags)
     assert code == 1 and not (tmp_path / "pets.json").exists()
+    assert (tmp_path / "pets.before.json").read_text() == "of an earlier run"
     assert "unsettled: 'cod' (cod): no majority" in err and "`hierarchy review pets.json` places them" in err
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE

@@ -382,7 +382,12 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
     assert finding["message"] == "not checked against WordNet, which is not at hand"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pets.findings.json", "pets.json", "pets.proposal.json", "pets.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pets.findings.json",
+        "pets.json",
+        "pets.proposal.json",
+        "pets.txt",
+    ]
 
 
 @pytest.mark.parametrize("command", [["show"], ["check"], ["score", "pets.json"], ["report", "--out", "page.html"]])

@@ -24,7 +24,7 @@ class PerParent(Stacked):
     Four ways to one result; which runs is nobody's business but this layer's:
     `loop`, one product per parent, on the CPU; `batch`, one batched product for all parents with equally many
     children, on a GPU and in a compiled graph; `convolve`, a grouped convolution for the same, in an exported one;
-    `group`, one kernel for all parents, in bfloat16 on a GPU where their numbers of children differ.
+    `group`, one kernel for all parents in bfloat16, only where `form` says so: it was never timed on a GPU.
     """
 
     if TYPE_CHECKING:
@@ -100,16 +100,7 @@ class PerParent(Stacked):
             return "convolve"
         if torch.compiler.is_compiling():
             return "batch"
-        if x.device.type == "cpu":
-            return "loop"
-        return "group" if len(self.bucket_sizes) > 1 and _has_grouped_kernel(x) and self._in_bfloat16(x) else "batch"
-
-    @torch.jit.unused
-    def _in_bfloat16(self, x: Tensor) -> bool:
-        """Whether a product of this input is one in bfloat16, of itself or by autocast."""
-        if torch.is_autocast_enabled(x.device.type):
-            return torch.get_autocast_dtype(x.device.type) == torch.bfloat16
-        return x.dtype == self.weight.dtype == torch.bfloat16
+        return "loop" if x.device.type == "cpu" else "batch"
 
     def _loop(self, rows: Tensor) -> Tensor:
         """(B*H*W, P*C) -> (B*H*W, N*D), a product per parent."""
@@ -173,11 +164,6 @@ class PerParent(Stacked):
 
 def _index(rows: Sequence[int] | None, device: torch.device) -> Tensor | None:
     return None if rows is None else torch.tensor(rows, dtype=torch.long, device=device)
-
-
-def _has_grouped_kernel(x: Tensor) -> bool:
-    """Whether this torch and GPU have one kernel for products of unequal sizes (Hopper or later)."""
-    return x.is_cuda and hasattr(F, "grouped_mm") and torch.cuda.get_device_capability(x.device) >= (9, 0)
 
 
 def _buckets(counts: Sequence[int]) -> tuple[list[int] | None, list[int] | None, list[tuple[int, int]]]:

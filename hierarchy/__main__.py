@@ -1,4 +1,4 @@
-"""The command `hierarchy`: generate, review, edit, show, check, score, report, wordnet."""
+"""The command `hierarchy`: generate, review, edit, explain, show, check, score, report, wordnet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Asking until it is answered: whatever a model answers, each item gets a value or a reason why not, in bounded calls.
 
 A refused or truncated answer is asked for again in halves, an unreadable one once more with the complaint and then in
-halves, a missing item with the others that are missing. All of that together costs no more requests than planned ones.
+halves, a missing item with the others that are missing. All of that together costs no more requests than planned ones,
+or SPARE. A request that got no answer was not paid for and is sent again, PATIENCE times in all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hierarchy.schemas import UnreadableAnswer
 
 Value = TypeVar("Value")
 SPARE = 8  # requests beyond the planned ones that even a small stage may need
+PATIENCE = 3  # times that a request may fail, of its own or with its server, before its items are left
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Question(Generic[Value]):
         read: (answer, items) -> what it says; raises UnreadableAnswer.
         halves: whether two requests about half the items each are as good.
         complaint: what was wrong with the answer before.
+        failures: how often the request got no answer at all.
     """
 
     items: tuple[int, ...]
@@ -46,6 +49,7 @@ class Question(Generic[Value]):
     read: Callable[[str, tuple[int, ...]], Read[Value]]
     halves: bool = True
     complaint: str = ""
+    failures: int = 0
 
     def request(self) -> Request:
         """The request, with the complaint about the last answer behind it."""
@@ -64,7 +68,7 @@ class Asked(Generic[Value]):
         answers: (value, items, key of the reply) of each answer that could be read.
         left: item -> why nothing could be had for it.
         troubles: how often each kind of trouble was met: "refusal", "length", "unreadable", "invented", ...
-        requests: how many requests were made.
+        requests: how many requests were answered.
     """
 
     answers: list[tuple[Value, tuple[int, ...], str]] = field(default_factory=list)
@@ -80,14 +84,21 @@ def ask(chat: Chat, questions: Iterable[Question[Value]]) -> Asked[Value]:
     spare = max(SPARE, len(pending))
     while pending:
         requests = [question.request() for question in pending]
-        result.requests += len(requests)
         follow: list[tuple[Question[Value], str]] = []
+        failed: list[Question[Value]] = []
         for question, request, reply in zip(pending, requests, chat(requests), strict=True):
-            follow += _follow(question, request, reply, result)
+            if reply.finish == "failed":
+                if question.failures + 1 < PATIENCE:
+                    failed.append(replace(question, failures=question.failures + 1))
+                else:
+                    result.left |= dict.fromkeys(question.items, f"the server failed: {reply.text}")
+            else:
+                result.requests += 1
+                follow += _follow(question, request, reply, result)
         for question, why in follow[spare:]:
             result.left |= dict.fromkeys(question.items, why)
-        pending = [question for question, _ in follow[:spare]]
-        spare -= len(pending)
+        pending = [*failed, *(question for question, _ in follow[:spare])]
+        spare -= len(follow[:spare])
     return result
 
 
@@ -95,9 +106,6 @@ def _follow(
     question: Question[Value], request: Request, reply: Reply, result: Asked[Value]
 ) -> list[tuple[Question[Value], str]]:
     """Keeps what a reply gives; returns what has to be asked next, each with what was the matter."""
-    if reply.finish == "failed":
-        result.troubles["failed"] += 1
-        return [(question, f"the server failed: {reply.text}")]
     if reply.finish != "stop":
         result.troubles[reply.finish] += 1
         why = {"length": "cut off", "refusal": "refused", "filter": "filtered"}[reply.finish]
@@ -115,7 +123,7 @@ def _follow(
     if not found.missing:
         return []
     result.troubles["missing"] += len(found.missing) - found.twice
-    return [(replace(question, items=found.missing, complaint=""), "left out of every answer")]
+    return [(replace(question, items=found.missing, complaint="", failures=0), "left out of every answer")]
 
 
 def _mended(question: Question[Value], why: str, result: Asked[Value]) -> list[tuple[Question[Value], str]]:
@@ -126,10 +134,12 @@ def _mended(question: Question[Value], why: str, result: Asked[Value]) -> list[t
 
 
 def _smaller(question: Question[Value], why: str, result: Asked[Value]) -> list[tuple[Question[Value], str]]:
-    """The question in halves; what cannot be halved is left, with the reason."""
+    """The question in halves; what cannot be halved once more with the complaint, and then it is left, with the reason."""
     if len(question.items) < 2 or not question.halves:
+        if not question.complaint:
+            return [(replace(question, complaint=why), why)]
         result.left |= dict.fromkeys(question.items, why)
         return []
     middle = len(question.items) // 2
     parts: Sequence[tuple[int, ...]] = (question.items[:middle], question.items[middle:])
-    return [(replace(question, items=part, complaint=""), why) for part in parts]
+    return [(replace(question, items=part, complaint="", failures=0), why) for part in parts]

@@ -6,6 +6,7 @@ An embedder is a function from classes to a (K, D) array of unit rows; their pro
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -214,7 +215,8 @@ def _openai(model: str, base_url: str | None) -> Callable[[list[str]], Any]:
         import openai
 
         try:
-            client = openai.OpenAI(base_url=base_url)
+            key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)  # servers of one's own want none
+            client = openai.OpenAI(base_url=base_url, api_key=key)
             replies = [
                 client.embeddings.create(model=model, input=texts[start : start + BATCH], encoding_format="float").data
                 for start in range(0, len(texts), BATCH)

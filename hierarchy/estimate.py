@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hierarchy.asking import SPARE
-from hierarchy.budget import MARGIN, Price
+from hierarchy.budget import Price
 from hierarchy.chat import Reply, Request
 from hierarchy.draft import Draft
-from hierarchy.propose import Opinions, Plan, propose
-from hierarchy.rehearsal import Rehearsal
+from hierarchy.propose import EXAMPLES, MOST_CHOICES, Opinions, Plan, propose
+from hierarchy.rehearsal import Rehearsal, input_tokens
+from hierarchy.wording import MANY, Wording, brief
+
+GROWTH = 1.5  # of a request over the largest of its stage in a rehearsal: more superclasses, longer names, a complaint
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ def estimate(
     chat = _Counting(Rehearsal(draft.hierarchy()))
     propose(draft.classes, chat, plan, witnesses=lambda _: heard or [()] * len(draft.places))
     read, written = sum(stage.read for stage in chat.stages), sum(stage.written for stage in chat.stages)
-    most_read = sum(stage.read * stage.growth for stage in chat.stages) * MARGIN
-    most_written = sum(stage.limit * stage.growth for stage in chat.stages)
+    most = [_most(stage, draft, plan) for stage in chat.stages if stage.prompt != "again"]
+    most.append(_all_again(draft, plan))
+    most_read, most_written = sum(n * read for n, read, _ in most), sum(n * written for n, _, written in most)
     return Estimate(
         model=plan.model,
         calls=sum(stage.calls for stage in chat.stages),
-        most_calls=sum(stage.calls + max(SPARE, stage.calls) for stage in chat.stages),
+        most_calls=sum(calls for calls, _, _ in most),
         input_tokens=read,
         output_tokens=written,
         most_tokens=round(most_read + most_written),
@@ -85,21 +89,39 @@ def estimate(
     )
 
 
+def _most(stage: _Stage, draft: Draft, plan: Plan) -> tuple[int, float, int]:
+    """The most requests of a stage, and tokens that one of them may read and write."""
+    whole_parts = -(-len(draft.places) // (3 * plan.part))
+    planned = {"groups": MANY * plan.superclasses + whole_parts, "rename": 2 * whole_parts + 1}
+    calls = planned.get(stage.prompt, stage.calls)
+    return calls + max(SPARE, calls), stage.most_read * GROWTH, stage.limit
+
+
+def _all_again(draft: Draft, plan: Plan) -> tuple[int, float, int]:
+    """The same, if no class had a majority and all were asked about again, with the longest groups to choose from."""
+    settled = draft.settled
+    names = {path: settled.subset(path).names for path in settled.nodes(2)}
+    listed = [f"{path} ({', '.join(inside[:EXAMPLES])})" for path, inside in names.items()]
+    longest = dict(enumerate(sorted(listed, key=len)[-MOST_CHOICES:]))
+    numbers = sorted(range(1, len(draft.places) + 1), key=lambda n: -len(brief(draft.classes.definitions[n - 1])))
+    part = tuple(numbers[: max(1, plan.part // 4)])
+    wording = Wording(draft.classes, plan.model, plan.settings)
+    request = wording.again(part, dict.fromkeys(part, tuple(longest)), longest).request()
+    calls = -(-len(numbers) // len(part))
+    return calls + max(SPARE, calls), input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
+
+
 @dataclass(frozen=True)
 class _Stage:
-    """One round of requests: how many, tokens read and written, tokens that may be written, and the first of them."""
+    """One round of requests: how many, tokens read and written, the most of one that may be, and the first of them."""
 
     prompt: str
     calls: int
     read: int
     written: int
+    most_read: int
     limit: int
     first: Request
-
-    @property
-    def growth(self) -> float:
-        """How many times as much the stage takes where all spare requests are needed (see `hierarchy.asking`)."""
-        return (self.calls + max(SPARE, self.calls)) / self.calls
 
 
 class _Counting:
@@ -118,7 +140,8 @@ class _Counting:
                     calls=len(requests),
                     read=sum(reply.input_tokens for reply in replies),
                     written=sum(reply.output_tokens for reply in replies),
-                    limit=sum(int(request.settings["max_tokens"]) for request in requests),
+                    most_read=max(reply.input_tokens for reply in replies),
+                    limit=max(int(request.settings["max_tokens"]) for request in requests),
                     first=requests[0],
                 )
             )

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +81,7 @@ def generate_command(
             _write(made, target, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
-        known, expected = _expected(settings, limits, batch=batch)
+        known, expected = _expected(settings, limits, batch=batch)  # asks nobody, embeddings included
         if dry_run:
             _show(expected, as_json)
             return 0
@@ -118,21 +119,29 @@ def _limits(price: str | None, max_calls: int | None, max_cost: float | None) ->
     return Limits(max_calls, max_cost, Price(float(found[1]), float(found[2])) if found else None)
 
 
-def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known, Estimate]:
-    """What is known of the classes, and what asking the model will take, rehearsed with the clustering's answers."""
-    from hierarchy.budget import price_of
+def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known | None, Estimate]:
+    """What asking the model will take, rehearsed with the clustering's answers, and what is known of the classes.
+
+    Known is nothing yet where the embedder is a server, which may want money: the rehearsal then has another one.
+    """
+    from hierarchy.budget import BATCH, price_of
     from hierarchy.build import clustered, know
     from hierarchy.estimate import estimate
+    from hierarchy.openai_chat import ChatOptions
     from hierarchy.witnesses import opinions
 
     assert settings.propose is not None
+    free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
+    rehearsed = replace(settings, embed=free or DEFAULT_EMBED)
     with progress() as tell:
-        known = know(settings, tell)
-        draft = clustered(known, settings, tell)
+        known = know(rehearsed, tell)
+        draft = clustered(known, rehearsed, tell)
         tell("rehearsing")
-        price = limits.price or (price_of(settings.propose.model) if settings.base_url is None else None)
+        published = ChatOptions(base_url=settings.base_url).server is None
+        price = limits.price or (price_of(settings.propose.model) if published else None)
         plan, heard = settings.plan(len(known.classes)), opinions(draft, known.witnesses)
-        return known, estimate(draft, plan, heard=heard, price=price, factor=0.5 if batch else 1.0)
+        expected = estimate(draft, plan, heard=heard, price=price, factor=BATCH if batch else 1.0)
+    return (known if rehearsed == settings else None), expected
 
 
 def _show(expected: Estimate, as_json: bool) -> None:
@@ -156,7 +165,7 @@ def _consent(expected: Estimate, given: bool) -> None:
 
 
 def _asked(
-    settings: Settings, known: Known, target: Path, limits: Limits, *, concurrency: int, batch: bool
+    settings: Settings, known: Known | None, target: Path, limits: Limits, *, concurrency: int, batch: bool
 ) -> Generated:
     """Has the model propose, with its answers in the ledger beside the target, and writes the result."""
     from hierarchy.batch import batch_chat
@@ -208,7 +217,8 @@ def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> in
     """Says what was made; the exit code, 1 where classes are unsettled."""
     draft = made.proposal.draft
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
-    sizes = dict(zip(("superclasses", "groups", "classes"), draft.settled.sizes, strict=True))
+    numbers = draft.settled.sizes if any(draft.places) else (0, 0, 0)
+    sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
     beside, proposal = target.with_suffix(".findings.json"), target.with_suffix(".proposal.json")
     if as_json:
         files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
@@ -225,7 +235,8 @@ def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> in
     for id, why in made.left.items():
         typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
     if made.left:
-        typer.echo(f"{len(made.left)} classes are unsettled; `hierarchy review {target}` places them", err=True)
+        count = "one class is" if len(made.left) == 1 else f"{len(made.left)} classes are"
+        typer.echo(f"{count} unsettled; `hierarchy review {target}` places them", err=True)
     return int(bool(draft.unsettled))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from hierarchy.asking import Asked, Question, Value, ask
 from hierarchy.chat import Chat
@@ -23,13 +23,17 @@ from hierarchy.draft import Draft
 from hierarchy.english import plural
 from hierarchy.errors import ChatError
 from hierarchy.proposal import Opinion
+from hierarchy.settings import DEFAULT_VOTES
 from hierarchy.tally import NONE, Tally
 from hierarchy.tree import name_fault
 from hierarchy.wording import Branch, Node, Wording
 
+CHOICES = 4  # groups that a disputed class may choose from,
+MOST_CHOICES = 8  # and one without a place
 EXAMPLES = 4  # classes shown of each group a disputed class may choose
 AGAIN = 0.15  # of all classes may be asked about again though they have a place, the most disputed first
 Opinions = Sequence[Sequence[Opinion]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Plan:
     model: str
     superclasses: int
     groups: int
-    votes: int = 3
+    votes: int = DEFAULT_VOTES
     part: int = 125
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +68,7 @@ class Proposed:
         replies: of each class, the keys of the replies that spoke of it.
         left: id -> why a class is unsettled.
         troubles: how often each kind of trouble was met.
-        requests: how many requests were made, those answered before included.
+        requests: how many requests were answered, now or in an earlier run.
     """
 
     draft: Draft
@@ -127,7 +131,7 @@ class _Stages:
             draft=tally.draft(),
             opinions=tuple(map(tally.opinions, self.numbers)),
             replies=tuple(map(tally.keys, self.numbers)),
-            left={self.classes.ids[number - 1]: self.left.get(number, "no majority") for number in unsettled},
+            left={self.classes.ids[n - 1]: self.left.get(n) or tally.why_unsettled(n) for n in unsettled},
             troubles=dict(sorted((+self.troubles).items())),
             requests=self.requests,
         )
@@ -141,9 +145,10 @@ class _Stages:
         if not suggested:
             why = next(iter(asked.left.values()), "no answer")
             raise ChatError(
-                f"model {self.plan.model!r} proposed no superclasses ({why}); try another model, or larger limits"
+                f"model {self.plan.model!r} proposed no superclasses ({why}); try another model, or larger"
+                " --reply-tokens for one that thinks before it answers"
             )
-        if len(parts) > 1:
+        if len(asked.answers) > 1:
             self.tell("merging superclasses")
             merged = self.ask([self.wording.merge(suggested, wanted)]).answers
             suggested = merged[0][0] if merged else _commonest(suggested, wanted)
@@ -174,8 +179,8 @@ class _Stages:
         for home, inside in sorted(members.items()):
             siblings = [node.name for other, node in enumerate(tally.supers) if other != home]
             for part in _parts(inside, 3 * self.plan.part):
-                wanted = max(1, min(round(self.plan.groups * len(part) / len(self.classes)), len(part) // 2))
-                questions.append(self.wording.groups(part, tally.supers[home].name, siblings, wanted))
+                share = self.plan.groups / len(self.classes)
+                questions.append(self.wording.groups(part, tally.supers[home].name, siblings, share))
                 home_of |= dict.fromkeys(part, home)
         for named, _, key in self.ask_about_classes(questions).answers:
             for number, name in named.items():
@@ -194,7 +199,8 @@ class _Stages:
         }
         worst = sorted(disputed, key=lambda number: (-disputed[number], number))[: round(AGAIN * len(self.classes))]
         open_ones = [number for number in self.numbers if number not in tally.group_of]
-        choices = {number: tally.candidates(number, heard[number - 1]) for number in (*open_ones, *worst)}
+        choices = {number: tally.candidates(number, heard[number - 1], MOST_CHOICES) for number in open_ones}
+        choices |= {number: tally.candidates(number, heard[number - 1], CHOICES) for number in worst}
         asked_about = [number for number, groups in choices.items() if groups]
         self.tell(f"asking again about {len(asked_about)} classes")
         shown = {group for number in asked_about for group in choices[number]}
@@ -203,7 +209,7 @@ class _Stages:
         for chosen, _, key in self.ask_about_classes([self.wording.again(p, choices, listed) for p in parts]).answers:
             for number, choice in chosen.items():
                 if choice is None:
-                    tally.note(number, key)
+                    tally.refuse(number, key)
                 else:
                     tally.put(number, choice, key, again=True)
 
@@ -233,9 +239,11 @@ class _Stages:
         self.requests += asked.requests
         return asked
 
-    def ask_about_classes(self, questions: list[Question[Value]]) -> Asked[Value]:
+    def ask_about_classes(self, questions: list[Question[dict[int, Found]]]) -> Asked[dict[int, Found]]:
         asked = self.ask(questions)
         self.left |= asked.left
+        for found, _, _ in asked.answers:
+            self.left = {number: why for number, why in self.left.items() if number not in found}
         return asked
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hierarchy.errors import HierarchyError
 
@@ -67,7 +67,7 @@ class Name(_Strict):
 class Names(_Strict):
     """Names of the nodes asked about."""
 
-    names: list[Name] = Field()
+    names: list[Name]
 
 
 Answer = TypeVar("Answer", bound=BaseModel)

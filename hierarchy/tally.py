@@ -13,7 +13,6 @@ from hierarchy.draft import Draft, Place
 from hierarchy.proposal import Opinion
 from hierarchy.wording import Branch, Node
 
-CANDIDATES = 4  # groups a disputed class may choose from
 NONE = -1  # the vote that a class fits no superclass
 
 
@@ -32,6 +31,7 @@ class Tally:
         self.groups: list[tuple[int, str]] = []  # index of the superclass, name
         self.group_of: dict[int, int] = {}
         self.chosen_again: set[int] = set()
+        self._refused: set[int] = set()
         self._votes: dict[int, Counter[int]] = {number: Counter() for number in self.numbers}
         self._keys: dict[int, dict[str, None]] = {number: {} for number in self.numbers}
 
@@ -46,6 +46,19 @@ class Tally:
         self.note(number, key)
         if again:
             self.chosen_again.add(number)
+
+    def refuse(self, number: int, key: str) -> None:
+        """Keeps that a class, asked about by itself, was said to fit none of the groups it could choose from."""
+        self.note(number, key)
+        if number not in self.group_of:
+            self._refused.add(number)
+
+    def why_unsettled(self, number: int) -> str:
+        """Why a class has no group, as the model's answers have it."""
+        votes = self._votes[number]
+        if number in self._refused or votes[NONE] * 2 > votes.total():
+            return "the model says that it fits nowhere"
+        return "no majority of the votes for one superclass" if votes else "no votes"
 
     def note(self, number: int, key: str) -> None:
         """Keeps which reply spoke of a class."""
@@ -67,8 +80,8 @@ class Tally:
         best, count = votes.most_common(1)[0]
         return best if best != NONE and 2 * count > votes.total() else None
 
-    def candidates(self, number: int, opinions: Sequence[Opinion]) -> tuple[int, ...]:
-        """Groups a class may belong to: its own, those of the witnesses, then the largest of the superclasses voted."""
+    def candidates(self, number: int, opinions: Sequence[Opinion], most: int) -> tuple[int, ...]:
+        """Groups a class may belong to: its own, the witnesses', then the largest of the superclasses voted for."""
         by_path = {self.path(group): group for group in range(len(self.groups))}
         found = [self.group_of[number]] if number in self.group_of else []
         found += [by_path[opinion.node] for opinion in opinions if opinion.node in by_path]
@@ -76,7 +89,7 @@ class Tally:
         for superclass, _ in self._votes[number].most_common():
             inside = [group for group, (own, _) in enumerate(self.groups) if own == superclass]
             found += sorted(inside, key=lambda group: (-size[group], group))
-        return tuple(dict.fromkeys(found))[:CANDIDATES]
+        return tuple(dict.fromkeys(found))[:most]
 
     def rename_superclass(self, index: int, name: str) -> None:
         """Renames a superclass, unless the name is taken by another one or is the id of a class."""

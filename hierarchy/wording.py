@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hierarchy.asking import Question, Read
@@ -23,6 +24,7 @@ from hierarchy.schemas import (
 )
 from hierarchy.tree import name_fault
 
+MANY = 2  # times the wanted number of superclasses are too many
 BRIEF = 60  # characters of a definition that are sent; the mean of WordNet's first clauses
 Found = TypeVar("Found")
 
@@ -65,14 +67,14 @@ class Wording:
 
     def superclasses(self, part: tuple[int, ...], wanted: int, *, alone: bool) -> Question[list[Node]]:
         """Proposes superclasses for a part of the classes, or, `alone`, for all of them."""
-        least, most = (wanted, wanted) if alone else (max(2, wanted // 2), wanted + wanted // 4)
+        least, most = (wanted, wanted) if alone else (max(1, wanted // 2), wanted + wanted // 4)
 
         def build(items: tuple[int, ...]) -> Request:
             return self._request(
                 "superclasses",
                 {"wanted": wanted, "classes": list(items)},
                 200 + 40 * most,
-                source=self.classes.source,
+                source=_plain(self.classes.source),
                 wanted=str(wanted),
                 least=str(least),
                 most=str(most),
@@ -80,7 +82,7 @@ class Wording:
                 classes=self._lines(items),
             )
 
-        return Question(part, build, lambda text, items: Read(_nodes(text)))
+        return Question(part, build, lambda text, items: Read(_nodes(text, wanted)))
 
     def merge(self, suggested: Sequence[Node], wanted: int) -> Question[list[Node]]:
         """Makes one top level of several."""
@@ -90,12 +92,14 @@ class Wording:
                 "merge",
                 {"suggested": [node.name for node in suggested], "wanted": wanted},
                 200 + 40 * wanted,
-                source=self.classes.source,
+                source=_plain(self.classes.source),
                 wanted=str(wanted),
                 suggestions="\n".join(f"- {node.name}: {node.about}" for node in suggested),
             )
 
-        return Question(tuple(range(len(suggested))), build, lambda text, items: Read(_nodes(text)), halves=False)
+        return Question(
+            tuple(range(len(suggested))), build, lambda text, items: Read(_nodes(text, wanted)), halves=False
+        )
 
     def assign(self, part: tuple[int, ...], nodes: Sequence[Node]) -> Question[dict[int, str]]:
         """Puts classes into a closed list of superclasses; what fits none gets ""."""
@@ -113,11 +117,12 @@ class Wording:
         return Question(part, build, read)
 
     def groups(
-        self, part: tuple[int, ...], superclass: str, siblings: Sequence[str], wanted: int
+        self, part: tuple[int, ...], superclass: str, siblings: Sequence[str], share: float
     ) -> Question[dict[int, str]]:
-        """Divides the classes of a superclass into groups."""
+        """Divides the classes of a superclass into groups, `share` groups a class; some may be left out."""
 
         def build(items: tuple[int, ...]) -> Request:
+            wanted = max(1, min(round(share * len(items)), len(items) // 2))
             return self._request(
                 "groups",
                 {"classes": list(items)},
@@ -214,15 +219,22 @@ def brief(definition: str) -> str:
     >>> brief("a seal with small external ears; lives in the sea")
     'a seal with small external ears'
     """
-    clause = definition.split(";")[0].strip()
+    clause = " ".join(definition.split(";")[0].split())  # a line break would begin another class's line
     if len(clause) <= BRIEF:
         return clause
     return clause[: BRIEF + 1].rpartition(" ")[0] or clause[:BRIEF]
 
 
-def _nodes(text: str) -> list[Node]:
+def _plain(source: str) -> str:
+    """The name of a source without the way to it, which is nobody's business."""
+    return Path(source).stem or source
+
+
+def _nodes(text: str, wanted: int) -> list[Node]:
     nodes = [Node(_clean(s.name), " ".join(s.about.split())) for s in read_answer(text, Superclasses).superclasses]
     _refuse_bad_names([node.name for node in nodes])
+    if len(nodes) > MANY * wanted:
+        raise UnreadableAnswer(f"it gave {len(nodes)} superclasses, where {wanted} were wanted")
     return nodes
 
 
@@ -243,14 +255,13 @@ def _placements(text: str, items: tuple[int, ...], nodes: Mapping[int, Found]) -
 
 
 def _groups(text: str, items: tuple[int, ...]) -> Read[dict[int, str]]:
-    """The name of each item's group; an item in two groups is missing."""
+    """The name of each item's group, where the answer gives it just one; the others may be asked about again."""
     groups = read_answer(text, Groups).groups
     uses = Counter(number for group in groups for number in set(group.ids))
     found = {number: _clean(group.name) for group in groups for number in group.ids}
     kept = {item: found[item] for item in items if uses[item] == 1}
     _refuse_bad_names(list(kept.values()))
-    twice = sum(uses[item] > 1 for item in items)
-    return Read(kept, tuple(item for item in items if item not in kept), len(set(uses) - set(items)), twice)
+    return Read(kept, invented=len(set(uses) - set(items)), twice=sum(uses[item] > 1 for item in items))
 
 
 def _clean(name: str) -> str:

@@ -17,7 +17,7 @@ def main(classes_file, ledger, url, out):
     ids, names, definitions = json.loads(Path(classes_file).read_text())
     classes = ClassList(tuple(ids), tuple(names), tuple(definitions), "imagenet-1k")
     with openai_chat(Ledger(ledger), options=ChatOptions(base_url=url, backoff=0.01, concurrency=2)) as chat:
-        made = propose(classes, chat, Plan("a model", 20, 200))
+        made = propose(classes, chat, Plan("a model", 20, 200, part=40))  # many requests: each run killed gets some
     content = [made.draft.places, [[vars(o) for o in said] for said in made.opinions], made.replies, dict(made.left)]
     Path(out).write_text(json.dumps(content))
 

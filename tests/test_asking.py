@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import names  # noqa: F401  (its profile: deadlines do not count on shared processors)
 
-from hierarchy.asking import SPARE, Question, Read, ask
+from hierarchy.asking import PATIENCE, SPARE, Question, Read, ask
 from hierarchy.chat import Reply, Request
 from hierarchy.schemas import Groups, Placements, Superclasses, UnreadableAnswer, read_answer, schema
 
@@ -115,7 +115,7 @@ def test_one_bad_item_is_found_by_halves_and_left_with_its_reason(finish, why):
     asked = ask(chat, [question(range(1, 9))])
     assert values(asked) == {number: 2 * number for number in range(1, 9) if number != 7}
     assert asked.left == {7: f"the answer was {why}"}
-    assert asked.requests == 7 and asked.troubles[finish] == 4  # 8, 4 4, 2 2, 1 1
+    assert asked.requests == 8 and asked.troubles[finish] == 5  # 8, 4 4, 2 2, 1 1, 1 with a complaint
 
 
 def test_an_unreadable_answer_is_asked_again_with_the_complaint_and_then_in_halves():
@@ -146,13 +146,21 @@ def test_a_failed_request_is_sent_again():
     assert values(asked) == {1: 2} and chat.requests[0].key == chat.requests[1].key
 
 
-@pytest.mark.parametrize("reply", [Reply("{}"), Reply('{"-5": 1}'), Reply("", "refusal"), Reply("off", "failed")])
+@pytest.mark.parametrize("reply", [Reply("{}"), Reply('{"-5": 1}'), Reply("", "refusal")])
 def test_a_server_that_never_answers_costs_a_bounded_number_of_calls(reply):
     questions = [question(range(start, start + 100)) for start in range(0, 2000, 100)]
     chat = Scripted(lambda r: reply)
     asked = ask(chat, questions)
     assert asked.requests == len(chat.requests) == 20 + max(SPARE, 20)
     assert sorted(asked.left) == list(range(2000)) and all(asked.left.values())
+
+
+def test_a_request_that_always_fails_is_sent_three_times_and_uses_up_no_spare_one():
+    chat = Scripted(lambda r: Reply("off", "failed") if 7 in r.about else Reply(doubled(r.about[1:] or r.about)))
+    asked = ask(chat, [question((7, 8)), *(question((n, n + 1)) for n in range(10, 30, 2))])
+    assert asked.left == dict.fromkeys((7, 8), "the server failed: off")
+    assert sum(7 in request.about for request in chat.requests) == PATIENCE
+    assert set(values(asked)) == set(range(10, 30)) and not asked.troubles["failed"]
 
 
 @given(st.data())
@@ -173,4 +181,5 @@ def test_every_item_has_a_value_or_a_reason_whatever_is_answered(data):
     everything = {number for part in items for number in part}
     assert set(values(asked)) | set(asked.left) == everything
     assert all(value == 2 * number for number, value in values(asked).items())
-    assert asked.requests == len(chat.requests) <= len(items) + max(SPARE, len(items))
+    assert asked.requests <= len(items) + max(SPARE, len(items))
+    assert len(chat.requests) <= PATIENCE * (len(items) + max(SPARE, len(items)))

@@ -140,10 +140,44 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
     code, _, err = ask("generate", "pets.txt", *flags)
     assert code == 1 and not (tmp_path / "pets.json").exists()
     assert (tmp_path / "pets.before.json").read_text() == "of an earlier run"
-    assert "unsettled: 'cod' (cod): no majority" in err and "`hierarchy review pets.json` places them" in err
+    assert (
+        "unsettled: 'cod' (cod): the model says that it fits nowhere" in err
+        and "`hierarchy review pets.json` places them" in err
+    )
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE
     assert read(tmp_path / "pets.json").provenance["reviewed_by"] == ["Ada"]
+
+
+def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_path):
+    class Liar(Brain):
+        def assign(self, text):
+            return {"placements": [{"id": 9_999, "node": 77}]}
+
+    server.brain = Liar(TREE)
+    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--yes")
+    code, out, err = ask("generate", "pets.txt", *flags)
+    assert code == 1 and out.startswith("pets.proposal.json: 0 superclasses, 0 groups, 0 classes")
+    assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
+    assert "8 classes are unsettled" in err and "troubles with answers, all dealt with or listed: " in err
+    assert read_proposal(tmp_path / "pets.proposal.json").draft.unsettled == TREE.classes
+
+
+def test_a_dry_run_asks_no_embedding_server_either(propose, server):
+    assert propose("--dry-run", "--embed", "openai:e")[0] == 0
+    assert propose("--embed", "openai:e")[0] == 2  # no consent
+    assert not server.counts["http"]
+    assert propose("--embed", "tfidf+openai:e", "--yes")[0] == 0
+    assert server.counts["http"]["/embeddings"] == 1
+
+
+def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
+    propose("--yes")
+    before = calls(server)
+    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--groups", "4")
+    assert ask("generate", str(tmp_path / "pets.txt"), *flags, "--yes", "--out", "pets.json")[0] == 0
+    assert calls(server) == before
+    assert not any(str(tmp_path) in json.dumps(body) for body in server.bodies)
 
 
 def test_explain_tells_what_was_asked_and_answered(propose, ask):

@@ -36,7 +36,7 @@ def test_a_thousand_classes_survive_twenty_kills_and_no_request_is_paid_twice(tm
         undisturbed = server.counts
 
     rng, kills, amid = random.Random(4), 0, 0
-    with Server(Brain(tree), latency=0.25) as server:  # 52 requests, two at a time: 7 s of work
+    with Server(Brain(tree), latency=0.25) as server:  # some 120 requests, two at a time
         while kills < KILLS:
             run = start(server, "killed")
             before = server.seen.total()

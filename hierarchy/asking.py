@@ -134,7 +134,7 @@ def _mended(question: Question[Value], why: str, result: Asked[Value]) -> list[t
 
 
 def _smaller(question: Question[Value], why: str, result: Asked[Value]) -> list[tuple[Question[Value], str]]:
-    """The question in halves; what cannot be halved once more with the complaint, and then it is left, with the reason."""
+    """The question in halves; what cannot be halved, once more with the complaint; then it is left, with the reason."""
     if len(question.items) < 2 or not question.halves:
         if not question.complaint:
             return [(replace(question, complaint=why), why)]

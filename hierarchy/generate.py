@@ -57,8 +57,8 @@ def generate_command(
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
 
-    With --propose openai a model proposes it. Every answer is kept in OUT.replies.sqlite before it is read: stopped in
-    any way and run again, nothing is lost or paid for twice. Exits with 1 where classes are unsettled.
+    With --propose openai a model proposes it. Every answer is kept in OUT.replies.sqlite before it is read: killed and
+    run again, no answer is lost or paid for twice. Exits with 1 where classes are unsettled.
     """
     from hierarchy.build import generate
     from hierarchy.cluster import Range, Shape
@@ -184,6 +184,9 @@ def _asked(
             chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
         made = generate(settings, chat=chat, known=known, tell=tell)
         _write(made, target, tell)
+    for name, total in ledger.totals().items():
+        tokens = total.input_tokens + total.output_tokens
+        typer.echo(f"{ledger.path}: {total.replies} replies of {name}, {tokens:,} tokens in all runs", err=True)
     return made
 
 

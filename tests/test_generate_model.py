@@ -69,6 +69,8 @@ def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_pat
     assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
     assert " calls (at most " in err and "the price of the model is unknown" in err
     assert load(tmp_path / "pets.json") == TREE
+    spent = server.counts["input_tokens"] + server.counts["output_tokens"]
+    assert f"pets.replies.sqlite: 8 replies of m, {spent:,} tokens in all runs" in err
     provenance = read(tmp_path / "pets.json").provenance
     assert provenance["proposed_by"] == "the model m, by prompts (hierarchy.generate)"
     assert provenance["reviewed_by"] is None and provenance["requests"] == calls(server) == 8

@@ -215,7 +215,6 @@ class _Stages:
 
     def rename(self, tally: Tally) -> None:
         self.tell("checking names")
-        taken = [node.name for node in tally.supers]
         parts: list[list[Branch]] = []
         room = 0
         for branch in tally.branches():
@@ -224,7 +223,10 @@ class _Stages:
                 room = 3 * self.plan.part
             parts[-1].append(branch)
             room -= branch.size
-        for (supers, groups), _, _ in self.ask([self.wording.rename(part, taken) for part in parts]).answers:
+        shown = [{branch.index for branch in part} for part in parts]
+        taken = [[node.name for index, node in enumerate(tally.supers) if index not in inside] for inside in shown]
+        questions = [self.wording.rename(part, others) for part, others in zip(parts, taken, strict=True)]
+        for (supers, groups), _, _ in self.ask(questions).answers:
             for index, name in supers.items():
                 tally.rename_superclass(index, name)
             for index, name in groups.items():

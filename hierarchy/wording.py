@@ -170,7 +170,7 @@ class Wording:
     def rename(
         self, branches: Sequence[Branch], taken: Sequence[str]
     ) -> Question[tuple[dict[int, str], dict[int, str]]]:
-        """Checks the names of superclasses and their groups; new names by the indices of both."""
+        """Checks the names of superclasses and their groups, beside those `taken` elsewhere; new names by indices."""
         lines: list[str] = []
         supers: dict[int, int] = {}
         groups: dict[int, int] = {}
@@ -185,7 +185,9 @@ class Wording:
 
         def build(items: tuple[int, ...]) -> Request:
             tokens = 200 + 24 * len(lines)
-            return self._request("rename", {"names": old}, tokens, taken=", ".join(taken), nodes="\n".join(lines))
+            return self._request(
+                "rename", {"names": old}, tokens, taken=", ".join(taken) or "no other", nodes="\n".join(lines)
+            )
 
         def read(text: str, items: tuple[int, ...]) -> Read[tuple[dict[int, str], dict[int, str]]]:
             names = {entry.node: _clean(entry.name) for entry in read_answer(text, Names).names}

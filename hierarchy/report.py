@@ -22,6 +22,7 @@ def report(
     title: str,
     definitions: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    images: Mapping[str, int] | None = None,
 ) -> str:
     """The text of a page: a picture to zoom into, a search, the findings worst first, and the figures.
 
@@ -31,15 +32,19 @@ def report(
         title: the heading.
         definitions: class id -> what the class is, for as many as are known.
         provenance: how the hierarchy came to be (see `HierarchyFile`); any JSON values.
+        images: class id -> its images in a data set; then nodes are as large as their images are many.
     """
     from plotly.offline import get_plotlyjs
 
     worst_first = ranked(list(findings))
+    nodes = _nodes(hierarchy, definitions or {})
+    if images is not None:
+        nodes["images"] = [images.get(id, 0) for id in nodes["ids"]]
     parts = {
         "title": escape(title),
         "figures": _figures(hierarchy, worst_first),
         "provenance": _provenance(hierarchy, provenance or {}),
-        "data": _in_script({"findings": _rows(worst_first, hierarchy), **_nodes(hierarchy, definitions or {})}),
+        "data": _in_script({"findings": _rows(worst_first, hierarchy), **nodes}),
         "plotly": get_plotlyjs().replace("</script", "<\\/script"),
     }
     template = files("hierarchy").joinpath("report_page.html").read_text(encoding="utf-8")

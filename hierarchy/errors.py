@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -32,6 +32,15 @@ class EditError(HierarchyError):
 
 class SourceError(HierarchyError):
     """A source of class names that cannot be read; the message names the file and the line."""
+
+
+class DataError(HierarchyError):
+    """A data set that does not fit: `problems` lists all that is wrong, `rows` the bad rows of each split."""
+
+    def __init__(self, problems: Iterable[str], rows: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        self.problems = tuple(problems)
+        self.rows = dict(rows or {})
+        super().__init__(in_one_sentence("", self.problems))
 
 
 class FormatError(HierarchyError):

@@ -1,0 +1,178 @@
+"""What is exported is read back by the tools it is for, byte by byte; what cannot be is not there at all."""
+
+import json
+import tarfile
+
+import datasets
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import PETS, picture, pictures, stored
+
+import hierarchy.dataset_export
+from hierarchy.dataset import export, label
+from hierarchy.dataset_export import FORMS
+from hierarchy.dataset_folder import open_data
+from hierarchy.errors import DataError, OutputError
+
+NAMES = ["n1", "n2", "n3", "n4"]
+ROWS = [0, 1, 1, 3, 0, 1, 3]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def read_folder(folder):
+    """(split, row, class, bytes) of an image folder, sorted."""
+    return sorted((path.parts[-3], int(path.stem), path.parts[-2], path.read_bytes()) for path in folder.rglob("*.*"))
+
+
+def read_parquet(folder):
+    """The same of parquet files, by the library."""
+    data = open_data(str(folder))
+    return sorted(
+        (split, row, part.features["label"].int2str(number) if number is not None else None, content)
+        for split, part in data.items()
+        for row, (number, content) in enumerate(zip(part["label"], stored(part), strict=True))
+    )
+
+
+def read_tars(folder):
+    """The same of WebDataset shards, by tarfile; the label is said twice and means one class."""
+    found = []
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as file:
+            files = {member.name: file.extractfile(member).read() for member in file}
+        for key in sorted({name.partition(".")[0] for name in files}):
+            (image,) = (files[f"{key}.{end}"] for end in ("png", "jpg") if f"{key}.{end}" in files)
+            told = json.loads(files[f"{key}.json"])
+            assert NAMES[int(files[f"{key}.cls"])] == told["label"]
+            found.append((path.name.partition("-")[0], int(key), told["label"], image))
+    return sorted(found)
+
+
+READERS = {"image-folder": read_folder, "parquet": read_parquet, "webdataset": read_tars}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("way", ["one process", "two processes", "streaming"])
+def test_read_back_are_equal_bytes_and_classes(form, way, tmp_path, monkeypatch):
+    if way != "two processes":  # which would not know
+        monkeypatch.setattr(hierarchy.dataset_export, "ROWS", 4)
+        monkeypatch.setattr(hierarchy.dataset_export, "BATCH", 2)
+    data = datasets.DatasetDict(train=pictures(ROWS, NAMES), test=pictures([2, 0], NAMES))
+    expected = sorted(
+        (split, row, NAMES[number], content)
+        for split, part in data.items()
+        for row, (number, content) in enumerate(zip(part["label"], stored(part), strict=True))
+    )
+    if way == "streaming":
+        data = datasets.IterableDatasetDict({name: part.to_iterable_dataset() for name, part in data.items()})
+    export(data, tmp_path / "out", form=form, num_proc=2 if way == "two processes" else 1)
+    assert READERS[form](tmp_path / "out") == expected
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    if form == "webdataset" and way != "two processes":
+        assert files == ["test-000000.tar", "train-000000.tar", "train-000001.tar"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@settings(max_examples=10)
+@given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=8), form=st.sampled_from(FORMS))
+def test_any_rows_are_read_back(labels, form, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "out"
+    data = pictures(labels, NAMES)
+    export(data, out, form=form)
+    assert READERS[form](out) == sorted(
+        ("train", row, NAMES[number], content)
+        for row, (number, content) in enumerate(zip(labels, stored(data), strict=True))
+    )
+
+
+def test_an_image_folder_is_labelled_again_by_its_classes(tmp_path):
+    data = label(pictures(ROWS, NAMES), PETS)
+    export(data, tmp_path / "out", form="image-folder")
+    again = label(open_data(str(tmp_path / "out")), PETS)["train"]
+    assert sorted(again["label"]) == sorted(ROWS)
+    assert again.features["group"] == data.features["group"]
+
+
+def test_parquet_keeps_features_and_other_columns(tmp_path):
+    data = label(pictures(ROWS, NAMES, row=list(range(len(ROWS)))), PETS)
+    export(data, tmp_path / "out", form="parquet")
+    again = open_data(str(tmp_path / "out"), split="train")
+    assert again.features == data.features
+    assert again.remove_columns("image").to_dict() == data.remove_columns("image").to_dict()
+
+
+def test_the_library_reads_the_shards(tmp_path):
+    data = pictures(ROWS, NAMES, note=["é"] * len(ROWS)).select(range(0, len(ROWS), 2))  # it wants images of one kind
+    export(data, tmp_path / "out", form="webdataset")
+    again = datasets.load_dataset("webdataset", data_files=str(tmp_path / "out" / "*.tar"), streaming=True)
+    rows = list(again["train"])
+    assert [int(row["cls"]) for row in rows] == ROWS[::2]
+    assert {row["json"]["note"] for row in rows} == {"é"}
+
+
+def test_images_that_lie_in_files_are_written_too(tmp_path):
+    for i in range(2):
+        (tmp_path / f"{i}.png").write_bytes(picture(i))
+    paths = [str(tmp_path / f"{i}.png") for i in range(2)]
+    data = datasets.Dataset.from_dict({"image": paths, "label": ["a", "b"]}).cast_column("image", datasets.Image())
+    export(data, tmp_path / "parquet", form="parquet")
+    for i in range(2):
+        (tmp_path / f"{i}.png").unlink()
+    assert stored(open_data(str(tmp_path / "parquet"), split="train")) == [picture(0), picture(1)]
+
+
+def broken():
+    images = [{"bytes": content, "path": None} for content in stored(pictures(["n1"] * 5))]
+    images[1], images[3]["bytes"] = None, b"text"
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    return datasets.Dataset.from_dict({"image": images, "label": ["n1", "n1", None, "n1", "n1"]}, features=features)
+
+
+@pytest.mark.parametrize("form", ["image-folder", "parquet"])
+def test_bad_rows_are_all_told_and_nothing_is_left(form, tmp_path, monkeypatch):
+    monkeypatch.setattr(hierarchy.dataset_export, "ROWS", 2)
+    monkeypatch.setattr(hierarchy.dataset_export, "BATCH", 1)
+    with pytest.raises(DataError) as caught:
+        export(broken(), tmp_path / "out", form=form)
+    assert caught.value.rows == {"": (1, 2, 3)}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
+    def stop(content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hierarchy.dataset_export, "ending", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(pictures(ROWS, NAMES), tmp_path / "out", form="parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_left_alone(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    with pytest.raises(OutputError, match="it is there already"):
+        export(pictures(ROWS, NAMES), tmp_path / "out", form="parquet")
+    assert (tmp_path / "out" / "mine").read_text() == "x"
+
+
+def test_a_value_that_json_cannot_hold_is_told(tmp_path):
+    data = pictures(["n1"] * 2).class_encode_column("label").add_column("raw", [b"a", b"b"])
+    with pytest.raises(DataError, match="rows 0-1: a value that JSON cannot hold"):
+        export(data, tmp_path / "out", form="webdataset")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, ""])
+def test_a_class_that_cannot_be_a_folder_is_told_not_renamed(name, tmp_path):
+    with pytest.raises(DataError, match="cannot be the name of a folder"):
+        export(pictures([0], [name, "other"]), tmp_path / "out", form="image-folder")
+    with pytest.raises(DataError, match="cannot be the name of a folder"):
+        export(pictures([name]), tmp_path / "out", form="image-folder")
+    export(pictures([0], [name, "other"]), tmp_path / "out", form="parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,4 +1,4 @@
-"""The command `hierarchy`: generate, review, edit, explain, show, check, score, report, wordnet."""
+"""The command `hierarchy`: generate, review, edit, explain, show, check, score, report, dataset, wordnet."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hierarchy.console import print_json, progress, run
+from hierarchy.dataset_commands import dataset_app
 from hierarchy.edit_commands import edit_command
 from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
 app.add_typer(wordnet_app, name="wordnet")
+app.add_typer(dataset_app, name="dataset")
 app.command("generate")(generate_command)
 app.command("review")(review_command)
 app.command("edit")(edit_command)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from test_review import zoo
+from textual.events import Key
 from textual.widgets import Input, OptionList, Static, Tree
 
 from hierarchy.answers import KEYS
@@ -76,6 +77,63 @@ def decided(review):
 def test_every_key_does_what_it_says(keys, decisions):
     review, _ = drive(keys, edit_text=lambda text: text.replace("eels", "long fish"))
     assert decided(review) == decisions
+
+
+def burst(keys, review=None):
+    """Types ahead: all keys are there before the first is read."""
+    review = review or zoo()
+    app = review_app(review, title="zoo.json", edit_text=lambda text: text)
+
+    async def go():
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            for key in keys:
+                for press in [key] if key in NAMES else list(key):
+                    name = {" ": "space", "/": "slash"}.get(press, press)
+                    app.post_message(Key(name, {"enter": "\r", "escape": "\x1b", "down": None}.get(press, press)))
+            for _ in range(200):
+                await pilot.pause(0.01)
+                if not (app._typed or app._reading) or app.return_code is not None:
+                    break
+            return len(app.screen_stack), app.return_code
+
+    return review, asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("keys", "decisions", "screens"),
+    [
+        (["s", "n", "yak", "enter"], ["move n09 to fish/yak"], 1),  # y accepts and a accepts all, elsewhere
+        (["s", "n", "yak"], [], 2),
+        (["s", "n", "yak", "escape", "y"], ["accept"], 1),
+        (["s", "n", "yak", "enter", "y"], ["move n09 to fish/yak", "accept"], 1),
+        (["m", "big", "enter", "y", "u"], ["move n04 to mammals/big cats"], 1),
+        (["s", "/", "moray", "enter", "y", "r", "yy", "enter"], ["accept", "rename fish/eels to yy"], 1),
+        (
+            ["s", "p", " ", "down", " ", "enter", "ay", "enter", "y"],
+            ["split 2 classes off fish/eels as ay", "accept"],
+            1,
+        ),
+        (["?", "y", "s", "y"], ["accept"], 1),
+        (["s", "down", "enter", "y"], ["accept"], 1),
+        (["s", "y", "²", "٣"], ["accept"], 1),
+        (["m", "zzz", "enter", "y"], [], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_keys_that_are_typed_ahead_go_where_they_were_meant(keys, decisions, screens):
+    review, (found, _) = burst(keys)
+    assert (decided(review), found) == (decisions, screens)
+
+
+def test_typed_ahead_enter_in_the_tree_is_followed_before_the_next_key():
+    review, _ = burst(["s", "down", "enter", "y"])
+    assert [decision.subject for decision in review.decisions] == ["machines"]
+
+
+def test_no_key_behind_q_counts():
+    review, _ = burst(["s", "q", "y", "a"])
+    assert not review.decisions
 
 
 def test_every_key_is_driven_somewhere_here():

@@ -93,23 +93,6 @@ def test_every_form_of_a_level_gives_the_numbers_of_one_module_per_branch(form, 
     close(mine, theirs, 1e-4)
 
 
-@pytest.mark.skipif(not hasattr(torch.nn.functional, "grouped_mm"), reason="this torch has no grouped_mm")
-@pytest.mark.parametrize("counts", [[2, 1, 5, 1], [1, 200, 3], [3, 3], [1, 7]], ids=str)
-@pytest.mark.parametrize("bias", [False, True])
-def test_one_product_for_all_parents_gives_the_numbers_and_gradients_of_one_each(counts, bias):
-    layer = PerParent(counts, 16, 8, bias=bias).to(torch.bfloat16)
-    found = {}
-    for form in ("loop", "group"):
-        layer.form = form
-        x = torch.randn(2, 16 * len(counts), 5, 3, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-        y = layer(x.to(memory_format=torch.channels_last).requires_grad_())
-        layer.zero_grad()
-        y.float().pow(2).sum().backward()
-        found[form] = [y, *(parameter.grad for parameter in layer.parameters())]
-    for group, loop in zip(found["group"], found["loop"], strict=True):
-        close(group.float(), loop.float(), 2e-2)  # bfloat16 has 8 bits
-
-
 @given(hierarchies(), st.data())
 @torch.no_grad()
 def test_permuting_labels_permutes_columns_and_nothing_else(tree, data):

@@ -39,6 +39,12 @@ def create(backbone="test_resnet", tree=TREE, **options):
     return timm.create_model(f"{backbone}_nhl", hierarchy=tree, **{**SMALL, **options})
 
 
+def with_digest(damage):
+    """Weights whose digest something was done to."""
+    state = create().state_dict()
+    return {**state, "hierarchy_digest": damage(state["hierarchy_digest"])}
+
+
 class Unsaved(torch.nn.Module):
     """A model that no exporter can write."""
 
@@ -67,6 +73,8 @@ CALLS = {  # what is wrong -> a call
     "no classes": lambda: create().expert([]),
     "an unknown class": lambda: create().select(["clas 0003"]),
     "weights of another hierarchy": lambda: create(tree=shape(2, 7, 20)).load_state_dict(create().state_dict()),
+    "weights with half a digest": lambda: create().load_state_dict(with_digest(lambda digest: digest[:32])),
+    "weights with a digest cast to int8": lambda: create().load_state_dict(with_digest(torch.Tensor.char)),
     "weights of another backbone": lambda: create("test_convnext").load_state_dict(create().state_dict()),
     "weights of another split": lambda: create(split=-3).load_state_dict(create().state_dict()),
     "weights that are not there": lambda: read_weights("missing.safetensors"),

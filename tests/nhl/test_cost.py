@@ -10,7 +10,7 @@ from hypothesis import given
 from torch.utils.flop_counter import FlopCounterMode
 
 import timm_nhl
-from timm_nhl.cost import Counter
+from timm_nhl.cost import CostCounter
 
 OPTIONS = [
     {},
@@ -79,7 +79,7 @@ def test_a_real_model_is_counted_without_being_changed():
 
 
 def test_a_counter_answers_for_many_experts():
-    counter = Counter("test_resnet_nhl", hierarchy=shape(3, 7, 20))
+    counter = CostCounter("test_resnet_nhl", hierarchy=shape(3, 7, 20))
     costs = [counter.at(range(classes)).macs for classes in range(1, 21)]
     assert costs == sorted(costs)
     assert counter.at(range(20)) == counter.cost()

@@ -97,6 +97,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "unknown command": ["shwo"],
     "cost of nothing": ["cost"],
     "cost of a plain backbone": ["cost", "resnet50", "--hierarchy", "imagenet100"],
+    "cost of a tag that is not": ["cost", "convnextv2_tiny_nhl.fcmae_ft_in22k_in1k_38"],
     "cost over no such hierarchy": ["cost", "test_resnet_nhl", "--hierarchy", "imagenet1000"],
     "cost of an unknown class": ["cost", "test_resnet_nhl", "--hierarchy", "tree.json", "--classes", "clas 0003"],
     "cost of too many classes": ["cost", "test_resnet_nhl", "--hierarchy", "tree.json", "--random", "21"],
@@ -109,6 +110,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "expert of weights only": ["expert", "weights.safetensors", "--classes", "super 01", "--out", "new"],
     "expert into a full folder": ["expert", "saved", "--classes", "super 01", "--out", "saved"],
     "export as what": ["export", "saved", "--out", "model.tflite"],
+    "cost with strides for two levels": ["cost", "test_resnet_nhl", "--strides", "2,1"],
+    "cost with widths that are no numbers": ["cost", "test_resnet_nhl", "--widths", "128,64,wide"],
+    "cost with branches of no blocks": ["cost", "test_resnet_nhl", "--depths", "1,1,0"],
     "run a missing script": ["run", "validate.py"],
 }
 SAID = {  # what is done -> arguments; what stands on stderr beside the data

@@ -34,8 +34,8 @@ class Price:
         return (input_tokens * self.input + output_tokens * self.output) / MILLION
 
 
-# As reported of OpenAI's price list (developers.openai.com/api/docs/pricing) by several readers of it between March and
-# October 2026; standard tier, requests below 272,000 tokens. Prices change: check, and give yours where they did.
+# OpenAI's published prices (developers.openai.com/api/docs/pricing; standard tier, requests below 272,000 tokens) as of
+# March to October 2026, copied at second hand and not verified.
 PRICES: Mapping[str, Price] = {
     "gpt-4": Price(30, 60),
     "gpt-4-turbo": Price(10, 30),

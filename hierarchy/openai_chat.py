@@ -58,7 +58,7 @@ class ChatOptions:
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
 
     def wire(self) -> dict[str, Any]:
-        """What `client_for` needs to know; the API key, which it takes from the environment, is not in it.
+        """What `client_for` and the keeper need to know; the API key, taken from the environment, is not in it.
 
         Raises:
             ChatError: there is no key, and the server is OpenAI's.
@@ -66,8 +66,9 @@ class ChatOptions:
         keyless = not os.environ.get("OPENAI_API_KEY")
         if keyless and self.server is None:
             raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
-        names = ("timeout", "max_retries", "backoff")
-        return {name: getattr(self, name) for name in names} | {"base_url": self.server, "keyless": keyless}
+        names = ("timeout", "max_retries", "backoff", "concurrency")
+        limited = {"bounded": self.limits.cost is not None}  # answers have to be
+        return {name: getattr(self, name) for name in names} | limited | {"base_url": self.server, "keyless": keyless}
 
 
 def openai_chat(
@@ -157,7 +158,7 @@ class OpenAIChat:
             reply = Reply(**answer["reply"])
             in_flight -= 1
             replies[answer["key"]] = reply
-            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"])
+            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"], lost=answer["lost"])
             if answer["hopeless"]:
                 hopeless = hopeless or answer["hopeless"]
                 waiting.clear()
@@ -209,7 +210,7 @@ class _Keeper:
             env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
         )
         try:
-            self._write({**wire, "concurrency": options.concurrency})  # not on the command line, nor on disk
+            self._write(wire)  # not on the command line, nor on disk
             self._wait_until_ready(note)
         except BaseException:
             self.close()

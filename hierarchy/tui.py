@@ -48,7 +48,7 @@ Screen { layout: vertical; }
 Asking, Picking, Help { align: center middle; }
 .box { width: 80%; max-width: 100; height: auto; max-height: 90%; border: round $primary; background: $surface; }
 .box { padding: 0 1; }
-Help .box { width: 96%; max-height: 100%; }
+Help .box { width: 96%; max-height: 100%; scrollbar-size: 0 0; }
 .box OptionList { height: auto; max-height: 14; border: none; }
 .box Input { border: tall $primary; }
 """
@@ -261,7 +261,8 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
                     label = f"{counted(len(ids))} off {node}: name of the new node"
                     self._open(screens.ask(label), lambda name: split(review, name, ids, superclass=superclass))
 
-            choices = [(id, f"{review.name(id)}  {review.draft.place(id)}") for id in review.members(node)]
+            ids = review.members(node)
+            choices = [(id, f"{review.name(id)}  {review.draft.place(id) if superclass else id}") for id in ids]
             self.push_screen(screens.pick(f"split off {node}: which classes", choices), named)
 
         def _edit(self) -> str:
@@ -303,7 +304,8 @@ def _key_bar(text: Text) -> Text:
 def _targets(review: Review, subject: str) -> Callable[[str], list[tuple[str, str]]]:
     """What a class can be moved to, or a node merged into: what is suggested first, then by the letters typed."""
     if review.is_class(subject) or "/" in subject:
-        paths = sorted(groups(review.draft) - {subject})
+        here = review.draft.place(subject) if review.is_class(subject) else subject
+        paths = sorted(groups(review.draft) - {here})
     else:
         paths = sorted(path for path in nodes(review.draft) if "/" not in path and path != subject)
     first = [getattr(edit, "to", None) or getattr(edit, "into", "") for edit in review.suggestions]

@@ -147,7 +147,12 @@ def test_q_ends_the_app_and_help_is_shown_until_a_key():
     assert not running
     _, shown = drive(["?"], look=lambda app: text_of(app, ".box Static"))
     for key in KEYS:
-        assert f"{key.key}    {key.label}: {key.help}" in shown
+        assert f"{key.key} {key.label}: {key.help}" in " ".join(shown.split())
+    assert all(line[4:5] == " " for line in shown.splitlines()[: len(KEYS) + 3])  # what is wrapped is indented
+    _, (box, text) = drive(
+        ["?"], look=lambda app: [app.screen.query_one(name).size for name in (".box", ".box Static")]
+    )
+    assert text.height <= box.height  # all of it is seen
     review, screens = drive(["?", "y"], look=lambda app: len(app.screen_stack))
     assert screens == 1 and not review.decisions
 
@@ -212,6 +217,15 @@ def test_a_list_shrinks_by_what_is_typed():
 
     _, (value, count) = drive(["s", "m", "cats"], look=look)
     assert (value, count) == ("cats", 2)
+
+
+def test_a_class_is_not_offered_where_it_stands():
+    def look(app):
+        options = app.screen.query_one(OptionList)
+        return [str(options.get_option_at_index(place).prompt) for place in range(options.option_count)]
+
+    _, offered = drive(["s", "m"], look=look)
+    assert offered[:2] == ["reptiles/snakes  2", "fish/carps  1"] and not any("eels" in label for label in offered)
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are():

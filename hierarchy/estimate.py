@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hierarchy.asking import SPARE
-from hierarchy.budget import Price
+from hierarchy.budget import Price, input_tokens
 from hierarchy.chat import Reply, Request
 from hierarchy.draft import Draft
 from hierarchy.propose import EXAMPLES, MOST_CHOICES, Opinions, Plan, propose
-from hierarchy.rehearsal import Rehearsal, input_tokens
+from hierarchy.rehearsal import Rehearsal
 from hierarchy.wording import MANY, Wording, brief
 
 GROWTH = 1.5  # of a request over the largest of its stage in a rehearsal: more superclasses, longer names, a complaint

@@ -14,6 +14,7 @@ from brain import Brain
 from openai_server import FAULTS, Server, always, at_random
 
 import hierarchy
+from hierarchy.budget import input_tokens
 from hierarchy.chat import Reply
 from hierarchy.classes import ClassList, read_classes
 from hierarchy.draft import Draft
@@ -23,7 +24,7 @@ from hierarchy.ledger import Ledger
 from hierarchy.openai_chat import ChatOptions, openai_chat
 from hierarchy.proposal import Opinion
 from hierarchy.propose import Plan, propose
-from hierarchy.rehearsal import Rehearsal, input_tokens
+from hierarchy.rehearsal import Rehearsal
 from hierarchy.wording import brief
 
 CIFAR = hierarchy.load("cifar100")

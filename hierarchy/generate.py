@@ -256,7 +256,7 @@ def _default_out(source: str) -> Path:
 
 def _is_not_under_review(target: Path) -> None:
     """Refuses to make a proposal anew under the decisions that were made about the old one."""
-    log = target.with_suffix(".decisions.jsonl")
+    log = Path(os.path.realpath(target)).with_suffix(".decisions.jsonl")
     if log.exists():
         raise OutputError(
             f"cannot write {str(target)!r}: decisions about it are in {log.name!r}; choose another name, and take them"

@@ -97,9 +97,11 @@ def burst(keys, review=None):
                 for press in [key] if key in NAMES else list(key):
                     name = {" ": "space", "/": "slash"}.get(press, press)
                     app.post_message(Key(name, {"enter": "\r", "escape": "\x1b", "down": None}.get(press, press)))
-            for _ in range(200):
+            quiet = 0
+            for _ in range(2000):
                 await pilot.pause(0.01)
-                if not (app._typed or app._reading) or app.return_code is not None:
+                quiet = 0 if app._typed or app._reading or not app._message_queue.empty() else quiet + 1
+                if quiet == 10 or app.return_code is not None:  # a key may be on its way between two queues
                     break
             return len(app.screen_stack), app.return_code
 

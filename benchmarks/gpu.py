@@ -5,7 +5,7 @@
 First it checks: the NHL gives the logits of one module per branch, an expert those of the full model, and the forms of
 the per-parent product agree in bfloat16. Then it times plain backbone, trunk, NHL, expert and one module per branch in
 turns, in channels_last under bfloat16 autocast: inference and training steps, eager and compiled (but for one module
-per branch, which takes minutes to compile); both forms of the per-parent product; and the memory of a training step.
+per branch, which takes minutes to compile); and the memory of a training step, each model alone on the GPU.
 `time over MACs` is a time over plain's, divided by the same for multiply-accumulates: 1 is proportional. What no time
 is left for is listed as skipped.
 """
@@ -18,12 +18,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from speed import CASES, EXPERT, in_turns, macs_of, models_of
+from speed import CASES, EXPERT, clock, gpu_clock, in_turns, macs_of, models_of
 
 from timm_nhl.model import NHL
-from timm_nhl.per_parent import PerParent
 
 Models = dict[str, torch.nn.Module]
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the largest value
@@ -51,16 +51,6 @@ def apart(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return ((actual - expected).abs().max() / expected.abs().max()).item()
 
 
-def forms_of(device: str) -> list[str]:
-    return ["batch", "group"] if hasattr(torch.nn.functional, "grouped_mm") else ["batch"]
-
-
-def set_form(model: torch.nn.Module, form: str) -> None:
-    for layer in model.modules():
-        if isinstance(layer, PerParent):
-            layer.form = form
-
-
 @torch.inference_mode()
 def check(models: Models, x: torch.Tensor) -> bool:
     """Whether all agree; prints by how much they differ."""
@@ -77,14 +67,13 @@ def check(models: Models, x: torch.Tensor) -> bool:
         for depth, level in enumerate(nhl.each_level()):
             layer = level.blocks[0].shortcut
             given = {}
-            for form in ("loop", *forms_of(x.device.type)):
-                layer.form = form
-                given[form] = layer(maps).float()
-                differ[f"{form} and loop, level {depth + 1}"] = (
-                    apart(given[form], given["loop"]),
-                    TOLERANCE["bfloat16"],
-                )
+            for layer.form in ("loop", "batch"):
+                given[layer.form] = layer(maps).float()
             layer.form = "auto"
+            differ[f"batch and loop, level {depth + 1}"] = (
+                apart(given["batch"], given["loop"]),
+                TOLERANCE["bfloat16"],
+            )
             maps = level(maps)
     for what, (value, allowed) in differ.items():
         say(check=what, differ_by=value, allowed=allowed, holds=value <= allowed)
@@ -103,8 +92,6 @@ def step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[]
             y.float().flatten(1).logsumexp(1).mean().backward()
             optimizer.step()
             optimizer.zero_grad()
-        if x.is_cuda:
-            torch.cuda.synchronize()
 
     return run
 
@@ -112,7 +99,8 @@ def step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[]
 def compare(models: Models, macs: dict[str, int], x: torch.Tensor, *, train: bool, rounds: int) -> dict[str, object]:
     """Milliseconds of each, and its time over its MACs, both over plain's."""
     runs = {name: step(model, x, train=train) for name, model in models.items()}
-    seconds = {name: min(values) for name, values in in_turns(runs, rounds=rounds).items()}
+    taken = in_turns(runs, rounds=rounds, clock=gpu_clock if x.is_cuda else clock)
+    seconds = {name: min(values) for name, values in taken.items()}
     plain = seconds["plain"] / macs["plain"]
     nested = (seconds["nhl"] - seconds["trunk"]) / (macs["nhl"] - macs["trunk"])
     full = seconds["nhl"] / macs["nhl"]
@@ -124,49 +112,49 @@ def compare(models: Models, macs: dict[str, int], x: torch.Tensor, *, train: boo
     }
 
 
-def peak_mib(model: torch.nn.Module, x: torch.Tensor) -> float | None:
-    """Most memory that a training step holds, parameters included; None where there is no GPU to ask."""
-    run = step(model, x, train=True)
-    if not x.is_cuda:
-        run()
-        return None
+def move(models: Models, device: torch.device | str) -> None:
+    for model in models.values():
+        model.to(device)
+
+
+def peak_mib(models: Models, name: str, x: torch.Tensor, memory: Any = torch.cuda) -> float:
+    """Most memory that a training step of one model takes, its parameters included; all end up on the CPU."""
+    move(models, "cpu")  # all of them, as some share a trunk
+    memory.empty_cache()
+    before = memory.memory_allocated()  # by the images, and by whatever else is measured later
+    run = step(models[name].to(x.device), x, train=True)
     run()
-    torch.cuda.reset_peak_memory_stats()
+    memory.reset_peak_memory_stats()
     run()
-    return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    peak = memory.max_memory_allocated() - before
+    move(models, "cpu")
+    return round(peak / 2**20, 1)
 
 
 def measure_eager(
     backbone: str, models: Models, macs: dict[str, int], x: torch.Tensor, options: argparse.Namespace
 ) -> None:
-    budget: Budget = options.budget
     for train in (False, True):
         what = {"backbone": backbone, "batch": len(x), "mode": "training" if train else "inference"}
-        if budget.start(f"{what}, eager"):
+        if options.budget.start(f"{what}, eager"):
             say(**what, compiled=False, **compare(models, macs, x, train=train, rounds=options.rounds))
-        for form in forms_of(x.device.type):
-            if budget.start(f"{what}, form {form}"):
-                set_form(models["nhl"], form)
-                least = min(in_turns({form: step(models["nhl"], x, train=train)}, rounds=options.rounds)[form])
-                set_form(models["nhl"], "auto")
-                say(**what, form=form, ms=round(1e3 * least, 2))
-    for name, model in models.items():
-        if budget.start(f"{backbone}, memory of {name}"):
-            alone = {each: model.to("cpu") for each, model in models.items() if each != name and each != "trunk"}
-            say(backbone=backbone, memory_of=name, batch=len(x), peak_mib=peak_mib(model.to(x.device), x))
-            for each in alone.values():
-                each.to(x.device)
+    for name in models:
+        if options.budget.start(f"{backbone}, memory of {name}"):
+            mib = peak_mib(models, name, x) if x.is_cuda else None  # the CPU cannot say
+            say(backbone=backbone, memory_of=name, batch=len(x), peak_mib=mib)
 
 
 def measure_compiled(
     backbone: str, models: Models, macs: dict[str, int], x: torch.Tensor, options: argparse.Namespace
 ) -> None:
+    move(models, x.device)
     for train in (False, True):
         what = {"backbone": backbone, "batch": len(x), "mode": "training" if train else "inference"}
         if options.budget.start(f"{what}, compiled"):
             torch.compiler.reset()
             fast = {name: torch.compile(model) for name, model in models.items() if name != "module per branch"}
             say(**what, compiled=True, **compare(fast, macs, x, train=train, rounds=options.rounds))
+    move(models, "cpu")  # the next ones get the whole GPU
 
 
 def main() -> None:
@@ -190,11 +178,14 @@ def main() -> None:
         sizes = tuple(options.nodes or CASES[backbone])
         models = models_of(backbone, sizes, expert=EXPERT.get(sizes[2], 5), reference=True)
         macs = macs_of(models)
-        place = {"device": options.device, "memory_format": torch.channels_last}
-        models = {name: model.to(**place) for name, model in models.items()}
-        x = torch.randn(options.batch, 3, options.size, options.size).to(**place)
+        models = {name: model.to(memory_format=torch.channels_last) for name, model in models.items()}
+        x = torch.randn(options.batch, 3, options.size, options.size).to(
+            options.device, memory_format=torch.channels_last
+        )
+        move(models, x.device)
         agree &= check(models, x[:8])
         measure_eager(backbone, models, macs, x, options)
+        move(models, "cpu")
         later.append((backbone, models, macs, x))
     for case in later if options.compile else ():  # last, as it takes longest
         measure_compiled(*case, options)

@@ -36,7 +36,15 @@ def clock() -> float:
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def in_turns(runs: dict[str, Callable[[], None]], *, rounds: int) -> dict[str, list[float]]:
+def gpu_clock() -> float:
+    """Seconds of the wall, once the GPU has done what it was given: to the process it only costs the launching."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def in_turns(
+    runs: dict[str, Callable[[], None]], *, rounds: int, clock: Callable[[], float] = clock
+) -> dict[str, list[float]]:
     """Seconds of every run, one of each per round."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():

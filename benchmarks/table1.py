@@ -18,7 +18,7 @@ import timm
 import torch
 
 import hierarchy
-from timm_nhl.cost import Cost, Counter, cost
+from timm_nhl.cost import Cost, CostCounter, cost
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def ours(row: Row, strides: tuple[int, int, int]) -> tuple[Cost, Cost]:
     """The NHL, and the expert of the stated classes."""
     tree = hierarchy.load(row.hierarchy)
     name, wanted = f"{row.backbone}_nhl", nearest_classes(tree, row.expert_classes)
-    counter = Counter(name, hierarchy=tree, strides=strides)
+    counter = CostCounter(name, hierarchy=tree, strides=strides)
     return counter.cost(), counter.cost(wanted)
 
 

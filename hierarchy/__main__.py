@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hierarchy.decisions import Decision
     from hierarchy.draft import Draft
     from hierarchy.proposal import Proposal
+    from hierarchy.proposal_file import ProposalFile
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
@@ -165,7 +166,7 @@ def explain(
     with progress() as tell:
         tell("reading")
         base = read_base(file)
-        now, decisions = _reviewed(file, base.draft)
+        now, decisions = _reviewed(file, base)
         id = _class_id(asked, now)
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
@@ -204,8 +205,8 @@ def _proposal(file: str, source: str | None) -> Proposal:
     return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
 
 
-def _reviewed(file: str, base: Draft) -> tuple[Draft, tuple[Decision, ...]]:
-    """How the classes of a file stand after the decisions beside it, and these; a shipped file is a result already."""
+def _reviewed(file: str, base: ProposalFile) -> tuple[Draft, tuple[Decision, ...]]:
+    """How the classes of a file stand after the decisions beside it, and these; a result already holds its own."""
     from hierarchy.decisions import read_log
     from hierarchy.files import folder, shipped
     from hierarchy.standing import replay
@@ -213,8 +214,9 @@ def _reviewed(file: str, base: Draft) -> tuple[Draft, tuple[Decision, ...]]:
     path = (folder("data") / file if file in shipped() else Path(file)).with_suffix(".decisions.jsonl")
     log = read_log(path)[0] if path.is_file() else None
     if log is None:
-        return base, ()
-    return (base if file in shipped() else replay(log, base).draft), log.in_effect
+        return base.draft, ()
+    held = (base.provenance.get("review") or {}).get("log") == log.digest
+    return (base.draft if held else replay(log, base.draft).draft), log.in_effect
 
 
 def _class_id(asked: str, draft: Draft) -> str:

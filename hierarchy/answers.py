@@ -63,7 +63,7 @@ def move(review: Review, text: str) -> str:
     moves = [edit.to for edit in review.suggestions if isinstance(edit, Move)]
     if not text and moves:
         return review.do(Move(id, moves[0]))
-    if text.isdecimal() and 1 <= int(text) <= len(moves) and text not in groups(review.draft):
+    if is_number(text) and 1 <= int(text) <= len(moves) and text not in groups(review.draft):
         return review.do(Move(id, moves[int(text) - 1]))
     return review.do(Move(id, group_meant(text, review.draft)))
 
@@ -109,6 +109,15 @@ def node_of(review: Review, *, superclass: bool = False) -> str:
     return node.partition("/")[0] if superclass else node
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number that may stand in a list: digits, and not thousands of them.
+
+    >>> is_number("12"), is_number("²"), is_number("9" * 5000)
+    (True, False, False)
+    """
+    return re.fullmatch(r"[0-9]{1,6}", text) is not None
+
+
 def parse_numbers(text: str, most: int) -> tuple[int, ...]:
     """Reads numbers from 1, as in "1 3 5-7".
 
@@ -120,7 +129,7 @@ def parse_numbers(text: str, most: int) -> tuple[int, ...]:
     """
     found: dict[int, None] = {}
     for part in re.split(r"[\s,]+", text.strip()):
-        bounds = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+        bounds = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part)
         first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (0, 0)
         if not 1 <= first <= last <= most:
             raise ReviewError(f"{part!r} is no number from 1 to {most}; give some, as 1 3 5-7")

@@ -34,8 +34,8 @@ class Price:
         return (input_tokens * self.input + output_tokens * self.output) / MILLION
 
 
-# As reported of OpenAI's price list (developers.openai.com/api/docs/pricing) by several readers of it between March and
-# October 2026; standard tier, requests below 272,000 tokens. Prices change: check, and give yours where they did.
+# OpenAI's published prices (developers.openai.com/api/docs/pricing; standard tier, requests below 272,000 tokens) as of
+# March to October 2026, copied at second hand and not verified.
 PRICES: Mapping[str, Price] = {
     "gpt-4": Price(30, 60),
     "gpt-4-turbo": Price(10, 30),
@@ -73,10 +73,15 @@ def price_of(model: str) -> Price | None:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one run may spend. What earlier runs with the same ledger spent does not count.
+    """How much one run may spend. What earlier runs with the same ledger spent, or began as a batch, does not count.
+
+    A retry after an error that the server told of is not counted, as such an error is not billed. An answer that was
+    lost on the way, as where the connection broke or the time was up, may be: it counts as a call that costs as much
+    as it can. It counts once its request is through with its retries, so that these may exceed a limit by as many
+    answers as the requests in flight lose.
 
     Args:
-        calls: requests that are sent; a retry after an error is not counted, as an error is not billed.
+        calls: requests that are sent.
         cost: US dollars.
         price: of the model, where it is not OpenAI's or has another price now.
     """
@@ -122,6 +127,16 @@ class Progress:
         return ", ".join([*parts, self.note] if self.note else parts)
 
 
+def input_tokens(request: Request) -> int:
+    """Tokens of a request's messages, of what is around them, and of its schema, as estimated.
+
+    >>> input_tokens(Request("assign", (("user", "Sort the classes."),), {"type": "object"}, "gpt-4o"))
+    13
+    """
+    schema = json.dumps(dict(request.schema), separators=(",", ":"))
+    return count_tokens(schema) + sum(count_tokens(text) + PER_MESSAGE for _, text in request.messages)
+
+
 def bound(request: Request) -> tuple[int, int]:
     """Tokens that a request takes at most: read (as estimated, and a tenth more) and written (its limit).
 
@@ -130,9 +145,15 @@ def bound(request: Request) -> tuple[int, int]:
     """
     if LIMIT not in request.settings:
         raise ChatError(f"a request of prompt {request.prompt!r} has no {LIMIT!r}, so its cost has no bound; give one")
-    schema = json.dumps(dict(request.schema), separators=(",", ":"))
-    tokens = count_tokens(schema) + sum(count_tokens(text) + PER_MESSAGE for _, text in request.messages)
-    return math.ceil(tokens * MARGIN), int(request.settings[LIMIT])
+    return math.ceil(input_tokens(request) * MARGIN), int(request.settings[LIMIT])
+
+
+def unbounded(model: str) -> str:
+    """What to say where a limit of dollars meets a server that takes no limit of an answer's tokens."""
+    return (
+        f"--max-cost cannot be held: the server refuses every limit on the tokens of an answer of model {model!r}, so"
+        " that its cost has no bound; limit the calls with --max-calls"
+    )
 
 
 class Budget:
@@ -150,18 +171,24 @@ class Budget:
         self._share = share
         self._admitted = 0
         self._reserved: dict[str, float] = {}  # US dollars that requests in flight may cost, by key
+        self._lost = 0.0  # US dollars that answers lost on the way may have cost
         self._spent = Progress(0, 0, 0, 0, 0, 0.0)
 
     def price(self, model: str) -> Price | None:
         """What the model costs, as far as is known."""
         return self._limits.price or (price_of(model) if self._published else None)
 
-    def check(self, model: str) -> None:
+    def check(self, model: str, *, bounded: bool = True) -> None:
         """Refuses a limit of dollars for a model whose price is not known.
 
+        Args:
+            bounded: the server takes a limit on the tokens of an answer, as far as is known.
+
         Raises:
-            ChatError: that is so.
+            ChatError: that is so, or answers have no bound.
         """
+        if self._limits.cost is not None and not bounded:
+            raise ChatError(unbounded(model))
         if self._limits.cost is not None and self.price(model) is None:
             raise ChatError(
                 f"--max-cost {self._limits.cost:g} cannot be held: the price of model {model!r} here is unknown; give"
@@ -175,16 +202,24 @@ class Budget:
             return f"--max-calls {limits.calls} is reached"
         if limits.cost is not None and price is not None:
             most = price.of(*bound(request)) * self._share
-            if (self._spent.cost or 0.0) + sum(self._reserved.values()) + most > limits.cost:
+            if (self._spent.cost or 0.0) + self._lost + sum(self._reserved.values()) + most > limits.cost:
                 return f"--max-cost {limits.cost:g} could be exceeded by the next call, of up to ${most:.4f}"
             self._reserved[request.key] = most
         self._admitted += 1
         return ""
 
-    def settle(self, request: Request, reply: Reply, *, calls: int = 1) -> None:
-        """Counts what a request did cost, in place of what it might have."""
+    def settle(self, request: Request, reply: Reply, *, calls: int = 1, lost: int = 0) -> None:
+        """Counts what a request did cost, in place of what it might have.
+
+        Args:
+            calls: HTTP calls it took.
+            lost: of these, how many may have been answered and billed without the answer arriving.
+        """
         self._reserved.pop(request.key, None)
         price, spent = self.price(request.model), self._spent
+        self._admitted += min(lost, calls - 1)  # one of all its calls was admitted
+        if lost and price is not None and self._limits.cost is not None:
+            self._lost += lost * price.of(*bound(request)) * self._share
         known = price is not None and spent.cost is not None
         paid = price.of(reply.input_tokens, reply.output_tokens) * self._share if price else 0.0
         self._spent = replace(
@@ -202,4 +237,6 @@ class Budget:
     def spent(self) -> str:
         """Tokens and US dollars spent, in words."""
         tokens = f"{self._spent.input_tokens + self._spent.output_tokens:,} tokens"
-        return f"{tokens} are spent" if self._spent.cost is None else f"{tokens} or ${self._spent.cost:.4f} are spent"
+        lost = f", and up to ${self._lost:.4f} for answers that were lost on the way" if self._lost else ""
+        cost = "" if self._spent.cost is None else f" or ${self._spent.cost:.4f}"
+        return f"{tokens}{cost} are spent{lost}"

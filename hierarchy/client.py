@@ -1,11 +1,11 @@
-"""The OpenAI SDK's client, as it is used here: it makes the retries, and tells how many calls they took."""
+"""The OpenAI SDK's client, as it is used here: it makes the retries, and tells how many calls they took and lost."""
 
 from __future__ import annotations
 
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -13,12 +13,15 @@ class Stopped(Exception):
     """The run ended, and a call would have to be made again."""
 
 
-def client_for(wire: Mapping[str, Any], stopping: threading.Event | None = None) -> Any:
+def client_for(
+    wire: Mapping[str, Any], stopping: threading.Event | None = None, lost: Callable[[], None] | None = None
+) -> Any:
     """A client of a server.
 
     Args:
         wire: what `ChatOptions.wire` gives; the API key comes from the environment.
         stopping: once it is set, no call is made again.
+        lost: called, in the thread that made a call, when its answer may have been billed and did not arrive.
     """
     import openai
 
@@ -34,12 +37,27 @@ def client_for(wire: Mapping[str, Any], stopping: threading.Event | None = None)
             told = headers is not None and ("retry-after" in headers or "retry-after-ms" in headers)
             return seconds if told else seconds * float(wire["backoff"])
 
+    class Http(openai.DefaultHttpxClient):
+        def send(self, *given: Any, **named: Any) -> Any:
+            """Sends a call, and tells where its answer is lost, of which the SDK's retries say nothing."""
+            try:
+                return super().send(*given, **named)
+            except Exception as error:
+                if lost is not None and not type(error).__name__.startswith(_NEVER_SENT):
+                    lost()
+                raise
+
     return Client(
         api_key="none" if wire["keyless"] else None,
         base_url=wire["base_url"],
         timeout=wire["timeout"],
         max_retries=wire["max_retries"],
+        http_client=None if lost is None else Http(),
     )
+
+
+# Exceptions of httpx, by the start of their names, after which the server cannot have seen the call.
+_NEVER_SENT = ("Connect", "PoolTimeout", "Proxy", "UnsupportedProtocol", "LocalProtocol")
 
 
 def calls_of(sent: Any) -> int:

@@ -60,6 +60,7 @@ class Decision:
         before: where the subject stood: the group of a class ("" while unsettled), the path of a node.
         new: whether the edit moved into a group that was not there before.
         act: the number of the first of the decisions that were made by one act and are undone together.
+        holds: of an accepted node, the digest of what it held (see `hierarchy.standing.holding`).
     """
 
     number: int
@@ -70,6 +71,7 @@ class Decision:
     before: str = ""
     new: bool = False
     act: int = 0
+    holds: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "act", self.act or self.number)
@@ -134,7 +136,8 @@ def line(decision: Decision) -> str:
         "before": decision.before,
     }
     content |= {"new": True} if decision.new else {}
-    return _text(content | ({"act": decision.act} if decision.act != decision.number else {}))
+    content |= {"act": decision.act} if decision.act != decision.number else {}
+    return _text(content | ({"holds": decision.holds} if decision.holds else {}))
 
 
 def read_log(path: Path) -> tuple[Log | None, bytes]:
@@ -209,12 +212,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 def _decision(content: Mapping[str, Any], place: str) -> Decision:
     wanted = {*_FIELDS, "what"}
-    if not wanted <= set(content) <= {*wanted, "new", "act"}:
+    if not wanted <= set(content) <= {*wanted, "new", "act", "holds"}:
         fields = ", ".join(map(str, content))[:200]
         raise FormatError(
             f"{place}: a decision with the fields {fields or 'none'}; give {', '.join([*_FIELDS, 'what'])}"
         )
-    for name, kind in {**_FIELDS, "new": bool, "act": int}.items():
+    for name, kind in {**_FIELDS, "new": bool, "act": int, "holds": str}.items():
         value = content.get(name, kind())
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             needed = {int: "a whole number", str: "a string", bool: "true"}[kind]

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 
-from hierarchy.answers import DIGITS, DIGITS_HELP, KEYS, SIMPLE, TEXTUAL, node_of, parse_numbers, split, take
+from hierarchy.answers import DIGITS, DIGITS_HELP, KEYS, SIMPLE, TEXTUAL, is_number, node_of, parse_numbers, split, take
 from hierarchy.editor import revise
 from hierarchy.errors import HierarchyError, ReviewError
 from hierarchy.meant import subjects_meant
@@ -60,7 +60,7 @@ def _answered(
     key, text = answer[:1], answer[1:].strip()
     if not answer:
         return f"{_listed()}; ? explains them"
-    if answer.isdecimal():
+    if is_number(answer):
         return take(review, int(answer))
     if key in SIMPLE and not text:
         return SIMPLE[key](review)
@@ -133,7 +133,7 @@ def _numbered(lines: Sequence[str], count: int) -> str:
 def show(review: Review, columns: int = 80) -> str:
     """The question, what the witnesses say of it, and what is suggested."""
     question = review.asked()
-    number, of, disputed = review.counter
+    number, of, disputed = review.position
     kinds = ", ".join(question.kinds)
     name = review.name(question.subject)
     about = f"{name!r}" + (f" {question.subject}" if name != question.subject else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,8 +65,8 @@ def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
     if not VERBS[verb] <= len(words) <= most:
         raise EditError(f"{verb} with {len(words)} words; give {USAGE[verb]}")
     if verb == "undo":
-        if words and not words[0].isdecimal():
-            raise EditError(f"undo {words[0]!r}; give the number of a decision, or nothing for the last")
+        if words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
+            raise EditError(f"undo {words[0][:40]!r}; give the number of a decision, or nothing for the last")
         return review.undo(int(words[0]) if words else None)
     edit: Edit
     if verb == "move":

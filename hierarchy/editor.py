@@ -22,6 +22,7 @@ HEAD = """\
 # "        class" by 8. The order does not matter, a heading without classes goes, but every class stays somewhere.
 # Lines that begin with # do not count. Leave the text as it is to change nothing.
 """
+MOST_ROUNDS = 20  # of complaints; a person gives up before
 
 
 def revise(draft: Draft, superclass: str, edit_text: Callable[[str], str]) -> tuple[Edit, ...]:
@@ -31,15 +32,22 @@ def revise(draft: Draft, superclass: str, edit_text: Callable[[str], str]) -> tu
         draft: the draft under review.
         superclass: which of its superclasses.
         edit_text: shows a text and gives back what became of it.
+
+    Raises:
+        ReviewError: a text that cannot be read comes back as it was.
     """
-    shown = to_text(draft, superclass)
+    shown, seen = to_text(draft, superclass), list[list[tuple[int, str]]]()
     while True:
         text = edit_text(shown)
-        if text == shown or not _lines(text):
+        if (text == shown and not seen) or not _lines(text):
             return ()
         try:
             return from_text(text, draft, superclass)
         except ReviewError as error:
+            content = [(indent, line) for _, indent, line in _lines(text)]
+            if content in seen or len(seen) == MOST_ROUNDS:  # no person: a script, which would never end
+                raise ReviewError(f"the text cannot be read still ({error}); nothing was changed") from None
+            seen.append(content)
             complaints = "".join(f"# ! {problem}\n" for problem in error.args[0].split("; "))
             kept = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
             shown = HEAD + complaints + kept

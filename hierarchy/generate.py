@@ -128,7 +128,6 @@ def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known
     from hierarchy.build import clustered, know
     from hierarchy.estimate import estimate
     from hierarchy.openai_chat import ChatOptions
-    from hierarchy.witnesses import opinions
 
     assert settings.propose is not None
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
@@ -139,8 +138,8 @@ def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known
         tell("rehearsing")
         published = ChatOptions(base_url=settings.base_url).server is None
         price = limits.price or (price_of(settings.propose.model) if published else None)
-        plan, heard = settings.plan(len(known.classes)), opinions(draft, known.witnesses)
-        expected = estimate(draft, plan, heard=heard, price=price, factor=BATCH if batch else 1.0)
+        plan = settings.plan(len(known.classes))
+        expected = estimate(draft, plan, price=price, factor=BATCH if batch else 1.0)
     return (known if rehearsed == settings else None), expected
 
 
@@ -256,7 +255,7 @@ def _default_out(source: str) -> Path:
 
 def _is_not_under_review(target: Path) -> None:
     """Refuses to make a proposal anew under the decisions that were made about the old one."""
-    log = target.with_suffix(".decisions.jsonl")
+    log = Path(os.path.realpath(target)).with_suffix(".decisions.jsonl")
     if log.exists():
         raise OutputError(
             f"cannot write {str(target)!r}: decisions about it are in {log.name!r}; choose another name, and take them"

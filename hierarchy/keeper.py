@@ -15,14 +15,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hierarchy.budget import unbounded
 from hierarchy.chat import Reply, Request
 from hierarchy.client import calls_of, client_for, said_by, why
 from hierarchy.errors import HierarchyError
 from hierarchy.ledger import Ledger
-from hierarchy.protocol import TRIES, Abilities, body_of, hopeless, name_of, poorer, reply_to, reply_to_error
+from hierarchy.protocol import LIMIT, TRIES, Abilities, body_of, hopeless, name_of, poorer, reply_to, reply_to_error
 
 
 def main(path: str) -> None:
@@ -42,11 +43,19 @@ def main(path: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: the reply, the HTTP calls it took, and what to say if all others will fail likewise."""
+    """What became of a request.
+
+    Args:
+        reply: to be stored, or "failed".
+        calls: HTTP calls it took.
+        hopeless: what to say if all others will fail likewise.
+        lost: of the calls, how many may have been answered and billed without the answer arriving.
+    """
 
     reply: Reply
     calls: int
     hopeless: str | None = None
+    lost: int = 0
 
 
 class Keeper:
@@ -56,7 +65,9 @@ class Keeper:
         self.stopping = threading.Event()
         self._ledger = ledger
         self._base_url: str | None = options["base_url"]
-        self._client = client_for(options, self.stopping)
+        self._bounded: bool = options["bounded"]
+        self._here = threading.local()  # `lost` in it: answers that this thread's request lost on the way
+        self._client = client_for(options, self.stopping, self._lose)
         self._answered = False
         self._abilities: dict[str, Abilities] = {}
 
@@ -68,13 +79,15 @@ class Keeper:
             outcome = Outcome(Reply(str(error), "failed"), 1, str(error))
         except Exception as error:  # a bug must not leave the run waiting for ever
             outcome = Outcome(Reply(f"{type(error).__name__}: {error}", "failed"), 1)
-        say(key=request.key, reply=outcome.reply.to_dict(), calls=outcome.calls, hopeless=outcome.hopeless)
+        say(**{**asdict(outcome), "key": request.key})
 
     def _answer(self, request: Request) -> Outcome:
         began = time.monotonic()
         attempt = self._ledger.asked(request)
+        self._here.lost = 0
         try:
             outcome = self._ask(request)
+            outcome = replace(outcome, lost=self._here.lost)
         except Exception:
             self._ledger.failed(attempt, "error")
             raise
@@ -92,6 +105,8 @@ class Keeper:
         known = self._known(request.model)
         abilities, calls, of_all = known, 0, True
         for _ in range(TRIES):
+            if self._bounded and LIMIT in request.settings and not abilities.limits:
+                return Outcome(Reply("its cost has no bound", "failed"), calls, unbounded(request.model))
             try:
                 raw = self._client.chat.completions.with_raw_response.create(**body_of(request, abilities))
                 completion = raw.http_response.json()
@@ -109,6 +124,7 @@ class Keeper:
                 calls += calls_of(error.request)
                 return Outcome(Reply(why(error), "failed"), calls, self._nobody(error))
             except ValueError:  # 200, but not JSON
+                self._lose()
                 return Outcome(Reply("the server's answer is not JSON", "failed"), calls + 1)
             self._answered = True
             if abilities != known and of_all:
@@ -126,6 +142,9 @@ class Keeper:
         """Keeps what a server refused, now that it answered without it."""
         self._abilities[model] = abilities
         self._ledger.learn(name_of(self._base_url, model), asdict(abilities))
+
+    def _lose(self) -> None:
+        self._here.lost += 1
 
     def _nobody(self, error: Exception) -> str | None:
         """What to say where no connection could be made, and none ever was."""

@@ -84,6 +84,11 @@ class Ledger:
         rows = self._rows("SELECT reply FROM replies WHERE key = ?", key)
         return Reply(**json.loads(rows[0][0])) if rows else None
 
+    def known(self, keys: Iterable[str]) -> dict[str, Reply]:
+        """The replies to the requests with these keys; those without one are left out."""
+        found = {key: self.get(key) for key in keys}
+        return {key: reply for key, reply in found.items() if reply is not None}
+
     def asked(self, request: Request) -> int:
         """Notes that a request is about to be sent; gives the number of the attempt, which `put` or `failed` ends."""
         with self._transaction():
@@ -200,9 +205,11 @@ class Ledger:
 
     def batches(self, server: str) -> list[Batch]:
         """All batches that were sent to a server, the oldest first."""
-        query = "SELECT digest, server, keys, COALESCE(id, ''), status FROM batches WHERE server = ? ORDER BY rowid"
-        rows = self._rows(query, server)
-        return [Batch(digest, at, tuple(json.loads(keys)), id, status) for digest, at, keys, id, status in rows]
+        return self._batches("server = ?", server)
+
+    def under_way(self, server: str) -> list[Batch]:
+        """The batches that were sent to a server and are not over, as far as the ledger knows, the oldest first."""
+        return self._batches("server = ? AND status = 'open'", server)
 
     def put_batch(self, batch: Batch, requests: Iterable[Request] = ()) -> None:
         """Notes a batch: with its requests before it is made, with an id afterwards, with another status at its end."""
@@ -236,6 +243,11 @@ class Ledger:
 
     def _end(self, attempt: int | None, outcome: str, calls: int) -> None:
         self._db.execute("UPDATE attempts SET outcome = ?, calls = ? WHERE id = ?", (outcome, calls, attempt))
+
+    def _batches(self, where: str, *values: Any) -> list[Batch]:
+        query = f"SELECT digest, server, keys, COALESCE(id, ''), status FROM batches WHERE {where} ORDER BY rowid"
+        rows = self._rows(query, *values)
+        return [Batch(digest, at, tuple(json.loads(keys)), id, status) for digest, at, keys, id, status in rows]
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
         with self._mutex, self._reported():

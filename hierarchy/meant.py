@@ -69,4 +69,4 @@ def _one(text: str, known: Iterable[str], kind: str) -> str:
         if found:
             more = f" and {len(found) - 6} more" if len(found) > 6 else ""
             raise ReviewError(f"{text!r} could be {', '.join(map(repr, found[:6]))}{more}; say which")
-    raise ReviewError(f"no {kind} {text!r}{nearest(wanted, paths)}; a new one is made by the key n")
+    raise ReviewError(f"no {kind} {text[:80]!r}{nearest(wanted[:80], paths)}; a new one is made by the key n")

@@ -26,7 +26,7 @@ from hierarchy.budget import Budget, Limits, Progress
 from hierarchy.chat import Reply, Request
 from hierarchy.errors import BudgetReached, ChatError
 from hierarchy.ledger import Ledger
-from hierarchy.protocol import is_the_requests_own
+from hierarchy.protocol import is_the_requests_own, server_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ChatOptions:
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
 
     def wire(self) -> dict[str, Any]:
-        """What `client_for` needs to know; the API key, which it takes from the environment, is not in it.
+        """What `client_for` and the keeper need to know; the API key, taken from the environment, is not in it.
 
         Raises:
             ChatError: there is no key, and the server is OpenAI's.
@@ -66,8 +66,9 @@ class ChatOptions:
         keyless = not os.environ.get("OPENAI_API_KEY")
         if keyless and self.server is None:
             raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
-        names = ("timeout", "max_retries", "backoff")
-        return {name: getattr(self, name) for name in names} | {"base_url": self.server, "keyless": keyless}
+        names = ("timeout", "max_retries", "backoff", "concurrency")
+        limited = {"bounded": self.limits.cost is not None}  # answers have to be
+        return {name: getattr(self, name) for name in names} | limited | {"base_url": self.server, "keyless": keyless}
 
 
 def openai_chat(
@@ -95,13 +96,14 @@ class OpenAIChat:
         """Answers the requests, in their order; of equal ones, one is asked.
 
         Raises:
-            ChatError: the server cannot be used, or answered none of the requests that had to be asked.
+            ChatError: the server cannot be used, or answered none of the requests that had to be asked; or a batch
+                under way has some of them.
             BudgetReached: a limit is reached; what was in flight is answered and stored.
         """
         wanted = {request.key: request for request in requests}
-        replies = self._known(wanted)
+        replies = self._ledger.known(wanted)
         if len(replies) < len(wanted):
-            replies |= self._ask({key: request for key, request in wanted.items() if key not in replies}, len(replies))
+            replies = self._ask(wanted)
         return [replies[request.key] for request in requests]
 
     def close(self) -> None:
@@ -116,28 +118,56 @@ class OpenAIChat:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _known(self, wanted: dict[str, Request]) -> dict[str, Reply]:
-        found = {key: self._ledger.get(key) for key in wanted}
-        return {key: reply for key, reply in found.items() if reply is not None}
-
-    def _ask(self, missing: dict[str, Request], known: int) -> dict[str, Reply]:
-        """Has the keeper ask what is missing, as many at a time as may be in flight."""
-        for model in {request.model for request in missing.values()}:
+    def _ask(self, wanted: dict[str, Request]) -> dict[str, Reply]:
+        """Has the keeper ask what the ledger lacks, as many at a time as may be in flight."""
+        for model in {request.model for request in self._missing(wanted).values()}:
             self._budget.check(model)
         if self._keeper is None:
-            total = known + len(missing)
-            self._keeper = _Keeper(
-                self._ledger, self._options, lambda note: self._tell(self._budget.progress(known, total, note=note))
-            )
-        replies = self._known(missing)  # the keeper of an earlier run may have stored some while this one waited
+            self._fetch(wanted)
+            missing = self._missing(wanted)
+            self._check_batches(missing)
+            if not missing:
+                return self._ledger.known(wanted)
+
+            def note(words: str) -> None:
+                known = len(self._ledger.known(wanted))
+                self._tell(self._budget.progress(known, len(wanted), note=words))
+
+            self._keeper = _Keeper(self._ledger, self._options, note)
         try:
-            replies |= self._converse(
-                {key: missing[key] for key in missing if key not in replies}, known + len(replies)
-            )
+            known = self._ledger.known(wanted)  # another run may have stored some while this one waited
+            missing = self._missing(wanted)
+            self._check_batches(missing)  # which that run may have begun, too
+            return known | self._converse(missing, len(known))
         except BaseException:
             self.close()
             raise
-        return replies
+
+    def _missing(self, wanted: dict[str, Request]) -> dict[str, Request]:
+        known = self._ledger.known(wanted)
+        return {key: request for key, request in wanted.items() if key not in known}
+
+    def _fetch(self, wanted: dict[str, Request]) -> None:
+        """Stores what batches of earlier runs brought since, and forgets those that ended without an answer."""
+        if self._ledger.under_way(server_of(self._options.server)):
+            from hierarchy.batch import fetch  # it is made of this module
+
+            fetch(self._ledger, wanted, options=self._options, budget=self._budget, tell=self._tell)
+
+    def _check_batches(self, missing: dict[str, Request]) -> None:
+        """Refuses to ask what a batch is about to answer, and what would be paid twice.
+
+        Raises:
+            ChatError: there is such a batch.
+        """
+        for batch in self._ledger.under_way(server_of(self._options.server)):
+            number = len(missing.keys() & set(batch.keys))
+            if number:
+                raise ChatError(
+                    f"batch {batch.id or 'of another run'} is under way with {number:,} of the {len(missing):,} missing"
+                    " requests, which would be paid twice; run with --batch to wait for it, or cancel it at the server"
+                    " and run again"
+                )
 
     def _converse(self, missing: dict[str, Request], known: int) -> dict[str, Reply]:
         assert self._keeper is not None
@@ -157,7 +187,7 @@ class OpenAIChat:
             reply = Reply(**answer["reply"])
             in_flight -= 1
             replies[answer["key"]] = reply
-            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"])
+            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"], lost=answer["lost"])
             if answer["hopeless"]:
                 hopeless = hopeless or answer["hopeless"]
                 waiting.clear()
@@ -209,7 +239,7 @@ class _Keeper:
             env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
         )
         try:
-            self._write({**wire, "concurrency": options.concurrency})  # not on the command line, nor on disk
+            self._write(wire)  # not on the command line, nor on disk
             self._wait_until_ready(note)
         except BaseException:
             self.close()
@@ -258,11 +288,10 @@ class _Keeper:
 
     def _wait_until_ready(self, note: Callable[[str], None]) -> None:
         while not (line := self.receive()).get("ready"):
-            what = f"{_calls(line['waiting'])} in flight of " if line["waiting"] else ""
-            note(f"waiting for {what}another run with this ledger")
+            note(waiting_for(line["waiting"]))
         self._ready = True
         if line["lost"]:
-            note(f"{_calls(line['lost'])} of a run that died cannot be found again and may be billed twice")
+            note(died_with(line["lost"]))
 
     def _write(self, content: Any) -> None:
         assert self._process.stdin is not None
@@ -271,6 +300,17 @@ class _Keeper:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it ended; `receive` says why
+
+
+def waiting_for(calls: int) -> str:
+    """What is noted where another run has the ledger, with calls in flight."""
+    what = f"{_calls(calls)} in flight of " if calls else ""
+    return f"waiting for {what}another run with this ledger"
+
+
+def died_with(calls: int) -> str:
+    """What is noted where calls of an earlier run are lost, see `Ledger.alone`."""
+    return f"{_calls(calls)} of a run that died cannot be found again and may be billed twice"
 
 
 def _calls(number: int) -> str:

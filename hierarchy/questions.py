@@ -87,7 +87,11 @@ def findings_now(draft: Draft, given: Iterable[Finding] = ()) -> tuple[Finding, 
         return ()
     names = [finding for finding in given if finding.kind == "ambiguous"]
     here = check(Proposal.of(draft.settled))
-    return tuple([finding for finding in here if finding.kind in KINDS] + names)
+    found = [finding for finding in here if finding.kind in KINDS] + names
+    unique: dict[tuple[str, str], Finding] = {}  # what was found when the proposal was made is found again here
+    for finding in found:
+        unique.setdefault((finding.node, finding.message), finding)
+    return tuple(unique.values())
 
 
 def with_findings(opinions: Opinions, findings: Iterable[Finding]) -> Opinions:
@@ -177,7 +181,8 @@ def targets(id: str, standing: Standing, opinions: Opinions) -> list[str]:
     votes: Counter[str] = Counter()
     for opinion in said_now(id, standing, opinions):
         if "/" in opinion.node:
-            votes[opinion.node] += opinion.strength  # type: ignore[assignment]
+            if opinion.node in alike:  # a group that was dissolved comes back only by the key n
+                votes[opinion.node] += opinion.strength  # type: ignore[assignment]
         elif opinion.node != superclass:
             inside = [path for path in alike if path.startswith(opinion.node + "/")]
             if inside:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hierarchy.budget import input_tokens
 from hierarchy.chat import Reply, Request
 from hierarchy.tokens import count_tokens
 from hierarchy.tree import Hierarchy
@@ -55,9 +56,3 @@ class Rehearsal:
 
     def _rename(self, about: Any) -> dict[str, Any]:
         return {"names": [{"node": node, "name": name} for node, name in about["names"].items()]}
-
-
-def input_tokens(request: Request) -> int:
-    """Tokens of a request's messages, their roles and its schema."""
-    texts = [text for _, text in request.messages]
-    return sum(count_tokens(text) + 4 for text in (*texts, json.dumps(request.schema, separators=(",", ":"))))

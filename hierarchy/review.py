@@ -18,7 +18,7 @@ from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
 from hierarchy.proposal import Finding, Opinion
 from hierarchy.proposal_file import ProposalFile
 from hierarchy.questions import Question, findings_now, questions, said_now, suggestions, with_findings
-from hierarchy.standing import Replayed, Standing, after, groups, nodes, replay
+from hierarchy.standing import Replayed, Standing, after, groups, holding, nodes, replay
 
 
 class Journal(Protocol):
@@ -30,8 +30,8 @@ class Journal(Protocol):
     def append(self, decisions: Sequence[Decision]) -> None: ...
 
 
-class Counter(NamedTuple):
-    """How far a review is: the question's number, how many there are, how many disputed ones are left."""
+class Position(NamedTuple):
+    """Where in its questions a review is: the question's number, how many there are, how many disputed are left."""
 
     number: int
     of: int
@@ -108,10 +108,10 @@ class Review:
         return next(iter(self._open), None)
 
     @property
-    def counter(self) -> Counter:
+    def position(self) -> Position:
         """How far the review is; a question that was jumped to counts as the next."""
         disputed = sum("disputed" in question.kinds and not self._done(question) for question in self._all.values())
-        return Counter(self._passed + 1, self._passed + len(self._open), disputed)
+        return Position(self._passed + 1, self._passed + len(self._open), disputed)
 
     @property
     def suggestions(self) -> tuple[Edit, ...]:
@@ -268,7 +268,8 @@ class Review:
             subject, before = what if isinstance(what, tuple) else _about(what, draft)
             new = isinstance(what, Move) and what.to not in groups(draft)
             decided = Accept() if isinstance(what, tuple) else what
-            taken.append(Decision(number, self.now(), self.who, decided, subject, before, new, first))
+            holds = "" if not isinstance(what, tuple) or self.is_class(subject) else holding(subject, draft)
+            taken.append(Decision(number, self.now(), self.who, decided, subject, before, new, first, holds))
             standings.append(after(standings[-1], taken[-1]))
             if not isinstance(what, tuple) and standings[-1].draft == draft:
                 raise EditError(f"{what}: that changes nothing")

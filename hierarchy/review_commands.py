@@ -47,18 +47,33 @@ def review_command(
     if len(chosen) > 1:
         raise ReviewError(f"{' and '.join(chosen)} are different things to do; give one")
     where = where_of(file, out)
+    given = {"--plain": plain, "--only": only, "--by": by is not None}
+    for flag in IDLE.get(chosen[0], ()) if chosen else ():
+        if given[flag]:
+            raise ReviewError(f"{flag} does nothing with {chosen[0]}; leave it out")
     if replay:
         return _replay(where, replay, by, as_json)
     if import_:
         return _import(where, import_, by, as_json)
     if export or diff or log:
         held = open_review(where, who="", tell=tell)
-        return _export(held, export) if export else _diff(held, as_json) if diff else _log(held, as_json)
+        return _export(held, export, as_json) if export else _diff(held, as_json) if diff else _log(held, as_json)
     with sitting(where, by, tell=tell, look=look, only=kinds) as held:
         _converse(held, plain, as_json)
-    if not look:
+    if as_json or not look:
         _report(held, as_json)
     return 0
+
+
+_READING = ("--plain", "--only", "--by")
+IDLE = {  # flags that have nothing to say beside another one
+    "--replay": ("--plain", "--only"),
+    "--import": ("--plain", "--only"),
+    "--look": ("--by",),
+    "--export": _READING,
+    "--diff": _READING,
+    "--log": _READING,
+}
 
 
 def tell(message: str) -> None:
@@ -99,7 +114,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.decisions import read_log
     from hierarchy.lock import Lock
     from hierarchy.review import utc_now
-    from hierarchy.reviewed import read_base_for, take_over, write_result
+    from hierarchy.reviewed import check_is_new, read_base_for, take_over, write_result
     from hierarchy.sitting import summary, who_decides, written
 
     with Lock(where.paths, who_decides(by), utc_now()):
@@ -109,6 +124,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
             raise FormatError(f"{log} holds no decisions; give the log of a review")
         if torn:
             tell(f"{log}: its last line is torn ({len(torn)} bytes of a write that was cut off) and does not count")
+        check_is_new(old, log, base)
         replayed = take_over(old, where.paths, base)
         for conflict in replayed.conflicts:
             tell(f"conflict: {conflict}")
@@ -140,7 +156,7 @@ def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
     return 0
 
 
-def _export(held: Held, sheet: Path) -> int:
+def _export(held: Held, sheet: Path, as_json: bool) -> int:
     from hierarchy.errors import OutputError
     from hierarchy.files import write_text
     from hierarchy.sheet import to_sheet
@@ -150,7 +166,10 @@ def _export(held: Held, sheet: Path) -> int:
     if sheet.absolute() == held.paths.result.absolute():
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
     write_text(sheet, to_sheet(held.review.standing, held.review.opinions))
-    typer.echo(str(sheet))
+    if as_json:
+        _report(held, as_json)
+    else:
+        typer.echo(str(sheet))
     return 0
 
 

@@ -1,7 +1,7 @@
 """A file under review, on the disk: X.json is the result, and beside it lie
 
     X.proposal.json    the proposal the review starts from; written once, never changed
-    X.decisions.jsonl  the decision log; appended to, never rewritten
+    X.decisions.jsonl  the decision log; appended to, and written anew by a replay only, which keeps the old one
     X.lock             while somebody reviews: who, where and since when
 
 X.json is made of the first two whenever a sitting ends and no class is unsettled; the same two give the same bytes.
@@ -11,29 +11,31 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hierarchy.decisions import Log, dumps, read_log
+from hierarchy.decisions import Accept, Decision, Log, Undo, dumps, read_log
 from hierarchy.draft import Draft
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
 from hierarchy.files import read, read_json, save, shipped, write_text
 from hierarchy.log_file import Paths
 from hierarchy.proposal import Finding
 from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
-from hierarchy.standing import Replayed, replay, without
+from hierarchy.standing import Replayed, placed, replay, without
 
 
 def paths_of(file: str | os.PathLike[str]) -> Paths:
-    """Where the files of a review lie.
+    """Where the files of a review lie: beside the file itself where a link to it is given.
 
     Raises:
         ReviewError: it is the name of a shipped hierarchy, or no .json or .csv file.
     """
     path = Path(file)
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if str(file) in shipped():
         raise ReviewError(f"{str(file)!r} is shipped and stays as it is; review a copy, as --out {file}.json")
     if path.suffix.lower() not in (".json", ".csv"):
@@ -72,7 +74,7 @@ def read_base_for(file: str, paths: Paths) -> ProposalFile:
         ReviewError: a review of something else is kept there.
     """
     base = read_base(file)
-    if str(paths.result) != file:
+    if os.path.realpath(paths.result) != os.path.realpath(file) or file in shipped():
         if paths.result.exists() and not paths.base.exists():
             raise ReviewError(f"{str(paths.result)!r} is there already; choose another name, or review it itself")
         if paths.base.exists() and read_proposal(paths.base).draft.digest != base.draft.digest:
@@ -91,9 +93,8 @@ def read_findings(file: str | os.PathLike[str]) -> tuple[Finding, ...]:
     """What the checks found when the proposal was made, X.findings.json; nothing where that is missing or odd."""
     from hierarchy.edits import from_dict
 
-    path = Path(file).with_suffix(".findings.json")
     try:
-        content = read_json(path)
+        content = read_json(Path(file).with_suffix(".findings.json") if file in shipped() else paths_of(file).findings)
         return tuple(
             Finding(**{**entry, "edit": entry.get("edit") and from_dict(entry["edit"])})
             for entry in content
@@ -108,19 +109,34 @@ def provenance(base: ProposalFile, log: Log, replayed: Replayed) -> dict[str, An
     if not replayed.decisions:
         return dict(base.provenance)
     before = base.provenance.get("reviewed_by") or []
+    looked_at = replayed.standings[-1].classes
     names = {*([before] if isinstance(before, str) else before), *(decision.who for decision in replayed.decisions)}
     return {
         **base.provenance,
         "reviewed_by": sorted(names),
         "review": {
             "decisions": len(replayed.decisions),
-            "reviewed": len(replayed.standings[-1].classes),
+            "reviewed": len(looked_at),
+            "one_by_one": len(looked_at & _one_by_one(replayed.decisions)),
+            "together": len(looked_at - _one_by_one(replayed.decisions)),
             "classes": len(base.draft.classes),
             "until": replayed.decisions[-1].time,
             "base": base.draft.digest,
             "log": log.digest,
         },
     }
+
+
+def _one_by_one(decisions: Sequence[Decision]) -> frozenset[str]:
+    """Ids of the classes that were placed by hand, or accepted by an act that accepted nothing else."""
+    accepted = Counter(decision.act for decision in decisions if isinstance(decision.what, Accept))
+    found: set[str] = set()
+    for decision in decisions:
+        if isinstance(decision.what, Accept):
+            found |= {decision.subject} if accepted[decision.act] == 1 else set()
+        elif not isinstance(decision.what, Undo):
+            found.update(placed(decision.what))
+    return frozenset(found)
 
 
 def write_result(paths: Paths, base: ProposalFile, log: Log) -> Replayed:
@@ -142,22 +158,73 @@ def check_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> No
     """Makes sure that the result, if there is one, comes from this proposal and this log, which lead to a draft.
 
     Raises:
-        ReviewError: it was changed by other means, and would be overwritten.
+        ReviewError: it was changed by other means, and would be overwritten; or the review is that of a sibling, X.csv
+            of X.json.
         FormatError: it cannot be read.
     """
-    if not paths.result.exists():
+    there = paths.result.exists()
+    fits = there and _comes_from(paths, base, log, draft)
+    sibling = Paths(paths.result.with_suffix(".json" if paths.result.suffix.lower() == ".csv" else ".csv"))
+    theirs = (paths.base.exists() or paths.log.exists()) and _is_result(sibling, base, log, draft)
+    if fits and not (theirs and _is_written(sibling, log) and not _is_written(paths, log)):
         return
-    held = read(paths.result)
-    if held.hierarchy.digest in (base.draft.digest, draft.digest):
-        return
-    origin = held.provenance or (_origin(paths) if paths.provenance.exists() else {})
-    review = origin.get("review")
-    digest = review.get("log") if isinstance(review, Mapping) else None
-    written = next((part for part in _beginnings(log) if part.digest == digest), None)
-    if written is None or replay(written, base.draft).draft.digest != held.hierarchy.digest:
+    if theirs:
+        raise ReviewError(
+            f"{paths.base.name!r} and {paths.log.name!r} are of the review of {str(sibling.result)!r}; review that, or"
+            + (f" copy {paths.result.name!r} to a name of its own" if there else " give another name")
+        )
+    if there:
         raise ReviewError(
             f"{str(paths.result)!r} was changed by other means than a review; to keep that, move {paths.base.name!r}"
             f" and {paths.log.name!r} away, to go on from the log, move {paths.result.name!r} away"
+        )
+
+
+def _comes_from(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> bool:
+    """Whether a result is the proposal, what the log leads to, or what an earlier state of the log led to."""
+    held = read(paths.result)
+    if held.hierarchy.digest in (base.draft.digest, draft.digest):
+        return True
+    written = _written(paths, held.provenance, log)
+    return written is not None and replay(written, base.draft).draft.digest == held.hierarchy.digest
+
+
+def _is_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> bool:
+    try:
+        return paths.result.exists() and _comes_from(paths, base, log, draft)
+    except HierarchyError:  # another file, which cannot even be read
+        return False
+
+
+def _is_written(paths: Paths, log: Log) -> bool:
+    """Whether a result that is there says that this log made it."""
+    return paths.result.exists() and _written(paths, read(paths.result).provenance, log) is not None
+
+
+def _written(paths: Paths, origin: Mapping[str, Any], log: Log) -> Log | None:
+    """The beginning of the log that a result says it was made by."""
+    digest = _log_of(origin or (_origin(paths) if paths.provenance.exists() else {}))
+    return next((part for part in _beginnings(log) if part.digest == digest), None)
+
+
+def _log_of(origin: Mapping[str, Any]) -> str | None:
+    """The digest of the log that a result was made by."""
+    review = origin.get("review")
+    digest = review.get("log") if isinstance(review, Mapping) else None
+    return digest if isinstance(digest, str) else None
+
+
+def check_is_new(log: Log, where: Path, base: ProposalFile) -> None:
+    """Makes sure that a proposal is not what a log led to already, as where a result is copied together with its log.
+
+    Raises:
+        ReviewError: they are.
+    """
+    if log.decisions and _log_of(base.provenance) == log.digest:
+        raise ReviewError(
+            f"what {str(where)!r} decides is done already in the hierarchy: it is the result of that log; to review the"
+            " result anew, move the log away; to go on in the old review, make the proposal again with generate and"
+            " take the log over with --replay"
         )
 
 
@@ -170,14 +237,16 @@ def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
     """Replays a log on a proposal and makes what could be taken over the log of the file.
 
     Raises:
-        ReviewError: the file has decisions of its own.
+        ReviewError: the file has decisions of its own, or was changed by other means.
         OutputError: the log cannot be written.
     """
     replayed = replay(old, base.draft)
+    own = read_log(paths.log)[0] if paths.log.exists() else None
+    known = own if own and own.decisions else old
+    check_result(paths, base, known, replay(known, base.draft).draft)
     kept = without(old, replayed.conflicts)
     if kept.base != base.draft.digest:
         kept = replace(kept, base=base.draft.digest, source=base.draft.classes.source)
-    own = read_log(paths.log)[0] if paths.log.exists() else None
     if own and own.decisions and own not in (old, kept):
         raise ReviewError(
             f"{str(paths.log)!r} holds {len(own.decisions)} decisions already; move it away to replay another log"

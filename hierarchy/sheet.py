@@ -17,12 +17,12 @@ from hierarchy.standing import Standing
 from hierarchy.tree import name_fault
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)
-COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES)
+COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES, "draft")
 NEEDED = ("id", "superclass", "group")
 
 
 def to_sheet(standing: Standing, opinions: Opinions) -> str:
-    """The draft as CSV, one class a line in label order; the columns of the witnesses are for reading only."""
+    """The draft as CSV, one class a line in label order; all others than superclass and group are for reading."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -32,8 +32,13 @@ def to_sheet(standing: Standing, opinions: Opinions) -> str:
         said = said_now(id, standing, opinions)
         weight = f"{dispute('/'.join(place), said):.2f}" if place else "unsettled"
         views = [_views(said, witness) for witness in WITNESSES]
-        writer.writerow([id, name, definition, *(place or ("", "")), weight, *views])
+        writer.writerow([id, name, definition, *(place or ("", "")), weight, *views, _mark(draft)])
     return text.getvalue()
+
+
+def _mark(draft: Draft) -> str:
+    """Which draft a sheet was made of, as a word that no spreadsheet takes for a number."""
+    return f"digest {draft.digest[:16]}"
 
 
 def _views(said: Sequence[Opinion], witness: Witness) -> str:
@@ -52,7 +57,8 @@ def from_sheet(text: str, draft: Draft, where: str) -> tuple[Edit, ...]:
 
     Raises:
         FormatError: it is no CSV with the columns id, superclass and group.
-        ReviewError: classes are missing, unknown or stand twice, or names are bad; all problems are told.
+        ReviewError: classes are missing, unknown or stand twice, or names are bad; all problems are told. Or the sheet
+            is of an earlier draft, so that what was decided since would be taken back without a word.
     """
     rows = _read(text, where)
     problems = list(_problems(rows, draft, where))
@@ -65,6 +71,13 @@ def from_sheet(text: str, draft: Draft, where: str) -> tuple[Edit, ...]:
         after = Draft(draft.classes, tuple(places[id] for id in draft.classes.ids))
     except InvalidHierarchy as error:
         raise ReviewError(in_one_sentence(where, error.problems)) from None
+    stale = sorted({row.get("draft", "") for _, row in rows} - {"", _mark(draft)})
+    if stale and after != draft:
+        raise ReviewError(
+            f"{where} was exported before the last decisions (its draft has {stale[0][:40]!r}, now it is"
+            f" {_mark(draft)!r}) and would take them back; export again and change that sheet, or delete the column"
+            " 'draft' to let this one win"
+        )
     return difference(draft, after)
 
 

@@ -15,7 +15,7 @@ from hierarchy.lock import Lock
 from hierarchy.log_file import LogFile, Looking, Paths
 from hierarchy.proposal_file import ProposalFile
 from hierarchy.review import Review, utc_now
-from hierarchy.reviewed import check_result, paths_of, read_base_for, read_findings, write_result
+from hierarchy.reviewed import check_is_new, check_result, paths_of, read_base_for, read_findings, write_result
 from hierarchy.standing import Replayed, replay
 from hierarchy.tree import name_fault
 
@@ -49,6 +49,7 @@ def open_review(where: Where, *, who: str, tell: Tell, look: bool = False, only:
     """Opens a review; whoever decides holds the lock."""
     base = read_base_for(where.file, where.paths)
     journal = LogFile(where.paths, base, tell=tell)
+    check_is_new(journal.log, where.paths.log, base)
     findings = read_findings(where.file)
     review = Review(base, Looking(journal) if look else journal, who=who, only=only, findings=findings)
     check_result(where.paths, base, journal.log, review.draft)
@@ -123,5 +124,5 @@ def report(held: Held) -> tuple[dict[str, Any], str]:
     """How a review stands at the end of a sitting, for a script and for a person, who is told nothing of nothing."""
     log = held.journal.log
     replayed = replay(log, held.base.draft)
-    about = {**summary(held.paths, replayed), "disputed": held.review.counter.disputed}
+    about = {**summary(held.paths, replayed), "disputed": held.review.position.disputed}
     return about, written(held.paths, replayed) if log.decisions else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hierarchy.decisions import Accept, Decision, Log, Undo
@@ -19,7 +21,7 @@ class Standing:
     Args:
         draft: the classes and where they stand now.
         classes: ids of the classes that were accepted, or placed by hand.
-        nodes: paths, as they are now, of the superclasses and groups that were accepted.
+        nodes: paths, as they are now, of the nodes that were accepted and hold the same classes still.
         renames: (old, new) path of each node that was renamed, merged or moved as a whole, in order.
     """
 
@@ -104,19 +106,55 @@ def after(standing: Standing, decision: Decision) -> Standing:
     if isinstance(what, Move) and not decision.new and what.to not in groups(standing.draft):
         raise EditError(f"there is no group {what.to!r} any more")
     draft = apply(what, standing.draft)
-    nodes = standing.nodes
     renamed = _renamed(what, standing.draft, draft)
-    for old, new in renamed:
-        nodes = frozenset(followed(node, old, new) for node in nodes)
+    nodes = _unchanged(standing, draft, renamed)
     return Standing(draft, standing.classes.union(placed(what)), nodes, (*standing.renames, *renamed))
+
+
+def _unchanged(standing: Standing, draft: Draft, renamed: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """The accepted nodes that hold the same classes after an edit, as they are called then."""
+    if not standing.nodes:
+        return standing.nodes
+    before, now, kept = _members(standing.draft), _members(draft), set()
+    for node in standing.nodes:
+        path = node
+        for old, new in renamed:
+            path = followed(path, old, new)
+        if before[node] == now.get(path):
+            kept.add(path)
+    return frozenset(kept)
+
+
+def holding(node: str, draft: Draft) -> str:
+    """SHA-256, in hexadecimal, of the ids of the classes below a node, in their order as text.
+
+    >>> from hierarchy.tree import Hierarchy
+    >>> pets = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> holding("x/y", pets) == holding("x", pets)
+    False
+    """
+    ids = sorted(_members(draft).get(node, ()))
+    return hashlib.sha256(json.dumps(ids, separators=(",", ":")).encode()).hexdigest()
+
+
+def _members(draft: Draft) -> Mapping[str, set[str]]:
+    """Ids of the classes below each node."""
+    below: defaultdict[str, set[str]] = defaultdict(set)
+    for id, place in zip(draft.classes.ids, draft.places, strict=True):
+        if place:
+            below[place[0]].add(id)
+            below["/".join(place)].add(id)
+    return below
 
 
 def _accepted(standing: Standing, decision: Decision) -> Standing:
     draft, subject = standing.draft, decision.subject
     if subject not in draft.classes.ids:
-        if subject in nodes(draft):
-            return replace(standing, nodes=standing.nodes | {subject})
-        raise UnknownNode(f"there is no {subject!r} any more")
+        if subject not in nodes(draft):
+            raise UnknownNode(f"there is no {subject!r} any more")
+        if decision.holds and decision.holds != holding(subject, draft):
+            raise EditError(f"{subject!r} holds other classes than were accepted")
+        return replace(standing, nodes=standing.nodes | {subject})
     found = draft.place(subject)
     if not found:
         raise EditError(f"{subject!r} is unsettled")

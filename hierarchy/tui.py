@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hierarchy.answers import DIGITS, KEYS, SIMPLE, TEXTUAL, node_of, split, take
@@ -46,10 +48,13 @@ Screen { layout: vertical; }
 Asking, Picking, Help { align: center middle; }
 .box { width: 80%; max-width: 100; height: auto; max-height: 90%; border: round $primary; background: $surface; }
 .box { padding: 0 1; }
-Help .box { width: 96%; max-height: 100%; }
+Help .box { width: 96%; max-height: 100%; scrollbar-size: 0 0; }
 .box OptionList { height: auto; max-height: 14; border: none; }
 .box Input { border: tall $primary; }
 """
+NUMBERS = "123456789"  # not all that is a digit in Unicode
+SOON = 0.01  # seconds until it is looked again whether a screen is open
+AT_LAST = 1.0  # seconds after which a key counts as read even if what it set going got lost in a screen that closed
 BREAKPOINTS = [(0, "-tiny"), (66, "-narrow"), (110, "-wide")]  # columns, and the class in CSS from there on
 
 
@@ -67,9 +72,11 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
         edit_text: shows a text in an editor and gives back what became of it.
     """
     from rich.text import Text
-    from textual import events, work
+    from textual import events
     from textual.app import App, ComposeResult, SuspendNotSupported
     from textual.containers import Horizontal, Vertical, VerticalScroll
+    from textual.message_pump import MessagePump
+    from textual.screen import Screen
     from textual.widgets import Static, Tree
 
     screens = modal_screens()
@@ -80,6 +87,12 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
 
         ENABLE_COMMAND_PALETTE = False
         BINDINGS: ClassVar = [("ctrl+c", "quit", "quit")]  # nothing is lost by it
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._typed: deque[events.Key] = deque()
+            self._reading = True  # a key, or until everything is shown
+            self._turn = 0  # counts the keys
 
         def compose(self) -> ComposeResult:
             yield Static(id="status", markup=False)
@@ -95,11 +108,12 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
             yield Static(id="said", markup=False)
             yield Static(_key_bar(Text()), id="keys", markup=False)
 
-        def on_mount(self) -> None:
+        async def on_mount(self) -> None:
             self._show()
+            await self._read(self._turn)
 
         def _show(self) -> None:
-            question, (number, of, disputed) = review.question, review.counter
+            question, (number, of, disputed) = review.question, review.position
             who = review.who or "looking only"
             self.query_one("#status", Static).update(
                 f"{title}   {min(number, of)}/{of}   {disputed} disputed left   {who}"
@@ -145,12 +159,51 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
                 text.append(f"\n{opinion.why}")
             pane.update(text if verdicts else text.append("\nwas not asked"))
 
+        # One key after the other: what a key opens or closes is open or closed before the next is read, so that keys
+        # typed ahead go where the person meant them to, and none of them becomes a decision by the way.
+
+        async def on_event(self, event: events.Event) -> None:
+            if isinstance(event, events.Key) and not event.is_forwarded:
+                self._typed.append(event)
+                if not self._reading:
+                    await self._read(self._turn)
+            else:
+                await super().on_event(event)
+
+        async def _read(self, turn: int) -> None:
+            """Reads the next key, if the one of a turn is still the last."""
+            if turn != self._turn:
+                return
+            self._reading = bool(self._typed)
+            if not self._typed:
+                return
+            if len(self.screen_stack) > 1 and self.focused is None:  # it is just opening
+                self.set_timer(SOON, partial(self._read, turn))
+                return
+            self._turn += 1
+            start = self.focused or self.screen
+            await super().on_event(self._typed.popleft())
+            turn = self._turn
+            # Once for what the nodes make of it, once for bindings, which the app goes by when a key has come up to it.
+            self._climb(start, partial(self._climb, start, partial(self._read, turn)))
+            self.set_timer(AT_LAST, partial(self._read, turn))
+
+        def _climb(self, node: MessagePump, then: Callable[[], Any], hops: int = 2) -> None:
+            """Follows a key from where it was typed up to the app, at each node behind the key and again behind what
+            the node sent on account of it, and goes on then."""
+            if hops and node.call_later(self._climb, node, then, hops - 1):
+                return
+            if node is self:
+                self.call_next(then)
+            else:
+                self._climb(node._parent or self, then)
+
         # What the keys do
 
         def on_key(self, event: events.Key) -> None:
             if len(self.screen_stack) == 1 and event.character and not event.key.startswith("ctrl+"):
                 key = event.character
-                if key.isdigit() or key.lower() in {known.key for known in KEYS}:
+                if key in NUMBERS or key.lower() in {known.key for known in KEYS}:
                     event.stop()
                     self._answer(key)
 
@@ -158,28 +211,31 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
             if event.node.data:
                 self._say(lambda: review.jump(event.node.data or ""))
 
-        @work
-        async def _answer(self, key: str) -> None:
+        def _answer(self, key: str) -> None:
             if key in "qQ":
+                self._typed.clear()
+                self._turn += 1  # no key is read any more
                 self.exit()
             elif key == "?":
-                await self.push_screen_wait(screens.help())
-            elif key.isdigit():
+                self.push_screen(screens.help())
+            elif key in NUMBERS:
                 self._say(lambda: take(review, int(key)))
             elif key in SIMPLE:
                 self._say(lambda: SIMPLE[key](review))
             elif key == "e":
                 self._say(self._edit)
             elif key == "/":
-                found = await self.push_screen_wait(screens.ask("go to", _anywhere(review)))
-                if found is not None:
-                    self._say(lambda: review.jump(found))
+                self._open(screens.ask("go to", _anywhere(review)), review.jump)
             elif key in "pP":
-                await self._split(superclass=key == "P")
+                self._split(superclass=key == "P")
             elif key in TEXTUAL:
-                await self._ask(key)
+                self._ask(key)
 
-        async def _ask(self, key: str) -> None:
+        def _open(self, screen: Screen[Any], act: Callable[[Any], str | None]) -> None:
+            """Opens a screen, and does something with what is answered there."""
+            self.push_screen(screen, lambda answer: self._say(lambda: act(answer)) if answer is not None else None)
+
+        def _ask(self, key: str) -> None:
             """Asks for what a key wants, and does it."""
             label = next(known.asks for known in KEYS if known.key == key.lower())
             try:
@@ -190,22 +246,24 @@ def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -
                 return
             candidates = _targets(review, question.subject if key == "m" else node) if key in "mgG" else None
             about = f"{key} {node}: " if node else f"{review.name(question.subject)}: "
-            text = await self.push_screen_wait(screens.ask(about + label.partition(" (")[0], candidates))
-            if text is not None:
-                self._say(lambda: TEXTUAL[key](review, text))
+            label = about + label.partition(" (")[0]
+            self._open(screens.ask(label, candidates), lambda text: TEXTUAL[key](review, text))
 
-        async def _split(self, *, superclass: bool) -> None:
+        def _split(self, *, superclass: bool) -> None:
             try:
                 node = node_of(review, superclass=superclass)
             except HierarchyError as error:
                 self._refuse(error)
                 return
-            choices = [(id, f"{review.name(id)}  {review.draft.place(id)}") for id in review.members(node)]
-            ids = await self.push_screen_wait(screens.pick(f"split off {node}: which classes", choices))
-            if ids:
-                name = await self.push_screen_wait(screens.ask(f"{counted(len(ids))} off {node}: name of the new node"))
-                if name is not None:
-                    self._say(lambda: split(review, name, ids, superclass=superclass))
+
+            def named(ids: list[str] | None) -> None:
+                if ids:
+                    label = f"{counted(len(ids))} off {node}: name of the new node"
+                    self._open(screens.ask(label), lambda name: split(review, name, ids, superclass=superclass))
+
+            ids = review.members(node)
+            choices = [(id, f"{review.name(id)}  {review.draft.place(id) if superclass else id}") for id in ids]
+            self.push_screen(screens.pick(f"split off {node}: which classes", choices), named)
 
         def _edit(self) -> str:
             superclass = node_of(review, superclass=True)
@@ -246,7 +304,8 @@ def _key_bar(text: Text) -> Text:
 def _targets(review: Review, subject: str) -> Callable[[str], list[tuple[str, str]]]:
     """What a class can be moved to, or a node merged into: what is suggested first, then by the letters typed."""
     if review.is_class(subject) or "/" in subject:
-        paths = sorted(groups(review.draft) - {subject})
+        here = review.draft.place(subject) if review.is_class(subject) else subject
+        paths = sorted(groups(review.draft) - {here})
     else:
         paths = sorted(path for path in nodes(review.draft) if "/" not in path and path != subject)
     first = [getattr(edit, "to", None) or getattr(edit, "into", "") for edit in review.suggestions]

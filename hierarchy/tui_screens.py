@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -117,8 +118,10 @@ def modal_screens() -> Screens:
         def compose(self) -> ComposeResult:
             more = "arrows and enter go to a class or node in the tree, tab leads to the question and back"
             signs = "= agrees, ~ another group, ≠ another superclass; ✓ reviewed; 3/7 reviewed of all"
+            width = min(100, int(self.app.size.width * 0.96)) - 4  # of the box, less its border and its padding
+            keys = [textwrap.fill(line, width, subsequent_indent=" " * 5) for line in help_text().splitlines()]
             with VerticalScroll(classes="box"):
-                yield Static(f"{help_text()}\n\n{more}\n{signs}\nany other key closes this", markup=False)
+                yield Static("\n".join([*keys, "", more, signs, "any other key closes this"]), markup=False)
 
         def on_key(self, event: events.Key) -> None:
             if event.key not in ("up", "down", "pageup", "pagedown"):

@@ -38,9 +38,11 @@ def places(review: Review) -> Any:
                     ids = below.get(path, [])
                     reviewed = sum(id in done.classes for id in ids)
                     name = path.rpartition("/")[2] or "(unsettled)"
-                    node.set_label(Text(f"{'✓ ' if path in done.nodes else ''}{reviewed}/{len(ids)} {name}"))
+                    label = f"{'✓ ' if path in done.nodes else ''}{reviewed}/{len(ids)} {name}"
                 else:
-                    node.set_label(Text(f"{'✓' if path in done.classes else '·'} {review.name(path)}"))
+                    label = f"{'✓' if path in done.classes else '·'} {review.name(path)}"
+                if str(node.label) != label:  # setting one draws the tree anew
+                    node.set_label(Text(label))
             node_path = review.draft.place(subject) if review.is_class(subject) else subject
             for path in (node_path.partition("/")[0], node_path):
                 if path in self._at:

@@ -148,6 +148,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []  # of chat completions, as they came
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
+        self.lists_batches = True
         self.closing = threading.Event()
         self._httpd = _HTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -525,13 +526,13 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                     200,
                     {"object": "list", "data": [{"id": "gpt-test", "object": "model", "created": 0, "owned_by": "us"}]},
                 )
-            elif parts[0] == "batches" and len(parts) == 1:
+            elif parts == ["batches"] and server.lists_batches:
                 after = dict(part.split("=") for part in query.split("&") if part).get("after")
                 ids = list(reversed(server.batches))  # the newest first
                 ids = ids[ids.index(after) + 1 :] if after else ids
                 page = [server.batches[id] for id in ids[:20]]
                 self.send(200, {"object": "list", "data": page, "has_more": len(ids) > 20})
-            elif parts[0] == "batches" and parts[1] in server.batches:
+            elif parts[0] == "batches" and parts[-1] in server.batches:
                 self.send(200, server.look_at(parts[1]))
             elif parts[0] == "files" and parts[-1] == "content" and parts[1] in server.files:
                 self.send(200, server.files[parts[1]], kind="application/octet-stream")

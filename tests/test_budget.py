@@ -1,13 +1,17 @@
 """What may be spent is not exceeded: a call that could do so is not made."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from asking import chat_with, request
-from openai_server import Server
+from openai_server import Server, always, at_first
 
-from hierarchy.budget import PRICES, Budget, Limits, Price, bound, price_of
+from hierarchy.budget import MARGIN, PER_MESSAGE, PRICES, Budget, Limits, Price, bound, input_tokens, price_of
 from hierarchy.chat import Reply
 from hierarchy.errors import BudgetReached, ChatError
 from hierarchy.ledger import Ledger
+from hierarchy.tokens import count_tokens
 
 REPLY = Reply("{}", input_tokens=1000, output_tokens=100)
 
@@ -25,6 +29,13 @@ def test_the_bound_is_above_what_the_server_counts(tmp_path):
     read, written = bound(request())
     assert reply.input_tokens < read < reply.input_tokens * 6  # the schema is in ours, and is not in the server's
     assert written == 200
+
+
+def test_the_bound_is_made_of_one_count_of_what_is_read():
+    plain, more = request(), replace(request(), messages=(*request().messages, ("user", "Go on.")))
+    assert input_tokens(more) - input_tokens(plain) == count_tokens("Go on.") + PER_MESSAGE
+    assert input_tokens(plain) - input_tokens(replace(plain, schema={})) > 50
+    assert bound(plain)[0] == math.ceil(input_tokens(plain) * MARGIN)
 
 
 def test_the_published_price_holds_at_openai_only():
@@ -84,4 +95,61 @@ def test_a_limit_of_dollars_needs_a_price_and_a_bound(tmp_path):
         with chat_with(server, ledger, limits=limits) as chat, pytest.raises(ChatError, match="no 'max_tokens'"):
             chat([request(settings={})])
         assert not server.paid
+    ledger.close()
+
+
+LOST = {"drop amid": 2, "hang": 2, "500": 4, "429": 4}  # a fault at first -> requests that four calls are enough for
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_an_answer_lost_on_the_way_counts_as_a_call_and_an_error_does_not(fault, tmp_path):
+    ledger = Ledger(tmp_path / "x.sqlite")
+    asked = [request(str(number)) for number in range(8)]
+    options = {"limits": Limits(calls=4), "concurrency": 1, "timeout": 1.0}
+    with Server(faults=at_first(fault), hang=1.2) as server:
+        with chat_with(server, ledger, **options) as chat, pytest.raises(BudgetReached, match="--max-calls 4"):
+            chat(asked)
+        assert len(ledger.keys()) == LOST[fault]
+        assert sum(server.paid.values()) <= 4
+    ledger.close()
+
+
+def test_answers_lost_on_the_way_are_charged_as_much_as_they_may_have_cost(tmp_path):
+    ledger = Ledger(tmp_path / "x.sqlite")
+    asked = [request(str(number)) for number in range(8)]
+    price = Price(1000, 1000)
+    limits = Limits(cost=3.5 * price.of(*bound(asked[0])), price=price)
+    with Server(faults=always("drop amid")) as server:
+        asking = chat_with(server, ledger, limits=limits, concurrency=1, max_retries=1)
+        lost = r"spent, and up to \$\S+ for answers that were lost on the way"
+        with asking as chat, pytest.raises(BudgetReached, match=lost):
+            chat(asked)
+        assert sum(server.paid.values()) == 4  # two requests; the retry of the second was too many
+    ledger.close()
+
+
+def test_a_server_that_nobody_reaches_has_answered_nothing(tmp_path):
+    ledger = Ledger(tmp_path / "x.sqlite")
+    with Server() as server:
+        pass
+    with chat_with(server, ledger, limits=Limits(calls=9), max_retries=3) as chat:
+        with pytest.raises(ChatError, match="nobody answers"):
+            chat([request()])
+        assert chat._budget._admitted == 1
+    ledger.close()
+
+
+def test_a_limit_of_dollars_cannot_be_held_where_answers_have_no_limit(tmp_path):
+    ledger = Ledger(tmp_path / "x.sqlite")
+    asked = [request(str(number)) for number in range(4)]
+    with Server(refuses=("max_tokens", "max_completion_tokens")) as server:
+        limits = Limits(cost=100.0, price=Price(1, 1))
+        with chat_with(server, ledger, limits=limits) as chat, pytest.raises(ChatError, match="refuses every limit"):
+            chat(asked)
+        assert not server.paid
+        with chat_with(server, ledger) as chat:
+            assert len(chat(asked)) == 4
+        with chat_with(server, ledger, limits=limits) as chat, pytest.raises(ChatError, match="refuses every limit"):
+            chat([request("another")])  # as the ledger knows by now
+        assert len(server.paid) == 4
     ledger.close()

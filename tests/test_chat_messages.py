@@ -18,11 +18,13 @@ from hierarchy.budget import Limits, Price, Progress
 from hierarchy.chat import Reply
 from hierarchy.errors import HierarchyError
 from hierarchy.keeper import Keeper
-from hierarchy.ledger import Ledger, recorded
+from hierarchy.ledger import Batch, Ledger, recorded
 from hierarchy.openai_chat import ChatOptions, openai_chat
+from hierarchy.protocol import server_of
 
 GOLDEN = Path(__file__).parent / "golden" / "chat_messages.txt"
 ASKED = [request(str(number)) for number in range(3)]
+BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {"requests": "of these"}}
 
 
 def asking(faults=None, *, asked=ASKED, by_batch=False, batch_end="completed", **options):
@@ -73,6 +75,27 @@ def nobody_for_batches():
 def no_batches():
     with Server() as server, ledger() as replies:
         batch_chat(replies, options=ChatOptions(base_url=server.url.replace("/v1", "/v2")))(ASKED)
+
+
+def batch_under_way():
+    with Server() as server, ledger() as replies:
+        replies.put_batch(Batch("of these", server_of(server.url), tuple(one.key for one in ASKED[:2])), ASKED)
+        server.start_batch({"input_file_id": server.upload(b"")["id"]} | BATCH)
+        with chat_with(server, replies) as chat:
+            chat(ASKED)
+
+
+def answers_without_limit(by_batch):
+    def case():
+        options = {"limits": Limits(cost=1, price=Price(1, 1)), "backoff": 0.02, "poll": 0.01}
+        with Server(refuses=("max_tokens", "max_completion_tokens")) as server, ledger() as replies:
+            options = ChatOptions(base_url=server.url, **options)
+            if by_batch:
+                batch_chat(replies, options=options)(ASKED)
+            with openai_chat(replies, options=options) as chat:
+                chat(ASKED)
+
+    return case
 
 
 def keeper_dies():
@@ -141,6 +164,9 @@ CASES = {
     "max cost": asking(limits=Limits(cost=0.3, price=Price(500, 1000)), concurrency=1),
     "max cost of an unknown price": asking(limits=Limits(cost=0.3)),
     "max cost without a bound": asking(limits=Limits(cost=1, price=Price(1, 1)), asked=[request(settings={})]),
+    "max cost without a limit of tokens": answers_without_limit(by_batch=False),
+    "batch: max cost without a limit of tokens": answers_without_limit(by_batch=True),
+    "batch: under way": batch_under_way,
     "batch: nobody there": nobody_for_batches,
     "batch: no batches": no_batches,
     "batch: failed": asking(by_batch=True, batch_end="failed"),
@@ -176,6 +202,7 @@ def golden():
 
 
 def compare(case, message):
+    message = re.sub(r"batch_\w+", "batch_1", message)
     message = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", message)
     assert "\n" not in message
     if os.environ.get("WRITE_GOLDEN"):

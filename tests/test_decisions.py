@@ -287,6 +287,28 @@ def test_a_conflict_says_what_was_asked_and_what_was_found(decision, found):
     assert replayed.decisions == (fine,) and replayed.draft.place("n2") == "mammals/cats"
 
 
+def test_an_accepted_node_is_in_conflict_where_it_holds_other_classes():
+    review = review_of(BASE.draft)
+    review.jump("mammals/cats")
+    review.accept()
+    review.jump("n1")
+    review.accept()
+    log = review.journal.log
+    assert len(log.decisions[0].holds) == 64 and not log.decisions[1].holds
+    assert parse(dumps(log).encode())[0] == log
+    other = Draft.of(PETS, source="pets.txt")
+    other = replace(other, places=tuple(("mammals", "cats") if id == "n4" else place for id, place in rows(other)))
+    (conflict,) = replay(log, other).conflicts
+    assert str(conflict) == (
+        "decision 1 (Ada: accept mammals/cats in mammals/cats): 'mammals/cats' holds other classes than were accepted"
+    )
+    assert replay(log_of(replace(log.decisions[0], holds="")), other).conflicts == ()  # a log that does not say it
+
+
+def rows(draft):
+    return zip(draft.classes.ids, draft.places, strict=True)
+
+
 def test_a_move_into_a_group_it_made_is_no_conflict():
     decision = Decision(1, NOON, "Ada", Move("n1", "birds/owls"), "n1", "mammals/cats", new=True)
     assert replay(log_of(decision), BASE.draft).draft.place("n1") == "birds/owls"

@@ -62,7 +62,23 @@ SITTINGS = {
     "split": ["s", "p biters", "2-3, 1", "P sea", "9", "P sea", "", "q"],
     "search": ["/ crane", "2", "/ zzz", "/", "", "/ cats", "x", "/ e", "", "q"],
     "accept all that is left": ["s", "a", "s", "a", "u", "q"],
-    "bad answers": ["", "x", "yes", "9", "0", "m nowhere", "m ca", "y 3", "r mammals/x", "moray", "1 2", "é", "q"],
+    "bad answers": [
+        "",
+        "x",
+        "yes",
+        "9",
+        "0",
+        "m nowhere",
+        "m ca",
+        "y 3",
+        "r mammals/x",
+        "moray",
+        "1 2",
+        "é",
+        "²",
+        "٣",
+        "q",
+    ],
     "in an editor": ["e", "s", "e", "e", "q"],
     "help, and the end of the input": ["?"],
     "to the end": ["1", *"yyyyyyyyyyyyyyyyyy", "y", "u", "y", "q"],
@@ -128,3 +144,8 @@ def test_numbers_are_read_with_care():
     for text in ("", "0", "6", "2-1", "1-9", "x", "-1", "1-", "9" * 99):
         with pytest.raises(ReviewError, match="is no number from 1 to 5; give some, as 1 3 5-7"):
             parse_numbers(text, 5)
+
+
+def test_what_is_no_number_or_far_too_long_for_one_is_no_answer():
+    shown = transcript(zoo(), ["²", "9" * 5000, "m " + "9" * 5000, "m ²", "q"])
+    assert shown.count("is no answer;") == 2 and shown.count("! no group '") == 2

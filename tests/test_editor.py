@@ -74,8 +74,35 @@ def test_a_text_left_as_it_was_or_emptied_changes_nothing(left):
 
 
 def test_a_text_that_is_given_up_changes_nothing():
-    answers = iter([lambda text: "junk\n", lambda text: text])
+    for end in (lambda text: text, lambda text: "junk\n"):
+        answers = iter([lambda text: "junk\n", end])
+        with pytest.raises(ReviewError, match=r"the text cannot be read still \(.* is gone, .*\); nothing was changed"):
+            revise(DRAFT, "mammals", lambda text, answers=answers: next(answers)(text))
+    answers = iter([lambda text: "junk\n", lambda text: ""])
     assert revise(DRAFT, "mammals", lambda text: next(answers)(text)) == ()
+
+
+def test_an_editor_that_no_person_holds_is_asked_no_more_than_it_takes():
+    shown = []
+
+    def script(text):  # as EDITOR="sed -i s/n1/n9/"
+        shown.append(text)
+        assert len(shown) < 99
+        return text.replace("n1 ", "n9 ")
+
+    with pytest.raises(
+        ReviewError, match=r"the text cannot be read still \(line 8: no class 'n9'\); nothing was changed"
+    ):
+        revise(DRAFT, "mammals", script)
+    assert len(shown) == 2
+
+    def growing(text):
+        shown.append(text)
+        assert len(shown) < 99
+        return text + "        junk\n"
+
+    with pytest.raises(ReviewError, match="nothing was changed"):
+        revise(DRAFT, "mammals", growing)
 
 
 @given(drafts_and_edits(), st.data())

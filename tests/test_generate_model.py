@@ -207,6 +207,15 @@ def test_explain_shows_what_a_reviewer_decided(propose, ask):
     assert "llm         != fish/sea fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
+def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propose, ask, tmp_path):
+    propose("--yes")
+    ask("edit", "pets.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")
+    ask("edit", "pets.json", "rename", "fish", "fishes", "--by", "Ada")
+    (tmp_path / "pets.proposal.json").unlink()
+    code, out, _ = ask("explain", "pets.json", "cod")
+    assert code == 0 and "stands in   fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
+
+
 def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     propose("--yes")
     assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0

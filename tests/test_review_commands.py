@@ -48,7 +48,8 @@ def hierarchy(folder, capsys, monkeypatch):
     """Runs a command: its exit code, what it prints, what it says."""
 
     def call(*words, by="Ada", stdin=None):
-        arguments = [*words] + (["--by", by] if by and words[0] in ("review", "edit") else [])
+        reads = {"--look", "--export", "--diff", "--log"}.intersection(words)
+        arguments = [*words] + (["--by", by] if by and words[0] in ("review", "edit") and not reads else [])
         monkeypatch.setattr(sys, "argv", ["hierarchy", *arguments])
         if stdin is not None:
             reader, writer = os.pipe()
@@ -88,6 +89,8 @@ def test_the_first_decision_writes_the_proposal_and_the_log_and_the_end_the_resu
         "review": {
             "decisions": 2,
             "reviewed": 1,
+            "one_by_one": 1,
+            "together": 0,
             "classes": 5,
             "until": log.decisions[-1].time,
             "base": PETS.digest,
@@ -155,6 +158,63 @@ def test_who_decides_is_gits_user_or_the_users_name(folder, hierarchy, monkeypat
         "Grace Hopper",
         "grace",
     ]
+
+
+def test_a_link_is_reviewed_where_the_file_lies(folder, hierarchy):
+    (folder / "elsewhere").mkdir()
+    (folder / "pets.json").rename(folder / "elsewhere" / "pets.json")
+    (folder / "elsewhere" / "pets.findings.json").write_text("[]")
+    (folder / "link.json").symlink_to(folder / "elsewhere" / "pets.json")
+    assert hierarchy("edit", "link.json", "move", "tabby", "mammals/dogs")[0] == 0
+    assert (folder / "link.json").is_symlink() and beside(folder, "link") == ["link.json"]
+    assert beside(folder / "elsewhere") == [
+        "pets.decisions.jsonl",
+        "pets.findings.json",
+        "pets.json",
+        "pets.proposal.json",
+    ]
+    assert hierarchy("edit", "elsewhere/pets.json", "undo")[0] == 0
+    assert load("link.json") == PETS
+
+
+def test_two_hierarchies_of_one_name_are_told_apart(folder, hierarchy):
+    save(PETS.at([1, 2, 3]), "pets.csv")
+    hierarchy("edit", "pets.json", "move", "tabby", "mammals/dogs")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    message = (
+        "error: 'pets.proposal.json' and 'pets.decisions.jsonl' are of the review of 'pets.json'; review that, or"
+        " copy 'pets.csv' to a name of its own\n"
+    )
+    assert hierarchy("edit", "pets.csv", "undo") == (2, "", message)
+    save(PETS, "pets.csv")  # the same as the proposal of pets.json
+    assert hierarchy("edit", "pets.csv", "undo") == (2, "", message)
+    (folder / "pets.csv").unlink()
+    assert hierarchy("edit", "pets.csv", "undo")[2] == message.replace("copy 'pets.csv' to", "give another").replace(
+        "another a name of its own", "another name"
+    )
+    (folder / "pets.csv").write_text("junk")
+    assert hierarchy("edit", "pets.json", "undo")[0] == 0
+    assert set(folder.iterdir()) == set(before)
+
+
+def test_a_csv_under_review_is_not_taken_for_the_json_of_its_name(folder, hierarchy):
+    (folder / "pets.json").unlink()
+    save(PETS, "pets.csv")
+    hierarchy("edit", "pets.csv", "move", "tabby", "mammals/dogs")
+    save(PETS.at([1, 2, 3]), "pets.json")
+    code, _, err = hierarchy("edit", "pets.json", "undo")
+    assert code == 2 and "are of the review of 'pets.csv'; review that, or copy 'pets.json' to a name of its own" in err
+    assert hierarchy("edit", "pets.csv", "undo")[0] == 0
+
+
+def test_what_was_accepted_all_at_once_is_told_apart(folder, hierarchy):
+    hierarchy("review", "pets.json", "--plain", stdin="/ tabby\ny\n/ siamese\na\n/ carp\nm cats\nmammals/cats\nq\n")
+    review = read("pets.json").provenance["review"]
+    assert {name: review[name] for name in ("reviewed", "one_by_one", "together")} == {
+        "reviewed": 3,
+        "one_by_one": 1,
+        "together": 2,
+    }
 
 
 # Scripts
@@ -237,6 +297,20 @@ def test_a_summary_for_scripts_has_stdout_to_itself(folder, hierarchy):
     assert "(1/19) unsettled  'tiger'" in err
 
 
+def test_looking_and_exporting_give_a_script_a_summary(folder, hierarchy):
+    code, out, _ = hierarchy("review", "zoo.json", "--look", "--json", stdin="q\n")
+    assert code == 0 and json.loads(out)["unsettled"] == ["n04"]
+    assert json.loads(hierarchy("review", "zoo.json", "--export", "zoo.csv", "--json")[1])["classes"] == 12
+
+
+@pytest.mark.parametrize("reads", [["--export", "x.csv"], ["--diff"], ["--log"]])
+@pytest.mark.parametrize("idle", [["--plain"], ["--only", "chain"], ["--by", "Ada"]])
+def test_a_flag_that_does_nothing_is_refused(reads, idle, folder, hierarchy):
+    code, out, err = hierarchy("review", "pets.json", *reads, *idle)
+    assert (code, out, err) == (2, "", f"error: {idle[0]} does nothing with {reads[0]}; leave it out\n")
+    assert beside(folder, "") == ["pets.json", "zoo.proposal.json"]
+
+
 # Replay
 
 
@@ -302,6 +376,50 @@ def test_a_log_of_a_proposal_that_was_made_anew_is_taken_over_and_kept(folder, h
     assert hierarchy("review", "pets.json", "--replay", "pets.decisions.jsonl")[0] == 0
     assert load("pets.json").groups[1] == ("mammals", "dogs")
     assert Path("pets.decisions.1.jsonl").read_bytes() == old
+
+
+def test_a_replay_overwrites_nothing_that_was_changed_by_hand(folder, hierarchy):
+    hierarchy("edit", "pets.json", "move", "tabby", "mammals/dogs")
+    (folder / "kept.jsonl").write_bytes((folder / "pets.decisions.jsonl").read_bytes())
+    save(PETS.at([1, 2, 3]), "pets.json")
+    hand = (folder / "pets.json").read_bytes()
+    for log in ("pets.decisions.jsonl", "kept.jsonl"):
+        code, out, err = hierarchy("review", "pets.json", "--replay", log)
+        assert (code, out) == (2, "") and "'pets.json' was changed by other means than a review" in err
+    (folder / "pets.decisions.jsonl").unlink()
+    assert hierarchy("review", "pets.json", "--replay", "kept.jsonl")[0] == 2
+    assert (folder / "pets.json").read_bytes() == hand and not (folder / "pets.decisions.jsonl").exists()
+
+
+def test_a_replay_of_what_a_copied_result_is_made_of_says_so(folder, hierarchy):
+    hierarchy("edit", "pets.json", "move", "tabby", "mammals/dogs")
+    for ending in (".json", ".decisions.jsonl"):
+        (folder / f"copy{ending}").write_bytes((folder / f"pets{ending}").read_bytes())
+    before = (folder / "copy.json").read_bytes()
+    message = (
+        "error: what 'copy.decisions.jsonl' decides is done already in the hierarchy: it is the result of that log; to"
+        " review the result anew, move the log away; to go on in the old review, make the proposal again with generate"
+        " and take the log over with --replay\n"
+    )
+    for words in (
+        ["review", "copy.json", "--plain"],
+        ["edit", "copy.json", "undo"],
+        ["review", "copy.json", "--replay", "copy.decisions.jsonl"],
+        ["review", "copy.json", "--out", "more.json", "--replay", "copy.decisions.jsonl"],
+    ):
+        assert hierarchy(*words, stdin="q\n") == (2, "", message)
+    (folder / "copy.decisions.jsonl").rename("done.jsonl")
+    assert hierarchy("edit", "copy.json", "rename", "fish", "wet")[0] == 0
+    assert (folder / "copy.json").read_bytes() != before and load("copy.json").groups[0] == ("mammals", "dogs")
+
+
+@pytest.mark.parametrize("name", ["cifar100", "imagenet100", "imagenet1k"])
+def test_a_shipped_hierarchy_beside_its_log_says_how_to_go_on(name, folder, hierarchy):
+    data = Path(__file__).parent.parent / "data"
+    for ending in (".json", ".decisions.jsonl"):
+        (folder / f"mine{ending}").write_bytes((data / f"{name}{ending}").read_bytes())
+    code, _, err = hierarchy("review", "mine.json", "--plain", stdin="q\n")
+    assert code == 2 and "is done already in the hierarchy" in err
 
 
 # Two people, and crashes
@@ -487,6 +605,9 @@ MESSAGES = {
     "split off what is elsewhere": ["edit", "pets.json", "split", "fish", "wet", "n1"],
     "undo nothing": ["edit", "pets.json", "undo"],
     "undo in words": ["edit", "pets.json", "undo", "all"],
+    "undo what is far too long for a number": ["edit", "pets.json", "undo", "9" * 5000],
+    "a flag that does nothing": ["review", "pets.json", "--look", "--by", "Ada"],
+    "replay over what was changed by hand": ["review", "hand.json", "--replay", "other.decisions.jsonl"],
 }
 
 

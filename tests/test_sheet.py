@@ -114,7 +114,15 @@ def test_a_sheet_shows_what_the_witnesses_say():
     opinions = {"n1": (Opinion("llm", "mammals/dogs", 0.5, "2 of 4 votes"), Opinion("wordnet", "fish", 1.0, "why"))}
     header, row, *_ = csv.reader(io.StringIO(to_sheet(Standing(DRAFT), opinions)))
     assert tuple(header) == COLUMNS
-    assert row[3:] == ["mammals", "cats", "2.50", "mammals/dogs (0.50: 2 of 4 votes)", "fish (1.00: why)", ""]
+    assert row[3:] == [
+        "mammals",
+        "cats",
+        "2.50",
+        "mammals/dogs (0.50: 2 of 4 votes)",
+        "fish (1.00: why)",
+        "",
+        f"digest {DRAFT.digest[:16]}",
+    ]
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -157,3 +165,27 @@ def test_a_bad_sheet_is_refused_with_all_that_is_wrong(text, error, message):
     with pytest.raises(error) as caught:
         from_sheet(text, DRAFT, "s.csv")
     assert str(caught.value).startswith(message)
+
+
+def test_an_older_sheet_takes_nothing_back():
+    text = to_sheet(Standing(DRAFT), {})
+    later = apply(Move("n1", "mammals/dogs"), DRAFT)
+    message = (
+        rf"s.csv was exported before the last decisions \(its draft has 'digest {DRAFT.digest[:16]}', now it is"
+        rf" 'digest {later.digest[:16]}'\) and would take them back; export again and change that sheet, or delete the"
+        " column 'draft' to let this one win"
+    )
+    with pytest.raises(ReviewError, match=message):
+        from_sheet(text, later, "s.csv")
+    with pytest.raises(ReviewError, match=message):
+        from_sheet(text.replace(",fish,carps", ",fishes,carps"), later, "s.csv")
+    with pytest.raises(ReviewError, match="was exported before the last decisions"):  # saved by a spreadsheet
+        from_sheet(text.replace(",", ";").replace("\n", "\r\n"), later, "s.csv")
+    table = [row[:-1] for row in rows_of(DRAFT)]
+    assert from_sheet(written(table), later, "s.csv") == (Move("n1", "mammals/cats"),)
+
+
+def test_a_sheet_that_says_what_stands_may_be_of_any_age():
+    later = apply(Rename("fish", "fishes"), DRAFT)
+    text = to_sheet(Standing(DRAFT), {}).replace(",fish,carps", ",fishes,carps")
+    assert from_sheet(text, later, "s.csv") == ()

@@ -16,8 +16,9 @@ from hierarchy.console import run as run_command
 from hierarchy.errors import nearest
 from hierarchy.files import write_text
 from timm_nhl import cost_report
+from timm_nhl.asked import listed
 from timm_nhl.checkpoint import read_weights
-from timm_nhl.cost import Counter, cost
+from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
 from timm_nhl.export import export_onnx, export_program, load, save
 from timm_nhl.model import NHL
@@ -27,7 +28,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 console = Console(stderr=True)
 
 Classes = Annotated[
-    list[str] | None, typer.Option(help="Class ids, names or node paths; separate by commas or repeat the option.")
+    list[str] | None,
+    typer.Option(help="Class ids, names or node paths, '' for all; separate by commas or repeat the option."),
 ]
 HierarchyOption = Annotated[str | None, typer.Option(help="A shipped hierarchy, or a .json or .csv file.")]
 Checkpoint = Annotated[str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.")]
@@ -46,6 +48,9 @@ def cost_command(
     split: Annotated[
         int | None, typer.Option(help="Split point, counted from the end (-1: behind everything).")
     ] = None,
+    strides: Annotated[str | None, typer.Option(help="Of each level's first block, like 2,1,2.")] = None,
+    widths: Annotated[str | None, typer.Option(help="Channels inside each level's blocks, like 128,64,32.")] = None,
+    depths: Annotated[str | None, typer.Option(help="Blocks per branch of each level, like 1,1,1.")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Write cost against number of classes to this .html file.")
     ] = None,
@@ -53,15 +58,22 @@ def cost_command(
 ) -> None:
     """Counts parameters, MACs and activation memory: plain backbone, full NHL and expert side by side."""
     options: dict[str, Any] = {} if split is None else {"split": split}
-    counter = Counter(_nested(model), hierarchy=hierarchy, **options)
+    for name, text, like in (
+        ("strides", strides, "2,1,2"),
+        ("widths", widths, "128,64,32"),
+        ("depths", depths, "1,1,1"),
+    ):
+        if text is not None:
+            options[name] = _three(name, text, like)
+    counter = CostCounter(_nested(model), hierarchy=hierarchy, **options)
     tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(
             f"--random {size} is out of range: the hierarchy has {len(tree)} classes; use 1 to {len(tree)}"
         )
-    wanted = _listed(classes)
+    wanted = listed(tree, classes or ())
     full = counter.cost()
-    plain = cost(model.split(".")[0].removesuffix(SUFFIX), num_classes=len(tree))
+    plain = cost(_plain(model), num_classes=len(tree), input_size=counter.input_size)
     expert = counter.cost(wanted) if wanted else full
     costs = cost_report.Comparison(plain, full, expert)
     drawn = cost_report.random_experts(counter, size, seeds=seeds) if size else []
@@ -69,12 +81,14 @@ def cost_command(
         write_text(picture, cost_report.picture(counter, plain, title=f"experts of {model}"))
     if as_json:
         report = {"plain": plain, "nhl": full, "expert": expert}
-        numbers: dict[str, Any] = {name: cost_report.as_json(total) for name, total in report.items()}
+        numbers: dict[str, Any] = {"input_size": counter.input_size}
+        numbers |= {name: cost_report.as_json(total) for name, total in report.items()}
         numbers["random"] = [{"params": each.params, "macs": each.macs} for each in drawn]
         typer.echo(json.dumps(numbers, indent=1))
         return
     out = Console()
-    out.print(cost_report.cost_table(costs, title=f"{model}, {tree.sizes}", asked=bool(wanted)))
+    title = f"{model}, {tree.sizes}, {cost_report.size_of(counter)}"
+    out.print(cost_report.cost_table(costs, title=title, asked=bool(wanted)))
     if drawn:
         out.print(cost_report.spread_table(drawn, plain, full, size=size or 0))
 
@@ -88,7 +102,8 @@ def expert(
     hierarchy: HierarchyOption = None,
 ) -> None:
     """Cuts the expert of some classes out of a trained model and writes it as safetensors and config."""
-    cut = _opened(checkpoint, model, hierarchy).expert(_listed(classes))
+    nested = _opened(checkpoint, model, hierarchy)
+    cut = nested.expert(listed(nested.hierarchy, classes or ()))
     save(cut, out)
     params = sum(parameter.numel() for parameter in cut.parameters())
     console.print(f"{out}: {len(cut.hierarchy)} classes, {params / 1e6:.2f}M parameters")
@@ -107,7 +122,7 @@ def export(
     if out.suffix not in writers:
         raise OptionError(f"cannot tell the format of {str(out)!r}; end it in {' or '.join(writers)}")
     nested = _opened(checkpoint, model, hierarchy)
-    wanted = _listed(classes)
+    wanted = listed(nested.hierarchy, classes or ())
     writers[out.suffix](nested.expert(wanted) if wanted else nested, out)
     console.print(f"{out}: gives the model's numbers")
 
@@ -130,9 +145,15 @@ def run(
         sys.exit(130)
 
 
-def _listed(classes: list[str] | None) -> list[str]:
-    """The values of --classes; a name with a comma in it is asked for by its id."""
-    return [name.strip() for value in classes or [] for name in value.split(",") if name.strip()]
+def _three(name: str, text: str, like: str) -> tuple[int, ...]:
+    """A number for each level, out of text like `2,1,2`."""
+    try:
+        numbers = tuple(map(int, text.split(",")))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3:
+        raise OptionError(f"--{name} {text!r} is not a whole number for each of the three levels; like --{name} {like}")
+    return numbers
 
 
 def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
@@ -150,10 +171,16 @@ def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
 
 def _nested(model: str) -> str:
     """The name of a nested model, as it is."""
-    known = timm.list_models(f"*{SUFFIX}")
-    if model.split(".")[0] not in known:
+    known = timm.list_models(f"*{SUFFIX}", include_tags="." in model)
+    if model not in known:
         raise OptionError(f"{model!r} is no nested model; name a `<backbone>_nhl`{nearest(model, known)}")
     return model
+
+
+def _plain(model: str) -> str:
+    """The backbone of a nested model, of the same tag and so at the same input size."""
+    architecture, dot, tag = model.partition(".")
+    return architecture.removesuffix(SUFFIX) + dot + tag
 
 
 def main() -> None:

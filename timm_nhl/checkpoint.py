@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from timm_nhl.model import NHL
 
 DIGEST = "hierarchy_digest"
+EXACT = (  # what holds whole numbers up to 255 as they are, so that weights may be cast to it and back
+    torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64,
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -36,13 +39,23 @@ def digest_of(tree: Hierarchy) -> Tensor:
 
 
 def digest_in(tensor: Tensor) -> str:
-    """The digest that `digest_of` made a tensor of.
+    """The digest that `digest_of` made a tensor of, also where all weights were cast to another type since.
+
+    Raises:
+        CheckpointError: it is none: of another length, or of a type or with values that a digest cannot have.
 
     >>> from timm_nhl import balanced
-    >>> digest_in(digest_of(balanced(8)) - 1) == balanced(8).digest
+    >>> digest_in(digest_of(balanced(8)) - 1) == digest_in(digest_of(balanced(8)).half()) == balanced(8).digest
     True
     """
-    return "".join(f"{value // 16:x}" for value in tensor.tolist())
+    values = tensor.tolist() if tensor.dtype in EXACT and tensor.shape == (64,) else []
+    if not values or not all(0 <= value < 256 for value in values):  # not a number is neither
+        raise CheckpointError(
+            f"cannot tell the hierarchy of these weights: {DIGEST!r} is of shape {tuple(tensor.shape)} and type"
+            f" {str(tensor.dtype).removeprefix('torch.')}, not the 64 bytes that were saved; convert all weights but"
+            " it, or, if they are of the model's hierarchy, put the model's own in its place"
+        )
+    return "".join(f"{int(value) // 16:x}" for value in values)
 
 
 def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> None:

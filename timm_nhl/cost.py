@@ -83,10 +83,10 @@ def cost(
     >>> full.parts[0] == expert.parts[0], expert.macs < full.macs
     (True, True)
     """
-    return Counter(model, hierarchy=hierarchy, input_size=input_size, **options).cost(classes)
+    return CostCounter(model, hierarchy=hierarchy, input_size=input_size, **options).cost(classes)
 
 
-class Counter:
+class CostCounter:
     """Counts many experts of one model; the trunk is run once (on the meta device), the rest is arithmetic.
 
     Takes what `cost` takes but for the classes.

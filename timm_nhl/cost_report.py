@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from timm_nhl.cost import Cost, Counter, cost
+from timm_nhl.cost import Cost, CostCounter, cost
 
 SMALL_MODELS = ("mobilenetv4_conv_small", "efficientnet_b0", "resnet18")  # what one would take instead of an expert
 
@@ -34,7 +34,7 @@ class Spread:
     most: float
 
 
-def random_experts(counter: Counter, size: int, *, seeds: int) -> list[Cost]:
+def random_experts(counter: CostCounter, size: int, *, seeds: int) -> list[Cost]:
     """The costs of `seeds` experts of `size` classes each, drawn without replacement with seeds 0, 1, ..."""
     classes = len(counter.hierarchy)
     return [counter.at(sorted(random.Random(seed).sample(range(classes), size))) for seed in range(seeds)]
@@ -85,8 +85,8 @@ def spread_table(costs: Sequence[Cost], plain: Cost, full: Cost, *, size: int) -
     return table
 
 
-def picture(counter: Counter, plain: Cost, *, title: str, seeds: int = 20) -> str:
-    """An HTML page: MACs of random experts against their number of classes, with small models as reference."""
+def picture(counter: CostCounter, plain: Cost, *, title: str, seeds: int = 20) -> str:
+    """An HTML page: MACs of random experts against their number of classes, beside small models at the same size."""
     import plotly.graph_objects as go
 
     classes = len(counter.hierarchy)
@@ -97,12 +97,19 @@ def picture(counter: Counter, plain: Cost, *, title: str, seeds: int = 20) -> st
     figure.add_scatter(x=sizes, y=[each.mean for each in spreads], name=f"mean of {seeds} random experts")
     figure.add_scatter(x=sizes, y=[each.least for each in spreads], name="smallest", line={"dash": "dot"})
     figure.add_hline(y=plain.macs / 1e9, annotation_text="plain backbone")
-    for name in SMALL_MODELS:
-        figure.add_hline(y=cost(name).macs / 1e9, line_dash="dash", annotation_text=name)
+    for name in SMALL_MODELS:  # convolutions only, so they take images of any size
+        small = cost(name, input_size=(3, *counter.input_size[1:]))
+        figure.add_hline(y=small.macs / 1e9, line_dash="dash", annotation_text=name)
     figure.update_xaxes(title="classes of the expert", type="log")
-    figure.update_yaxes(title="GMACs", rangemode="tozero")
+    figure.update_yaxes(title=f"GMACs, {size_of(counter)}", rangemode="tozero")
     figure.update_layout(title=title)
     return str(figure.to_html(include_plotlyjs=True))
+
+
+def size_of(counter: CostCounter) -> str:
+    """The size of the image that everything is counted for, as text."""
+    _, height, width = counter.input_size
+    return f"{height}x{width}"
 
 
 def as_json(total: Cost) -> dict[str, Any]:

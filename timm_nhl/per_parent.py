@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,17 +20,15 @@ class PerParent(Stacked):
 
     (B, P*C, H, W) -> (B, N*D, H, W); weight (N, D, C). `counts` is the number of children of each of the P parents.
 
-    Four ways to one result; which runs is nobody's business but this layer's:
+    Three ways to one result; which runs is nobody's business but this layer's:
     `loop`, one product per parent, on the CPU; `batch`, one batched product for all parents with equally many
-    children, on a GPU and in a compiled graph; `convolve`, a grouped convolution for the same, in an exported one;
-    `group`, one kernel for all parents in bfloat16, only where `form` says so: it was never timed on a GPU.
+    children, on a GPU and in a compiled graph; `convolve`, a grouped convolution for the same, in an exported one.
     """
 
     if TYPE_CHECKING:
         parent_order: Tensor | None
         child_order: Tensor
         child_place: Tensor | None
-        column_ends: Tensor
 
     def __init__(
         self, counts: Sequence[int], in_channels: int, out_channels: int, *, bias: bool = False, own: bool = False
@@ -56,8 +53,6 @@ class PerParent(Stacked):
         self.register_buffer("child_order", _index(children, device), persistent=False)
         back = None if children is None else sorted(range(self.nodes), key=children.__getitem__)
         self.register_buffer("child_place", _index(back, device), persistent=False)
-        ends = [end * self.out_channels for end in accumulate(self.counts)]  # of each parent's columns
-        self.register_buffer("column_ends", torch.tensor(ends, dtype=torch.int32, device=device), persistent=False)
 
     def init_non_persistent_buffers(self) -> None:
         """Fills the index buffers again, after a model was built on the meta device (timm's name for it)."""
@@ -81,12 +76,7 @@ class PerParent(Stacked):
             if form == "convolve":
                 return self._convolve(x)
             rows = x.permute(0, 2, 3, 1).reshape(-1, len(self.counts) * self.in_channels)  # -> (B*H*W, P*C)
-            if form == "loop":
-                y = self._loop(rows)
-            elif form == "batch":
-                y = self._batch(rows)
-            else:
-                y = self._group(rows)
+            y = self._loop(rows) if form == "loop" else self._batch(rows)
         # (B*H*W, N*D) -> (B, N*D, H, W)
         return y.view(batch, height, width, self.nodes * self.out_channels).permute(0, 3, 1, 2)
 
@@ -131,14 +121,6 @@ class PerParent(Stacked):
         if self.child_place is not None:
             y = y.view(-1, self.nodes, self.out_channels).index_select(1, self.child_place).flatten(1)
         return y if self.bias is None else y + self.bias.view(-1)
-
-    @torch.jit.unused
-    def _group(self, rows: Tensor) -> Tensor:
-        """(B*H*W, P*C) -> (B*H*W, N*D), one product whose columns belong to the parents in turn, in bfloat16."""
-        x = rows.to(torch.bfloat16).view(-1, len(self.counts), self.in_channels).transpose(0, 1)  # -> (P, B*H*W, C)
-        weight = self.weight.to(torch.bfloat16).view(-1, self.in_channels)  # (N, D, C) -> (N*D, C)
-        y = F.grouped_mm(x, weight.t(), offs=self.column_ends)
-        return y if self.bias is None else y + self.bias.to(y.dtype).view(-1)
 
     @torch.jit.unused
     def _convolve(self, x: Tensor) -> Tensor:

@@ -40,12 +40,31 @@ def hierarchies_with_labels(draw, most=4):
     return tree, tuple(sorted(labels))
 
 
+@st.composite
+def hierarchies_with_subsets(draw, most=4):
+    """A hierarchy, some of its labels, and some of these."""
+    tree, labels = draw(hierarchies_with_labels(most))
+    return tree, labels, tuple(sorted(draw(st.sets(st.sampled_from(labels), min_size=1))))
+
+
+@st.composite
+def hierarchies_with_orders(draw, most=4):
+    """A hierarchy and a permutation of its labels."""
+    tree = draw(hierarchies(most))
+    return tree, tuple(draw(st.permutations(range(len(tree)))))
+
+
 def lopsided(children=200):
     """One group of one class, one of very many, in one superclass of two."""
     rows = [("n0", "alone", "small", "single")]
     rows += [(f"n{i + 1}", f"many {i}", "large", "crowd") for i in range(children)]
     rows.append((f"n{children + 1}", "odd", "large", "another"))
     return Hierarchy.from_rows(rows)
+
+
+SINGLE = Hierarchy.from_rows([("n0", "alone", "small", "single")])
+LOPSIDED = lopsided()
+SOME = (0, 1, 3, 150, 201)  # of its labels
 
 
 def shape(superclasses, groups, classes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import product
 
 import pytest
 import timm
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 import hierarchy
 from timm_nhl.__main__ import main
+from timm_nhl.asked import listed
 from timm_nhl.cost import cost
 from timm_nhl.export import export_program, load, save
 
@@ -65,6 +67,92 @@ def test_costs_are_given_for_scripts(command, tree_file):
     assert len(numbers["random"]) == 3
     table = command(*arguments)
     assert "plain" in table and "expert" in table and "3 random experts of 4 classes" in table
+
+
+SHIPPED = [hierarchy.load(name) for name in ("cifar100", "imagenet100", "imagenet1k")]
+ODD = hierarchy.Hierarchy.from_rows(  # names that are parts of each other, with commas everywhere
+    [
+        ("a, b", "x", "fish, birds", "c,d"),
+        ("b, c", "y, z", "birds", "c"),
+        ("a", "z", "fish", "d,"),
+        ("c", "x, y, z", "fish", ",e"),
+    ]
+)
+
+
+def askable(tree):
+    """Everything that can be asked of a hierarchy."""
+    return [*tree.classes, *tree.names, *(path for level in (1, 2, 3) for path in tree.nodes(level))]
+
+
+@pytest.mark.parametrize("tree", SHIPPED, ids=["cifar100", "imagenet100", "imagenet1k"])
+def test_every_node_can_be_asked_for_alone_and_beside_others(tree):
+    names = askable(tree)
+    for name, other in zip(names, [*names[7:], *names[:7]], strict=True):
+        assert listed(tree, [name]) == [name]
+        for line in (f"{name},{other}", f" {name} , {other}, "):
+            assert listed(tree, [line]) == [name, other]
+
+
+def test_names_that_are_parts_of_each_other_are_read_so_that_all_are_known():
+    names = askable(ODD)
+    for name, other in product(names, names):
+        read = listed(ODD, [f"{name},{other}"])
+        assert set(read) <= set(names) and "".join(read).replace(",", "") == f"{name}{other}".replace(",", "")
+    assert listed(ODD, ["a, b, c"]) == ["a, b", "c"]
+    assert listed(ODD, ["a, b, c", "a", "b, c"]) == ["a, b", "c", "a", "b, c"]
+
+
+def test_all_nodes_of_a_hierarchy_are_asked_for_in_one_line():
+    for tree in SHIPPED:
+        for level in (1, 2, 3):
+            assert listed(tree, [",".join(tree.nodes(level))]) == list(tree.nodes(level))
+
+
+def test_a_name_in_no_reading_is_named_whole():
+    tree = SHIPPED[1]
+    line = "tabby, mammals, birds and reptile, tabby"
+    assert listed(tree, [line]) == ["tabby", "mammals, birds and reptile", "tabby"]
+
+
+def test_superclasses_with_commas_are_counted_and_cut_out(command, tmp_path):
+    arguments = ("cost", "test_resnet_nhl", "--hierarchy", "imagenet100", "--json")
+    wanted = [name for name in SHIPPED[1].nodes(1) if "," in name]
+    assert wanted
+    for name in wanted:
+        numbers = json.loads(command(*arguments, "--classes", name))
+        assert numbers["expert"]["macs"] == cost("test_resnet_nhl", name, hierarchy="imagenet100").macs
+    everything = json.loads(command(*arguments, "--classes", ""))
+    assert everything["expert"] == everything["nhl"]
+    save(timm.create_model("test_resnet_nhl", hierarchy="imagenet100", widths=(8, 4, 4)), tmp_path / "whole")
+    command("expert", tmp_path / "whole", "--classes", f"{wanted[0]},tabby", "--out", tmp_path / "cut")
+    assert load(tmp_path / "cut").hierarchy == SHIPPED[1].subset(wanted[0], "tabby")
+
+
+@pytest.mark.parametrize(
+    ("tag", "side"), [("convnextv2_tiny_nhl.fcmae_ft_in22k_in1k_384", 384), ("convnextv2_tiny_nhl", 224)]
+)
+def test_everything_is_counted_for_one_size_of_image(tag, side, command, tree_file, tmp_path):
+    arguments = ("cost", tag, "--hierarchy", tree_file)
+    numbers = json.loads(command(*arguments, "--json"))
+    size = (3, side, side)
+    assert numbers["input_size"] == list(size)
+    assert numbers["plain"]["macs"] == cost("convnextv2_tiny", num_classes=20, input_size=size).macs
+    assert numbers["nhl"]["macs"] == cost("convnextv2_tiny_nhl", hierarchy=TREE, input_size=size).macs
+    assert f"{side}x{side}" in command(*arguments, "--picture", tmp_path / "cost.html")
+    page = (tmp_path / "cost.html").read_text()
+    assert f"GMACs, {side}x{side}" in page
+    assert f'"y0":{cost("resnet18", input_size=size).macs / 1e9}' in page
+
+
+def test_options_of_the_levels_are_counted(command, tree_file):
+    arguments = ["cost", "test_resnet_nhl", "--hierarchy", tree_file, "--json"]
+    options = {"split": -3, "strides": (2, 1, 2), "widths": (64, 32, 16), "depths": (1, 2, 1)}
+    for name, value in options.items():
+        arguments += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else value]
+    numbers = json.loads(command(*arguments))
+    wanted = cost("test_resnet_nhl", hierarchy=TREE, **options)
+    assert (numbers["nhl"]["params"], numbers["nhl"]["macs"]) == (wanted.params, wanted.macs)
 
 
 def test_a_picture_is_drawn(command, tree_file, tmp_path):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import timm
 import torch
-from conftest import hierarchies_with_labels, shape
-from hypothesis import given
+from conftest import LOPSIDED, SINGLE, SOME, hierarchies_with_labels, shape
+from hypothesis import example, given
 from torch.utils.flop_counter import FlopCounterMode
 
 import timm_nhl
-from timm_nhl.cost import Counter
+from timm_nhl.cost import CostCounter
 
 OPTIONS = [
     {},
@@ -30,8 +32,16 @@ def measured(model):
     return sum(parameter.numel() for parameter in model.parameters()), flops.get_total_flops() / 2
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        *product(["test_resnet", "test_vit"], OPTIONS),
+        *((backbone, {}) for backbone in ("test_convnext", "test_efficientnet", "test_nfnet")),
+    ],
+    ids=str,
+)
+@example((SINGLE, (0,)))
+@example((LOPSIDED, SOME))
 @given(hierarchies_with_labels())
 def test_the_cost_of_an_expert_is_known_before_it_is_built(backbone, options, case):
     tree, labels = case
@@ -79,7 +89,7 @@ def test_a_real_model_is_counted_without_being_changed():
 
 
 def test_a_counter_answers_for_many_experts():
-    counter = Counter("test_resnet_nhl", hierarchy=shape(3, 7, 20))
+    counter = CostCounter("test_resnet_nhl", hierarchy=shape(3, 7, 20))
     costs = [counter.at(range(classes)).macs for classes in range(1, 21)]
     assert costs == sorted(costs)
     assert counter.at(range(20)) == counter.cost()

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from timm_nhl.__main__ import main
+
 ROOT = Path(__file__).parent.parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "timm_nhl.md").read_text(), flags=re.DOTALL)
+TEXT = (ROOT / "docs" / "timm_nhl.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_a_block_of_the_docs_runs(block):
     exec(compile(block, "docs/timm_nhl.md", "exec"), {})
+
+
+@pytest.mark.parametrize("line", COSTS)
+def test_a_count_of_the_docs_runs(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code, capsys.readouterr().err
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -31,7 +33,7 @@ def test_it_checks_times_and_weighs_everything(monkeypatch, capsys):
     assert not failed
     checks = {line["check"] for line in lines if "check" in line}
     assert {"expert and NHL", "NHL and one module per branch", "batch and loop, level 3"} <= checks
-    timed = {line["mode"]: line for line in lines if "ms" in line and "form" not in line}
+    timed = {line["mode"]: line for line in lines if "ms" in line}
     assert set(timed) == {"inference", "training"}
     everyone = {"plain", "trunk", "nhl", "expert", "module per branch"}
     for line in timed.values():
@@ -53,7 +55,7 @@ def test_without_time_all_is_skipped_but_the_checks(monkeypatch, capsys):
     failed, lines = ran(monkeypatch, capsys, "--seconds", "0")
     assert not failed
     assert not [line for line in lines if "ms" in line or "memory_of" in line]
-    assert len([line for line in lines if "skipped" in line]) == 2 * (1 + len(gpu.forms_of("cpu"))) + 5
+    assert len([line for line in lines if "skipped" in line]) == 2 + 5
 
 
 def test_compiled_models_are_timed_too(monkeypatch, capsys):
@@ -65,6 +67,46 @@ def test_compiled_models_are_timed_too(monkeypatch, capsys):
     timed = [line for line in lines if line.get("compiled")]
     assert [line["mode"] for line in timed] == ["inference", "training"]
     assert all(set(line["ms"]) == {"plain", "trunk", "nhl", "expert"} for line in timed)
+
+
+class Placed(torch.nn.Linear):
+    """A layer that only remembers where it was put."""
+
+    place = "gpu"
+
+    def to(self, device):
+        self.place = str(device)
+        return self
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_memory_is_that_of_one_model_alone(name, monkeypatch):
+    monkeypatch.setattr(gpu, "step", lambda model, x, train: lambda: None)
+    earlier = Placed(1024, 1024, bias=False)  # of another backbone, left on the GPU
+    models = {"small": Placed(512, 512, bias=False), "large": Placed(512, 2048, bias=False)}
+
+    def allocated():
+        return sum(layer.weight.nbytes for layer in (earlier, *models.values()) if layer.place == "gpu")
+
+    memory = SimpleNamespace(
+        memory_allocated=allocated,
+        max_memory_allocated=allocated,
+        reset_peak_memory_stats=lambda: None,
+        empty_cache=lambda: None,
+    )
+    assert gpu.peak_mib(models, name, SimpleNamespace(device="gpu"), memory) == {"small": 1.0, "large": 4.0}[name]
+    assert {layer.place for layer in models.values()} == {"cpu"}
+
+
+def test_a_gpu_is_timed_by_the_wall_once_it_is_done(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # where the CPU's clock is that of the process
+    running = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: [time.sleep(running.pop()) for _ in tuple(running)])
+    names = ("plain", "trunk", "nhl", "expert")
+    macs = dict(zip(names, (2, 1, 3, 2), strict=True))
+    monkeypatch.setattr(gpu, "step", lambda model, x, train: lambda: running.append(0.02))
+    found = gpu.compare(dict.fromkeys(names), macs, SimpleNamespace(is_cuda=True), train=False, rounds=1)
+    assert all(20 <= ms < 2000 for ms in found["ms"].values())
 
 
 @pytest.mark.gpu

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import hierarchies, hierarchies_with_labels, lopsided, scrambled
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import (
+    LOPSIDED,
+    SINGLE,
+    SOME,
+    hierarchies,
+    hierarchies_with_labels,
+    hierarchies_with_orders,
+    hierarchies_with_subsets,
+    scrambled,
+)
+from hypothesis import example, given
 
 import timm_nhl
 from timm_nhl.per_parent import PerParent
@@ -36,6 +44,8 @@ def close(actual, expected, tolerance=1e-5):
 
 
 @pytest.mark.parametrize("backbone", FAMILIES)
+@example((SINGLE, (0,)))
+@example((LOPSIDED, SOME))
 @given(hierarchies_with_labels(most=3))
 @torch.no_grad()
 def test_an_experts_logits_are_the_models_at_its_labels(backbone, case):
@@ -48,12 +58,14 @@ def test_an_experts_logits_are_the_models_at_its_labels(backbone, case):
     assert expert.hierarchy == tree.at(labels)
 
 
-@given(hierarchies_with_labels(), st.data())
+@pytest.mark.parametrize("backbone", FAMILIES)
+@example((SINGLE, (0,), (0,)))
+@example((LOPSIDED, SOME, SOME[1:]))
+@given(hierarchies_with_subsets(most=3))
 @torch.no_grad()
-def test_an_expert_of_an_expert_is_the_expert(case, data):
-    tree, labels = case
-    model = small(tree)
-    fewer = data.draw(st.sets(st.sampled_from(labels), min_size=1))
+def test_an_expert_of_an_expert_is_the_expert(backbone, case):
+    tree, labels, fewer = case
+    model = small(tree, backbone)
     ids = [tree.classes[label] for label in fewer]
     once, twice = model.expert(ids), model.expert([tree.classes[label] for label in labels]).expert(ids)
     assert once.hierarchy == twice.hierarchy
@@ -63,12 +75,23 @@ def test_an_expert_of_an_expert_is_the_expert(case, data):
     assert torch.equal(once(x), twice(x))
 
 
-@pytest.mark.parametrize("options", [{}, {"depths": (2, 1, 3)}, {"strides": (2, 1, 1)}, {"expansion": 1}], ids=str)
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        *((backbone, {}) for backbone in FAMILIES),
+        ("test_resnet", {"depths": (2, 1, 3)}),
+        ("test_resnet", {"strides": (2, 1, 1)}),
+        ("test_resnet", {"expansion": 1}),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@example(tree=SINGLE)
+@example(tree=LOPSIDED)
 @given(tree=hierarchies(most=3))
 @torch.no_grad()
-def test_levels_give_the_numbers_of_one_module_per_branch(options, training, tree):
-    model = small(tree, **options)
+def test_levels_give_the_numbers_of_one_module_per_branch(backbone, options, training, tree):
+    model = small(tree, backbone, **options)
     reference = Reference(model)
     x = images(model)
     features = model.trunk(x)
@@ -77,7 +100,7 @@ def test_levels_give_the_numbers_of_one_module_per_branch(options, training, tre
 
 
 @pytest.mark.parametrize("form", ["loop", "batch", "convolve"])
-@pytest.mark.parametrize("tree", [lopsided(), timm_nhl.balanced(1), timm_nhl.balanced(27)], ids=["200", "1", "27"])
+@pytest.mark.parametrize("tree", [LOPSIDED, timm_nhl.balanced(1), timm_nhl.balanced(27)], ids=["200", "1", "27"])
 def test_every_form_of_a_level_gives_the_numbers_of_one_module_per_branch(form, tree):
     model = small(tree)
     for layer in model.modules():
@@ -93,34 +116,22 @@ def test_every_form_of_a_level_gives_the_numbers_of_one_module_per_branch(form, 
     close(mine, theirs, 1e-4)
 
 
-@pytest.mark.skipif(not hasattr(torch.nn.functional, "grouped_mm"), reason="this torch has no grouped_mm")
-@pytest.mark.parametrize("counts", [[2, 1, 5, 1], [1, 200, 3], [3, 3], [1, 7]], ids=str)
-@pytest.mark.parametrize("bias", [False, True])
-def test_one_product_for_all_parents_gives_the_numbers_and_gradients_of_one_each(counts, bias):
-    layer = PerParent(counts, 16, 8, bias=bias).to(torch.bfloat16)
-    found = {}
-    for form in ("loop", "group"):
-        layer.form = form
-        x = torch.randn(2, 16 * len(counts), 5, 3, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-        y = layer(x.to(memory_format=torch.channels_last).requires_grad_())
-        layer.zero_grad()
-        y.float().pow(2).sum().backward()
-        found[form] = [y, *(parameter.grad for parameter in layer.parameters())]
-    for group, loop in zip(found["group"], found["loop"], strict=True):
-        close(group.float(), loop.float(), 2e-2)  # bfloat16 has 8 bits
-
-
-@given(hierarchies(), st.data())
+@pytest.mark.parametrize("backbone", FAMILIES)
+@example((SINGLE, (0,)))
+@example((LOPSIDED, tuple(reversed(range(len(LOPSIDED))))))
+@given(hierarchies_with_orders(most=3))
 @torch.no_grad()
-def test_permuting_labels_permutes_columns_and_nothing_else(tree, data):
-    order = data.draw(st.permutations(range(len(tree))))
-    model, other = small(tree), small(tree.at(order))
+def test_permuting_labels_permutes_columns_and_nothing_else(backbone, case):
+    tree, order = case
+    model, other = small(tree, backbone), small(tree.at(order), backbone)
     state = {name: value for name, value in model.state_dict().items() if name != "hierarchy_digest"}
     other.load_state_dict(state, strict=False)
     x = images(model)
     assert torch.equal(other(x), model(x)[:, order])
 
 
+@example((SINGLE, (0,)))
+@example((LOPSIDED, SOME))
 @given(hierarchies_with_labels())
 @torch.no_grad()
 def test_selecting_computes_what_the_expert_does(case):

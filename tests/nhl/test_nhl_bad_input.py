@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import sys
@@ -104,6 +105,41 @@ def test_weights_of_another_hierarchy_are_refused_by_digest(model):
             other.load_state_dict(model.state_dict(), strict=strict)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64], ids=str)
+def test_weights_cast_whole_still_say_their_hierarchy(model, dtype):
+    state = {name: value.to(dtype) for name, value in model.state_dict().items()}
+    create().load_state_dict(state)
+    with pytest.raises(CheckpointError, match=f"of hierarchy {model.hierarchy.digest[:12]}"):
+        create(hierarchy=shape(2, 7, 20)).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lambda digest: digest[:32], r"shape \(32,\) and type uint8"),
+        (lambda digest: digest.view(2, 32), r"shape \(2, 32\) and type uint8"),
+        (lambda digest: digest[0], r"shape \(\) and type uint8"),
+        (lambda digest: digest.to(torch.int8), r"shape \(64,\) and type int8"),
+        (lambda digest: digest.to(torch.bool), r"shape \(64,\) and type bool"),
+        (lambda digest: digest.to(torch.float8_e4m3fn), r"shape \(64,\) and type float8_e4m3fn"),
+        (lambda digest: digest.float() - 300, r"shape \(64,\) and type float32"),
+        (lambda digest: digest.float() * torch.nan, r"shape \(64,\) and type float32"),
+    ],
+    ids=["short", "two rows", "one", "int8", "bool", "float8", "below", "nan"],
+)
+def test_a_digest_that_is_none_is_said_to_be(model, damage, found, tmp_path):
+    state = {**model.state_dict(), "hierarchy_digest": damage(model.hierarchy_digest)}
+    text = rf"^cannot tell the hierarchy of these weights: 'hierarchy_digest' is of {found}, not the 64 bytes"
+    for strict in (True, False):
+        with pytest.raises(CheckpointError, match=text):
+            create().load_state_dict(state, strict=strict)
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match=text):
+        create(pretrained=True, pretrained_cfg_overlay={"file": str(tmp_path / "model.pth")})
+    state["hierarchy_digest"] = create().hierarchy_digest  # what the message says
+    create().load_state_dict(state)
+
+
 def test_weights_of_another_hierarchy_are_refused_by_timms_loader(model, tmp_path):
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match=f"hierarchy {model.hierarchy.digest[:12]}"):
@@ -123,21 +159,54 @@ def test_weights_of_another_backbone_are_refused(model, other):
 
 
 class Attack:
+    def __init__(self, mark):
+        self.mark = mark
+
     def __reduce__(self):
-        return (Path.touch, (Path("/tmp/timm_nhl_attack"),))
+        return (Path.touch, (self.mark,))
+
+
+@pytest.fixture(params=["checkpoint", "pickle"])
+def attack(request, tmp_path):
+    """Writes a file that runs something if it is unpickled, and in the end makes sure that it did not, but could."""
+    written = []
+
+    def write(path):
+        path.parent.mkdir(exist_ok=True)
+        content = Attack(tmp_path / "attacked")
+        torch.save({"state_dict": {"weight": content}}, path)
+        if request.param == "pickle":
+            path.write_bytes(pickle.dumps(content))
+        written.append(path)
+        return path
+
+    yield write
+    assert not (tmp_path / "attacked").exists()
+    for path in written:
+        content = io.BytesIO(path.read_bytes())
+        torch.load(content, weights_only=False) if request.param == "checkpoint" else pickle.load(content)
+        assert (tmp_path / "attacked").exists()
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model.bin", "model.safetensors"])
-def test_a_pickle_that_wants_to_run_something_does_not(name, tmp_path):
-    mark = Path("/tmp/timm_nhl_attack")
-    mark.unlink(missing_ok=True)
-    torch.save({"state_dict": {"weight": Attack()}}, tmp_path / name)
+def test_a_pickle_that_wants_to_run_something_does_not(name, attack, tmp_path):
     with pytest.raises(CheckpointError):
-        read_weights(tmp_path / name)
-    (tmp_path / name).write_bytes(pickle.dumps(Attack()))
-    with pytest.raises(CheckpointError):
-        read_weights(tmp_path / name)
-    assert not mark.exists()
+        read_weights(attack(tmp_path / name))
+
+
+def test_a_pickle_in_a_saved_folder_runs_nothing(model, attack, tmp_path):
+    save(model, tmp_path / "saved")
+    (tmp_path / "saved" / "model.safetensors").unlink()
+    attack(tmp_path / "saved" / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="is a pickle that holds more than tensors"):
+        load(tmp_path / "saved")
+    with pytest.raises(RuntimeError, match="weights_only=True blocked"):  # timm's own
+        timm.create_model(f"local-dir:{tmp_path / 'saved'}", pretrained=True)
+
+
+def test_a_pickle_named_as_pretrained_weights_runs_nothing(attack, tmp_path):
+    with pytest.raises(RuntimeError, match="weights_only=True blocked"):  # timm's own
+        create(pretrained=True, pretrained_cfg_overlay={"file": str(attack(tmp_path / "model.pth"))})
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "header"])

@@ -39,6 +39,12 @@ def create(backbone="test_resnet", tree=TREE, **options):
     return timm.create_model(f"{backbone}_nhl", hierarchy=tree, **{**SMALL, **options})
 
 
+def with_digest(damage):
+    """Weights whose digest something was done to."""
+    state = create().state_dict()
+    return {**state, "hierarchy_digest": damage(state["hierarchy_digest"])}
+
+
 class Unsaved(torch.nn.Module):
     """A model that no exporter can write."""
 
@@ -67,6 +73,8 @@ CALLS = {  # what is wrong -> a call
     "no classes": lambda: create().expert([]),
     "an unknown class": lambda: create().select(["clas 0003"]),
     "weights of another hierarchy": lambda: create(tree=shape(2, 7, 20)).load_state_dict(create().state_dict()),
+    "weights with half a digest": lambda: create().load_state_dict(with_digest(lambda digest: digest[:32])),
+    "weights with a digest cast to int8": lambda: create().load_state_dict(with_digest(torch.Tensor.char)),
     "weights of another backbone": lambda: create("test_convnext").load_state_dict(create().state_dict()),
     "weights of another split": lambda: create(split=-3).load_state_dict(create().state_dict()),
     "weights that are not there": lambda: read_weights("missing.safetensors"),
@@ -89,6 +97,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "unknown command": ["shwo"],
     "cost of nothing": ["cost"],
     "cost of a plain backbone": ["cost", "resnet50", "--hierarchy", "imagenet100"],
+    "cost of a tag that is not": ["cost", "convnextv2_tiny_nhl.fcmae_ft_in22k_in1k_38"],
     "cost over no such hierarchy": ["cost", "test_resnet_nhl", "--hierarchy", "imagenet1000"],
     "cost of an unknown class": ["cost", "test_resnet_nhl", "--hierarchy", "tree.json", "--classes", "clas 0003"],
     "cost of too many classes": ["cost", "test_resnet_nhl", "--hierarchy", "tree.json", "--random", "21"],
@@ -101,6 +110,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "expert of weights only": ["expert", "weights.safetensors", "--classes", "super 01", "--out", "new"],
     "expert into a full folder": ["expert", "saved", "--classes", "super 01", "--out", "saved"],
     "export as what": ["export", "saved", "--out", "model.tflite"],
+    "cost with strides for two levels": ["cost", "test_resnet_nhl", "--strides", "2,1"],
+    "cost with widths that are no numbers": ["cost", "test_resnet_nhl", "--widths", "128,64,wide"],
+    "cost with branches of no blocks": ["cost", "test_resnet_nhl", "--depths", "1,1,0"],
     "run a missing script": ["run", "validate.py"],
 }
 SAID = {  # what is done -> arguments; what stands on stderr beside the data

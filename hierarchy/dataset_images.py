@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.errors import DataError, nearest
@@ -110,13 +110,24 @@ def ending(content: bytes) -> str:
     raise Unreadable("bytes that are no PNG, JPEG, GIF, WebP, BMP or TIFF image")
 
 
-def in_processes(work: Callable[[Any], Any], jobs: Iterator[Any], num_proc: int) -> Iterator[Any]:
-    """Does jobs in fresh processes; gives the results in the order of the jobs."""
+def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int) -> list[Any]:
+    """Does jobs in fresh processes; gives the results in the order of the jobs. One that fails ends all."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, jobs)
+    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool:
+        try:
+            return list(pool.map(work, jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the process that gave the work."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ranges(part: Any, column: str, rows: int = 2000) -> Iterator[tuple[Any, str, int]]:

@@ -56,7 +56,7 @@ def split(
     ({'train': 13, 'test': 3}, {'eel': 1})
     """
     import numpy as np
-    from datasets import DatasetDict, NamedSplit
+    from datasets import DatasetDict
 
     problems = Problems()
     problems.add(*_faults(shares))
@@ -79,7 +79,6 @@ def split(
     made = DatasetDict()
     for i, name in enumerate(shares):
         made[name] = data.select(np.flatnonzero(member == i))
-        made[name]._split = NamedSplit(name)
     few = {part.values[i]: int(size) for i, size in enumerate(sizes) if 0 < size < len(shares)}
     return Split(made, few)
 

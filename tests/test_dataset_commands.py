@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -292,6 +293,27 @@ def test_an_expert_without_images_is_saved_and_read_again(folder, command):
     assert (data.num_rows, data.features["label"].names) == (0, ["n2"])
     assert command("label", "out", "out/hierarchy.json", "--out", "again")[0] == 0
     assert datasets.load_from_disk("again").column_names == ["image", "label", "superclass", "group"]
+
+
+def test_ctrl_c_half_way_stops_soon_and_leaves_nothing(folder):
+    pictures([0] * 300, IDS).save_to_disk("many")
+    datasets.concatenate_datasets([datasets.load_from_disk("many")] * 200).save_to_disk("more")
+    words = ["dataset", "export", "more", "--form", "image-folder", "--num-proc", "2", "--out", "out"]
+    before = sorted(folder.iterdir())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hierarchy", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(".out.*/train/n1/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    sent = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 20
+    assert process.returncode == 2
+    assert err.splitlines()[-1] == "stopped; no file is half-written"
+    assert "Traceback" not in err
+    assert sorted(folder.iterdir()) == before
 
 
 # The page

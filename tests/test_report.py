@@ -158,7 +158,7 @@ def test_a_page_of_any_size_is_written_in_seconds(classes):
 
 
 def test_images_of_classes_are_in_the_page_only_when_they_are_known():
-    data = Page(report(PETS, title="pets", images={id: 3 for id in PETS.classes[1:]})).data
+    data = Page(report(PETS, title="pets", images=dict.fromkeys(PETS.classes[1:], 3))).data
     order = sorted(range(len(PETS)), key=PETS.ancestors(3).__getitem__)
     assert data["images"] == [3 if label else 0 for label in order]
     assert "images" not in Page(report(PETS, title="pets")).data

@@ -349,7 +349,7 @@ def test_every_command_and_flag_is_told_and_no_other():
 
 
 @pytest.mark.slow
-def test_a_data_set_of_1300000_rows_takes_less_than_a_minute_and_2_gib(tmp_path):
+def test_a_data_set_of_1300000_rows_takes_little_time_and_less_than_2_gib(tmp_path):
     tree = load("imagenet1k")
     numbers = np.random.default_rng(0).integers(0, 1000, 1_300_000)
     features = datasets.Features({"label": datasets.ClassLabel(names=list(tree.classes))})
@@ -369,7 +369,7 @@ def test_a_data_set_of_1300000_rows_takes_less_than_a_minute_and_2_gib(tmp_path)
         peaks.append(int(peak) * 1024)
     seconds = time.monotonic() - start
     print(f"{seconds:.1f} s, at most {max(peaks) / 2**20:.0f} MiB")
-    assert seconds < 60
+    assert seconds < 180  # 24 beside another test on 2 cores; the bound is for machines that do other things as well
     assert max(peaks) < 2 * 2**30
     parts = datasets.load_from_disk(str(tmp_path / "parts"))
     assert sum(parts.num_rows.values()) == len(numbers)

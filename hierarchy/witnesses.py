@@ -99,7 +99,7 @@ class Neighbourhood:
 
 
 class Seating:
-    """Where all classes of a draft sit: paths of its groups, and of each class the index of its own, or None."""
+    """Where all classes of a draft sit: paths of its groups, of each class the index of its own, or None, and back."""
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
@@ -107,6 +107,10 @@ class Seating:
         index = {path: i for i, path in enumerate(self.paths)}
         self.group_of = [index["/".join(place)] if place else None for place in draft.places]
         self.size = Counter(group for group in self.group_of if group is not None)
+        self.members: defaultdict[int, list[int]] = defaultdict(list)  # labels of each group
+        for label, group in enumerate(self.group_of):
+            if group is not None:
+                self.members[group].append(label)
 
 
 def opinions(draft: Draft, witnesses: Witnesses) -> tuple[tuple[Opinion, ...], ...]:
@@ -188,7 +192,7 @@ def shared_hypernym(
     label: int, group: int, seating: Seating, wordnet: WordNet, meanings: Sequence[Meaning]
 ) -> str | None:
     """The lowest synset above a class and all others of a group that mean anything; None where none does."""
-    kin = [meanings[other].wnid for other, own in enumerate(seating.group_of) if own == group and meanings[other]]
+    kin = [meanings[other].wnid for other in seating.members[group] if meanings[other]]
     return wordnet.lowest_common(meanings[label].wnid, *kin) if kin else None
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from watched import WATCHED
 
 from hierarchy.classes import ClassList
 from hierarchy.wordnet import WordNet
@@ -36,12 +37,3 @@ def imagenet_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float,
     seconds = time.monotonic() - start
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", run.stderr)  # of this process; ru_maxrss would count the parent's, too
     return out, seconds, int(peak) * 1024
-
-
-WATCHED = """
-import atexit, runpy, sys
-from pathlib import Path
-atexit.register(lambda: print(Path("/proc/self/status").read_text(), file=sys.stderr))
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""  # runs a module and says at its end what the kernel knows of the process

@@ -17,9 +17,9 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from conftest import WATCHED
 from pictures import PETS, picture, pictures
 from typer.main import get_command
+from watched import WATCHED
 
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app

@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 import timm
 import torch
-from conftest import scrambled, shape
 from safetensors.torch import save_file
+from trees import scrambled, shape
 
 import hierarchy
 from timm_nhl.__main__ import main

@@ -12,12 +12,12 @@ import threading
 import pytest
 import timm
 import torch
-from conftest import scrambled, shape
 from safetensors.torch import save_file
 from timm.models import FeatureInfo, save_for_hf
 from timm.models._manipulate import group_parameters
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
 from timm.utils import ModelEmaV2, ModelEmaV3, reparameterize_model
+from trees import scrambled, shape
 
 import timm_nhl
 from hierarchy.files import to_dict

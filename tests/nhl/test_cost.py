@@ -7,9 +7,9 @@ from itertools import product
 import pytest
 import timm
 import torch
-from conftest import LOPSIDED, SINGLE, SOME, hierarchies_with_labels, shape
 from hypothesis import example, given
 from torch.utils.flop_counter import FlopCounterMode
+from trees import LOPSIDED, SINGLE, SOME, hierarchies_with_labels, shape
 
 import timm_nhl
 from timm_nhl.cost import CostCounter

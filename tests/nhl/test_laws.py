@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import (
+from hypothesis import example, given
+from trees import (
     LOPSIDED,
     SINGLE,
     SOME,
@@ -18,7 +19,6 @@ from conftest import (
     hierarchies_with_subsets,
     scrambled,
 )
-from hypothesis import example, given
 
 import timm_nhl
 from timm_nhl.per_parent import PerParent

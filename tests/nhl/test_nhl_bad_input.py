@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import shape
 from safetensors.torch import save_file
+from trees import shape
 
 from hierarchy import HierarchyError
 from hierarchy.errors import UnknownNode

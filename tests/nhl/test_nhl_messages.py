@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import shape
 from safetensors.torch import save_file
+from trees import shape
 
 import hierarchy
 import timm_nhl

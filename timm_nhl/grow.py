@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,10 @@ class Growth(nn.Module):
         """The fresh nodes of each level that has some, by its depth from 0."""
         return {int(depth): level for depth, level in self.levels.items() if isinstance(level, Level)}
 
+    def fresh_parameters(self) -> Iterator[nn.Parameter]:
+        """What is trained."""
+        return (value for value in self.parameters() if value.requires_grad)
+
     def train(self, mode: bool = True) -> Growth:
         """Train mode for the fresh branches; the old part stays in eval mode."""
         super().train(mode)
@@ -122,9 +126,38 @@ class Growth(nn.Module):
         ]
         head = merge(self.old.head, self.head, self.seams[2].order, self.seams[2].counts)
         model = assembled(self.old, self.hierarchy, trunk=copy.deepcopy(self.old.trunk), levels=levels, head=head)
+        for name in ("pretrained_cfg", "default_cfg"):
+            if hasattr(self, name):
+                setattr(model, name, dict(getattr(self, name)))
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self.trainable)
         return model.train(self.training)
+
+    @property
+    def summary(self) -> str:
+        """What is trained, in one line for a log."""
+        known, trainable = len(self.old.hierarchy), sum(value.numel() for value in self.fresh_parameters())
+        total = sum(value.numel() for value in self.parameters())
+        return (
+            f"growing {known} classes to {self.num_classes}: {trainable / 1e6:.2f}M of {total / 1e6:.2f}M parameters"
+            " are trained, all others stay as they are"
+        )
+
+    def check_labels(self, labels: Iterable[int]) -> None:
+        """Looks at the labels of all images that are to be trained on.
+
+        Raises:
+            GrowthError: with every new class that has no image; or there are images of new classes only, which teach
+                the new values to be high, and nothing when to be low.
+        """
+        seen, old = {self.hierarchy.classes[label] for label in labels}, set(self.old.hierarchy.classes)
+        unseen = [id for id in self.hierarchy.classes if id not in old and id not in seen]
+        if unseen:
+            problems = [f"there is no image of the new class {id!r}" for id in unseen]
+            raise GrowthError(problems, fix="add some to the images that are trained on, or leave the class out")
+        if not seen & old:
+            only_new = "there are images of new classes only: their values learn when to be high, and never when not"
+            raise GrowthError([only_new], fix="add images of old classes, or a share of them")
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recomputes each fresh level in the backward pass; the old part has none."""

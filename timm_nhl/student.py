@@ -12,6 +12,8 @@ from torch import nn
 
 from hierarchy import Hierarchy
 from timm_nhl.errors import OptionError
+from timm_nhl.export import load
+from timm_nhl.grow import grow
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
 from timm_nhl.settings import ModelSettings
@@ -23,7 +25,22 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
     Args:
         tree: the hierarchy of the classes; a nested model needs it.
         classes: how many there are.
+
+    Raises:
+        NHLError, HierarchyError: it cannot be made or, where one is grown, loaded or grown.
     """
+    if settings.grow is None:
+        model = _fresh(settings, tree=tree, classes=classes)
+    else:
+        assert tree is not None  # as `train` made sure
+        model = grow(load(settings.grow), tree)
+    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
+    if settings.grad_checkpointing:
+        model.set_grad_checkpointing()  # type: ignore[operator]
+    return model
+
+
+def _fresh(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
     options = {**_inputs(settings), **parsed(settings.model_kwargs)}
     if settings.drop:
         options["drop_rate"] = settings.drop
@@ -36,12 +53,9 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
     else:
         options["num_classes"] = classes
     model: nn.Module = timm.create_model(settings.model, pretrained=settings.pretrained, **options)
-    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
     if settings.freeze_trunk:
         assert isinstance(model, NHL)
         model.trunk.requires_grad_(False)
-    if settings.grad_checkpointing:
-        model.set_grad_checkpointing()  # type: ignore[operator]
     return model
 
 

@@ -139,8 +139,8 @@ class Growth(nn.Module):
         known, trainable = len(self.old.hierarchy), sum(value.numel() for value in self.fresh_parameters())
         total = sum(value.numel() for value in self.parameters())
         return (
-            f"growing {known} classes to {self.num_classes}: {trainable / 1e6:.2f}M of {total / 1e6:.2f}M parameters"
-            " are trained, all others stay as they are"
+            f"growing {known} classes to {self.num_classes}: {trainable:,} of {total:,} parameters"
+            " are trained, the others stay as they are"
         )
 
     def check_labels(self, labels: Iterable[int]) -> None:

@@ -93,7 +93,7 @@ def _together(settings: Settings) -> Iterator[str]:
     if model.grow is not None:
         decided = [name for name in OF_THE_GROWN if getattr(model, name) != getattr(Settings("").model, name)]
         if decided:
-            yield f"{', '.join(map(flag, decided))}: the model of --grow has its own; leave out what it decides"
+            yield f"{', '.join(map(flag, decided))}: the model of --grow has its own; leave these out"
     if model.trunk_from is not None and model.pretrained:
         yield "--trunk-from and --pretrained both give the trunk its weights; leave one out"
     for name, path in (("grow", model.grow), ("trunk_from", model.trunk_from), ("teacher", loss.teacher)):

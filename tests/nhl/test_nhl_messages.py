@@ -28,7 +28,10 @@ from timm_nhl.__main__ import main
 from timm_nhl.checkpoint import read_weights
 from timm_nhl.errors import NHLError
 from timm_nhl.export import export_onnx, export_program, load, save
+from timm_nhl.settings import Settings
+from timm_nhl.settings_check import check
 from timm_nhl.sync_norm import convert_sync_batchnorm
+from timm_nhl.train import hierarchy_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nhl_messages.txt"
 SOURCE = Path(timm_nhl.__file__).parent
@@ -53,6 +56,10 @@ def moved():
     rows[0] = (*rows[0][:2], "super 02", "group 000")
     rows[1] = (rows[1][0], "class one", *rows[1][2:])
     return hierarchy.Hierarchy.from_rows([*rows, ("n0020", "class 0020", "super 00", "group 000")])
+
+
+def growth():
+    return timm_nhl.grow(create(tree=shape(3, 7, 30).at(range(20))), shape(3, 7, 30))
 
 
 def pruned():
@@ -112,6 +119,13 @@ CALLS = {  # what is wrong -> a call
     "growing by nothing": lambda: timm_nhl.grow(create(), TREE.at(reversed(range(20)))),
     "growing a fused model": lambda: timm_nhl.grow(create().fuse(), shape(3, 7, 30)),
     "growing features": lambda: timm_nhl.grow(pruned(), shape(3, 7, 30)),
+    "growing without images of some new classes": lambda: growth().check_labels([0, 1, 19, *range(21, 27)]),
+    "growing with images of new classes only": lambda: growth().check_labels(range(20, 30)),
+    "growing with settings that the model decides": lambda: check(
+        Settings.of("digits", grow="saved", model="test_resnet_nhl", img_size=64, trunk_from="plain")
+    ),
+    "growing what is not there": lambda: check(Settings.of("digits", grow="savde")),
+    "growing along no hierarchy": lambda: hierarchy_of(Settings.of("digits", grow="saved")),
     "an export that cannot be": lambda: export_program(Unsaved(), "model.pt2"),
     "norms that cannot be synchronised": lambda: convert_sync_batchnorm(
         torch.nn.Sequential(torch.nn.BatchNorm2d(4), SplitBatchNorm2d(4))

@@ -55,7 +55,7 @@ class RunFolder:
         return read_state(self.path / STATE) if (self.path / STATE).exists() else None
 
     def begin(self) -> None:
-        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run had half-written."""
+        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run half wrote."""
         self.path.mkdir(parents=True, exist_ok=True)
         for name in WRITTEN:
             for unfinished in self.path.glob(f".{name}.*"):

@@ -73,18 +73,13 @@ def test_two_processes_grow_and_keep_every_old_bit(data, trained, tmp_path):
     assert_kept(load(tmp_path / "run" / "last"), load(trained))
 
 
-def test_what_is_saved_has_the_fresh_weights_of_the_last_step(data, trained, tmp_path):
-    train(growing(data, trained, model_ema=False, epochs=1), out=tmp_path / "run")
-    state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["learner"]["model"]
-    grown = load(tmp_path / "run" / "last")
-    fresh = [TREE.classes.index(id) for id in TREE.classes if id not in OLD.classes]
-    rows = [TREE.ancestors(3)[label] for label in sorted(fresh, key=TREE.ancestors(3).__getitem__)]
-    assert torch.equal(grown.head.fc.weight[rows], state["head.fc.weight"])
-    assert torch.equal(grown.levels[2].blocks[0].reduce.weight[rows], state["levels.2.blocks.0.reduce.weight"])
-
-
-def test_a_growth_says_how_much_is_trained(data, trained, tmp_path, capsys):
+def test_a_growth_says_how_much_it_trains_and_saves_the_fresh_weights_of_the_last_step(data, trained, tmp_path, capsys):
     train(growing(data, trained, model_ema=False, epochs=1), out=tmp_path / "run")
     growth = timm_nhl.grow(load(trained), TREE)
     fresh, every = (sum(value.numel() for value in each()) for each in (growth.fresh_parameters, growth.parameters))
     assert f"growing 4 classes to 6: {fresh:,} of {every:,} parameters are trained" in capsys.readouterr().err
+    state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["learner"]["model"]
+    grown = load(tmp_path / "run" / "last")
+    rows = sorted(TREE.ancestors(3)[label] for label, id in enumerate(TREE.classes) if id not in OLD.classes)
+    assert torch.equal(grown.head.fc.weight[rows], state["head.fc.weight"])
+    assert torch.equal(grown.levels[2].blocks[0].reduce.weight[rows], state["levels.2.blocks.0.reduce.weight"])

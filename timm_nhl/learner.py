@@ -49,6 +49,7 @@ class Learner:
         if isinstance(self.model, Growth):
             self.model.check_labels(images.labels.tolist())
         self.config = data_config(settings.model, self.model)
+        self.transform = transform_of(settings.augment, self.config)
         self.mixing = mixing_of(settings.augment, len(images.classes))
         self.format = torch.channels_last if machine.channels_last else torch.preserve_format
         self.model.to(device=process.device).to(memory_format=self.format)
@@ -92,7 +93,7 @@ class Learner:
         return train_batches(
             images,
             self.config,
-            transform=transform_of(self.settings.augment, self.config),
+            transform=self.transform,
             erasing=erasing_of(self.settings.augment, self.process.device),
             order=self.order,
             steps=steps,

@@ -21,3 +21,7 @@ class CheckpointError(NHLError):
 
 class ExportError(NHLError):
     """A model that cannot be written in the asked form, or whose written form gives other numbers."""
+
+
+class TrainingError(NHLError):
+    """A training that cannot be started, gone on with, or whose loss is no number any more."""

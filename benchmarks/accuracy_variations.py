@@ -1,0 +1,76 @@
+"""What was varied, and what was expected of it: every prediction was written down here before its first run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from accuracy_plan import FLAT, NESTED, List, Size, Training, Values
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Settings that differ from the main recipe.
+
+    Args:
+        values: which.
+        expected: points of accuracy on all classes that a nested network, with Unicode's tree, was expected to gain.
+        why: the reason of the prediction.
+        flat: whether the flat network is trained so, too.
+    """
+
+    values: Values
+    expected: float
+    why: str
+    flat: bool = False
+
+
+def _branches(*words: str) -> Values:
+    return (("model_kwargs", words),)
+
+
+VARIATIONS: Mapping[str, Variation] = {
+    "split a stage earlier": Variation(
+        _branches("widths=64,32,16", "split=-3", "strides=2,1,2"),
+        +1.0,
+        "it did so on 300 classes in a throw-away run, and the trunk's last stage is what learns most from few pictures",
+    ),
+    "published widths": Variation(
+        _branches("widths=128,64,32"),
+        +2.0,
+        "three times the parameters; with 200 pictures wide networks have done better than narrow ones",
+    ),
+    "half the widths": Variation(
+        _branches("widths=32,16,8"), -2.0, "leaves have 32 channels each, of few groups of 3x3"
+    ),
+    "two blocks a branch": Variation(
+        _branches("widths=64,32,16", "depths=2,2,2"), 0.0, "depth helps where there are pictures to learn it from"
+    ),
+    "stochastic depth of branches": Variation(
+        (("branch_drop_path", 0.1),), +0.5, "regularises the part with most parameters; 0.1 is mild"
+    ),
+    "level loss": Variation(
+        (("level_loss", (0.3, 0.3)),), +0.5, "siblings share a gradient early; the softmax over classes has it in part"
+    ),
+    "weight decay, four times": Variation(
+        (("weight_decay", 0.2),),
+        0.0,
+        "batch norms follow every convolution, so it acts on the learning rate only",
+        True,
+    ),
+    "class branches at twice the rate": Variation(
+        (("branch_lr_scale", (1.0, 1.0, 2.0)),), +0.5, "a class's branch learns from its own few pictures"
+    ),
+}
+TWICE = "twice the steps"
+
+
+def varied(size: Size, lists: Sequence[List], seeds: Sequence[int], *, experts: int) -> Iterator[Training]:
+    """The trainings of all variations, one seed after the other, so that a run that is stopped has some of each."""
+    for seed in seeds:
+        for each in lists:
+            for name, variation in VARIATIONS.items():
+                common = {"seed": seed, "experts": experts, "variation": name, "values": variation.values}
+                yield Training(each, NESTED, size, tree="unicode", **common)
+                if variation.flat:
+                    yield Training(each, FLAT, size, **common)

@@ -61,8 +61,8 @@ class Training:
         kind: "flat" or "nested".
         tree: of a nested network.
         seed: of the weights, the order of images and the augmentation, of a random tree, and of the experts' classes.
-        experts: classes of an expert; experts are cut so that every class is in one.
-        part: train on the classes of this expert only.
+        experts: classes of an expert, for each size asked about; experts are cut so that every class is in one.
+        part, part_of: train on the classes of this expert only, of those that have so many classes.
         variation: "", or what is different about it.
         values: settings that differ from the plan's.
     """
@@ -72,15 +72,16 @@ class Training:
     size: Size
     tree: str = ""
     seed: int = 0
-    experts: int = 20
+    experts: tuple[int, ...] = (20, 5)
     part: int | None = None
+    part_of: int = 20
     variation: str = ""
     values: Values = ()
 
     @property
     def key(self) -> str:
         """A name that no other training of a plan has; its result is in a file of that name."""
-        part = "" if self.part is None else f"part{self.part}of{self.experts}"
+        part = "" if self.part is None else f"part{self.part}of{self.part_of}"
         words = (self.list.name, self.kind, self.tree, part, self.variation, f"seed{self.seed}")
         return "_".join(word.replace(" ", "-") for word in words if word)
 
@@ -98,13 +99,21 @@ def parts(classes: Sequence[str], each: int, *, seed: int) -> list[tuple[str, ..
     ]
 
 
-def protocol(size: Size, lists: Sequence[List], seeds: Sequence[int], *, experts: int) -> Iterator[Training]:
-    """The published protocol with its controls, most telling first, so that a run that is stopped has whole seeds."""
+def protocol(
+    size: Size, lists: Sequence[List], seeds: Sequence[int], *, experts: tuple[int, ...], trained: tuple[int, ...]
+) -> Iterator[Training]:
+    """The published protocol with its controls, one seed after the other: what is stopped has whole seeds.
+
+    Args:
+        experts: classes of the experts that are cut.
+        trained: sizes of experts of which one is also trained from scratch, on its classes only.
+    """
     for seed in seeds:
         for each in lists:
-            yield Training(each, FLAT, size, seed=seed, experts=experts)
+            yield Training(each, FLAT, size, seed=seed)
             for tree in TREES:
                 yield Training(each, NESTED, size, tree=tree, seed=seed, experts=experts)
-            yield Training(each, FLAT, size, seed=seed, experts=experts, part=0)
+            for part_of in trained:
+                yield Training(each, FLAT, size, seed=seed, part=0, part_of=part_of)
             for name, values in size.wider:
-                yield Training(each, FLAT, size, seed=seed, experts=experts, variation=name, values=values)
+                yield Training(each, FLAT, size, seed=seed, variation=name, values=values)

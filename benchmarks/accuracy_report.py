@@ -1,4 +1,4 @@
-"""The tables of the accuracy claim, from the results of trainings: accuracies, costs, and the paper's three differences."""
+"""The tables of the accuracy claim, from the results of trainings: accuracies, costs, the paper's three differences."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def restricted(result: Result, each: int) -> np.ndarray:
     return found
 
 
-def by_experts(result: Result) -> np.ndarray:
+def by_experts(result: Result, each: int) -> np.ndarray:
     """Right among the classes of its expert, by the experts that were cut out."""
     label_of = {id: label for label, id in enumerate(result["classes"])}
     found = np.full(len(result["labels"]), np.nan)
-    for expert in result["experts"]:
+    for expert in (expert for expert in result["experts"] if expert["each"] == each):
         found[_rows(result, [label_of[id] for id in expert["classes"]])] = right(expert["logits"], expert["labels"])
     return found
 
@@ -78,7 +78,7 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
     """Lines of Markdown about the trainings of one size of lists, experts of so many classes."""
     main = [result for result in results if not result["variation"]]
     flat = [result for result in main if result["kind"] == FLAT and result["part"] is None]
-    small = [result for result in main if result["kind"] == FLAT and result["part"] is not None]
+    small = [result for result in main if result["part"] is not None and result["part_of"] == each]
     whole = {(result["list"], result["seed"]): result for result in flat}
     small = [result for result in small if (result["list"], result["seed"]) in whole]
     flat_all, flat_restricted = answers(flat, on_all), answers(flat, lambda result: restricted(result, each))
@@ -87,7 +87,7 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
         tree: [result for result in main if result["kind"] == NESTED and result["tree"] == tree] for tree in TREES
     }
     nested = {tree: found for tree, found in nested.items() if found}
-    yield f"| | accuracy | parameters / GMACs | trainings | of its training pictures |"
+    yield "| | accuracy | parameters / GMACs | trainings | of its training pictures |"
     yield "|---|---|---|---|---|"
     yield _row("flat, all classes", flat_all, flat)
     for variation in sorted({result["variation"] for result in results if result["kind"] == FLAT} - {""}):
@@ -104,7 +104,9 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
     if small:
         yield _row(f"flat, trained on {each}", flat_trained, small)
     for tree, found in nested.items():
-        yield _row(f"expert of {each}, {tree}", answers(found, by_experts), found, experts=True)
+        yield _row(
+            f"expert of {each}, {tree}", answers(found, lambda result: by_experts(result, each)), found, each=each
+        )
     yield ""
     yield (
         f"| nested less flat | all classes (published {PUBLISHED['all']:+.1f})"
@@ -113,15 +115,15 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
     )
     yield "|---|---|---|---|"
     for tree, found in nested.items():
-        own, experts = answers(found, on_all), answers(found, by_experts)
+        own, experts = answers(found, on_all), answers(found, lambda result: by_experts(result, each))
         pairs = [(own, flat_all), (experts, flat_restricted), (experts, flat_trained)]
         cells = [difference(*pair).signed() if comparable(*pair) else "not run" for pair in pairs]
         yield f"| {tree} | {' | '.join(cells)} |"
 
 
 def variations(results: Sequence[Result], predictions: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of Markdown about what was varied: what was expected of it, and what came out, against the same seeds."""
-    yield "| variation | of | expected | all classes | against the main recipe | experts, against it | parameters / GMACs |"
+    """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
+    yield "| variation | of | expected | all classes | against the main recipe | experts of 20 | parameters / GMACs |"
     yield "|---|---|---|---|---|---|---|"
     for name, varied in predictions.items():
         for kind in (NESTED, FLAT):
@@ -142,7 +144,9 @@ def variations(results: Sequence[Result], predictions: Mapping[str, Any]) -> Ite
             changed = difference(mine, theirs).signed() if comparable(mine, theirs) else "not run"
             expert = "-"
             if kind == NESTED and comparable(mine, theirs):
-                expert = difference(answers(own, by_experts), answers(base, by_experts)).signed()
+                expert = difference(
+                    *(answers(each, lambda result: by_experts(result, 20)) for each in (own, base))
+                ).signed()
             expected = f"{varied.expected:+g}: {varied.why}" if kind == NESTED else "-"
             yield f"| {name} | {kind} | {expected} | {estimate(mine)} | {changed} | {expert} | {_cost(own)} |"
 
@@ -152,10 +156,10 @@ def comparable(first: Answers, second: Answers) -> bool:
     return any(name in second and table.shape == second[name].shape for name, table in first.items())
 
 
-def _row(what: str, found: Answers, results: Sequence[Result], *, experts: bool = False) -> str:
+def _row(what: str, found: Answers, results: Sequence[Result], *, each: int = 0) -> str:
     fitted = 100 * float(np.mean([result["fitted"] for result in results]))
-    costed = [expert for result in results for expert in result["experts"]] if experts else results
-    return f"| {what} | {estimate(found)} | {_cost(costed)} | {len(results)} | {fitted:.0f} % |"
+    experts = [expert for result in results for expert in result["experts"] if expert["each"] == each]
+    return f"| {what} | {estimate(found)} | {_cost(experts or results)} | {len(results)} | {fitted:.0f} % |"
 
 
 def _cost(costed: Sequence[Mapping[str, Any]]) -> str:

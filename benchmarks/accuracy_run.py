@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
-import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from accuracy_plan import NESTED, List, Training, parts
 from emoji import CACHE, build, lists, usable
@@ -21,14 +19,17 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 import hierarchy
-import timm_nhl
 from hierarchy import Hierarchy
 from hierarchy.dataset_folder import BESIDE
 from hierarchy.files import save, write_text
-from timm_nhl.cost import CostCounter
+from timm_nhl.cost import Cost, CostCounter
 from timm_nhl.data import Images, eval_batches, open_images
+from timm_nhl.learner import Learner
+from timm_nhl.model import NHL
+from timm_nhl.order import Order
+from timm_nhl.processes import joined
 from timm_nhl.settings import Settings
-from timm_nhl.train import train
+from timm_nhl.settings_check import check
 
 SEED = 0  # of the lists
 DIGITS = 4  # behind the point, of a logit in a file
@@ -69,7 +70,7 @@ def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
 
 
 def generated(data: Path, like: Hierarchy) -> Hierarchy:
-    """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept beside the data."""
+    """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
     from hierarchy.build import generate
     from hierarchy.cluster import Range, Shape
     from hierarchy.settings import Settings as GenerateSettings
@@ -85,25 +86,39 @@ def generated(data: Path, like: Hierarchy) -> Hierarchy:
     return tree
 
 
-def settings_of(training: Training, data: Path, tree: Path, classes: tuple[str, ...], images: int) -> Settings:
+def settings_of(training: Training, data: Path, *, images: int) -> Settings:
     """The settings of a training: as many steps for everyone, however many images it has."""
     size = training.size
     batch_size = min(size.batch_size, images)
     steps_per_epoch = images // batch_size
     nested = training.kind == NESTED
-    values = {**dict(size.recipe), **(dict(size.nested) if nested else {}), **dict(training.values)}
     values = {
         "model": size.backbone + ("_nhl" if nested else ""),
-        "hierarchy": str(tree),
-        "classes": classes,
-        "val_split": "test",
         "batch_size": batch_size,
         "epochs": round(size.steps / steps_per_epoch),
         "warmup_epochs": size.warmup / steps_per_epoch,
         "seed": training.seed,
-        **values,
+        **dict(size.recipe),
+        **(dict(size.nested) if nested else {}),
+        **dict(training.values),
     }
     return Settings.of(str(data), **values)
+
+
+def learned(settings: Settings, images: Images) -> nn.Module:
+    """Trains as `timm_nhl.train` does, but writes nothing.
+
+    An epoch of a few pictures is a step or five; `train` would write the state of every one of hundreds.
+    """
+    check(settings)
+    with joined(settings.machine.device) as process:
+        order = Order(images=len(images), batch_size=settings.schedule.batch_size, seed=settings.machine.seed)
+        learner = Learner(settings, images, order=order, process=process)
+        for step, (x, target) in enumerate(learner.batches(images, range(learner.steps))):
+            learner.train_mode()
+            learner.learn(x, target, step=step, micro=0)
+            learner.update(step + 1)
+        return learner.saved_model
 
 
 @torch.inference_mode()
@@ -115,48 +130,35 @@ def logits_of(model: nn.Module, images: Images) -> Tensor:
     return torch.cat([model.eval()(x).float().cpu() for x, _ in batches])
 
 
-def measured(model: nn.Module, data: Path, tree: Hierarchy, training: Training) -> dict[str, Any]:
+def measured(model: nn.Module, train: Images, test: Images, training: Training) -> dict[str, Any]:
     """Logits on the test pictures and costs, of a network and of every expert that is cut out of it."""
-
-    def images_of(classes: tuple[str, ...], split: str) -> Images:
-        return open_images(str(data), hierarchy=tree, split=split, classes=classes)
-
-    trained = tree.classes if training.part is None else part_of(training, tree)
-    test = images_of(trained, "test")
     logits = logits_of(model, test)
-    train_images = images_of(trained, "train")
-    fitted = logits_of(model, train_images).argmax(1).numpy() == train_images.labels
-    input_size = model.pretrained_cfg["input_size"]
-    counter = CostCounter(model, input_size=input_size)
+    fitted = logits_of(model, train).argmax(1).numpy() == train.labels
+    counter = CostCounter(model, input_size=model.pretrained_cfg["input_size"])
     found: dict[str, Any] = {
-        "classes": list(trained),
+        "classes": list(test.classes),
         "fitted": float(fitted.mean()),  # of the pictures it was trained on, not augmented
         **_rows(logits, test, counter.cost()),
         "experts": [],
     }
-    if isinstance(model, timm_nhl.NHL):
-        label_of = {id: label for label, id in enumerate(trained)}
-        for classes in parts(trained, training.experts, seed=training.seed):
-            expert = model.expert(classes)
-            own = images_of(classes, "test")
-            alone = logits_of(expert, own)
+    if not isinstance(model, NHL):
+        return found
+    label_of = {id: label for label, id in enumerate(test.classes)}
+    for each in training.experts:
+        for classes in parts(test.classes, each, seed=training.seed):
             columns = [label_of[id] for id in classes]
-            place = torch.from_numpy(np.flatnonzero(np.isin(test.labels, columns)))
-            apart = (logits[place][:, columns] - alone).abs().max()  # the law: they are the same numbers
+            place = np.flatnonzero(np.isin(test.labels, columns))
+            own = replace(test, rows=test.rows[place], labels=np.searchsorted(columns, test.labels[place]))
+            alone = logits_of(model.expert(classes), own)
+            apart = (logits[torch.from_numpy(place)][:, columns] - alone).abs().max()  # the law: the same numbers
             rows = _rows(alone, own, counter.cost(classes))
-            found["experts"].append({"classes": list(classes), "apart": float(apart), **rows})
+            found["experts"].append({"each": each, "classes": list(classes), "apart": float(apart), **rows})
     return found
 
 
-def _rows(logits: Tensor, images: Images, cost: timm_nhl.Cost) -> dict[str, Any]:
+def _rows(logits: Tensor, images: Images, cost: Cost) -> dict[str, Any]:
     rounded = [[round(value, DIGITS) for value in row] for row in logits.tolist()]
     return {"params": cost.params, "macs": cost.macs, "labels": images.labels.tolist(), "logits": rounded}
-
-
-def part_of(training: Training, tree: Hierarchy) -> tuple[str, ...]:
-    """The classes a network of some classes only is trained on."""
-    assert training.part is not None
-    return parts(tree.classes, training.experts, seed=training.seed)[training.part]
 
 
 def run(training: Training, folder: Path, *, data: Path) -> Path:
@@ -170,34 +172,31 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
     """
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    data = data_of(training.list, data)
-    tree = tree_of(training, data)
-    classes = () if training.part is None else part_of(training, tree)
-    out = Path(tempfile.mkdtemp(dir=folder, prefix=f"{training.key}."))
-    try:
-        save(tree, out / "tree.json")
-        images = len(open_images(str(data), hierarchy=tree, split="train", classes=classes))
-        settings = settings_of(training, data, out / "tree.json", classes, images)
-        began, cpu = time.monotonic(), time.process_time()
-        made = train(settings, out=out / "trained")
-        seconds = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
-        model = timm.create_model(f"local-dir:{made / 'last'}", pretrained=True)
-        content = {
-            "key": training.key,
-            "list": training.list.name,
-            "kind": training.kind,
-            "tree": training.tree,
-            "tree_digest": tree.digest,
-            "sizes": tree.sizes,
-            "seed": training.seed,
-            "part": training.part,
-            "variation": training.variation,
-            **{name: round(value, 1) for name, value in seconds.items()},
-            "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
-            "settings": settings.to_dict(),
-            **measured(model, data, tree, training),
-        }
-        write_text(target, json.dumps(content) + "\n")
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
+    source = data_of(training.list, data)
+    tree = tree_of(training, source)
+    classes = () if training.part is None else parts(tree.classes, training.part_of, seed=training.seed)[training.part]
+    train, test = (
+        open_images(str(source), hierarchy=tree, split=split, classes=classes) for split in ("train", "test")
+    )
+    settings = settings_of(training, source, images=len(train))
+    began, cpu = time.monotonic(), time.process_time()
+    model = learned(settings, train)
+    seconds = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
+    content = {
+        "key": training.key,
+        "list": training.list.name,
+        "kind": training.kind,
+        "tree": training.tree,
+        "tree_digest": tree.digest,
+        "sizes": tree.sizes,
+        "seed": training.seed,
+        "part": training.part,
+        "part_of": training.part_of,
+        "variation": training.variation,
+        **{name: round(value, 1) for name, value in seconds.items()},
+        "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
+        "settings": settings.to_dict(),
+        **measured(model, train, test, training),
+    }
+    write_text(target, json.dumps(content) + "\n")
     return target

@@ -33,7 +33,7 @@ VARIATIONS: Mapping[str, Variation] = {
     "split a stage earlier": Variation(
         _branches("widths=64,32,16", "split=-3", "strides=2,1,2"),
         +1.0,
-        "it did so on 300 classes in a throw-away run, and the trunk's last stage is what learns most from few pictures",
+        "it did so on 300 classes in a throw-away run; the stage it leaves out has most of the trunk's parameters",
     ),
     "published widths": Variation(
         _branches("widths=128,64,32"),
@@ -65,12 +65,12 @@ VARIATIONS: Mapping[str, Variation] = {
 TWICE = "twice the steps"
 
 
-def varied(size: Size, lists: Sequence[List], seeds: Sequence[int], *, experts: int) -> Iterator[Training]:
+def varied(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
     """The trainings of all variations, one seed after the other, so that a run that is stopped has some of each."""
     for seed in seeds:
         for each in lists:
             for name, variation in VARIATIONS.items():
-                common = {"seed": seed, "experts": experts, "variation": name, "values": variation.values}
+                common = {"seed": seed, "variation": name, "values": variation.values}
                 yield Training(each, NESTED, size, tree="unicode", **common)
                 if variation.flat:
                     yield Training(each, FLAT, size, **common)

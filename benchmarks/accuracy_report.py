@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from accuracy_plan import FLAT, NESTED, TREES, parts
 from accuracy_statistics import difference, estimate, right
+from accuracy_variations import MAIN
 
 Result = Mapping[str, Any]
 Answers = dict[str, np.ndarray]  # by list: (test pictures, seeds), 1 where right; not a number where not asked
@@ -109,7 +110,7 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
         )
     yield ""
     yield (
-        f"| nested less flat | all classes (published {PUBLISHED['all']:+.1f})"
+        f"| nested less flat, in brackets as expected | all classes (published {PUBLISHED['all']:+.1f})"
         f" | expert of {each} less flat restricted ({PUBLISHED['restricted']:+.1f})"
         f" | expert of {each} less flat trained on {each} ({PUBLISHED['trained']:+.1f}) |"
     )
@@ -118,12 +119,13 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
         own, experts = answers(found, on_all), answers(found, lambda result: by_experts(result, each))
         pairs = [(own, flat_all), (experts, flat_restricted), (experts, flat_trained)]
         cells = [difference(*pair).signed() if comparable(*pair) else "not run" for pair in pairs]
-        yield f"| {tree} | {' | '.join(cells)} |"
+        expected = [f" ({value:+g})" for value in MAIN[tree]] if each == 20 else [""] * len(cells)
+        yield f"| {tree} | {' | '.join(map(''.join, zip(cells, expected, strict=True)))} |"
 
 
-def variations(results: Sequence[Result], predictions: Mapping[str, Any]) -> Iterator[str]:
+def variations(results: Sequence[Result], predictions: Mapping[str, Any], *, each: int) -> Iterator[str]:
     """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
-    yield "| variation | of | expected | all classes | against the main recipe | experts of 20 | parameters / GMACs |"
+    yield f"| variation | of | expected | all classes | against the main recipe | experts of {each} | parameters / GMACs |"
     yield "|---|---|---|---|---|---|---|"
     for name, varied in predictions.items():
         for kind in (NESTED, FLAT):
@@ -145,7 +147,7 @@ def variations(results: Sequence[Result], predictions: Mapping[str, Any]) -> Ite
             expert = "-"
             if kind == NESTED and comparable(mine, theirs):
                 expert = difference(
-                    *(answers(each, lambda result: by_experts(result, 20)) for each in (own, base))
+                    *(answers(some, lambda result: by_experts(result, each)) for some in (own, base))
                 ).signed()
             expected = f"{varied.expected:+g}: {varied.why}" if kind == NESTED else "-"
             yield f"| {name} | {kind} | {expected} | {estimate(mine)} | {changed} | {expert} | {_cost(own)} |"

@@ -65,11 +65,17 @@ def estimate(tables: Mapping[str, np.ndarray], *, draws: int = DRAWS) -> Estimat
         rows = rng.multinomial(pictures, np.full(pictures, 1 / pictures), draws)  # (draws, pictures)
         columns = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)  # (draws, seeds)
         known = ~np.isnan(table)
-        total += np.einsum("dp,ps,ds->d", rows, np.where(known, table, 0), columns, optimize=True)
-        count += np.einsum("dp,ps,ds->d", rows, known.astype(float), columns, optimize=True)
+        total += _sums(np.where(known, table, 0), rows, columns)
+        count += _sums(known.astype(float), rows, columns)
     values = np.concatenate([table.ravel() for table in tables.values()])
-    low, high = np.percentile(100 * total / count, (2.5, 97.5))
+    drawn = count > 0  # of few pictures, none that counts may be drawn
+    low, high = np.percentile(100 * total[drawn] / count[drawn], (2.5, 97.5))
     return Estimate(100 * float(np.nanmean(values)), float(low), float(high))
+
+
+def _sums(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(M, S), how often each row and column was drawn, (draws, M) and (draws, S) -> (draws,) sums of what was drawn."""
+    return ((rows @ table) * columns).sum(1)  # (draws, M) x (M, S) -> (draws, S) -> (draws,)
 
 
 def difference(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> Estimate:

@@ -125,7 +125,7 @@ def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
 
 def variations(results: Sequence[Result], predictions: Mapping[str, Any], *, each: int) -> Iterator[str]:
     """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
-    yield f"| variation | of | expected | all classes | against the main recipe | experts of {each} | parameters / GMACs |"
+    yield f"| variation | of | expected | all classes | against the main recipe | experts of {each} | params / GMACs |"
     yield "|---|---|---|---|---|---|---|"
     for name, varied in predictions.items():
         for kind in (NESTED, FLAT):

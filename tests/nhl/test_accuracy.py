@@ -121,7 +121,7 @@ def test_the_same_training_gives_the_same_numbers_and_another_seed_others(folder
 
 
 def test_it_trains_as_the_command_does(folder, tmp_path):
-    recipe = (*TINY.recipe, ("val_split", "test"))
+    recipe = (*TINY.recipe, ("val_split", "test"), ("channels_last", False))
     training = Training(LISTS[0], NESTED, replace(TINY, recipe=recipe))
     settings = settings_of(training, folder / "data" / "first", images=12)
     images = open_images(settings.source, hierarchy=TREE, split="train")

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from timm_nhl.augment import erasing_of, mixing_of, transform_of
 from timm_nhl.data import Images, eval_batches, train_batches
-from timm_nhl.errors import OptionError
 from timm_nhl.losses import LevelLoss
 from timm_nhl.model import NHL
 from timm_nhl.order import Order
@@ -24,6 +23,7 @@ from timm_nhl.schedule import base_rate, schedule_of
 from timm_nhl.seeds import MODEL, STEP, seed_all
 from timm_nhl.settings import Settings
 from timm_nhl.student import data_config, student_of
+from timm_nhl.sync_norm import convert_sync_batchnorm
 from timm_nhl.teacher import teacher_of
 
 
@@ -50,7 +50,7 @@ class Learner:
         self.format = torch.channels_last if machine.channels_last else torch.preserve_format
         self.model.to(device=process.device).to(memory_format=self.format)
         if machine.sync_bn:
-            self._synchronise()
+            convert_sync_batchnorm(self.model)
         self.optimizer = optimizer_of(
             self.model,
             settings.optimizer,
@@ -204,6 +204,3 @@ class Learner:
         if not machine.amp:
             return nullcontext()
         return torch.autocast(self.process.device.type, dtype=getattr(torch, machine.amp_dtype))
-
-    def _synchronise(self) -> None:
-        raise OptionError("--sync-bn is not available")

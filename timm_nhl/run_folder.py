@@ -7,14 +7,13 @@ import io
 import json
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import datasets
-import numpy
-import timm
 import torch
 from timm.models import save_for_hf
 from torch import nn
@@ -29,6 +28,7 @@ from timm_nhl.settings import Settings, options
 from timm_nhl.settings_check import flag
 
 SETTINGS, STATE = "settings.json", "resume.pt"
+WRITTEN = (SETTINGS, STATE, "metrics.csv", "curves.html", "last", "best")  # under other names until they are whole
 
 
 class RunFolder:
@@ -55,12 +55,15 @@ class RunFolder:
         return read_state(self.path / STATE) if (self.path / STATE).exists() else None
 
     def begin(self) -> None:
-        """Makes the folder, with the settings in it, unless it is there."""
+        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run half wrote."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            for unfinished in self.path.glob(f".{name}.*"):
+                shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
         if not (self.path / SETTINGS).exists():
             content = {
                 "command": self.command,
-                "versions": {module.__name__: module.__version__ for module in (datasets, numpy, timm, torch)},
+                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
                 "facts": dict(self.facts),
                 "settings": self.settings.to_dict(),
             }

@@ -2,8 +2,9 @@
 
 Right answers lie in one table a list of classes, a row a test picture and a column a seed (a training). The interval
 draws pictures and seeds anew, each with replacement and independently of each other (the pigeonhole bootstrap, Owen
-2007, arXiv 0711.1431): two trainings answer the same pictures, so their answers are no independent ones. Differences
-are taken picture by picture and seed by seed, before anything is drawn.
+2007, arXiv 0711.1431): trainings answer the same pictures, so their answers are not independent. Of S seeds S - 1 are
+drawn, or else their variance would come out too small (Rao & Wu 1988). Differences are taken picture by picture and seed
+by seed, before anything is drawn, because a seed also says which classes an expert has.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def estimate(tables: Mapping[str, np.ndarray], *, draws: int = DRAWS) -> Estimat
         table = tables[name]
         pictures, seeds = table.shape
         rows = rng.multinomial(pictures, np.full(pictures, 1 / pictures), draws)  # (draws, pictures)
-        columns = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)  # (draws, seeds)
+        columns = rng.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), draws)  # (draws, seeds)
         known = ~np.isnan(table)
         total += _sums(np.where(known, table, 0), rows, columns)
         count += _sums(known.astype(float), rows, columns)

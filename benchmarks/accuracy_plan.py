@@ -65,6 +65,7 @@ class Training:
         part, part_of: train on the classes of this expert only, of those that have so many classes.
         variation: "", or what is different about it.
         values: settings that differ from the plan's.
+        taught: by the flat network of the same seed, which is trained first.
     """
 
     list: List
@@ -77,6 +78,7 @@ class Training:
     part_of: int = 20
     variation: str = ""
     values: Values = ()
+    taught: bool = False
 
     @property
     def key(self) -> str:

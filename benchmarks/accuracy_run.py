@@ -8,14 +8,16 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-from accuracy_plan import NESTED, List, Training, parts
+from accuracy_plan import FLAT, NESTED, List, Training, parts
 from emoji import CACHE, build, lists, usable
 from emoji_sheets import VENDORS, fetch, read_sheet
 from timm.data import resolve_data_config
+from timm.models import save_for_hf
 from torch import Tensor, nn
 
 import hierarchy
@@ -186,7 +188,14 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
     )
     settings = settings_of(training, source, images=len(train))
     began, cpu = time.monotonic(), time.process_time()
-    model = learned(settings, train)
+    with TemporaryDirectory() as teacher:
+        if training.taught:
+            flat = replace(training, kind=FLAT, values=())
+            taught_by = learned(settings_of(flat, source, images=len(train)), train)
+            taught_by.to(memory_format=torch.contiguous_format)  # as safetensors wants it
+            save_for_hf(taught_by, teacher, model_config={"label_names": list(train.classes)})
+            settings = settings.but(teacher=teacher)
+        model = learned(settings, train)
     seconds = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
     content = {
         "key": training.key,

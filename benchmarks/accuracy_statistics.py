@@ -3,8 +3,8 @@
 Right answers lie in one table a list of classes, a row a test picture and a column a seed (a training). The interval
 draws pictures and seeds anew, each with replacement and independently of each other (the pigeonhole bootstrap, Owen
 2007, arXiv 0711.1431): trainings answer the same pictures, so their answers are not independent. Of S seeds S - 1 are
-drawn, or else their variance would come out too small (Rao & Wu 1988). Differences are taken picture by picture and seed
-by seed, before anything is drawn, because a seed also says which classes an expert has.
+drawn, or else their variance would come out too small (Rao & Wu 1988). Differences are taken picture by picture and
+seed by seed, before anything is drawn, because a seed also says which classes an expert has.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accuracy_plan import FLAT, NESTED, List, Size, Training, Values
 
@@ -27,12 +27,16 @@ class Variation:
         expected: points of accuracy on all classes that a nested network, with Unicode's tree, was expected to gain.
         why: the reason of the prediction.
         flat: whether the flat network is trained so, too.
+        times: so many times the steps.
+        taught: by the flat network of the same seed, which is trained first.
     """
 
     values: Values
     expected: float
     why: str
     flat: bool = False
+    times: int = 1
+    taught: bool = False
 
 
 def _branches(*words: str) -> Values:
@@ -71,8 +75,13 @@ VARIATIONS: Mapping[str, Variation] = {
     "class branches at twice the rate": Variation(
         (("branch_lr_scale", (1.0, 1.0, 2.0)),), +0.5, "a class's branch learns from its own few pictures"
     ),
+    "twice the steps": Variation(
+        (), +2.0, "every picture is learned after the usual ones, but what is augmented goes on teaching", True, times=2
+    ),
+    "taught by the flat one": Variation(
+        (("distill_weight", 1.0), ("distill_temperature", 2.0)), +1.0, "two networks' mistakes differ", taught=True
+    ),
 }
-TWICE = "twice the steps"
 
 
 def varied(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
@@ -80,7 +89,8 @@ def varied(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[
     for seed in seeds:
         for each in lists:
             for name, variation in VARIATIONS.items():
-                common = {"seed": seed, "variation": name, "values": variation.values}
-                yield Training(each, NESTED, size, tree="unicode", **common)
+                changed = replace(size, steps=variation.times * size.steps)
+                common = Training(each, NESTED, changed, seed=seed, variation=name, values=variation.values)
+                yield replace(common, tree="unicode", taught=variation.taught)
                 if variation.flat:
-                    yield Training(each, FLAT, size, **common)
+                    yield replace(common, kind=FLAT)

@@ -120,6 +120,17 @@ def test_the_same_training_gives_the_same_numbers_and_another_seed_others(folder
     assert other["logits"] != before["logits"] and other["tree_digest"] != before["tree_digest"]
 
 
+def test_a_network_may_be_taught_by_the_flat_one_of_its_seed(folder, done, tmp_path):
+    values = (("distill_weight", 1.0),)
+    training = Training(
+        LISTS[0], NESTED, TINY, tree="unicode", experts=(2,), variation="taught", values=values, taught=True
+    )
+    taught = json.loads(run(training, tmp_path, data=folder / "data").read_text())
+    (untaught,) = only(done, list="first", seed=0, tree="unicode")
+    assert taught["logits"] != untaught["logits"] and taught["params"] == untaught["params"]
+    assert taught["settings"]["loss"]["teacher"]
+
+
 def test_it_trains_as_the_command_does(folder, tmp_path):
     recipe = (*TINY.recipe, ("val_split", "test"), ("channels_last", False))
     training = Training(LISTS[0], NESTED, replace(TINY, recipe=recipe))

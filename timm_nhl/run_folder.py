@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -25,7 +26,7 @@ from timm_nhl.curves import curves
 from timm_nhl.errors import TrainingError
 from timm_nhl.progress import Row, columns
 from timm_nhl.settings import Settings, options
-from timm_nhl.settings_check import flag
+from timm_nhl.settings_check import flag, shown
 
 SETTINGS, STATE = "settings.json", "resume.pt"
 WRITTEN = (SETTINGS, STATE, "metrics.csv", "curves.html", "last", "best")  # under other names until they are whole
@@ -91,7 +92,9 @@ class RunFolder:
         folder = self.path / name
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
-            save_for_hf(model, temporary, model_config={"label_names": list(classes)}, safe_serialization=True)
+            save_for_hf(
+                _contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
+            )
             if tree is not None:
                 save_hierarchy(tree, Path(temporary) / "hierarchy.json")
             for made in sorted(Path(temporary).iterdir()):
@@ -143,7 +146,7 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {"progress": state["progress"], "learner": state["learner"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(
             f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
             " folder and begin anew"
@@ -160,10 +163,17 @@ def _differences(
     for group, option in options():
         old, new = (getattr(getattr(settings, group), option.name) for settings in (earlier, here))
         if old != new and not option.metadata["free"]:
-            yield f"{flag(option.name)} is {old!r} there, {new!r} here"
+            yield f"{flag(option.name)} is {shown(old) or 'nothing'} there, {shown(new) or 'nothing'} here"
     for name, new in facts.items():
         if facts_there.get(name) != new:
-            yield f"{name} {facts_there.get(name)!r} there, {new!r} here"
+            yield f"{name} {str(facts_there.get(name))[:12]} there, {str(new)[:12]} here"
+
+
+def _contiguous(model: nn.Module) -> nn.Module:
+    """The model, or a copy where its weights are in another memory format, which safetensors does not write."""
+    if all(value.is_contiguous() for value in model.state_dict().values()):
+        return model
+    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
 
 
 def _publish(made: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy import Hierarchy, load
-from hierarchy.dataset_folder import BESIDE
+from hierarchy.dataset_folder import BESIDE, open_data
 from timm_nhl.asked import listed
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
@@ -62,7 +62,7 @@ def train(settings: Settings, *, out: Path) -> Path:
             learner.load_state(state["learner"])
             progress = Progress.of_state(state["progress"], process)
         process.wait()  # all have looked at the folder before one writes to it
-        if process.writes:
+        if process.writes and progress.step < learner.steps:
             folder.begin()
             folder.write_metrics(progress.rows)
         with Display(
@@ -160,6 +160,7 @@ def hierarchy_of(settings: Settings) -> Hierarchy | None:
     needs += ["--level-loss"] if any(settings.loss.level_loss) else []
     needs += ["--classes"] if settings.data.classes else []
     if needs:
+        open_data(settings.source)  # no hierarchy is missed beside data that are not there
         raise OptionError(
             f"{' and '.join(needs)} need{'s' * (len(needs) == 1)} a hierarchy, and there is no {str(beside)!r};"
             " give --hierarchy"

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
-from training_runs import dataset, run, small
+from training_runs import dataset, port, run, small
+
+from timm_nhl.settings_flags import command_of
 
 RANDOM = {  # everything that draws random numbers, and everything that has a state
     "opt": "adamw",
@@ -72,3 +80,23 @@ def test_a_training_killed_at_random_places_ends_with_the_same_bits(data, tmp_pa
     assert kills >= 2
     assert same(left_by(tmp_path / "killed"), left_by(tmp_path / "calm"))
     assert not list((tmp_path / "killed").glob(".*"))
+
+
+@pytest.mark.slow
+def test_torchrun_goes_on_after_its_group_is_killed(data, tmp_path):
+    settings = small(data, **{**RANDOM, "epochs": 2, "drop_path": 0.0}, batch_size=2)
+    assert run(settings, tmp_path / "calm", processes=2) == [0, 0]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port())]
+    words = shlex.split(command_of(settings, tmp_path / "killed"))
+    command = [*torchrun, "-m", "timm_nhl.train", *words[2:]]
+    started = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "resume.pt").exists():
+        assert started.poll() is None
+        time.sleep(0.01)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert torch.load(tmp_path / "killed" / "resume.pt", weights_only=True)["progress"]["step"] < 12
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [str(tmp_path / "killed")]  # one process talks
+    assert "going on behind step" in done.stderr
+    assert same(left_by(tmp_path / "killed"), left_by(tmp_path / "calm"))

@@ -21,3 +21,7 @@ class CheckpointError(NHLError):
 
 class ExportError(NHLError):
     """A model that cannot be written in the asked form, or whose written form gives other numbers."""
+
+
+class EvaluationError(NHLError):
+    """A model that cannot be evaluated on these images, or numbers that cannot be counted."""

@@ -25,3 +25,7 @@ class ExportError(NHLError):
 
 class EvaluationError(NHLError):
     """A model that cannot be evaluated on these images, or numbers that cannot be counted."""
+
+
+class TrainingError(NHLError):
+    """A training that cannot be started, gone on with, or whose loss is no number any more."""

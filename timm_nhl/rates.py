@@ -1,0 +1,59 @@
+"""Parameter groups: which parameters decay, and the learning rate of each part of a network over the others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
+from torch import nn
+from torch.optim import Optimizer
+
+from timm_nhl.settings import OptimizerSettings
+
+
+def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) -> Optimizer:
+    """timm's optimizer over a model's parameter groups."""
+    betas = {} if settings.opt_betas is None else {"betas": settings.opt_betas}
+    eps = {} if settings.opt_eps is None else {"eps": settings.opt_eps}
+    return create_optimizer_v2(
+        list(groups_of(model, settings)), settings.opt, lr=lr, momentum=settings.momentum, **betas, **eps
+    )
+
+
+def groups_of(model: nn.Module, settings: OptimizerSettings) -> Iterator[dict[str, Any]]:
+    """timm's groups by decay and layer, parted further by the learning rates of trunk, levels and head.
+
+    A rate is the group's `lr_scale`, as in timm's layer decay, which its schedulers multiply with the learning rate.
+    """
+    undecayed = getattr(model, "no_weight_decay", set)()
+    if settings.layer_decay is None:
+        groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=undecayed)
+    else:
+        groups = param_groups_layer_decay(
+            model, settings.weight_decay, no_weight_decay_list=undecayed, layer_decay=settings.layer_decay
+        )
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    scales = _scales(settings)
+    for group in groups:
+        by_scale: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            by_scale.setdefault(_scale(names[id(parameter)], scales), []).append(parameter)
+        for scale, parameters in by_scale.items():
+            yield {**group, "params": parameters, "lr_scale": group.get("lr_scale", 1.0) * scale}
+
+
+def _scales(settings: OptimizerSettings) -> Mapping[str, float]:
+    """Learning rates over the common one, by the beginning of a parameter's name; a class's value goes with its branch."""
+    superclass, group, leaf = settings.branch_lr_scale
+    return {
+        "trunk.": settings.trunk_lr_scale,
+        "levels.0.": superclass,
+        "levels.1.": group,
+        "levels.2.": leaf,
+        "head.": leaf,
+    }
+
+
+def _scale(name: str, scales: Mapping[str, float]) -> float:
+    return next((scale for start, scale in scales.items() if name.startswith(start)), 1.0)

@@ -1,0 +1,103 @@
+"""The model that is trained: made by timm, with the weights and the settings of inputs that it starts with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import timm
+from timm.data import resolve_data_config
+from torch import nn
+
+from hierarchy import Hierarchy
+from timm_nhl.errors import OptionError
+from timm_nhl.model import NHL
+from timm_nhl.nhl import SUFFIX
+from timm_nhl.settings import ModelSettings
+
+
+def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
+    """Makes the model of a training, for the classes of its data.
+
+    Args:
+        tree: the hierarchy of the classes; a nested model needs it.
+        classes: how many there are.
+    """
+    options = {**_inputs(settings), **parsed(settings.model_kwargs)}
+    if settings.drop:
+        options["drop_rate"] = settings.drop
+    if settings.drop_path is not None:
+        options["drop_path_rate"] = settings.drop_path
+    if settings.branch_drop_path is not None:
+        options["drop_path"] = settings.branch_drop_path
+    if is_nested(settings.model):
+        options["hierarchy"] = tree
+    else:
+        options["num_classes"] = classes
+    model: nn.Module = timm.create_model(settings.model, pretrained=settings.pretrained, **options)
+    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
+    if settings.freeze_trunk:
+        assert isinstance(model, NHL)
+        model.trunk.requires_grad_(False)
+    if settings.grad_checkpointing:
+        model.set_grad_checkpointing()  # type: ignore[operator]
+    return model
+
+
+def is_nested(name: str) -> bool:
+    """Whether a name is one of a nested model, with or without a tag.
+
+    >>> is_nested("resnet50_nhl.a1_in1k"), is_nested("resnet50")
+    (True, False)
+    """
+    return name.partition(".")[0].endswith(SUFFIX)
+
+
+def data_config(settings: ModelSettings, model: nn.Module) -> dict[str, Any]:
+    """Size, normalisation and crop of the model's images, as timm resolves them."""
+    asked = {
+        "img_size": settings.img_size,
+        "mean": settings.mean,
+        "std": settings.std,
+        "interpolation": settings.interpolation,
+        "crop_pct": settings.crop_pct,
+        "crop_mode": settings.crop_mode,
+    }
+    return dict(resolve_data_config(asked, model=model))
+
+
+def parsed(words: Iterable[str]) -> dict[str, Any]:
+    """Options of a model out of KEY=VALUE: Python's values, and else text.
+
+    Raises:
+        OptionError: with all words that have no `=`.
+
+    >>> parsed(["split=-3 strides=2,1,2", "norm=layer"])
+    {'split': -3, 'strides': (2, 1, 2), 'norm': 'layer'}
+    """
+    pairs = [word for words_ in words for word in words_.split()]
+    bad = [pair for pair in pairs if not pair.partition("=")[1] or not pair.partition("=")[0].isidentifier()]
+    if bad:
+        raise OptionError(f"model-kwargs {', '.join(map(repr, bad))} is not KEY=VALUE; like split=-3")
+    return {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _inputs(settings: ModelSettings) -> dict[str, Any]:
+    """The size of images for a backbone that has one built in."""
+    backbone, dot, tag = settings.model.partition(".")
+    cfg = timm.get_pretrained_cfg(backbone.removesuffix(SUFFIX) + dot + tag)
+    fixed = cfg is not None and cfg.fixed_input_size
+    return {"img_size": settings.img_size} if settings.img_size is not None and fixed else {}
+
+
+def _without_tests(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as they are trained with, for a model's cfg: what timm recommended for testing other weights is gone."""
+    return {**config, "test_input_size": None, "test_crop_pct": None, "test_pool_size": None}

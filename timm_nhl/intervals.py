@@ -1,12 +1,14 @@
-"""How sure a measured number is: 95 % intervals of proportions, of means over images, and of differences between models.
+"""How sure a measured number is: 95 % intervals of proportions, of means over images, and of differences of models.
 
 Images are resampled with replacement, always with the same seed, so that the same predictions give the same interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,15 +66,16 @@ def paired_difference(
     >>> str(paired_difference([True, True, True, False] * 50, [True, False, True, False] * 50))
     '0.250 [0.190, 0.310]'
     """
-    return difference_over_seeds([correct_a], [correct_b], resamples=resamples, seed=seed)
+    one_a, one_b = np.asarray(correct_a)[None], np.asarray(correct_b)[None]  # (N,) -> (1, N)
+    return difference_over_seeds(one_a, one_b, resamples=resamples, seed=seed)
 
 
 def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """How much more often A is right than B, each trained several times, all asked about the same images.
 
-    Both are resampled: images, the same for all networks, and networks, of A and of B each on their own, since trainings
-    with equal seeds are no pairs. Of S networks only S - 1 are drawn, or else their variance would come out (S - 1) / S
-    too small (Rao & Wu 1988). The interval still does not know how little three networks tell of a spread.
+    Both are resampled: images, the same for all networks, and networks, of A and of B each on their own, since
+    trainings with equal seeds are no pairs. Of S networks only S - 1 are drawn, or else their variance would come out
+    (S - 1) / S too small (Rao & Wu 1988). The interval still does not know how little three networks tell of a spread.
 
     Args:
         a, b: (S, N) and (T, N), whether each network was right about each image, in the same order.
@@ -99,6 +102,21 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMP
     drawn_b = _drawn(generator, resamples, len(right_b))
     differences = (means[:, : len(right_a)] * drawn_a).sum(1) - (means[:, len(right_a) :] * drawn_b).sum(1)
     return percentiles(float(right_a.mean() - right_b.mean()), differences)
+
+
+def mean_over(values: Sequence[float]) -> Estimate:
+    """The mean of values that were drawn independently, with Student's interval; of one value, an unknown one (NaN).
+
+    >>> str(mean_over([0.8, 0.9, 0.85]))
+    '0.850 [0.726, 0.974]'
+    """
+    from scipy.stats import t
+
+    mean = fmean(values)
+    if len(values) == 1:
+        return Estimate(mean, math.nan, math.nan)
+    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return Estimate(mean, mean - half, mean + half)
 
 
 def resampled_means(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:

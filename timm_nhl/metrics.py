@@ -1,7 +1,7 @@
 """How good predictions are: accuracy, accuracy per level, height of the mistakes, calibration, likelihood.
 
-`of_batch` keeps a few numbers of each image and drops the logits, `joined` puts batches together, `measure` makes of them
-what is reported, each value with a 95 % interval.
+`of_batch` keeps a few numbers of each image and drops the logits, `joined` puts batches together, `measure` makes of
+them what is reported, each value with a 95 % interval.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Outcomes:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether the first label is the target."""
-        return self.predicted == self.targets
+        right: NDArray[np.bool_] = self.predicted == self.targets
+        return right
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ class Measures:
         top5: share of images whose label is among the five largest logits (or all, of fewer classes).
         group, superclass: share of images whose most probable *class* lies in the right group, superclass. (Not the
             node whose classes have the largest probability together: that is another decision than the one reported.)
-        mistake_severity: mean height of the mistakes (`heights`), None where there are none ("hierarchical distance of a
-            mistake", Bertinetto et al. 2020).
+        mistake_severity: mean height of the mistakes (`heights`), None where there are none ("hierarchical distance of
+            a mistake", Bertinetto et al. 2020).
         hierarchical_distance: mean height over all images, 0 for those that are right ("average hierarchical distance
             at 1", ibid.).
         ece: expected calibration error over 15 equally wide bins of confidence (Guo et al. 2017).
@@ -195,7 +196,8 @@ def heights(hierarchy: Hierarchy, predicted: Labels, targets: Labels) -> Labels:
 def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMPLES, seed: int = 0) -> Measures:
     """Measures predictions, each value with its 95 % interval.
 
-    Shares have Wilson's; the others percentiles over images drawn again (`resamples` times, from `seed`), the ECE's mirrored.
+    Shares have Wilson's; the others percentiles over images drawn again (`resamples` times, from `seed`), the ECE's
+    mirrored.
 
     Args:
         outcomes: of all images.

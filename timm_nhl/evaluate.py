@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from hierarchy import Hierarchy
 from hierarchy.classes import read_classes
 from hierarchy.console import print_json
 from hierarchy.console import run as run_command
+from hierarchy.errors import DataError
 from hierarchy.files import load, write_text
 from timm_nhl import evaluation_report as report
 from timm_nhl.asked import listed
@@ -82,7 +84,11 @@ def evaluate_command(
     main = main.along(tree)
     other = None if flat is None else open_classifier(flat, labels=names).along(tree)
     fewer = main.classes if len(main.classes) < len(tree) else ()
-    images = open_images(data, hierarchy=tree, split=split, classes=fewer, image=image, column=column)
+    try:
+        images = open_images(data, hierarchy=tree, split=split, classes=fewer, image=image, column=column)
+    except DataError as error:
+        hint = "if the data has more classes than the model, give --hierarchy, one of all of them"
+        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.rows) from None
     assert images.hierarchy is not None
     inference = Inference(
         device=_device(device),
@@ -107,7 +113,7 @@ def evaluate_command(
     if as_json:
         print_json(
             {
-                "command": shlex.join(["timm-nhl", *sys.argv[1:]]),
+                "command": _command_line(),
                 "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
                 "data": images.name,
                 "hierarchy": images.hierarchy.digest,
@@ -121,6 +127,12 @@ def evaluate_command(
         out.print(report.difference_table(found))
     if found.drawn is not None:
         out.print(report.drawn_table(found.drawn))
+
+
+def _command_line() -> str:
+    """What was typed, as the command; the module takes the same words."""
+    alone = Path(sys.argv[0]).stem == "evaluate"
+    return shlex.join(["timm-nhl", *(["evaluate"] if alone else []), *sys.argv[1:]])
 
 
 def _tree(hierarchy: str | None, main: Classifier) -> Hierarchy:
@@ -143,8 +155,10 @@ def _device(asked: str) -> torch.device:
 
 
 def _watch(loader: Any, network: str) -> Iterable[Any]:
-    """Shows on stderr how far a network is."""
-    return track(loader, network, total=len(loader), console=console, transient=True)
+    """Shows on stderr how far a network is, and how long it took."""
+    start = time.monotonic()
+    yield from track(loader, network, total=len(loader), console=console, transient=True, disable=not console.is_terminal)
+    console.print(f"{time.monotonic() - start:6.1f} s  {network}", highlight=False, markup=False)
 
 
 def main() -> None:

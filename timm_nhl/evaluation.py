@@ -74,7 +74,8 @@ class Drawn:
     def gain(self) -> Estimate | None:
         """By how much the experts' top-1 exceeds that of the restricted flat model, on average over the experts."""
         pairs = zip(self.experts, self.flat, strict=False)
-        return mean_over([expert.top1.value - flat.top1.value for expert, flat in pairs]) if self.flat else None
+        gains = [expert.top1.value - flat.top1.value for expert, flat in pairs]
+        return mean_over(gains, -1, 1) if gains else None
 
 
 @dataclass(frozen=True)

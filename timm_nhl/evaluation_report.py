@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,34 +14,34 @@ from timm_nhl.evaluation import Drawn, Evaluation, Row
 from timm_nhl.intervals import Estimate, mean_over
 from timm_nhl.metrics import Measures, heights
 
-# measure -> its name in a table, the factor it is shown with, decimals
+# measure -> its name in a table, the factor it is shown with, decimals, the least and most it can be
 SHOWN = {
-    "top1": ("top-1, %", 100, 1),
-    "top5": ("top-5, %", 100, 1),
-    "group": ("right group, %", 100, 1),
-    "superclass": ("right superclass, %", 100, 1),
-    "mistake_severity": ("height of a mistake", 1, 2),
-    "hierarchical_distance": ("height over all", 1, 3),
-    "ece": ("ECE, %", 100, 1),
-    "nll": ("NLL, nats", 1, 3),
+    "top1": ("top-1, %", 100, 1, 0, 1),
+    "top5": ("top-5, %", 100, 1, 0, 1),
+    "group": ("group, %", 100, 1, 0, 1),
+    "superclass": ("superclass, %", 100, 1, 0, 1),
+    "mistake_severity": ("height, mistakes", 1, 2, 1, 3),
+    "hierarchical_distance": ("height, all", 1, 2, 0, 3),
+    "ece": ("ECE, %", 100, 1, 0, 1),
+    "nll": ("NLL, nats", 1, 2, 0, math.inf),
 }
 
 
 def table(rows: Sequence[Row], *, title: str) -> Table:
     """A column for each row of an evaluation; below each value its 95 % interval."""
-    made = Table(title=title)
+    made = Table(title=f"{title}, 95 % intervals")
     made.add_column("")
     for row in rows:
         made.add_column(row.name, justify="right")
     for label, cells in (
         ("classes", [f"{len(row.hierarchy):,}" for row in rows]),
         ("images", [f"{row.measures.images:,}" for row in rows]),
-        ("params, M", [f"{row.cost.params / 1e6:.2f}" for row in rows]),
-        ("MACs, G", [f"{row.cost.macs / 1e9:.2f}" for row in rows]),
+        ("params, M", [f"{row.cost.params / 1e6:.3g}" for row in rows]),
+        ("MACs, G", [f"{row.cost.macs / 1e9:.3g}" for row in rows]),
     ):
         made.add_row(label, *cells)
     made.add_section()
-    for measure, (label, factor, decimals) in SHOWN.items():
+    for measure, (label, factor, decimals, *_) in SHOWN.items():
         made.add_row(label, *(_cell(row.measures.estimates[measure], factor, decimals) for row in rows))
     return made
 
@@ -51,8 +52,7 @@ def difference_table(evaluation: Evaluation) -> Table:
     for name in ("classes", "", "less", "difference"):
         made.add_column(name, justify="right" if name in ("classes", "difference") else "left")
     for each in evaluation.differences:
-        cells = f"{len(each.first.hierarchy):,}", each.first.name, each.second.name, _cell(each.top1, 100, 1)
-        made.add_row(*cells)
+        made.add_row(f"{len(each.first.hierarchy):,}", each.first.name, each.second.name, _points(each.top1))
     return made
 
 
@@ -67,13 +67,13 @@ def drawn_table(drawn: Drawn) -> Table:
     for name in columns:
         made.add_column(name, justify="right")
     blank = [""] * (len(columns) - 1)
-    made.add_row("params, M", f"{drawn.params / 1e6:.2f}", *blank)
-    made.add_row("MACs, G", f"{drawn.macs / 1e9:.2f}", *blank)
+    made.add_row("params, M", f"{drawn.params / 1e6:.3g}", *blank)
+    made.add_row("MACs, G", f"{drawn.macs / 1e9:.3g}", *blank)
     made.add_section()
-    for measure, (label, factor, decimals) in SHOWN.items():
+    for measure, (label, factor, decimals, *_) in SHOWN.items():
         made.add_row(label, *(_cell(column[measure], factor, decimals) for column in columns.values()))
     if drawn.gain is not None:
-        made.add_row("gain in top-1, points", _cell(drawn.gain, 100, 1), *blank)
+        made.caption = f"experts less flat, restricted, in top-1: {_points(drawn.gain)} points"
     return made
 
 
@@ -81,7 +81,8 @@ def means(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
     """Mean of each measure over experts, with Student's interval; None where no expert has it."""
     each = [one.estimates for one in measures]
     values = {name: [found.value for one in each if (found := one[name]) is not None] for name in SHOWN}
-    return {name: mean_over(some) if some else None for name, some in values.items()}
+    bounds = {name: (least, most) for name, (*_, least, most) in SHOWN.items()}
+    return {name: mean_over(some, *bounds[name]) if some else None for name, some in values.items()}
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -137,11 +138,25 @@ def predictions(rows: Sequence[Row]) -> str:
 
 
 def _cell(estimate: Estimate | None, factor: float, decimals: int) -> str:
-    """A value and its interval, as `85.7 [84.1, 87.2]`."""
+    """A value, and its interval on the next line.
+
+    >>> _cell(Estimate(0.857, 0.841, 0.872), 100, 1)
+    '85.7\\n84.1–87.2'
+    """
     if estimate is None:
         return "no mistakes"
     value, low, high = (f"{factor * each:.{decimals}f}" for each in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value}\n{low}–{high}"
+
+
+def _points(difference: Estimate) -> str:
+    """A difference of shares in points.
+
+    >>> _points(Estimate(0.028, -0.001, 0.05))
+    '+2.8 (-0.1 to +5.0)'
+    """
+    value, low, high = (f"{100 * each:+.1f}" for each in (difference.value, difference.low, difference.high))
+    return f"{value} ({low} to {high})"
 
 
 def _row(row: Row) -> dict[str, Any]:

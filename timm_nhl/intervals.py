@@ -5,7 +5,6 @@ Images are resampled with replacement, always with the same seed, so that the sa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -104,19 +103,21 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMP
     return percentiles(float(right_a.mean() - right_b.mean()), differences)
 
 
-def mean_over(values: Sequence[float]) -> Estimate:
-    """The mean of values that were drawn independently, with Student's interval; of one value, an unknown one (NaN).
+def mean_over(values: Sequence[float], least: float, most: float) -> Estimate:
+    """The mean of values that were drawn independently, with Student's interval, cut at what the values can be.
 
-    >>> str(mean_over([0.8, 0.9, 0.85]))
-    '0.850 [0.726, 0.974]'
+    Of one value nothing is known but that.
+
+    >>> str(mean_over([0.8, 0.9, 0.85], 0, 1)), str(mean_over([0.8], 0, 1))
+    ('0.850 [0.726, 0.974]', '0.800 [0.000, 1.000]')
     """
     from scipy.stats import t
 
     mean = fmean(values)
     if len(values) == 1:
-        return Estimate(mean, math.nan, math.nan)
+        return Estimate(mean, least, most)
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, max(least, mean - half), min(most, mean + half))
 
 
 def resampled_means(columns: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Floats:

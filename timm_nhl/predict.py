@@ -41,9 +41,19 @@ class Inference:
     crop_pct: float | None = None
 
     def config(self, model: nn.Module) -> dict[str, Any]:
-        """Size, normalisation and crop of a model's images, as timm's validate.py resolves them."""
+        """Size, normalisation and crop of a model's images, as timm's validate.py resolves them.
+
+        Raises:
+            EvaluationError: the model's images are not of three channels.
+        """
+        cfg: Any = model.pretrained_cfg
+        if cfg["input_size"][0] != 3:
+            raise EvaluationError(
+                f"the model takes images of {cfg['input_size'][0]} channels; only RGB can be evaluated"
+            )
         asked = {"img_size": self.img_size, "crop_pct": self.crop_pct}
-        return dict(resolve_data_config(asked, model=model, use_test_size=True))
+        # a size that is built into the model is what it has now, not what its first weights were tested at
+        return dict(resolve_data_config(asked, model=model, use_test_size=not cfg.get("fixed_input_size")))
 
 
 def unwatched(loader: Any, network: str) -> Iterable[Any]:

@@ -24,7 +24,7 @@ from hierarchy.dataset_labels import Problems, features_of, read_labels, read_pa
 from hierarchy.dataset_place import Placing
 from hierarchy.errors import DataError
 from timm_nhl.order import Batches, Draw, Order
-from timm_nhl.seeds import ERASE, IMAGE, seed_all, seed_cpu
+from timm_nhl.seeds import ERASE, IMAGE, seed_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def eval_batches(
         A loader of ((B, C, H, W) images, (B,) labels) on the device.
     """
     return create_loader(
-        _Transformed(images),
+        _Transformed(images),  # type: ignore[arg-type]  # all it needs is there
         input_size=config["input_size"],
         batch_size=batch_size,
         interpolation=config["interpolation"],
@@ -167,7 +167,7 @@ def train_batches(
     Returns:
         A loader of ((B, C, H, W) images, (B,) labels) on the device.
     """
-    loader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         _Augmented(images, transform, order.seed),  # type: ignore[arg-type]  # its keys are draws, not numbers
         batch_sampler=Batches(order, steps, process=process),
         num_workers=workers,
@@ -176,7 +176,9 @@ def train_batches(
     )
     prefetch = PrefetchLoader(loader, mean=config["mean"], std=config["std"], device=torch.device(device))
     if erasing is not None:
-        prefetch.random_erasing = _Erased(erasing, order.batches(steps, process=process), order.seed)
+        prefetch.random_erasing = _Erased(  # type: ignore[assignment]  # it is called alike
+            erasing, order.batches(steps, process=process), order.seed
+        )
     return prefetch
 
 
@@ -208,8 +210,8 @@ class _Augmented:
         return len(self.images)
 
     def __getitem__(self, draw: Draw) -> tuple[Any, int]:
-        image, label = self.images[draw.index]
-        seed_cpu(self.seed, IMAGE, *draw)
+        image, label = self.images[draw.number]
+        seed_all(self.seed, IMAGE, *draw)
         return self.transform(image), label
 
 
@@ -222,6 +224,6 @@ class _Erased:
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W), in place."""
         for row, draw in enumerate(next(self.draws)):
-            seed_all(self.seed, ERASE, *draw)
+            seed_all(self.seed, ERASE, *draw, device=x.device)
             self.erasing(x[row : row + 1])
         return x

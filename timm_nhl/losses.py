@@ -29,6 +29,9 @@ class LevelLoss(nn.Module):
     tensor(True)
     """
 
+    level1: Tensor
+    level2: Tensor
+
     def __init__(self, tree: Hierarchy, *, weights: Sequence[float], smoothing: float = 0.0) -> None:
         super().__init__()
         self.smoothing = smoothing

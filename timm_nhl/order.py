@@ -17,7 +17,7 @@ class Draw(NamedTuple):
     """One image of a batch: drawn in this epoch, of this number in the data set."""
 
     epoch: int
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Order:
             permutation = _permutation(self.images, self.seed, epoch)
             for micro in range(self.micro_batches):
                 start = of_epoch * self.step_size + (micro * self.processes + process) * self.batch_size
-                yield [Draw(epoch, int(index)) for index in permutation[start : start + self.batch_size]]
+                yield [Draw(epoch, int(number)) for number in permutation[start : start + self.batch_size]]
 
 
 class Batches(Sampler[list[Draw]]):

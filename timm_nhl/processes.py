@@ -11,6 +11,8 @@ import torch.distributed as dist
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, nn
 
+from timm_nhl.errors import OptionError
+
 
 @dataclass(frozen=True)
 class Process:
@@ -52,10 +54,23 @@ class Process:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Process]:
-    """Joins the other processes, if there are any, for the time of a block."""
+def joined(device: str | None = None) -> Iterator[Process]:
+    """Joins the other processes, if there are any, for the time of a block.
+
+    Args:
+        device: where to compute; None is a GPU where there is one.
+
+    Raises:
+        OptionError: there is no such device.
+    """
+    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise OptionError(f"--device {wanted!r} cannot be used ({reason}); leave it out, or use cpu") from None
     alone = not dist.is_initialized()
-    found = init_distributed_device_so(device=device)
+    found = init_distributed_device_so(device=wanted)
     try:
         yield Process(found["global_rank"], found["world_size"], torch.device(found["device"]))
     finally:

@@ -14,10 +14,10 @@ from timm_nhl.settings import OptimizerSettings
 
 def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) -> Optimizer:
     """timm's optimizer over a model's parameter groups."""
-    betas = {} if settings.opt_betas is None else {"betas": settings.opt_betas}
-    eps = {} if settings.opt_eps is None else {"eps": settings.opt_eps}
+    own: dict[str, Any] = {"betas": settings.opt_betas, "eps": settings.opt_eps}
+    given = {name: value for name, value in own.items() if value is not None}
     return create_optimizer_v2(
-        list(groups_of(model, settings)), settings.opt, lr=lr, momentum=settings.momentum, **betas, **eps
+        list(groups_of(model, settings)), settings.opt, lr=lr, momentum=settings.momentum, **given
     )
 
 
@@ -26,7 +26,7 @@ def groups_of(model: nn.Module, settings: OptimizerSettings) -> Iterator[dict[st
 
     A rate is the group's `lr_scale`, as in timm's layer decay, which its schedulers multiply with the learning rate.
     """
-    undecayed = getattr(model, "no_weight_decay", set)()
+    undecayed: Any = getattr(model, "no_weight_decay", set)()
     if settings.layer_decay is None:
         groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=undecayed)
     else:
@@ -44,7 +44,7 @@ def groups_of(model: nn.Module, settings: OptimizerSettings) -> Iterator[dict[st
 
 
 def _scales(settings: OptimizerSettings) -> Mapping[str, float]:
-    """Learning rates over the common one, by the beginning of a parameter's name; a class's value goes with its branch."""
+    """Learning rates over the common one, by how a parameter's name begins; the head goes with the class branches."""
     superclass, group, leaf = settings.branch_lr_scale
     return {
         "trunk.": settings.trunk_lr_scale,

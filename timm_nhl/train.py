@@ -1,219 +1,199 @@
-"""Training: `python -m timm_nhl.train`, alone or by torchrun.
+"""Training: `timm-nhl train` or `python -m timm_nhl.train`, alone or by torchrun.
 
-timm's own parts (transforms, optimizers, schedules, tasks, moving average) around one loop. Everything random is a function
-of the seed and the step, see `timm_nhl.seeds`.
+timm's own parts (transforms, optimizers, schedules, tasks, moving average) around one loop. All that is random is a
+function of the seed and of where it is drawn (`timm_nhl.seeds`), so a run that was killed goes on as if nothing was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from timm.data import Mixup, create_transform
-from timm.data.random_erasing import RandomErasing
-from timm.loss import create_classification_loss
-from timm.scheduler import create_scheduler_v2
-from timm.task import ClassificationTask, LogitDistillationTask, TrainingTask
-from timm.utils import NativeScaler, unwrap_model
-from timm.utils.clip_grad import dispatch_clip_grad
-from torch import Tensor, nn
-from torch.optim import Optimizer
-
 from hierarchy import Hierarchy, load
-from timm_nhl.data import Images, eval_batches, open_images, train_batches
-from timm_nhl.losses import LevelLoss
+from hierarchy.dataset_folder import BESIDE
+from timm_nhl.asked import listed
+from timm_nhl.data import Images, open_images
+from timm_nhl.display import Display
+from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.learner import Learner
 from timm_nhl.order import Order
 from timm_nhl.processes import Process, joined
-from timm_nhl.rates import optimizer_of
-from timm_nhl.record import save_model, write_json, write_metrics
-from timm_nhl.seeds import MODEL, STEP, seed_all
+from timm_nhl.progress import Progress, Row
+from timm_nhl.run_folder import RunFolder
 from timm_nhl.settings import Settings
-from timm_nhl.student import data_config, student_of
+from timm_nhl.settings_check import check
+from timm_nhl.settings_flags import command_of
+from timm_nhl.student import is_nested
 
 
 def train(settings: Settings, *, out: Path) -> Path:
-    """Trains a model and gives the folder of what came of it."""
+    """Trains a model; gives the folder of what came of it.
+
+    The folder holds `settings.json`, `metrics.csv`, `curves.html`, and the models `last/` and `best/` for timm's
+    `local-dir:`. What an earlier run of the same training left there is gone on with; one that is finished stays as it
+    is.
+
+    Raises:
+        OptionError: settings that cannot be, all that are wrong.
+        TrainingError: the folder is of another training; or the loss is no number any more.
+        HierarchyError: the data or the hierarchy cannot be read, or do not fit.
+        NHLError: the model cannot be made.
+    """
+    check(settings)
     with joined(settings.machine.device) as process:
-        return _train(settings, Path(out), process)
+        images, val_images = open_splits(settings)
+        schedule = settings.schedule
+        order = Order(
+            images=len(images),
+            batch_size=schedule.batch_size,
+            seed=settings.machine.seed,
+            micro_batches=schedule.grad_accum_steps,
+            processes=process.count,
+        )
+        check_sizes(order, val_images)
+        command = command_of(settings, out)
+        folder = RunFolder(Path(out), settings, facts=facts_of(images, val_images, process), command=command)
+        state = folder.state()
+        learner = Learner(settings, images, order=order, process=process)
+        progress = Progress()
+        if state is not None:
+            learner.load_state(state["learner"])
+            progress = Progress.of_state(state["progress"], process)
+        process.wait()  # all have looked at the folder before one writes to it
+        if process.writes:
+            folder.begin()
+            folder.write_metrics(progress.rows)
+        with Display(
+            learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
+        ) as display:
+            if progress.step == learner.steps:
+                display.say(f"{out}: this training is finished; nothing was done")
+            elif progress.step:
+                display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
+            run(learner, images, val_images, progress, folder, display)
+    return Path(out)
 
 
-def _train(settings: Settings, out: Path, process: Process) -> Path:
-    tree = None if settings.data.hierarchy is None else load(settings.data.hierarchy)
+def run(
+    learner: Learner, images: Images, val_images: Images, progress: Progress, folder: RunFolder, display: Display
+) -> None:
+    """Trains from the step it is at to the last one."""
+    order, record, process = learner.order, learner.settings.record, learner.process
+    batches = iter(learner.batches(images, range(progress.step, learner.steps)))
+    began = time.monotonic() - progress.seconds
+    for step in range(progress.step, learner.steps):
+        learner.train_mode()
+        for micro in range(order.micro_batches):
+            x, target = next(batches)  # (B, C, H, W), (B,)
+            progress.add(learner.learn(x, target, step=step, micro=micro))
+        learner.update(step + 1)
+        progress.step, progress.seconds = step + 1, time.monotonic() - began
+        display.step(progress.step)
+
+        epoch, left = divmod(progress.step, order.steps_per_epoch)
+        if progress.step % record.log_interval == 0:
+            display.losses(progress.means(process), step=progress.step, lr=learner.rate)
+        if left == 0:
+            row: Row = {"epoch": epoch, "step": progress.step, "lr": learner.rate, **progress.means(process)}
+            if record.eval_every and (epoch % record.eval_every == 0 or progress.step == learner.steps):
+                row |= learner.evaluate(val_images)
+            row["seconds"] = time.monotonic() - began
+            keep(row, learner, images, progress, folder)
+            display.epoch(row, step=progress.step)
+            began = time.monotonic()
+        if left == 0 or (record.save_every and progress.step % record.save_every == 0):
+            progress.means(process)  # nothing is saved once the loss is no number
+            save(learner, progress, folder)
+
+
+def keep(row: Row, learner: Learner, images: Images, progress: Progress, folder: RunFolder) -> None:
+    """Ends an epoch: writes its row and the model, also as the best one if it is."""
+    top1 = row.get("ema_top1", row.get("eval_top1"))
+    is_best = top1 is not None and (progress.best is None or top1 > progress.best)
+    progress.best = top1 if is_best else progress.best
+    progress.end_epoch(row)
+    if learner.process.writes:
+        folder.write_metrics(progress.rows)
+        for name in ("last", "best") if is_best else ("last",):
+            folder.write_model(name, learner.saved_model, classes=images.classes, tree=images.hierarchy)
+
+
+def save(learner: Learner, progress: Progress, folder: RunFolder) -> None:
+    """Writes all that a run needs to go on from here."""
+    state = {"progress": progress.state(learner.process), "learner": learner.state()}  # all processes' sums
+    if learner.process.writes:
+        folder.write_state(state)
+
+
+def open_splits(settings: Settings) -> tuple[Images, Images]:
+    """The images that are trained on and those that are evaluated on, with labels of the same classes.
+
+    Raises:
+        HierarchyError: they cannot be read, or do not fit the hierarchy.
+        OptionError: a hierarchy is needed and none is given.
+    """
+    data, tree = settings.data, hierarchy_of(settings)
     images, val_images = (
         open_images(
             settings.source,
             hierarchy=tree,
             split=split,
-            classes=settings.data.classes,
-            image=settings.data.image,
-            column=settings.data.column,
+            classes=listed(tree, data.classes) if tree is not None else (),
+            image=data.image,
+            column=data.column,
         )
-        for split in (settings.data.train_split, settings.data.val_split)
+        for split in (data.train_split, data.val_split)
     )
-    schedule = settings.schedule
-    order = Order(
-        images=len(images),
-        batch_size=schedule.batch_size,
-        seed=settings.machine.seed,
-        micro_batches=schedule.grad_accum_steps,
-        processes=process.count,
-    )
-    seed_all(settings.machine.seed, MODEL)
-    model = student_of(settings.model, tree=images.hierarchy, classes=len(images.classes)).to(process.device)
-    config = data_config(settings.model, model)
-    task: TrainingTask = ClassificationTask(
-        model,
-        criterion_kwargs={"smoothing": settings.augment.smoothing, "soft_targets": mixes(settings)},
-        device=process.device,
-        verbose=False,
-    )
-    optimizer = optimizer_of(model, settings.optimizer, lr=schedule.lr or 0.1)
-    scheduler, epochs = create_scheduler_v2(
-        optimizer,
-        sched=schedule.sched,
-        num_epochs=schedule.epochs,
-        decay_epochs=schedule.decay_epochs,
-        decay_milestones=list(schedule.decay_milestones),
-        cooldown_epochs=schedule.cooldown_epochs,
-        decay_rate=schedule.decay_rate,
-        min_lr=schedule.min_lr,
-        warmup_lr=schedule.warmup_lr,
-        warmup_epochs=schedule.warmup_epochs,
-        step_on_epochs=False,
-        updates_per_epoch=order.steps_per_epoch,
-    )
-    if settings.average.model_ema:
-        task.setup_ema(decay=settings.average.model_ema_decay, use_warmup=settings.average.model_ema_warmup)
-    if process.count > 1:
-        task.prepare_distributed(device_ids=[process.device] if process.device.type == "cuda" else None)
-    mix = mixing(settings, len(images.classes))
-    steps = range(0, order.steps_per_epoch * epochs)
-    batches = iter(
-        train_batches(
-            images,
-            config,
-            transform=transform_of(settings, config),
-            erasing=erasing_of(settings, process.device),
-            order=order,
-            steps=steps,
-            process=process.rank,
-            workers=settings.data.workers,
-            device=process.device,
+    return images, val_images
+
+
+def hierarchy_of(settings: Settings) -> Hierarchy | None:
+    """The hierarchy that is asked for, or the one beside the data."""
+    beside = Path(settings.source) / BESIDE
+    if settings.data.hierarchy is not None:
+        return load(settings.data.hierarchy)
+    if beside.is_file():
+        return load(beside)
+    needs = [f"--model {settings.model.model}"] if is_nested(settings.model.model) else []
+    needs += ["--level-loss"] if any(settings.loss.level_loss) else []
+    needs += ["--classes"] if settings.data.classes else []
+    if needs:
+        raise OptionError(
+            f"{' and '.join(needs)} need{'s' * (len(needs) == 1)} a hierarchy, and there is no {str(beside)!r};"
+            " give --hierarchy"
         )
-    )
-    if process.writes:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "settings.json", settings.to_dict())
-    rows: list[dict[str, float]] = []
-    loss_sum, began = torch.zeros((), dtype=torch.float64, device=process.device), time.monotonic()
-    for step in steps:
-        epoch = step // order.steps_per_epoch
-        task.train()
-        for micro in range(order.micro_batches):
-            x, target = next(batches)
-            seed_all(settings.machine.seed, STEP, step, process.rank, micro)
-            if mix is not None:
-                x, target = mix(x, target)
-            last = micro == order.micro_batches - 1
-            with nullcontext() if last else task.no_sync():
-                result = task(x, target)
-                (result["loss"] / order.micro_batches).backward()
-            loss_sum += result["loss"].detach() / order.micro_batches
-        if settings.optimizer.clip_grad is not None:
-            dispatch_clip_grad(task.get_clip_parameters(), settings.optimizer.clip_grad, settings.optimizer.clip_mode)
-        optimizer.step()
-        optimizer.zero_grad()
-        if scheduler is not None:
-            scheduler.step_update(step + 1)
-        task.update_ema(step=step + 1)
-        if (step + 1) % order.steps_per_epoch == 0:
-            loss = process.gather(loss_sum[None]).mean().item() / order.steps_per_epoch
-            row: dict[str, float] = {
-                "epoch": epoch,
-                "step": step + 1,
-                "lr": optimizer.param_groups[0]["lr"],
-                "loss": loss,
-            }
-            row |= {
-                f"eval_{name}": value for name, value in evaluate(task, val_images, config, settings, process).items()
-            }
-            row["seconds"] = time.monotonic() - began
-            rows.append(row)
-            loss_sum.zero_()
-            if process.writes:
-                write_metrics(out / "metrics.csv", rows)
-                save_model(model, out / "last", classes=images.classes, tree=images.hierarchy)
-    return out
+    return None
 
 
-def evaluate(
-    task: TrainingTask, images: Images, config: dict[str, Any], settings: Settings, process: Process
-) -> dict[str, float]:
-    """Loss, top-1 and top-5 on the images that are not trained on; each process takes its part of them."""
-    model = unwrap_model(task.get_eval_model())
-    process.share_buffers(model)
-    task.eval()
-    evaluator = task.create_evaluator()
-    size = settings.schedule.validation_batch_size or settings.schedule.batch_size
-    part = images.part(process.rank, process.count)
-    with torch.no_grad():
-        for x, target in eval_batches(
-            part, config, batch_size=size, workers=settings.data.workers, device=process.device
-        ):
-            evaluator.update(model(x), target)
-    return dict(evaluator.compute(distributed=process.count > 1))
+def check_sizes(order: Order, val_images: Images) -> None:
+    """Raises:
+    TrainingError: there is not even one step of images, or nothing to evaluate on.
+    """
+    if not order.steps_per_epoch:
+        raise TrainingError(
+            f"{order.images} images are fewer than the {order.step_size} of one step (--batch-size"
+            f" {order.batch_size} x {order.micro_batches} micro batches x {order.processes} processes);"
+            " lower --batch-size"
+        )
+    if not len(val_images):
+        raise TrainingError(f"{val_images.name} holds no images of these classes; name another --val-split")
 
 
-def mixes(settings: Settings) -> bool:
-    """Whether batches are mixed, so that targets are probabilities."""
-    return settings.augment.mixup > 0 or settings.augment.cutmix > 0
+def facts_of(images: Images, val_images: Images, process: Process) -> dict[str, Any]:
+    """What decides a training beside its settings."""
+    labels = hashlib.blake2b(images.labels.tobytes() + val_images.labels.tobytes(), digest_size=16).hexdigest()
+    return {
+        "processes": process.count,
+        "hierarchy": None if images.hierarchy is None else images.hierarchy.digest,
+        "images": len(images),
+        "evaluated images": len(val_images),
+        "digest of the labels": labels,
+    }
 
 
-def mixing(settings: Settings, classes: int) -> Mixup | None:
-    """timm's mixup and CutMix, or None."""
-    augment = settings.augment
-    if not mixes(settings):
-        return None
-    return Mixup(
-        mixup_alpha=augment.mixup,
-        cutmix_alpha=augment.cutmix,
-        prob=augment.mixup_prob,
-        switch_prob=augment.mixup_switch_prob,
-        mode=augment.mixup_mode,
-        label_smoothing=augment.smoothing,
-        num_classes=classes,
-    )
+if __name__ == "__main__":
+    from timm_nhl.train_command import main
 
-
-def transform_of(settings: Settings, config: dict[str, Any]) -> Any:
-    """timm's transform of one image, up to pixels from 0 to 255."""
-    augment = settings.augment
-    return create_transform(
-        config["input_size"],
-        is_training=True,
-        use_prefetcher=True,
-        no_aug=augment.no_aug,
-        train_crop_mode=augment.train_crop_mode,
-        scale=augment.scale,
-        ratio=augment.ratio,
-        hflip=augment.hflip,
-        vflip=augment.vflip,
-        color_jitter=augment.color_jitter,
-        auto_augment=augment.aa,
-        interpolation=augment.train_interpolation,
-        mean=config["mean"],
-        std=config["std"],
-    )
-
-
-def erasing_of(settings: Settings, device: torch.device) -> RandomErasing | None:
-    """timm's random erasing, or None."""
-    augment = settings.augment
-    if not augment.reprob:
-        return None
-    return RandomErasing(augment.reprob, mode=augment.remode, max_count=augment.recount, device=device)
+    main()

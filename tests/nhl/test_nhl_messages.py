@@ -18,6 +18,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import SplitBatchNorm2d
 from trees import shape
 
 import hierarchy
@@ -27,6 +28,7 @@ from timm_nhl.__main__ import main
 from timm_nhl.checkpoint import read_weights
 from timm_nhl.errors import NHLError
 from timm_nhl.export import export_onnx, export_program, load, save
+from timm_nhl.sync_norm import convert_sync_batchnorm
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nhl_messages.txt"
 SOURCE = Path(timm_nhl.__file__).parent
@@ -91,6 +93,10 @@ CALLS = {  # what is wrong -> a call
     "a model that timm did not make": lambda: save(timm_nhl.NHL("test_resnet", num_classes=8), "new"),
     "a fused model": lambda: save(create().fuse(), "new"),
     "an export that cannot be": lambda: export_program(Unsaved(), "model.pt2"),
+    "norms that cannot be synchronised": lambda: convert_sync_batchnorm(
+        torch.nn.Sequential(torch.nn.BatchNorm2d(4), SplitBatchNorm2d(4))
+    ),
+    "synchronised norms scripted": lambda: torch.jit.script(convert_sync_batchnorm(create())),
     "an export into no folder": lambda: export_program(create(), "nowhere/model.pt2"),
 }
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`

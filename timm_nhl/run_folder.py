@@ -1,0 +1,180 @@
+"""The folder of a training: its settings, metrics, state, and models; every file in it is whole at any time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models import save_for_hf
+from torch import nn
+
+from hierarchy import Hierarchy, HierarchyError
+from hierarchy.files import read_json, write_text
+from hierarchy.files import save as save_hierarchy
+from timm_nhl.curves import curves
+from timm_nhl.errors import TrainingError
+from timm_nhl.progress import Row, columns
+from timm_nhl.settings import Settings, options
+from timm_nhl.settings_check import flag
+
+SETTINGS, STATE = "settings.json", "resume.pt"
+WRITTEN = (SETTINGS, STATE, "metrics.csv", "curves.html", "last", "best")  # under other names until they are whole
+
+
+class RunFolder:
+    """Where a training writes, and where it finds what an earlier run of the same training wrote.
+
+    Args:
+        path: the folder; it need not be there.
+        settings: of the training.
+        facts: what else decides it: the number of processes, digests of the data and the hierarchy.
+        command: that gives the same training.
+    """
+
+    def __init__(self, path: Path, settings: Settings, *, facts: Mapping[str, Any], command: str) -> None:
+        self.path, self.settings, self.facts, self.command = path, settings, facts, command
+
+    def state(self) -> dict[str, Any] | None:
+        """The state that an earlier run left; None where there was none.
+
+        Raises:
+            TrainingError: the folder is of another training, with all that differs, or of none; or the state is broken.
+        """
+        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+            self._check_same()
+        return read_state(self.path / STATE) if (self.path / STATE).exists() else None
+
+    def begin(self) -> None:
+        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run half wrote."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            for unfinished in self.path.glob(f".{name}.*"):
+                shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
+        if not (self.path / SETTINGS).exists():
+            content = {
+                "command": self.command,
+                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
+                "facts": dict(self.facts),
+                "settings": self.settings.to_dict(),
+            }
+            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+    def write_metrics(self, rows: Sequence[Row]) -> None:
+        """Writes all epochs' rows, as a table and as curves; what a killed run wrote beyond them is gone."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
+        if rows:
+            write_text(self.path / "curves.html", curves(rows, title=self.path.name))
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Writes all that a run needs to go on."""
+        write_state(self.path / STATE, state)
+
+    def write_model(self, name: str, model: nn.Module, *, classes: Sequence[str], tree: Hierarchy | None) -> None:
+        """Writes a model as a folder for timm's `local-dir:`, over what was there.
+
+        Of its files only the weights change from epoch to epoch, so the folder is whole at any time, too.
+        """
+        folder = self.path / name
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
+            save_for_hf(model, temporary, model_config={"label_names": list(classes)}, safe_serialization=True)
+            if tree is not None:
+                save_hierarchy(tree, Path(temporary) / "hierarchy.json")
+            for made in sorted(Path(temporary).iterdir()):
+                _publish(made, folder / made.name)
+
+    def _check_same(self) -> None:
+        try:
+            saved = read_json(self.path / SETTINGS)
+            differences = list(_differences(saved["settings"], saved["facts"], self.settings, self.facts))
+        except (HierarchyError, KeyError, TypeError):
+            raise TrainingError(
+                f"{str(self.path)!r} is there already and holds no training; name a new folder"
+            ) from None
+        if differences:
+            raise TrainingError(
+                f"{str(self.path)!r} holds a training with other settings: {'; '.join(differences)};"
+                " go on with those, or name a new folder"
+            )
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes tensors and plain values to a file, whole or not at all.
+
+    Raises:
+        TrainingError: the disk is full, or the folder cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(dict(state), file)
+            _publish(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise TrainingError(f"cannot write {str(path)!r}: {reason}; the state of before is kept") from None
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Reads what `write_state` wrote; runs nothing that is in it.
+
+    Raises:
+        TrainingError: it is cut short, or something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {"progress": state["progress"], "learner": state["learner"]}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainingError(
+            f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
+            " folder and begin anew"
+        ) from error
+
+
+def _differences(
+    there: Mapping[str, Any], facts_there: Mapping[str, Any], here: Settings, facts: Mapping[str, Any]
+) -> Iterator[str]:
+    """What decides a training and is not the same, in words."""
+    if there["source"] != here.source:
+        yield f"the data are {there['source']!r} there, {here.source!r} here"
+    earlier = Settings.from_dict(there)
+    for group, option in options():
+        old, new = (getattr(getattr(settings, group), option.name) for settings in (earlier, here))
+        if old != new and not option.metadata["free"]:
+            yield f"{flag(option.name)} is {old!r} there, {new!r} here"
+    for name, new in facts.items():
+        if facts_there.get(name) != new:
+            yield f"{name} {facts_there.get(name)!r} there, {new!r} here"
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Gives a file that is on the disk its name, and the permissions of files that others may read."""
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    mask = os.umask(0)
+    os.umask(mask)
+    made.chmod(0o666 & ~mask)
+    made.replace(target)
+
+
+def _short(value: float | None) -> float | int | str | None:
+    return f"{value:.6g}" if isinstance(value, float) else value

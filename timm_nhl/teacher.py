@@ -1,0 +1,55 @@
+"""A trained model that another one learns from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+from torch import nn
+
+from timm_nhl.errors import CheckpointError, TrainingError
+from timm_nhl.model import NHL
+
+
+def teacher_of(folder: str | os.PathLike[str], *, classes: Sequence[str]) -> nn.Module:
+    """Loads a saved model, plain or nested, that knows just these classes.
+
+    Raises:
+        CheckpointError: the folder holds no model that timm can load.
+        TrainingError: it has other classes, or the same in another order.
+    """
+    config = Path(folder) / "config.json"
+    try:
+        json.loads(config.read_text(encoding="utf-8"))
+        teacher: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"no model in {str(folder)!r}; give a folder that one was saved to, like 'last' or 'best'"
+        ) from None
+    except (ValueError, KeyError, RuntimeError, OSError) as error:
+        raise CheckpointError(f"the model in {str(folder)!r} cannot be loaded ({error}); is it complete?") from error
+    known = classes_of(teacher)
+    if known is None and teacher.num_classes != len(classes):
+        raise TrainingError(
+            f"the teacher in {str(folder)!r} has {teacher.num_classes} classes, this training {len(classes)};"
+            " give one that was trained on the same"
+        )
+    if known is not None and known != tuple(classes):
+        strange = [name for name in known if name not in classes] or [name for name in classes if name not in known]
+        about = f"only one has {strange[0]!r}" if strange else "the order is another"
+        raise TrainingError(
+            f"the teacher in {str(folder)!r} has {len(known)} classes, this training {len(classes)}, and {about};"
+            " give one that was trained on the same"
+        )
+    return teacher.requires_grad_(False)
+
+
+def classes_of(model: nn.Module) -> tuple[str, ...] | None:
+    """The ids of a model's classes, by label, where it says so."""
+    if isinstance(model, NHL):
+        return model.hierarchy.classes
+    names = getattr(model, "pretrained_cfg", {}).get("label_names")
+    return tuple(names) if names and len(names) == model.num_classes else None

@@ -18,7 +18,7 @@ from timm_nhl.asked import listed
 from timm_nhl.classifier import nested_name, open_weights
 from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
-from timm_nhl.evaluate import evaluate_command
+from timm_nhl.evaluate_command import evaluate_command
 from timm_nhl.export import export_onnx, export_program, load, save
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX

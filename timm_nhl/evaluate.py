@@ -1,177 +1,215 @@
-"""The command `timm-nhl evaluate`, also as `python -m timm_nhl.evaluate`: composition and flags only."""
+"""A model beside what one would use instead: restricted to some classes, the expert of these, a flat model.
+
+One pass of each network over the images gives all that is asked of it: what a model predicts when it is restricted to
+some classes is in the logits that it computes for all of them.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
-import time
-from collections.abc import Iterable
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import torch
-import typer
-from rich.console import Console
-from rich.progress import track
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
 
 from hierarchy import Hierarchy
-from hierarchy.classes import read_classes
-from hierarchy.console import print_json
-from hierarchy.console import run as run_command
-from hierarchy.errors import DataError
-from hierarchy.files import load, write_text
-from timm_nhl import evaluation_report as report
-from timm_nhl.asked import listed
-from timm_nhl.classifier import Classifier, open_classifier
-from timm_nhl.data import open_images
-from timm_nhl.errors import EvaluationError, NHLError, OptionError
-from timm_nhl.evaluation import draw, evaluate
-from timm_nhl.predict import Inference
+from timm_nhl.classifier import Classifier
+from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.data import Images
+from timm_nhl.errors import OptionError
+from timm_nhl.intervals import Estimate, mean_over, paired_difference
+from timm_nhl.metrics import Measures, Outcomes, measure
+from timm_nhl.model import NHL
+from timm_nhl.predict import Inference, Watch, only, predict, unwatched
 
-console = Console(stderr=True)
-
-Checkpoint = Annotated[
-    str, typer.Argument(help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.")
-]
-Data = Annotated[
-    str, typer.Argument(help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name).")
-]
-Classes = Annotated[
-    list[str] | None,
-    typer.Option(help="Also measure the expert of these: ids, names or paths, by commas or again and again."),
-]
+RESTRICTED = ", restricted"
 
 
-def evaluate_command(
-    checkpoint: Checkpoint,
-    data: Data,
-    split: Annotated[str, typer.Option(help="Of the data.")] = "test",
-    classes: Classes = None,
-    flat: Annotated[str | None, typer.Option(help="Saved folder of a plain model to compare with.")] = None,
-    hierarchy: Annotated[
-        str | None,
-        typer.Option(help="Measure along this one; it may have more classes than the model. Its own by default."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Architecture, where CHECKPOINT is a file of weights only.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Classes of a plain model's outputs, in order, where its folder lacks them.")
-    ] = None,
-    experts: Annotated[int, typer.Option(help="Also measure so many experts of random classes.", min=0)] = 0,
-    size: Annotated[int, typer.Option(help="Their number of classes.")] = 20,
-    seed: Annotated[int, typer.Option(help="Their seed.")] = 0,
-    image: Annotated[str | None, typer.Option(help="Column of images; the only one by default.")] = None,
-    column: Annotated[str | None, typer.Option(help="Label column; 'label', or the only one, by default.")] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images at once.", min=1)] = 256,
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,
-    img_size: Annotated[int | None, typer.Option(help="Side of the images; the model's by default.", min=1)] = None,
-    crop_pct: Annotated[float | None, typer.Option(help="Center crop; the model's by default.")] = None,
-    device: Annotated[str, typer.Option(help="Like cuda, cpu or mps; without a GPU, cpu.")] = "cuda",
-    amp: Annotated[bool, typer.Option("--amp", help="Mixed precision.")] = False,
-    amp_dtype: Annotated[Literal["bfloat16", "float16"], typer.Option(help="Its type.")] = "bfloat16",
-    channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory format.")] = False,
-    predictions: Annotated[Path | None, typer.Option(help="Write what was predicted, image by image (CSV).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Numbers for a script.")] = False,
-) -> None:
-    """Accuracy, accuracy per level, height of the mistakes and calibration, with 95 % intervals.
+@dataclass(frozen=True)
+class Row:
+    """One network on the images of some classes.
 
-    Of the full model; with --classes, of the model restricted to these and of their expert; with --flat, of a plain
-    model, too.
+    Args:
+        name: `full`, `expert` or `flat`; `full, restricted`, `flat, restricted` where it computes more classes than it
+            is asked to choose among.
+        hierarchy: of the classes; the outcomes' labels are its own.
+        outcomes: of each image.
+        measures: of all together.
+        cost: of the network.
     """
-    names = read_classes(labels).ids if labels else None
-    main = open_classifier(checkpoint, model=model, hierarchy=hierarchy, labels=names)
-    tree = _tree(hierarchy, main)
-    main = main.along(tree)
-    other = None if flat is None else open_classifier(flat, labels=names).along(tree)
-    fewer = main.classes if len(main.classes) < len(tree) else ()
-    try:
-        images = open_images(data, hierarchy=tree, split=split, classes=fewer, image=image, column=column)
-    except DataError as error:
-        hint = "if the data has more classes than the model, give --hierarchy, one of all of them"
-        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.rows) from None
-    assert images.hierarchy is not None
-    inference = Inference(
-        device=_device(device),
-        batch_size=batch_size,
-        workers=workers,
-        amp_dtype=getattr(torch, amp_dtype) if amp else None,
-        channels_last=channels_last,
-        img_size=img_size,
-        crop_pct=crop_pct,
-    )
-    found = evaluate(
-        main,
-        images,
-        classes=listed(images.hierarchy, classes or ()),
-        flat=other,
-        draws=draw(len(images.hierarchy), size, experts, seed=seed) if experts else (),
-        inference=inference,
-        watch=_watch,
-    )
-    if predictions is not None:
-        write_text(predictions, report.predictions(found.rows))
-    if as_json:
-        print_json(
-            {
-                "command": _command_line(),
-                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
-                "data": images.name,
-                "hierarchy": images.hierarchy.digest,
-                **report.as_json(found),
-            }
+
+    name: str
+    hierarchy: Hierarchy
+    outcomes: Outcomes
+    measures: Measures
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more often one row is right than another, on the same images of the same classes."""
+
+    first: Row
+    second: Row
+    top1: Estimate
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Experts of random classes, and a flat model restricted to the same.
+
+    Args:
+        labels: of each expert.
+        experts, flat: their measures, in the same order; `flat` is empty where there is no flat model.
+        params, macs: of an expert, on average.
+    """
+
+    labels: tuple[tuple[int, ...], ...]
+    experts: tuple[Measures, ...]
+    flat: tuple[Measures, ...]
+    params: float
+    macs: float
+
+    @property
+    def gain(self) -> Estimate | None:
+        """By how much the experts' top-1 exceeds that of the restricted flat model, on average over the experts."""
+        pairs = zip(self.experts, self.flat, strict=False)
+        gains = [expert.top1.value - flat.top1.value for expert, flat in pairs]
+        return mean_over(gains, -1, 1) if gains else None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured, in the order it is reported."""
+
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    drawn: Drawn | None
+
+
+def evaluate(
+    main: Classifier,
+    images: Images,
+    *,
+    classes: Iterable[str] = (),
+    flat: Classifier | None = None,
+    draws: Sequence[tuple[int, ...]] = (),
+    inference: Inference | None = None,
+    watch: Watch = unwatched,
+) -> Evaluation:
+    """Measures a model on all images, and on those of some classes: restricted to them, and as their expert.
+
+    Args:
+        main: nested or flat; its classes, and `flat`'s, are ids of the images' hierarchy.
+        images: labelled along the hierarchy that is measured along.
+        classes: ids, names and paths of what the expert knows; without any there is no expert.
+        flat: what a nested model is compared with; it may know more classes than the images are of.
+        draws: labels of more experts. They are not run: their logits are the full network's at their classes.
+        inference: how networks are run; on the CPU by default.
+        watch: shows how far a network is.
+
+    Raises:
+        EvaluationError: a class without output or images, or logits that are not finite.
+        OptionError: a flat model is compared with a flat one.
+        UnknownNode, AmbiguousName: of what is asked for, as in `Hierarchy.labels`.
+    """
+    tree, inference = images.hierarchy, inference or Inference()
+    assert tree is not None
+    if flat is not None and not isinstance(main.model, NHL):
+        raise OptionError(f"--flat is what a nested model is compared with; {main.source!r} is flat itself")
+    asked = tuple(classes)
+    shown = [tuple(range(len(tree))), *([tree.labels(*asked)] if asked else [])]  # each has a row of its own
+    found = predict(main, images, [*shown, *draws], inference=inference, watch=watch)
+    rows = list(_rows(main, tree, shown, found, inference))
+    if asked and isinstance(main.model, NHL):
+        some = only(images, shown[1])
+        assert some.hierarchy is not None
+        expert = expert_of(main, some.classes)
+        everything = [tuple(range(len(some.classes)))]
+        outcomes = predict(expert, some, everything, inference=inference, watch=watch)
+        rows += _rows(expert, some.hierarchy, everything, outcomes, inference, name="expert")
+    found_flat: list[Outcomes] = []
+    if flat is not None:
+        found_flat = predict(flat, images, [*shown, *draws], inference=inference, watch=watch)
+        rows += _rows(flat, tree, shown, found_flat, inference)
+    drawn = None
+    if draws:
+        trees = [tree.at(labels) for labels in draws]
+        experts, others = (
+            tuple(measure(outcomes, small) for outcomes, small in zip(some_found, trees, strict=False))
+            for some_found in (found[len(shown) :], found_flat[len(shown) :])
         )
-        return
-    out = Console()
-    out.print(report.table(found.rows, title=f"{checkpoint} on {images.name}"))
-    if found.differences:
-        out.print(report.difference_table(found))
-    if found.drawn is not None:
-        out.print(report.drawn_table(found.drawn))
+        costs = _costs(main, [small.classes for small in trees], inference)
+        params, macs = fmean(each.params for each in costs), fmean(each.macs for each in costs)
+        drawn = Drawn(tuple(draws), experts, others, params, macs)
+    return Evaluation(tuple(rows), tuple(_differences(rows)), drawn)
 
 
-def _command_line() -> str:
-    """What was typed, as the command; the module takes the same words."""
-    alone = Path(sys.argv[0]).stem == "evaluate"
-    return shlex.join(["timm-nhl", *(["evaluate"] if alone else []), *sys.argv[1:]])
+def expert_of(nested: Classifier, classes: Sequence[str]) -> Classifier:
+    """The expert of some classes, by id."""
+    assert isinstance(nested.model, NHL)
+    expert = nested.model.expert([nested.model.hierarchy.classes[output] for output in nested.outputs(classes)])
+    known = tuple(nested.classes[label] for label in expert.labels)
+    return Classifier(f"expert of {nested.source}", expert, known, expert.hierarchy)
 
 
-def _tree(hierarchy: str | None, main: Classifier) -> Hierarchy:
-    """The hierarchy to measure along: the one asked for, or the model's own."""
-    if hierarchy is not None:
-        return load(hierarchy)
-    if main.hierarchy is None:
-        raise EvaluationError(f"{main.source!r} is a plain model and has no hierarchy beside it; give --hierarchy")
-    return main.hierarchy
+def draw(classes: int, size: int, count: int, *, seed: int = 0) -> tuple[tuple[int, ...], ...]:
+    """Labels of some experts of `size` random classes each, ascending.
+
+    All classes are shuffled and cut into pieces; what is left over is dropped; and so on. So experts have no class in
+    common as long as there are enough.
+
+    Raises:
+        OptionError: a size that cannot be.
+
+    >>> draw(6, 3, 4)
+    ((0, 3, 5), (1, 2, 4), (2, 3, 5), (0, 1, 4))
+    """
+    if not 1 <= size <= classes:
+        raise OptionError(f"--size {size} is out of range: there are {classes} classes; use 1 to {classes}")
+    generator = random.Random(seed)
+    drawn: list[tuple[int, ...]] = []
+    while len(drawn) < count:
+        shuffled = generator.sample(range(classes), classes)
+        drawn += [tuple(sorted(shuffled[first : first + size])) for first in range(0, classes - size + 1, size)]
+    return tuple(drawn[:count])
 
 
-def _device(asked: str) -> torch.device:
-    """A device that is there; cuda without a GPU is the CPU."""
-    try:
-        device = torch.device("cpu" if asked == "cuda" and not torch.cuda.is_available() else asked)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):  # what torch raises where it was built without one
-        raise OptionError(f"--device {asked!r} is not here; use cpu, or one that is") from None
-    return device
+def _rows(
+    classifier: Classifier,
+    tree: Hierarchy,
+    parts: Sequence[Sequence[int]],
+    found: Sequence[Outcomes],
+    inference: Inference,
+    name: str | None = None,
+) -> Iterator[Row]:
+    """A row for each part of the classes."""
+    name = name or ("full" if isinstance(classifier.model, NHL) else "flat")
+    (total,) = _costs(classifier, [classifier.classes], inference)
+    for part, outcomes in zip(parts, found, strict=False):  # more may have been found
+        small = tree.at(part)
+        restricted = RESTRICTED if len(part) < len(classifier.classes) else ""
+        yield Row(name + restricted, small, outcomes, measure(outcomes, small), total)
 
 
-def _watch(loader: Any, network: str) -> Iterable[Any]:
-    """Shows on stderr how far a network is, and how long it took."""
-    start = time.monotonic()
-    yield from track(loader, network, total=len(loader), console=console, transient=True, disable=not console.is_terminal)
-    console.print(f"{time.monotonic() - start:6.1f} s  {network}", highlight=False, markup=False)
+def _costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inference) -> list[Cost]:
+    """What the expert of each of some classes costs; a flat model has none, and costs the same for any."""
+    model = classifier.model
+    size = inference.config(model)["input_size"]
+    if isinstance(model, NHL):
+        counter = CostCounter(model, input_size=size)
+        return [counter.at(sorted(classifier.outputs(classes))) for classes in each]
+    return [cost(model, input_size=size)] * len(each)
 
 
-def main() -> None:
-    """Runs the command alone; an error is one sentence on stderr and exit code 2."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command("evaluate")(evaluate_command)
-    try:
-        code = run_command(app, "python -m timm_nhl.evaluate")
-    except NHLError as error:
-        typer.echo(f"error: {error}", err=True)
-        code = 2
-    sys.exit(code)
+def _differences(rows: Sequence[Row]) -> Iterator[Difference]:
+    """Between each two rows about the same classes."""
+    for first, second in combinations(rows, 2):
+        if first.hierarchy == second.hierarchy:
+            yield Difference(first, second, paired_difference(first.outcomes.correct, second.outcomes.correct))
 
 
 if __name__ == "__main__":
+    from timm_nhl.evaluate_command import main
+
     main()

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from timm_nhl.evaluation import Drawn, Evaluation, Row
+from timm_nhl.evaluate import Drawn, Evaluation, Row
 from timm_nhl.intervals import Estimate, mean_over
 from timm_nhl.metrics import Measures, heights
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from hierarchy import Hierarchy
 from timm_nhl.checkpoint import DIGEST, digest_of
 from timm_nhl.level import Bottleneck, shallow, take
 from timm_nhl.selection import rows_of
@@ -32,7 +33,7 @@ def cut(model: NHL, labels: Sequence[int], *, share: bool) -> NHL:
     clone.register_buffer(DIGEST, digest_of(tree).to(model.hierarchy_digest.device))
     for name in ("pretrained_cfg", "default_cfg"):
         if hasattr(model, name):
-            setattr(clone, name, {**getattr(model, name), "num_classes": len(tree)})
+            setattr(clone, name, _of_expert(getattr(model, name), tree))
     clone.__dict__["_labels"] = tuple(labels)
     clone.describe(tree)
     return clone
@@ -46,6 +47,12 @@ def fused(model: NHL) -> NHL:
             block.fold_norms()
     clone.fused = True
     return clone
+
+
+def _of_expert(cfg: Mapping[str, Any], tree: Hierarchy) -> dict[str, Any]:
+    """A model's cfg with the classes of an expert; what it says of outputs, if anything, is said of the expert's."""
+    names = list(tree.classes) if cfg.get("label_names") else None
+    return {**cfg, "num_classes": len(tree), "label_names": names, "label_descriptions": None}
 
 
 def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:

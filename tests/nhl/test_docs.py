@@ -14,14 +14,14 @@ import pytest
 from timm_nhl.__main__ import main
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = (ROOT / "docs" / "timm_nhl.md").read_text()
+TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md"))
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_a_block_of_the_docs_runs(block):
-    exec(compile(block, "docs/timm_nhl.md", "exec"), {})
+    exec(compile(block, "docs", "exec"), {})
 
 
 @pytest.mark.parametrize("line", COSTS)

@@ -77,11 +77,17 @@ def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
     )
     if weights is None:
         raise CheckpointError(f"no model.safetensors in {str(folder)!r}; give a folder that a model was saved to")
+    state = read_weights(weights)
     try:
-        model.load_state_dict(read_weights(weights))
-    except RuntimeError as error:  # torch's, over several lines
-        reason = str(error).splitlines()[-1].strip().rstrip(".")
-        raise CheckpointError(f"{str(weights)!r} holds weights of another model than the config: {reason}") from None
+        model.load_state_dict(state)
+    except RuntimeError:  # torch lists every tensor, over several lines
+        own = model.state_dict()
+        odd = sorted(own.keys() ^ state.keys())
+        odd += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+        raise CheckpointError(
+            f"{str(weights)!r} holds weights of another model than the config: {len(odd)} tensors differ"
+            f" (like {odd[0]!r}); give a folder as it was saved"
+        ) from None
     return model.eval()
 
 

@@ -94,7 +94,6 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMP
         )
     images = right_a.shape[1]
     _check_some(images)
-    _check_some(len(right_a) and len(right_b), "networks")
     means = resampled_means(np.concatenate([right_a, right_b]).T, resamples=resamples, seed=seed)  # (R, S + T)
     generator = np.random.default_rng((seed, 1))
     drawn_a = _drawn(generator, resamples, len(right_a))
@@ -165,14 +164,14 @@ def _drawn(generator: np.random.Generator, resamples: int, networks: int) -> Flo
 def _networks(right: ArrayLike) -> NDArray[Any]:
     """(S, N) as an array of whether each network was right."""
     table = np.asarray(right)
-    if table.ndim != 2 or table.dtype != np.bool_:
+    if table.ndim != 2 or table.dtype != np.bool_ or not len(table):
         raise EvaluationError(
-            f"what was right is of shape {table.shape} and type {table.dtype}; give true or false for each network"
-            " and image"
+            f"what was right is of shape {table.shape} and type {table.dtype}; give true or false for each image of one"
+            " network or more"
         )
     return table
 
 
-def _check_some(count: int, what: str = "images") -> None:
-    if not count:
-        raise EvaluationError(f"nothing can be measured on no {what}; check the split and the classes")
+def _check_some(images: int) -> None:
+    if not images:
+        raise EvaluationError("nothing can be measured on no images; check the split and the classes")

@@ -214,7 +214,8 @@ def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMP
     """
     if len(hierarchy) != outcomes.classes:
         raise EvaluationError(
-            f"predictions of {outcomes.classes} classes, a hierarchy of {len(hierarchy)}; measure along the model's own"
+            f"predictions of {outcomes.classes} classes do not fit a hierarchy of {len(hierarchy)}; measure along the"
+            " model's own"
         )
     _refuse_unfinite(outcomes)
     height = heights(hierarchy, outcomes.predicted, outcomes.targets)

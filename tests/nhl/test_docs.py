@@ -16,14 +16,14 @@ from timm_nhl.settings import options
 from timm_nhl.settings_check import flag
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = (ROOT / "docs" / "timm_nhl.md").read_text()
+TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md"))
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_a_block_of_the_docs_runs(block):
-    exec(compile(block, "docs/timm_nhl.md", "exec"), {})
+    exec(compile(block, "docs", "exec"), {})
 
 
 @pytest.mark.parametrize("line", COSTS)

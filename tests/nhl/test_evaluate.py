@@ -84,7 +84,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(16, 8, 8), expansion=2)
     save(fitted(nested, images, epochs=7), made / "nested")
-    flat = fitted(timm.create_model("test_resnet", num_classes=20), images, epochs=4)
+    flat = fitted(timm.create_model("test_resnet", num_classes=20), images, epochs=6)
     save_flat(flat, made / "flat", list(TREE.classes))
     hierarchy.save(TREE, made / "flat" / "hierarchy.json")
     export(label(data, TREE), made / "images", form="image-folder")
@@ -134,7 +134,7 @@ def test_every_image_is_judged_as_by_a_script_of_timms_parts(name, flags, comman
     assert row["images"] == len(theirs["images"]) == 250
     assert round(row["top1"]["value"] * 250) == round(theirs["top1"])
     assert round(row["top5"]["value"] * 250) == round(theirs["top5"])
-    assert 0.2 < row["top1"]["value"] < 0.95  # a model that is always or never right would show nothing
+    assert 0.1 < row["top1"]["value"] < 0.99  # a model that is always or never right would show nothing
     ((_, lines),) = rows_of((tmp_path / "it.csv").read_text()).items()
     for number, top in theirs["images"].items():  # their labels are ids in alphabetical order, as TREE's
         line = lines[int(number)]

@@ -17,6 +17,7 @@ from timm_nhl.asked import listed
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
 from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.grow import Growth
 from timm_nhl.learner import Learner
 from timm_nhl.order import Order
 from timm_nhl.processes import Process, joined
@@ -68,6 +69,8 @@ def train(settings: Settings, *, out: Path) -> Path:
         with Display(
             learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
         ) as display:
+            if isinstance(learner.model, Growth):
+                display.say(learner.model.summary)
             if progress.step == learner.steps:
                 display.say(f"{out}: this training is finished; nothing was done")
             elif progress.step:
@@ -156,7 +159,9 @@ def hierarchy_of(settings: Settings) -> Hierarchy | None:
         return load(settings.data.hierarchy)
     if beside.is_file():
         return load(beside)
-    needs = [f"--model {settings.model.model}"] if is_nested(settings.model.model) else []
+    needs = ["--grow"] if settings.model.grow is not None else []
+    if is_nested(settings.model.model) and not needs:
+        needs.append(f"--model {settings.model.model}")
     needs += ["--level-loss"] if any(settings.loss.level_loss) else []
     needs += ["--classes"] if settings.data.classes else []
     if needs:

@@ -71,7 +71,7 @@ def generate(
     from hierarchy.checks import check
     from hierarchy.proposal import Proposal
     from hierarchy.proposal_file import ProposalFile
-    from hierarchy.witnesses import opinions
+    from hierarchy.witnesses import hear, opinions
 
     known = known or know(settings, tell)
     classes, witnesses = known.classes, known.witnesses
@@ -81,7 +81,7 @@ def generate(
 
         assert chat is not None, "a model proposes, so a chat is needed"
         proposed = propose(
-            classes, chat, settings.plan(len(classes)), witnesses=lambda draft: opinions(draft, witnesses), tell=tell
+            classes, chat, settings.plan(len(classes)), witnesses=lambda draft: opinions(hear(draft, witnesses)), tell=tell
         )
         draft = proposed.draft
     else:
@@ -89,9 +89,10 @@ def generate(
     tell("checking")
     placed = zip(classes.ids, draft.places, strict=True)
     proposal = Proposal(classes, tuple((id, *place) for id, place in placed if place))
-    findings = check(proposal, **vars(witnesses))
+    hearing = hear(draft, witnesses)
+    findings = check(proposal, **vars(witnesses), hearing=hearing)
     said = proposed.opinions if proposed else ((),) * len(classes)
-    heard = zip(classes.ids, said, opinions(draft, witnesses), strict=True)
+    heard = zip(classes.ids, said, opinions(hearing), strict=True)
     file = ProposalFile(
         draft,
         opinions={id: (*own, *others) for id, own, others in heard},

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hierarchy.ledger import Ledger
+
     Vectors = NDArray[np.float64]
 
 SPECIFIC = 0.3  # hypernyms less specific are shared by half of all things and say nothing; "animal" has 0.27
@@ -50,6 +52,7 @@ def call_witnesses(
     embed: str = "tfidf",
     *,
     base_url: str | None = None,
+    ledger: Ledger | None = None,
     seed: int = 0,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Witnesses:
@@ -57,7 +60,7 @@ def call_witnesses(
 
     Args:
         embed: the name of an embedder, as `hierarchy.embed.embedder` takes it.
-        base_url, seed: of the embedder.
+        base_url, ledger, seed: of the embedder.
         tell: is called with the name of each stage.
 
     Raises:
@@ -69,7 +72,7 @@ def call_witnesses(
     wordnet = open_wordnet()
     meanings = choose_senses(classes, wordnet) if wordnet else ()
     tell(f"embedding with {embed}")
-    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, seed=seed)(classes)
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, ledger=ledger, seed=seed)(classes)
     return Witnesses(wordnet, meanings, vectors)
 
 

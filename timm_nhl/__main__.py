@@ -1,4 +1,4 @@
-"""The command `timm-nhl`: cost, expert, export, train, and `run` for other people's timm scripts."""
+"""The command `timm-nhl`: cost, expert, train, evaluate, export, and `run` for other people's timm scripts."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import timm
 import typer
 from rich.console import Console
 
 from hierarchy.console import run as run_command
-from hierarchy.errors import nearest
 from hierarchy.files import write_text
 from timm_nhl import cost_report
 from timm_nhl.asked import listed
-from timm_nhl.checkpoint import read_weights
+from timm_nhl.classifier import nested_name, open_weights
 from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
+from timm_nhl.evaluate_command import evaluate_command
 from timm_nhl.export import export_onnx, export_program, load, save
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
@@ -67,7 +66,7 @@ def cost_command(
     ):
         if text is not None:
             options[name] = _three(name, text, like)
-    counter = CostCounter(_nested(model), hierarchy=hierarchy, **options)
+    counter = CostCounter(nested_name(model), hierarchy=hierarchy, **options)
     tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(
@@ -109,6 +108,9 @@ def expert(
     save(cut, out)
     params = sum(parameter.numel() for parameter in cut.parameters())
     console.print(f"{out}: {len(cut.hierarchy)} classes, {params / 1e6:.2f}M parameters")
+
+
+app.command("evaluate")(evaluate_command)
 
 
 @app.command()
@@ -162,21 +164,7 @@ def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
     """A model from a saved folder, or from a file of weights."""
     if Path(checkpoint.removeprefix("local-dir:")).is_dir():
         return load(checkpoint)
-    weights = read_weights(checkpoint)
-    if model is None or hierarchy is None:
-        raise OptionError(f"{checkpoint!r} holds weights only; also give --model and --hierarchy, or a saved folder")
-    nested: Any = timm.create_model(_nested(model), hierarchy=hierarchy)
-    assert isinstance(nested, NHL)
-    nested.load_state_dict(weights)
-    return nested.eval()
-
-
-def _nested(model: str) -> str:
-    """The name of a nested model, as it is."""
-    known = timm.list_models(f"*{SUFFIX}", include_tags="." in model)
-    if model not in known:
-        raise OptionError(f"{model!r} is no nested model; name a `<backbone>_nhl`{nearest(model, known)}")
-    return model
+    return open_weights(checkpoint, model, hierarchy)
 
 
 def _plain(model: str) -> str:

@@ -35,5 +35,9 @@ class ExportError(NHLError):
     """A model that cannot be written in the asked form, or whose written form gives other numbers."""
 
 
+class EvaluationError(NHLError):
+    """A model that cannot be evaluated on these images, or numbers that cannot be counted."""
+
+
 class TrainingError(NHLError):
     """A training that cannot be started, gone on with, or whose loss is no number any more."""

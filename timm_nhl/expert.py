@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -48,7 +48,7 @@ def assembled(model: NHL, tree: Hierarchy, *, trunk: Trunk, levels: Sequence[Lev
     clone.register_buffer(DIGEST, digest_of(tree).to(model.hierarchy_digest.device))
     for name in ("pretrained_cfg", "default_cfg"):
         if hasattr(model, name):
-            setattr(clone, name, {**getattr(model, name), "num_classes": len(tree)})
+            setattr(clone, name, cfg_for(getattr(model, name), tree))
     clone.__dict__.pop("_labels", None)
     clone.describe(tree)
     return clone
@@ -62,6 +62,12 @@ def fused(model: NHL) -> NHL:
             block.fold_norms()
     clone.fused = True
     return clone
+
+
+def cfg_for(cfg: Mapping[str, Any], tree: Hierarchy) -> dict[str, Any]:
+    """A model's cfg for other classes; where it names the outputs, it names theirs."""
+    names = list(tree.classes) if cfg.get("label_names") else None
+    return {**cfg, "num_classes": len(tree), "label_names": names, "label_descriptions": None}
 
 
 def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:

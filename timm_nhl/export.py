@@ -53,6 +53,14 @@ def load(source: str | os.PathLike[str], **options: Any) -> NHL:
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
     """
+    model = load_model(source, **options)
+    if not isinstance(model, NHL):
+        raise CheckpointError(f"{str(source)!r} holds no nested model; give a folder that one was saved to")
+    return model
+
+
+def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
+    """Loads a folder that timm's `save_for_hf` wrote, of a nested or a plain model, as `load` does."""
     folder = Path(str(source).removeprefix("local-dir:"))
     config = folder / "config.json"
     try:
@@ -64,14 +72,22 @@ def load(source: str | os.PathLike[str], **options: Any) -> NHL:
         raise CheckpointError(f"{str(config)!r} holds no hierarchy to use: {error}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
         raise CheckpointError(f"{str(config)!r} is no config of a saved model ({error}); is it complete?") from None
-    if not isinstance(model, NHL):
-        raise CheckpointError(f"{str(folder)!r} holds no nested model; give a folder that one was saved to")
     weights = next(
         (folder / name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).exists()), None
     )
     if weights is None:
         raise CheckpointError(f"no model.safetensors in {str(folder)!r}; give a folder that a model was saved to")
-    model.load_state_dict(read_weights(weights))
+    state = read_weights(weights)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError:  # torch lists every tensor, over several lines
+        own = model.state_dict()
+        odd = sorted(own.keys() ^ state.keys())
+        odd += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+        raise CheckpointError(
+            f"{str(weights)!r} holds weights of another model than the config: {len(odd)} tensors differ"
+            f" (like {odd[0]!r}); give a folder as it was saved"
+        ) from None
     return model.eval()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy, load
 from timm_nhl.errors import GrowthError
-from timm_nhl.expert import assembled
+from timm_nhl.expert import assembled, cfg_for
 from timm_nhl.head import Head
 from timm_nhl.layers import Layers, norms_of
 from timm_nhl.level import Level
@@ -86,7 +86,7 @@ class Growth(nn.Module):
         self.register_buffer("columns", torch.tensor(columns, device=like.device), persistent=False)
         for name in ("pretrained_cfg", "default_cfg"):
             if hasattr(model, name):
-                setattr(self, name, {**getattr(model, name), "num_classes": len(tree)})
+                setattr(self, name, cfg_for(getattr(model, name), tree))
         self.train(model.training)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,217 @@
+"""Every message of an evaluation to a user stands in ../golden/evaluate_messages.txt, to be read aloud.
+
+After a change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/nhl/test_evaluate_messages.py`, and read the
+difference.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from trees import shape
+
+import hierarchy
+from hierarchy import HierarchyError
+from timm_nhl.__main__ import main
+from timm_nhl.classifier import Classifier, open_classifier
+from timm_nhl.data import open_images
+from timm_nhl.errors import NHLError
+from timm_nhl.evaluate import evaluate
+from timm_nhl.export import load_model, save
+from timm_nhl.intervals import difference_over_seeds, paired_difference, wilson
+from timm_nhl.metrics import joined, measure, of_batch
+from timm_nhl.predict import Inference, predict
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "evaluate_messages.txt"
+TREE = shape(2, 3, 6)
+TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))
+HERE = ["-j", "0", "--device", "cpu"]
+
+
+def outcomes(classes=6, value=0.0):
+    logits = torch.zeros(12, classes)
+    logits[1:11] += value
+    return of_batch(logits, torch.zeros(12, dtype=torch.int64), images=range(40, 52))
+
+
+def named(*names):
+    return Classifier("model", torch.nn.Identity(), names, None)
+
+
+def images():
+    return open_images("data", hierarchy=TREE, split="test")
+
+
+def broken():
+    nested = open_classifier("nested")
+    with torch.no_grad():
+        nested.model.head.fc.weight[2] = torch.nan
+    return nested
+
+
+CALLS = {  # what is wrong -> a call
+    "a share of nothing": lambda: wilson(0, 0),
+    "models that were asked about other images": lambda: paired_difference([True] * 4, [True] * 5),
+    "logits instead of what was right": lambda: difference_over_seeds([[0.5, 0.1]], [[0.2, 0.3]]),
+    "no networks": lambda: difference_over_seeds(torch.zeros(0, 4).bool(), torch.zeros(1, 4).bool()),
+    "labels of another shape": lambda: of_batch(torch.zeros(4, 6), torch.zeros(4, 6)),
+    "labels out of range": lambda: of_batch(torch.zeros(3, 6), torch.tensor([0, 6, -1]), images=[7, 8, 9]),
+    "no batches": lambda: joined([]),
+    "a hierarchy of fewer classes": lambda: measure(outcomes(), TREE.at([0, 1])),
+    "a logit that is not a number": lambda: joined([outcomes(value=torch.nan)]),
+    "two outputs of one class": lambda: named("n0000", "n0001", "n0000").along(TREE),
+    "outputs by names of several classes": lambda: named("twin", "n0001").along(TWINS),
+    "outputs of strangers": lambda: named("n0000", "n0009").along(TREE),
+    "classes without output": lambda: named("n0000").outputs(TREE.classes),
+    "broken weights": lambda: evaluate(broken(), images()),
+    "a part without images": lambda: predict(open_classifier("nested"), images(), [[5]], inference=Inference()),
+    "many without images": lambda: predict(open_classifier("few"), few(), [range(6)], inference=Inference()),
+    "images of one channel": lambda: evaluate(open_classifier("grey").along(TREE), images()),
+    "weights of another model than the config": lambda: load_model("mixed"),
+}
+COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
+    "nothing": [],
+    "no data": ["nested"],
+    "no such model": ["nestde", "data"],
+    "no such data": ["nested", "dtaa"],
+    "no such split": ["nested", "data", "--split", "tset"],
+    "no such class": ["nested", "data", "--classes", "super 07"],
+    "a plain model without hierarchy": ["flat", "data"],
+    "a plain model that does not know its classes": ["unnamed", "data", "--hierarchy", "tree.json"],
+    "names for another number of outputs": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "three.txt"],
+    "labels from nowhere": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "names.txt"],
+    "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
+    "a plain model of other classes": ["nested", "data", "--flat", "others"],
+    "data of more classes": ["expert", "data"],
+    "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
+    "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
+    "a device that is not": ["nested", "data", "--device", "cdua"],
+    "a device that is not here": ["nested", "data", "--device", "xpu"],
+    "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
+}
+SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}
+
+
+def few():
+    return open_images("few-data", hierarchy=TREE, split="test")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Data, models, and models that are wrong in every way."""
+    made = tmp_path_factory.mktemp("evaluation")
+
+    def data(labels, name):
+        pictures = [Image.new("RGB", (32, 32), (9 * number, 99, 200)) for number in range(len(labels))]
+        features = datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(TREE.classes))}
+        )
+        rows = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
+        datasets.DatasetDict(test=rows).save_to_disk(str(made / name), num_shards={"test": 1})
+
+    def plain(name, classes, **options):
+        model = timm.create_model("test_resnet", **options)
+        config = {"label_names": list(classes)} if classes else {}
+        timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
+
+    data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
+    data([], "few-data")
+    torch.manual_seed(0)
+    nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
+    for name, model in {"nested": nested, "few": nested, "expert": nested.expert("super 00")}.items():
+        save(model, made / name)
+    plain("flat", TREE.classes, num_classes=6)
+    plain("named", TREE.names, num_classes=6)
+    plain("unnamed", None, num_classes=6)
+    plain("others", [*TREE.classes[:5], "stranger"], num_classes=6)
+    plain("grey", TREE.classes, num_classes=6, in_chans=1)
+    plain("mixed", TREE.classes, num_classes=6)
+    state = load_file(made / "mixed" / "model.safetensors")
+    save_file({f"other.{name}": value for name, value in state.items()}, made / "mixed" / "model.safetensors")
+    hierarchy.save(TREE, made / "tree.json")
+    (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _there(files, monkeypatch):
+    monkeypatch.chdir(files)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = sorted(files.rglob("*"))
+    yield
+    assert sorted(files.rglob("*")) == before
+
+
+def answer(arguments, monkeypatch, capsys):
+    """Exit code, stdout and the lines on stderr of the command."""
+    monkeypatch.setattr(
+        sys, "argv", ["timm-nhl", "evaluate", *arguments, *(HERE if "--device" not in arguments else [])]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err.splitlines()
+
+
+def compare(case, message):
+    """A message with the golden one; or writes it there."""
+    assert "\n" not in message
+    if os.environ.get("WRITE_GOLDEN"):
+        known = golden() | {case: message}
+        order = [name for name in all_cases() if name in known]
+        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
+    assert golden().get(case) == message
+
+
+def golden():
+    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
+    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
+
+
+def all_cases():
+    tables = {"python": CALLS, "timm-nhl evaluate": COMMANDS}
+    return [f"{kind}: {case}" for kind, table in tables.items() for case in table]
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_calls_refuse_bad_input_in_one_line(case):
+    with pytest.raises((NHLError, HierarchyError)) as caught:
+        CALLS[case]()
+    compare(f"python: {case}", str(caught.value))
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
+    code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
+    lines = [line for line in lines if not re.fullmatch(r" *[\d.]+ s  .*", line)]  # networks that were run before
+    assert (code, out, len(lines)) == (2, "", 1), lines
+    assert lines[0].startswith("error: ")
+    compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, monkeypatch, capsys):
+    code, out, lines = answer(SAID[case], monkeypatch, capsys)
+    assert code == 0 and "top-1, %" in out
+    assert [re.sub(r"^ *\d+\.\d", "0.0", line) for line in lines] == ["0.0 s  nested", "0.0 s  named"]
+
+
+def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
+    assert list(golden()) == all_cases()
+
+
+@pytest.mark.parametrize("message", golden().values(), ids=golden())
+def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
+    assert not re.match(r"[A-Z][a-z]", message)
+    assert not message.endswith(".")
+    assert "/tmp" not in message and "Errno" not in message
+    assert not re.search(r"\b(invalid input|illegal|failed|oops|please|sorry)\b", message, re.IGNORECASE)

@@ -7,7 +7,7 @@
 
 Of every seed some classes are new: one each of some groups that have others, and all of some groups whose superclass
 has others. A network of the old ones is trained, then brought to all of them in several ways, each for as many epochs.
-Prints a row a way: mean over the seeds with a 95 % interval (Student's t), and in braces that of the difference to
+Prints a row a way: mean over the seeds with a 95 % interval (Student's t), and in brackets that of the difference to
 `anew`.
 """
 

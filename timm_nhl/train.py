@@ -63,18 +63,18 @@ def train(settings: Settings, *, out: Path) -> Path:
             learner.load_state(state["learner"])
             progress = Progress.of_state(state["progress"], process)
         process.wait()  # all have looked at the folder before one writes to it
-        with Display(
+        display = Display(
             learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
-        ) as display:
-            if progress.step == learner.steps:
-                display.say(f"{out}: this training is finished; nothing was done")
-                return Path(out)
-            with folder.held() if process.writes else nullcontext():
-                if progress.step:
-                    display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
-                if process.writes:
-                    folder.write_metrics(progress.rows)
-                run(learner, images, val_images, progress, folder, display)
+        )
+        if progress.step == learner.steps:
+            display.say(f"{out}: this training is finished; nothing was done")
+            return Path(out)
+        with folder.held() if process.writes else nullcontext(), display:
+            if progress.step:
+                display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
+            if process.writes:
+                folder.write_metrics(progress.rows)
+            run(learner, images, val_images, progress, folder, display)
     return Path(out)
 
 

@@ -279,10 +279,18 @@ def options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     >>> [(group, option.name) for group, option in options()][0]
     ('data', 'hierarchy')
     """
-    for group in fields(Settings):
-        if dataclasses.is_dataclass(group.default):
-            for each in fields(group.default):
-                yield group.name, each
+    for name, kind in groups().items():
+        for each in fields(kind):
+            yield name, each
+
+
+def groups() -> dict[str, type[Any]]:
+    """The groups of options by name; a group's docstring is its heading.
+
+    >>> groups()["average"].__name__
+    'AverageSettings'
+    """
+    return {each.name: type(each.default) for each in fields(Settings) if dataclasses.is_dataclass(each.default)}
 
 
 def _plain(value: Any) -> Any:

@@ -247,12 +247,27 @@ def test_pooling_and_type_are_those_of_the_model(options):
     assert growth(x).dtype == x.dtype and growth(x).ndim == (4 if options.get("global_pool") == "" else 2)
 
 
-def test_recomputing_the_fresh_levels_changes_no_gradient():
-    gradients = []
+@pytest.mark.parametrize("options", [{"drop": 0.5}, {"drop_path": 0.5}, {"drop_rate": 0.5}], ids=str)
+def test_fresh_branches_drop_what_the_models_do(options):
+    x = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        for given in ({}, options):
+            growth = timm_nhl.grow(small(TREE, **given), larger(TREE, ADDITIONS["all of these"]))
+            growth = scrambled(growth).train()  # a fresh branch is its shortcut, whatever is dropped of it
+            assert torch.equal(growth(x), growth(x)) == (not given)
+
+
+def test_recomputing_the_fresh_levels_keeps_less_and_changes_no_gradient():
+    gradients, kept = [], []
     for enable in (False, True):
         torch.manual_seed(0)
         growth = timm_nhl.grow(small(TREE), larger(TREE, ADDITIONS["all of these"])).train()
         growth.set_grad_checkpointing(enable)
-        growth(torch.randn(4, 3, 32, 32)).logsumexp(1).sum().backward()
-        gradients.append([value.grad for value in growth.parameters() if value.requires_grad])
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):  # noqa: B023
+            loss = growth(torch.randn(4, 3, 32, 32)).logsumexp(1).sum()
+        kept.append(sum(sizes))
+        loss.backward()
+        gradients.append([value.grad for value in growth.fresh_parameters()])
+    assert kept[1] < kept[0] / 2
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))

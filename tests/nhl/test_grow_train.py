@@ -52,6 +52,7 @@ def growing(data, trained, **values):
     return settings_of(data, **{**everything, **values})
 
 
+@pytest.mark.slow
 def test_a_growth_that_was_killed_ends_with_the_same_bits_and_all_old_ones(data, trained, tmp_path):
     settings, before = growing(data, trained), load(trained)
     assert run(settings, tmp_path / "calm") == [0]
@@ -68,7 +69,9 @@ def test_a_growth_that_was_killed_ends_with_the_same_bits_and_all_old_ones(data,
 
 
 def test_two_processes_grow_and_keep_every_old_bit(data, trained, tmp_path):
-    settings = growing(data, trained, epochs=1, batch_size=2, amp=True, grad_accum_steps=2, sync_bn=True)
+    settings = growing(
+        data, trained, epochs=1, batch_size=2, amp=True, channels_last=True, grad_accum_steps=2, sync_bn=True
+    )
     assert run(settings, tmp_path / "run", processes=2) == [0, 0]
     assert_kept(load(tmp_path / "run" / "last"), load(trained))
 

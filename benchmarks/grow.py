@@ -7,7 +7,7 @@
 
 Of every seed some classes are new: one each of some groups that have others, and all of some groups whose superclass
 has others. A network of the old ones is trained, then brought to all of them in several ways, each for as many epochs.
-Prints a row a way: mean over the seeds with a 95 % interval (Student's t), and in braces that of the difference to
+Prints a row a way: mean over the seeds with a 95 % interval (Student's t), and in brackets that of the difference to
 `anew`.
 """
 
@@ -140,12 +140,14 @@ def ways(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[tuple
     old = tree.at(label for label, id in enumerate(tree.classes) if id not in inside | fresh)
     train, test = (pictures(folder, tree, split) for split in ("train", "test"))
     side = train.images[0].width
-    recipe = {"epochs": options.epochs, "side": side, "flip": options.flip}
+    recipe = {"side": side, "flip": options.flip}
 
-    def run(module: nn.Module, images: Pictures, *, lr: float = options.lr) -> dict[str, float]:
+    def run(
+        module: nn.Module, images: Pictures, *, lr: float = options.lr, epochs: int = options.epochs
+    ) -> dict[str, float]:
         torch.manual_seed(seed)
         params = sum(value.numel() for value in module.parameters() if value.requires_grad)
-        seconds = fit(module, images, tree, lr=lr, **recipe)
+        seconds = fit(module, images, tree, lr=lr, epochs=epochs, **recipe)
         logits = logits_of(module, test, side)
         return {**accuracies(logits, test, tree, inside, fresh), "ms a step": 1e3 * seconds, "params": params / 1e6}
 
@@ -155,7 +157,7 @@ def ways(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[tuple
 
     model = made(old)
     torch.manual_seed(seed)
-    fit(model, train.of(old), old, lr=options.lr, **recipe)
+    fit(model, train.of(old), old, lr=options.lr, epochs=options.epochs, **recipe)
     among = logits_of(model, test.of(old), side).argmax(1) == test.of(old).labels(old)
     yield "the old network", {"old among old": 100 * among.float().mean().item()}
     growth = timm_nhl.grow(model, tree)
@@ -163,6 +165,8 @@ def ways(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[tuple
     yield "grown", run(growth, train)
     expert = growth.grown().expert(old.classes)
     assert torch.equal(logits_of(expert, test.of(old), side), logits_of(model, test.of(old), side))
+    yield "grown, learning rate x 4", run(timm_nhl.grow(model, tree), train, lr=4 * options.lr)
+    yield "grown, epochs x 4", run(timm_nhl.grow(model, tree), train, epochs=4 * options.epochs)
     new, known = train.of(tree.subset(*inside, *fresh)), train.of(old)
     share = Pictures(new.images + known.images[::10], new.ids + known.ids[::10])
     yield "grown, with every tenth old image", run(timm_nhl.grow(model, tree), share)

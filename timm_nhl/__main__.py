@@ -1,4 +1,4 @@
-"""The command `timm-nhl`: cost, expert, evaluate, export, and `run` for other people's timm scripts."""
+"""The command `timm-nhl`: cost, expert, train, evaluate, export, and `run` for other people's timm scripts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from timm_nhl.evaluate_command import evaluate_command
 from timm_nhl.export import export_onnx, export_program, load, save
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
+from timm_nhl.train_command import train_command
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+app.command("train", no_args_is_help=True)(train_command)
 console = Console(stderr=True)
 
 Classes = Annotated[

@@ -9,6 +9,7 @@ import torch
 from timm.data import Mixup, create_transform
 from timm.data.random_erasing import RandomErasing
 
+from timm_nhl.errors import OptionError
 from timm_nhl.settings import AugmentSettings
 
 
@@ -17,23 +18,24 @@ def transform_of(settings: AugmentSettings, config: Mapping[str, Any]) -> Any:
 
     Args:
         config: of `timm.data.resolve_data_config`.
+
+    Raises:
+        OptionError: the policy is none of timm's.
     """
-    return create_transform(
-        config["input_size"],
-        is_training=True,
-        use_prefetcher=True,  # bytes: they are normalised on the device
-        no_aug=settings.no_aug,
-        train_crop_mode=settings.train_crop_mode,
-        scale=settings.scale,
-        ratio=settings.ratio,
-        hflip=settings.hflip,
-        vflip=settings.vflip,
-        color_jitter=settings.color_jitter,
-        auto_augment=settings.aa,
-        interpolation=settings.train_interpolation,
-        mean=config["mean"],
-        std=config["std"],
-    )
+    try:
+        return _transform(settings, config)
+    except (
+        AssertionError,
+        KeyError,
+        ValueError,
+        IndexError,
+        TypeError,
+    ):  # what timm raises over a policy it cannot read
+        if settings.aa is None:
+            raise
+        raise OptionError(
+            f"--aa {settings.aa!r} is no policy of timm; like rand-m9-mstd0.5, augmix or original"
+        ) from None
 
 
 def erasing_of(settings: AugmentSettings, device: torch.device) -> RandomErasing | None:
@@ -55,4 +57,23 @@ def mixing_of(settings: AugmentSettings, classes: int) -> Mixup | None:
         mode=settings.mixup_mode,
         label_smoothing=settings.smoothing,
         num_classes=classes,
+    )
+
+
+def _transform(settings: AugmentSettings, config: Mapping[str, Any]) -> Any:
+    return create_transform(
+        config["input_size"],
+        is_training=True,
+        use_prefetcher=True,  # bytes: they are normalised on the device
+        no_aug=settings.no_aug,
+        train_crop_mode=settings.train_crop_mode,
+        scale=settings.scale,
+        ratio=settings.ratio,
+        hflip=settings.hflip,
+        vflip=settings.vflip,
+        color_jitter=settings.color_jitter,
+        auto_augment=settings.aa,
+        interpolation=settings.train_interpolation,
+        mean=config["mean"],
+        std=config["std"],
     )

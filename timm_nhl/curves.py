@@ -39,4 +39,4 @@ def curves(rows: Sequence[Mapping[str, float | int | None]], *, title: str) -> s
             figure.add_scatter(x=x, y=y, name=name, mode=mode, row=place, col=1)
     figure.update_xaxes(title="epoch", row=3, col=1)
     figure.update_layout(title=title, height=800)
-    return str(figure.to_html(include_plotlyjs=True))
+    return str(figure.to_html(include_plotlyjs=True, div_id="curves"))

@@ -32,7 +32,7 @@ class Display:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=self.console, transient=True)
+        self._bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
         self._task = self._bar.add_task("training", total=steps, completed=done)
         self._board = _board(tensorboard, done) if shows else None
 

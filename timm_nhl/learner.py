@@ -46,6 +46,7 @@ class Learner:
         seed_all(machine.seed, MODEL)  # on the CPU, where it is made: the same weights on any device
         self.model = student_of(settings.model, tree=images.hierarchy, classes=len(images.classes))
         self.config = data_config(settings.model, self.model)
+        self.transform = transform_of(settings.augment, self.config)
         self.mixing = mixing_of(settings.augment, len(images.classes))
         self.format = torch.channels_last if machine.channels_last else torch.preserve_format
         self.model.to(device=process.device).to(memory_format=self.format)
@@ -88,7 +89,7 @@ class Learner:
         return train_batches(
             images,
             self.config,
-            transform=transform_of(self.settings.augment, self.config),
+            transform=self.transform,
             erasing=erasing_of(self.settings.augment, self.process.device),
             order=self.order,
             steps=steps,

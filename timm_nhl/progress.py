@@ -40,7 +40,8 @@ class Progress:
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Takes the parts of the loss of one more micro batch."""
         for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0) + value.double()
+            wide = value.float() if value.device.type == "mps" else value.double()  # which has no float64
+            self.sums[name] = self.sums.get(name, 0) + wide
         self.micro_batches += 1
 
     def means(self, process: Process) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -10,6 +11,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from timm_nhl.curves import curves
 from timm_nhl.errors import TrainingError
 from timm_nhl.progress import Row, columns
 from timm_nhl.settings import Settings, options
-from timm_nhl.settings_check import flag
+from timm_nhl.settings_check import flag, shown
 
 SETTINGS, STATE = "settings.json", "resume.pt"
 WRITTEN = (SETTINGS, STATE, "metrics.csv", "curves.html", "last", "best")  # under other names until they are whole
@@ -50,24 +52,33 @@ class RunFolder:
         Raises:
             TrainingError: the folder is of another training, with all that differs, or of none; or the state is broken.
         """
-        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._unfinished()}):
             self._check_same()
         return read_state(self.path / STATE) if (self.path / STATE).exists() else None
 
-    def begin(self) -> None:
-        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run half wrote."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Makes the folder, with the settings in it, and keeps other runs out of it for the time of a block.
+
+        What a killed run half wrote is cleared away.
+
+        Raises:
+            TrainingError: another run writes here; torchrun's processes, for one, outlive a torchrun that was killed.
+        """
+        import fcntl
+
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in WRITTEN:
-            for unfinished in self.path.glob(f".{name}.*"):
-                shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
-        if not (self.path / SETTINGS).exists():
-            content = {
-                "command": self.command,
-                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
-                "facts": dict(self.facts),
-                "settings": self.settings.to_dict(),
-            }
-            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        self._write_settings()
+        with (self.path / SETTINGS).open("r+") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when this process dies, workers or not
+            except OSError:
+                raise TrainingError(
+                    f"{str(self.path)!r} is being trained by another process; wait for it, or end it first"
+                ) from None
+            for left in self._unfinished():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Writes all epochs' rows, as a table and as curves; what a killed run wrote beyond them is gone."""
@@ -91,11 +102,27 @@ class RunFolder:
         folder = self.path / name
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
-            save_for_hf(model, temporary, model_config={"label_names": list(classes)}, safe_serialization=True)
+            save_for_hf(
+                _contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
+            )
             if tree is not None:
                 save_hierarchy(tree, Path(temporary) / "hierarchy.json")
             for made in sorted(Path(temporary).iterdir()):
                 _publish(made, folder / made.name)
+
+    def _unfinished(self) -> list[Path]:
+        """What a killed run half wrote."""
+        return [path for name in WRITTEN for path in self.path.glob(f".{name}.*")]
+
+    def _write_settings(self) -> None:
+        if not (self.path / SETTINGS).exists():
+            content = {
+                "command": self.command,
+                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
+                "facts": dict(self.facts),
+                "settings": self.settings.to_dict(),
+            }
+            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
     def _check_same(self) -> None:
         try:
@@ -143,7 +170,7 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {"progress": state["progress"], "learner": state["learner"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(
             f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
             " folder and begin anew"
@@ -160,10 +187,17 @@ def _differences(
     for group, option in options():
         old, new = (getattr(getattr(settings, group), option.name) for settings in (earlier, here))
         if old != new and not option.metadata["free"]:
-            yield f"{flag(option.name)} is {old!r} there, {new!r} here"
+            yield f"{flag(option.name)} is {shown(old) or 'nothing'} there, {shown(new) or 'nothing'} here"
     for name, new in facts.items():
         if facts_there.get(name) != new:
-            yield f"{name} {facts_there.get(name)!r} there, {new!r} here"
+            yield f"{name} {str(facts_there.get(name))[:12]} there, {str(new)[:12]} here"
+
+
+def _contiguous(model: nn.Module) -> nn.Module:
+    """The model, or a copy where its weights are in another memory format, which safetensors does not write."""
+    if all(value.is_contiguous() for value in model.state_dict().values()):
+        return model
+    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
 
 
 def _publish(made: Path, target: Path) -> None:

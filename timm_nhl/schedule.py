@@ -50,4 +50,4 @@ def schedule_of(optimizer: Optimizer, settings: ScheduleSettings, *, steps_per_e
         )
         return schedule, int(epochs)
     except ValueError as error:
-        raise OptionError(f"--sched {settings.sched!r} cannot be: {error}") from None
+        raise OptionError(f"--sched {settings.sched!r} cannot be made: {str(error).rstrip('.')}") from None

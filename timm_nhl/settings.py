@@ -14,6 +14,8 @@ from typing import Any
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+
 
 def option(
     default: Any,
@@ -62,7 +64,9 @@ class ModelSettings:
     img_size: int | None = option(None, "Side of the images; that of the model by default.", least=1)
     mean: tuple[float, float, float] | None = option(None, "Mean of the images' channels, instead of the model's.")
     std: tuple[float, float, float] | None = option(None, "Deviation of the images' channels, instead of the model's.")
-    interpolation: str | None = option(None, "Interpolation in evaluation, instead of the model's.")
+    interpolation: str | None = option(
+        None, "Interpolation in evaluation, instead of the model's.", choices=INTERPOLATIONS
+    )
     crop_pct: float | None = option(None, "Center crop in evaluation, instead of the model's.", least=0.01)
     crop_mode: str | None = option(None, "How evaluation crops.", choices=("squash", "border", "center"))
     drop: float = option(0.0, "Dropout in front of the classifier.", least=0, most=0.99)
@@ -134,12 +138,12 @@ class AugmentSettings:
     scale: tuple[float, float] = option(
         (0.08, 1.0), "Random crop: least and largest part of the area.", least=0, most=1
     )
-    ratio: tuple[float, float] = option((3 / 4, 4 / 3), "Random crop: least and largest aspect ratio.")
+    ratio: tuple[float, float] = option((3 / 4, 4 / 3), "Random crop: least and largest aspect ratio.", least=0.01)
     hflip: float = option(0.5, "Probability of a horizontal flip.", least=0, most=1)
     vflip: float = option(0.0, "Probability of a vertical flip.", least=0, most=1)
     color_jitter: float = option(0.4, "Color jitter.", least=0)
     aa: str | None = option(None, "AutoAugment policy, like rand-m9-mstd0.5.")
-    train_interpolation: str = option("random", "Interpolation in training.")
+    train_interpolation: str = option("random", "Interpolation in training.", choices=("random", *INTERPOLATIONS))
     reprob: float = option(0.0, "Probability of random erasing.", least=0, most=1)
     remode: str = option("pixel", "What random erasing leaves.", choices=("const", "rand", "pixel"))
     recount: int = option(1, "Most parts that are erased.", least=1)
@@ -272,10 +276,18 @@ def options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     >>> [(group, option.name) for group, option in options()][0]
     ('data', 'hierarchy')
     """
-    for group in fields(Settings):
-        if dataclasses.is_dataclass(group.default):
-            for each in fields(group.default):
-                yield group.name, each
+    for name, kind in groups().items():
+        for each in fields(kind):
+            yield name, each
+
+
+def groups() -> dict[str, type[Any]]:
+    """The groups of options by name; a group's docstring is its heading.
+
+    >>> groups()["average"].__name__
+    'AverageSettings'
+    """
+    return {each.name: type(each.default) for each in fields(Settings) if dataclasses.is_dataclass(each.default)}
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterator
@@ -48,7 +49,9 @@ def _alone(settings: Settings) -> Iterator[str]:
             yield f"{said} is no {_named(hint)}; like {flag(option.name)} {shown(_like(option, hint))}"
         elif value is not None and bounds["choices"] and value not in bounds["choices"]:
             yield f"{said} is none of {', '.join(bounds['choices'])}{nearest(value, bounds['choices'])}"
-        elif (low := min(_numbers(value), default=bounds["least"])) < bounds["least"] or low != low:
+        elif any(map(math.isnan, _numbers(value))):
+            yield f"{said} is no number; like {flag(option.name)} {shown(_like(option, hint))}"
+        elif min(_numbers(value), default=bounds["least"]) < bounds["least"]:
             yield f"{said} is too small; use {bounds['least']:g} or more"
         elif max(_numbers(value), default=bounds["most"]) > bounds["most"]:
             yield f"{said} is too large; use {bounds['most']:g} or less"
@@ -76,8 +79,10 @@ def _together(settings: Settings) -> Iterator[str]:
         )
     if (augment.mixup or augment.cutmix) and schedule.batch_size % 2:
         yield f"--batch-size {schedule.batch_size} is odd, and mixup takes images in pairs; use an even one"
-    if augment.scale[0] > augment.scale[1] or not 0 < augment.ratio[0] <= augment.ratio[1]:
-        yield f"--scale {shown(augment.scale)} or --ratio {shown(augment.ratio)} goes down; give the least first"
+    for name in ("scale", "ratio"):
+        least, most = getattr(augment, name)
+        if least > most:
+            yield f"{flag(name)} {shown((least, most))} goes down; give the least first"
     if not is_nested(model.model):
         for name, default in (("trunk_from", None), ("freeze_trunk", False), ("branch_drop_path", None)):
             if getattr(model, name) != default:

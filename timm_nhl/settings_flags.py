@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from timm_nhl.errors import OptionError
-from timm_nhl.settings import Settings, options
+from timm_nhl.settings import Settings, groups, options
 from timm_nhl.settings_check import flag, shown
 
 
@@ -28,11 +28,10 @@ def with_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     hints = typing.get_type_hints(command, include_extras=True)
     parameters = [each.replace(annotation=hints[each.name]) for each in own if each.kind is not each.VAR_KEYWORD]
     for group, option in options():
-        panel = (Settings("").__class__.__dataclass_fields__[group].default.__doc__ or "").rstrip(".")
+        panel = (groups()[group].__doc__ or "").rstrip(".")
+        annotation = _annotation(option, panel)
         parameters.append(
-            inspect.Parameter(
-                option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(option, panel)
-            )
+            inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         )
 
     def flagged(**given: Any) -> Any:
@@ -89,8 +88,7 @@ def command_of(settings: Settings, out: Path) -> str:
 
 
 def _hints() -> dict[str, Any]:
-    groups = {type(getattr(Settings(""), group)) for group, _ in options()}
-    return {name: hint for group in groups for name, hint in typing.get_type_hints(group).items()}
+    return {name: hint for kind in groups().values() for name, hint in typing.get_type_hints(kind).items()}
 
 
 def _annotation(option: dataclasses.Field[Any], panel: str) -> Any:
@@ -101,7 +99,8 @@ def _annotation(option: dataclasses.Field[Any], panel: str) -> Any:
     if metadata["choices"]:
         help += f" One of {', '.join(metadata['choices'])}."
     if option.default not in (None, (), False):
-        help += f" [{shown(option.default) if not isinstance(option.default, str) else option.default}]"
+        default = option.default if isinstance(option.default, str) else shown(option.default)
+        help = help.rstrip(".") + f" (default: {default})."
     kind: Any = hint
     metavar = None
     if typing.get_origin(hint) is tuple:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import timm
 from timm.data import resolve_data_config
-from torch import nn
+from torch import Tensor, nn
 
-from hierarchy import Hierarchy
-from timm_nhl.errors import OptionError
+from hierarchy import Hierarchy, HierarchyError
+from timm_nhl.checkpoint import read_weights
+from timm_nhl.errors import CheckpointError, NHLError, OptionError
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
 from timm_nhl.settings import ModelSettings
@@ -23,6 +25,10 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
     Args:
         tree: the hierarchy of the classes; a nested model needs it.
         classes: how many there are.
+
+    Raises:
+        OptionError: timm cannot make it with these options, or has no weights for it.
+        CheckpointError: the trunk's weights cannot be read, or are of another backbone.
     """
     options = {**_inputs(settings), **parsed(settings.model_kwargs)}
     if settings.drop:
@@ -35,14 +41,51 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
         options["hierarchy"] = tree
     else:
         options["num_classes"] = classes
-    model: nn.Module = timm.create_model(settings.model, pretrained=settings.pretrained, **options)
+    try:
+        model: nn.Module = timm.create_model(settings.model, pretrained=settings.pretrained, **options)
+    except (NHLError, HierarchyError):
+        raise
+    except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:  # what timm's models raise
+        reason = str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        given = (
+            ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "hierarchy") or "its defaults"
+        )
+        raise OptionError(
+            f"--model {settings.model!r} cannot be made with {given} ({reason}); see --model-kwargs, --img-size and"
+            " --pretrained"
+        ) from error
     model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
-    if settings.freeze_trunk:
-        assert isinstance(model, NHL)
-        model.trunk.requires_grad_(False)
+    if isinstance(model, NHL):
+        if settings.trunk_from is not None:
+            load_trunk(model, settings.trunk_from)
+        if settings.freeze_trunk:
+            model.trunk.requires_grad_(False)
     if settings.grad_checkpointing:
         model.set_grad_checkpointing()  # type: ignore[operator]
     return model
+
+
+def load_trunk(model: NHL, source: str) -> None:
+    """Gives a model's trunk the weights of a trained one: a plain backbone, or the trunk of a nested model.
+
+    Args:
+        source: a folder that timm saved it to, or a file of weights under timm's names.
+
+    Raises:
+        CheckpointError: it cannot be read, or lacks weights of the trunk: it is of another backbone.
+    """
+    path = Path(source.removeprefix("local-dir:"))
+    state = read_weights(path / "model.safetensors" if path.is_dir() else path)
+    net = model.trunk.net
+    theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}
+    mine = {name: theirs[name] for name, value in net.state_dict().items() if _like(theirs.get(name), value)}
+    odd = [name for name in net.state_dict() if name not in mine]
+    if odd:
+        raise CheckpointError(
+            f"{source!r} is not of {model.trunk.backbone}: {len(odd)} of {len(net.state_dict())} tensors of the trunk"
+            f" are missing or of another shape (like {odd[0]!r}); give a trained {model.trunk.backbone}"
+        )
+    net.load_state_dict(mine)
 
 
 def is_nested(name: str) -> bool:
@@ -79,8 +122,12 @@ def parsed(words: Iterable[str]) -> dict[str, Any]:
     pairs = [word for words_ in words for word in words_.split()]
     bad = [pair for pair in pairs if not pair.partition("=")[1] or not pair.partition("=")[0].isidentifier()]
     if bad:
-        raise OptionError(f"model-kwargs {', '.join(map(repr, bad))} is not KEY=VALUE; like split=-3")
+        raise OptionError(f"--model-kwargs {', '.join(map(repr, bad))} is not KEY=VALUE; like split=-3")
     return {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
+
+
+def _like(theirs: Tensor | None, mine: Tensor) -> bool:
+    return theirs is not None and theirs.shape == mine.shape
 
 
 def _value(text: str) -> Any:

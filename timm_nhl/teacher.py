@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import timm
+from safetensors import SafetensorError
 from torch import nn
 
 from timm_nhl.errors import CheckpointError, TrainingError
@@ -29,7 +30,7 @@ def teacher_of(folder: str | os.PathLike[str], *, classes: Sequence[str]) -> nn.
         raise CheckpointError(
             f"no model in {str(folder)!r}; give a folder that one was saved to, like 'last' or 'best'"
         ) from None
-    except (ValueError, KeyError, RuntimeError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
         raise CheckpointError(f"the model in {str(folder)!r} cannot be loaded ({error}); is it complete?") from error
     known = classes_of(teacher)
     if known is None and teacher.num_classes != len(classes):

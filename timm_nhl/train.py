@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from hierarchy import Hierarchy, load
-from hierarchy.dataset_folder import BESIDE
+from hierarchy.dataset_folder import BESIDE, open_data
 from timm_nhl.asked import listed
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
@@ -62,17 +63,18 @@ def train(settings: Settings, *, out: Path) -> Path:
             learner.load_state(state["learner"])
             progress = Progress.of_state(state["progress"], process)
         process.wait()  # all have looked at the folder before one writes to it
-        if process.writes:
-            folder.begin()
-            folder.write_metrics(progress.rows)
         with Display(
             learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
         ) as display:
             if progress.step == learner.steps:
                 display.say(f"{out}: this training is finished; nothing was done")
-            elif progress.step:
-                display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
-            run(learner, images, val_images, progress, folder, display)
+                return Path(out)
+            with folder.held() if process.writes else nullcontext():
+                if progress.step:
+                    display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
+                if process.writes:
+                    folder.write_metrics(progress.rows)
+                run(learner, images, val_images, progress, folder, display)
     return Path(out)
 
 
@@ -160,6 +162,7 @@ def hierarchy_of(settings: Settings) -> Hierarchy | None:
     needs += ["--level-loss"] if any(settings.loss.level_loss) else []
     needs += ["--classes"] if settings.data.classes else []
     if needs:
+        open_data(settings.source)  # no hierarchy is missed beside data that are not there
         raise OptionError(
             f"{' and '.join(needs)} need{'s' * (len(needs) == 1)} a hierarchy, and there is no {str(beside)!r};"
             " give --hierarchy"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from timm_nhl.__main__ import main
+from timm_nhl.settings import options
+from timm_nhl.settings_check import flag
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md"))
@@ -31,6 +33,19 @@ def test_a_count_of_the_docs_runs(line, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code, capsys.readouterr().err
+
+
+def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs/training.md", "exec"), {})
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_the_page_on_training_names_flags_that_are():
+    flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "training.md").read_text()))
+    known = {flag(option.name) for _, option in options()} | {"--config"}
+    assert len(flags) > 20 and flags <= known
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

@@ -19,15 +19,17 @@ from timm_nhl.settings import Settings
 TREE = shape(2, 4, 6)
 SMALL = ("widths=8,4,4 expansion=2",)
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["timm_nhl.train", "datasets", "plotly.subplots", "torch.utils.tensorboard"])
+SERVER.set_forkserver_preload(
+    ["timm_nhl.train", "datasets", "plotly.subplots", "torch.utils.tensorboard", "torch._dynamo", "torchvision"]
+)
 PLACES = (  # where a process may be killed, before or after
     ("timm_nhl.learner", "Learner.learn"),
     ("timm_nhl.learner", "Learner.update"),
     ("timm_nhl.learner", "Learner.evaluate"),
-    ("timm_nhl.run_folder", "RunFolder.begin"),
+    ("timm_nhl.run_folder", "RunFolder._write_settings"),
     ("timm_nhl.run_folder", "RunFolder.write_metrics"),
     ("timm_nhl.run_folder", "RunFolder.write_model"),
-    ("timm_nhl.run_folder", "_publish"),
+    ("pathlib", "Path.replace"),
     ("torch", "save"),
 )
 
@@ -76,11 +78,9 @@ def run(settings, out, *, processes=1, kill=None):
     Args:
         kill: kill the first process at this call of any of `PLACES`.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    meeting = port()
     started = [
-        SERVER.Process(target=_work, args=(settings, out, rank, processes, port, kill if rank == 0 else None))
+        SERVER.Process(target=_work, args=(settings, out, rank, processes, meeting, kill if rank == 0 else None))
         for rank in range(processes)
     ]
     for process in started:
@@ -94,7 +94,14 @@ def run(settings, out, *, processes=1, kill=None):
     return [process.exitcode for process in started]
 
 
-def _work(settings, out, rank, processes, port, kill):
+def port():
+    """A port of this machine where processes can meet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _work(settings, out, rank, processes, meeting, kill):
     """One process of a training, as torchrun starts it."""
     import torch
 
@@ -103,7 +110,7 @@ def _work(settings, out, rank, processes, port, kill):
     torch.set_num_threads(1)
     if processes > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting)}
     if kill is not None:
         _kill_at(kill)
     train(settings, out=out)

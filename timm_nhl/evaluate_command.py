@@ -55,7 +55,8 @@ def evaluate_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Architecture, where CHECKPOINT is a file of weights only.")] = None,
     labels: Annotated[
-        str | None, typer.Option(help="A source of a plain model's classes, in order, where its folder does not name them.")
+        str | None,
+        typer.Option(help="A source of a plain model's classes, in order, where its folder does not name them."),
     ] = None,
     experts: Annotated[int, typer.Option(help="Also measure so many experts of random classes.", min=0)] = 0,
     size: Annotated[int, typer.Option(help="Their number of classes.")] = 20,

@@ -85,10 +85,11 @@ LARGE = tuple(
 def plan(name: str) -> list[Training]:
     """The trainings of a plan, in the order they are done in."""
     if name == "cpu":
-        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained=(20,)))
+        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained=(20, 5)))
     if name == "cpu400":
         longer = replace(SMALL, steps=4 * SMALL.steps)  # as many epochs
-        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained=(5,)))
+        trees = ("unicode", "random")
+        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained=(5,), trees=trees))
     if name == "wide":
         return list(wide(SMALL, HUNDREDS, SEEDS))
     if name == "vary":

@@ -35,7 +35,7 @@ check: lint test
 $(READY): pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/constraints.txt --editable '.[dev]' \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint tests/constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --constraint tests/constraints.txt --editable '.[dev]'
 	$(BIN)/hierarchy wordnet install
 	touch $@

@@ -6,8 +6,8 @@
 
 Test pictures are those of a vendor that nobody trained on. Every training leaves one file in `build/accuracy`; what is
 there is not done again, so a run that was stopped goes on. Plans: `cpu` (64 pixels, resnet10t, four lists of 100
-classes, which share none, three seeds), `cpu400` (one list of 400), `vary` (variations of the recipe, each
-with a prediction), `gpu` (all classes, resnet50 and convnextv2_tiny).
+classes, which share none, three seeds), `cpu400` (one list of 400), `wide` (the published widths), `vary`
+(variations of the recipe, each with a prediction), `gpu` (all classes, resnet50 and convnextv2_tiny).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accuracy_plan import List, Size, Training, protocol
-from accuracy_variations import VARIATIONS, varied
+from accuracy_variations import AS_LARGE, MAIN, PUBLISHED_WIDTHS, VARIATIONS, WIDE, varied, wide
 
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import NHLError
@@ -85,16 +85,19 @@ LARGE = tuple(
 def plan(name: str) -> list[Training]:
     """The trainings of a plan, in the order they are done in."""
     if name == "cpu":
-        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained=(20,)))
+        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained=(20, 5)))
     if name == "cpu400":
         longer = replace(SMALL, steps=4 * SMALL.steps)  # as many epochs
-        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained=(5,)))
+        trees = ("unicode", "random")
+        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained=(5,), trees=trees))
+    if name == "wide":
+        return list(wide(SMALL, HUNDREDS, SEEDS))
     if name == "vary":
         return list(varied(SMALL, HUNDREDS[:2], SEEDS))
     return [one for size in LARGE for one in protocol(size, [EVERYTHING], SEEDS, experts=(20, 5), trained=(20, 5))]
 
 
-PLANS = ("cpu", "cpu400", "vary", "gpu")
+PLANS = ("cpu", "cpu400", "wide", "vary", "gpu")
 
 
 def work(trainings: Iterable[Training], folder: Path) -> None:
@@ -195,16 +198,19 @@ def report(name: str, trainings: Sequence[Training], folder: Path) -> Iterator[s
     from accuracy_report import read, tables, variations
 
     for backbone in dict.fromkeys(training.size.backbone for training in trainings):
-        lists = {training.list.name for training in trainings if training.size.backbone == backbone}
-        results = [result for result in read(folder / backbone) if result["list"] in lists]
-        yield f"{backbone}, {len(results)} trainings"
-        yield ""
+        own = [training for training in trainings if training.size.backbone == backbone]
+        results = [one for one in read(folder / backbone) if one["list"] in {training.list.name for training in own}]
+        yield f"{backbone}, plan {name}\n"
         if name == "vary":
             yield from variations(results, VARIATIONS, each=20)
-        else:
-            for each in (20, 5):
-                yield from tables(results, each=each)
-                yield ""
+            continue
+        for each in (20, 5):
+            if name == "wide":
+                asked = {"variation": PUBLISHED_WIDTHS, "controls": (AS_LARGE,), "expected": WIDE}
+            else:
+                asked = {"controls": [control for control, _ in own[0].size.wider], "expected": MAIN}
+            yield from tables(results, each=each, **(asked if each == 20 else {**asked, "expected": None}))
+            yield ""
 
 
 if __name__ == "__main__":

@@ -102,7 +102,13 @@ def parts(classes: Sequence[str], each: int, *, seed: int) -> list[tuple[str, ..
 
 
 def protocol(
-    size: Size, lists: Sequence[List], seeds: Sequence[int], *, experts: tuple[int, ...], trained: tuple[int, ...]
+    size: Size,
+    lists: Sequence[List],
+    seeds: Sequence[int],
+    *,
+    experts: tuple[int, ...],
+    trained: tuple[int, ...],
+    trees: Sequence[str] = TREES,
 ) -> Iterator[Training]:
     """The published protocol with its controls, one seed after the other: what is stopped has whole seeds.
 
@@ -113,7 +119,7 @@ def protocol(
     for seed in seeds:
         for each in lists:
             yield Training(each, FLAT, size, seed=seed)
-            for tree in TREES:
+            for tree in trees:
                 yield Training(each, NESTED, size, tree=tree, seed=seed, experts=experts)
             for part_of in trained:
                 yield Training(each, FLAT, size, seed=seed, part=0, part_of=part_of)

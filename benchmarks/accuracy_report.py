@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accuracy_plan import FLAT, NESTED, TREES, parts
 from accuracy_statistics import difference, estimate, right
-from accuracy_variations import MAIN
 
 Result = Mapping[str, Any]
-Answers = dict[str, np.ndarray]  # by list: (test pictures, seeds), 1 where right; not a number where not asked
-PUBLISHED = {  # ResNet50, 100 classes of ImageNet, experts of 20 (Kelm et al., 2024)
-    "all": 85.7 - 85.3,
-    "restricted": 93.4 - 90.6,
-    "trained": 93.4 - 88.5,
-}
+Answers = dict[
+    tuple[str, int], np.ndarray
+]  # by list and seed: (pictures,), 1 where right; not a number where not asked
+PUBLISHED = (85.7 - 85.3, 93.4 - 90.6, 93.4 - 88.5)  # ResNet50, 100 classes, experts of 20 (Kelm et al., 2024)
 
 
 def read(folder: Path) -> list[Result]:
@@ -28,14 +27,24 @@ def read(folder: Path) -> list[Result]:
 
 
 def answers(results: Iterable[Result], of: Callable[[Result], np.ndarray]) -> Answers:
-    """The right answers of some results, put together by list, the seeds in order."""
-    columns: defaultdict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
-    for result in results:
-        columns[result["list"]].append((result["seed"], of(result)))
-    return {
-        name: np.stack([found for _, found in sorted(each, key=lambda one: one[0])], 1)
-        for name, each in columns.items()
-    }
+    """The right answers of some results, of which no two have the same list and seed."""
+    return {(result["list"], result["seed"]): of(result) for result in results}
+
+
+def by_list(found: Answers) -> dict[str, np.ndarray]:
+    """Answers as (pictures, seeds) of each list."""
+    columns: defaultdict[str, list[np.ndarray]] = defaultdict(list)
+    for (name, _), column in sorted(found.items(), key=lambda each: each[0]):
+        columns[name].append(column)
+    return {name: np.stack(each, 1) for name, each in columns.items()}
+
+
+def less(first: Answers, second: Answers) -> str:
+    """How much more often the first is right, on the lists and seeds that both have."""
+    both = [key for key in first if key in second]
+    if not both:
+        return "not run"
+    return difference(*(by_list({key: found[key] for key in both}) for found in (first, second))).signed()
 
 
 def on_all(result: Result) -> np.ndarray:
@@ -75,96 +84,98 @@ def _rows(result: Result, labels: Sequence[int]) -> np.ndarray:
     return np.flatnonzero(np.isin(result["labels"], labels))
 
 
-def tables(results: Sequence[Result], *, each: int) -> Iterator[str]:
-    """Lines of Markdown about the trainings of one size of lists, experts of so many classes."""
-    main = [result for result in results if not result["variation"]]
-    flat = [result for result in main if result["kind"] == FLAT and result["part"] is None]
-    small = [result for result in main if result["part"] is not None and result["part_of"] == each]
-    whole = {(result["list"], result["seed"]): result for result in flat}
-    small = [result for result in small if (result["list"], result["seed"]) in whole]
-    flat_all, flat_restricted = answers(flat, on_all), answers(flat, lambda result: restricted(result, each))
-    flat_trained = answers(small, lambda result: trained_on_part(result, whole[result["list"], result["seed"]]))
-    nested = {
-        tree: [result for result in main if result["kind"] == NESTED and result["tree"] == tree] for tree in TREES
-    }
-    nested = {tree: found for tree, found in nested.items() if found}
-    yield "| | accuracy | parameters / GMACs | trainings | of its training pictures |"
-    yield "|---|---|---|---|---|"
-    yield _row("flat, all classes", flat_all, flat)
-    for variation in sorted({result["variation"] for result in results if result["kind"] == FLAT} - {""}):
-        own = [result for result in results if result["variation"] == variation and result["kind"] == FLAT]
-        yield _row(f"flat, {variation}, all classes", answers(own, on_all), own)
-    for tree, found in nested.items():
-        yield _row(f"nested, {tree}, all classes", answers(found, on_all), found)
-    yield _row(f"flat, all classes, restricted to {each}", flat_restricted, flat)
-    for variation in sorted({result["variation"] for result in results if result["kind"] == FLAT} - {""}):
-        own = [result for result in results if result["variation"] == variation and result["kind"] == FLAT]
-        yield _row(
-            f"flat, {variation}, restricted to {each}", answers(own, lambda result: restricted(result, each)), own
-        )
-    if small:
-        yield _row(f"flat, trained on {each}", flat_trained, small)
-    for tree, found in nested.items():
-        yield _row(
-            f"expert of {each}, {tree}", answers(found, lambda result: by_experts(result, each)), found, each=each
-        )
+@dataclass(frozen=True)
+class Entrant:
+    """What a row is about: networks of one kind, with their answers on all classes and on those of experts."""
+
+    name: str
+    results: Sequence[Result]
+    all: Answers
+    small: Answers
+    experts: bool  # whether the small ones were cut out
+
+    def row(self, each: int) -> str:
+        """Its line on all classes, or on experts of so many."""
+        fitted = 100 * float(np.mean([result["fitted"] for result in self.results]))
+        cut = [one for result in self.results for one in result["experts"] if self.experts and one["each"] == each]
+        accuracy = estimate(by_list(self.small if each else self.all))
+        return f"| {self.name} | {accuracy} | {cost_of(cut or self.results)} | {len(self.results)} | {fitted:.0f} % |"
+
+
+def entrant(name: str, results: Sequence[Result], *, each: int) -> Entrant:
+    """Networks trained on all classes; nested ones as experts of so many, flat ones restricted to their classes."""
+    nested = results[0]["kind"] == NESTED
+    small = answers(results, lambda result: (by_experts if nested else restricted)(result, each))
+    return Entrant(name, results, answers(results, on_all), small, nested)
+
+
+def tables(
+    results: Sequence[Result],
+    *,
+    each: int,
+    variation: str = "",
+    controls: Sequence[str] = (),
+    expected: Mapping[str, Sequence[float]] | None = None,
+) -> Iterator[str]:
+    """Lines of Markdown about nested networks, experts of so many classes, and their flat rivals.
+
+    Args:
+        variation: of the nested networks.
+        controls: variations of the flat ones that stand beside the plain one.
+        expected: by tree, the three differences of the paper as they were predicted.
+    """
+
+    def some(**wanted: Any) -> list[Result]:
+        return [result for result in results if all(result[name] == value for name, value in wanted.items())]
+
+    flats = {name: some(kind=FLAT, part=None, variation=name) for name in ("", *controls)}
+    trees = {tree: some(kind=NESTED, tree=tree, variation=variation) for tree in TREES}
+    rivals = [entrant(" ".join(("flat", name)).strip(), own, each=each) for name, own in flats.items() if own]
+    nested = [entrant(tree, own, each=each) for tree, own in trees.items() if own]
+    whole = {(result["list"], result["seed"]): result for result in flats[""]}
+    parted = [one for one in some(part=0, part_of=each, variation="") if (one["list"], one["seed"]) in whole]
+    trained = answers(parted, lambda result: trained_on_part(result, whole[result["list"], result["seed"]]))
+    yield from ("| | accuracy | parameters / GMACs | trainings | on what it trained on |", "|---|---|---|---|---|")
+    yield "| **all classes** | | | | |"
+    yield from (one.row(0) for one in (*rivals, *nested))
+    yield f"| **{each} classes**, flat restricted, nested cut | | | | |"
+    yield from (one.row(each) for one in (*rivals, *nested))
+    if parted:
+        yield Entrant(f"flat trained on the {each}", parted, {}, trained, False).row(each)
     yield ""
     yield (
-        f"| nested less flat, in brackets as expected | all classes (published {PUBLISHED['all']:+.1f})"
-        f" | expert of {each} less flat restricted ({PUBLISHED['restricted']:+.1f})"
-        f" | expert of {each} less flat trained on {each} ({PUBLISHED['trained']:+.1f}) |"
+        f"| points | all classes | {each} classes, less restricted | {each} classes, less trained on them |"
+        " expected of these three |"
     )
-    yield "|---|---|---|---|"
-    for tree, found in nested.items():
-        own, experts = answers(found, on_all), answers(found, lambda result: by_experts(result, each))
-        pairs = [(own, flat_all), (experts, flat_restricted), (experts, flat_trained)]
-        cells = [difference(*pair).signed() if comparable(*pair) else "not run" for pair in pairs]
-        expected = [f" ({value:+g})" for value in MAIN[tree]] if each == 20 else [""] * len(cells)
-        yield f"| {tree} | {' | '.join(map(''.join, zip(cells, expected, strict=True)))} |"
+    yield "|---|---|---|---|---|"
+    yield f"| published | {' | '.join(f'{value:+.1f}' for value in PUBLISHED)} | |"
+    for one in nested:
+        for rival in rivals:
+            plain = rival is rivals[0]
+            known = expected[one.name] if plain and expected else ()
+            last = less(one.small, trained) if plain else ""
+            cells = [less(one.all, rival.all), less(one.small, rival.small), last, ", ".join(f"{v:+g}" for v in known)]
+            yield f"| {one.name} less {rival.name} | {' | '.join(cells)} |"
+    for one, other in itertools.combinations(nested, 2):
+        yield f"| {one.name} less {other.name} | {less(one.all, other.all)} | {less(one.small, other.small)} | | |"
 
 
-def variations(results: Sequence[Result], predictions: Mapping[str, Any], *, each: int) -> Iterator[str]:
+def variations(results: Sequence[Result], varied: Mapping[str, Any], *, each: int) -> Iterator[str]:
     """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
-    yield f"| variation | of | expected | all classes | against the main recipe | experts of {each} | params / GMACs |"
+    yield f"| variation | of | expected | all classes | less main recipe | experts of {each}, less | params / GMACs |"
     yield "|---|---|---|---|---|---|---|"
-    for name, varied in predictions.items():
-        for kind in (NESTED, FLAT):
-            own = [result for result in results if result["variation"] == name and result["kind"] == kind]
-            if not own:
-                continue
-            pairs = {(result["list"], result["seed"]) for result in own}
-            base = [
-                result
-                for result in results
-                if not result["variation"]
-                and result["kind"] == kind
-                and result["part"] is None
-                and result["tree"] == own[0]["tree"]
-                and (result["list"], result["seed"]) in pairs
-            ]
-            mine, theirs = answers(own, on_all), answers(base, on_all)
-            changed = difference(mine, theirs).signed() if comparable(mine, theirs) else "not run"
-            expert = "-"
-            if kind == NESTED and comparable(mine, theirs):
-                expert = difference(
-                    *(answers(some, lambda result: by_experts(result, each)) for some in (own, base))
-                ).signed()
-            expected = f"{varied.expected:+g}: {varied.why}" if kind == NESTED else "-"
-            yield f"| {name} | {kind} | {expected} | {estimate(mine)} | {changed} | {expert} | {_cost(own)} |"
+    for name, kind in itertools.product(varied, (NESTED, FLAT)):
+        tree = "unicode" if kind == NESTED else ""
+        same = [one for one in results if one["kind"] == kind and one["part"] is None and one["tree"] == tree]
+        own, base = ([one for one in same if one["variation"] == variation] for variation in (name, ""))
+        if own and base:
+            mine, theirs = entrant(name, own, each=each), entrant("", base, each=each)
+            why = f"{varied[name].expected:+g}: {varied[name].why}" if kind == NESTED else ""
+            cells = [str(estimate(by_list(mine.all))), less(mine.all, theirs.all), less(mine.small, theirs.small)]
+            yield f"| {name} | {kind}, {len(own)} | {why} | {' | '.join(cells)} | {cost_of(own)} |"
 
 
-def comparable(first: Answers, second: Answers) -> bool:
-    """Whether two have answers to the same pictures, with as many seeds."""
-    return any(name in second and table.shape == second[name].shape for name, table in first.items())
-
-
-def _row(what: str, found: Answers, results: Sequence[Result], *, each: int = 0) -> str:
-    fitted = 100 * float(np.mean([result["fitted"] for result in results]))
-    experts = [expert for result in results for expert in result["experts"] if expert["each"] == each]
-    return f"| {what} | {estimate(found)} | {_cost(experts or results)} | {len(results)} | {fitted:.0f} % |"
-
-
-def _cost(costed: Sequence[Mapping[str, Any]]) -> str:
+def cost_of(costed: Sequence[Mapping[str, Any]]) -> str:
     """The mean of parameters and multiply-accumulates."""
     params, macs = (float(np.mean([each[name] for each in costed])) for name in ("params", "macs"))
     return f"{params / 1e6:.2f}M / {macs / 1e9:.3f}"

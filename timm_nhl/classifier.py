@@ -82,7 +82,7 @@ def open_classifier(
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
         model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
-        labels: the class of each output of a plain model whose folder does not say it.
+        labels: the class of each output of a plain model, instead of what its folder says, if that says it.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
@@ -95,7 +95,7 @@ def open_classifier(
     opened = load_model(folder)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    classes = _named(opened) or tuple(labels or ())
+    classes = tuple(labels or ()) or _named(opened)
     if not classes:
         raise EvaluationError(
             f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"

@@ -55,7 +55,8 @@ def evaluate_command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Architecture, where CHECKPOINT is a file of weights only.")] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Classes of a plain model's outputs, in order, where its folder lacks them.")
+        str | None,
+        typer.Option(help="A source of a plain model's classes, in order, where its folder does not name them."),
     ] = None,
     experts: Annotated[int, typer.Option(help="Also measure so many experts of random classes.", min=0)] = 0,
     size: Annotated[int, typer.Option(help="Their number of classes.")] = 20,
@@ -88,7 +89,7 @@ def evaluate_command(
         images = open_images(data, hierarchy=tree, split=split, classes=fewer, image=image, column=column)
     except DataError as error:
         hint = "if the data has more classes than the model, give --hierarchy, one of all of them"
-        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.rows) from None
+        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.bad) from None
     assert images.hierarchy is not None
     inference = Inference(
         device=_device(device),

@@ -235,7 +235,7 @@ def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMP
         **shares,
         mistake_severity=percentiles(distance / mistakes, severities) if mistakes else None,
         hierarchical_distance=percentiles(distance, means[:, 1]),
-        ece=mirrored(_ece(columns[:, 3:].mean(axis=0, keepdims=True))[0], _ece(means[:, 3:])),
+        ece=mirrored(float(_ece(columns[:, 3:].mean(axis=0, keepdims=True))[0]), _ece(means[:, 3:])),
         nll=percentiles(nll, means[:, 0]),
     )
 

@@ -11,6 +11,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,24 +52,33 @@ class RunFolder:
         Raises:
             TrainingError: the folder is of another training, with all that differs, or of none; or the state is broken.
         """
-        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._unfinished()}):
             self._check_same()
         return read_state(self.path / STATE) if (self.path / STATE).exists() else None
 
-    def begin(self) -> None:
-        """Makes the folder, with the settings in it, unless it is there; clears away what a killed run half wrote."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Makes the folder, with the settings in it, and keeps other runs out of it for the time of a block.
+
+        What a killed run half wrote is cleared away.
+
+        Raises:
+            TrainingError: another run writes here; torchrun's processes, for one, outlive a torchrun that was killed.
+        """
+        import fcntl
+
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in WRITTEN:
-            for unfinished in self.path.glob(f".{name}.*"):
-                shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
-        if not (self.path / SETTINGS).exists():
-            content = {
-                "command": self.command,
-                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
-                "facts": dict(self.facts),
-                "settings": self.settings.to_dict(),
-            }
-            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        self._write_settings()
+        with (self.path / SETTINGS).open("r+") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when this process dies, workers or not
+            except OSError:
+                raise TrainingError(
+                    f"{str(self.path)!r} is being trained by another process; wait for it, or end it first"
+                ) from None
+            for left in self._unfinished():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Writes all epochs' rows, as a table and as curves; what a killed run wrote beyond them is gone."""
@@ -99,6 +109,20 @@ class RunFolder:
                 save_hierarchy(tree, Path(temporary) / "hierarchy.json")
             for made in sorted(Path(temporary).iterdir()):
                 _publish(made, folder / made.name)
+
+    def _unfinished(self) -> list[Path]:
+        """What a killed run half wrote."""
+        return [path for name in WRITTEN for path in self.path.glob(f".{name}.*")]
+
+    def _write_settings(self) -> None:
+        if not (self.path / SETTINGS).exists():
+            content = {
+                "command": self.command,
+                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
+                "facts": dict(self.facts),
+                "settings": self.settings.to_dict(),
+            }
+            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
     def _check_same(self) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,19 @@ def train(settings: Settings, *, out: Path) -> Path:
             learner.load_state(state["learner"])
             progress = Progress.of_state(state["progress"], process)
         process.wait()  # all have looked at the folder before one writes to it
-        if process.writes and progress.step < learner.steps:
-            folder.begin()
-            folder.write_metrics(progress.rows)
-        with Display(
+        display = Display(
             learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
-        ) as display:
+        )
+        if progress.step == learner.steps:
+            display.say(f"{out}: this training is finished; nothing was done")
+            return Path(out)
+        with folder.held() if process.writes else nullcontext(), display:
             if isinstance(learner.model, Growth):
                 display.say(learner.model.summary)
-            if progress.step == learner.steps:
-                display.say(f"{out}: this training is finished; nothing was done")
-            elif progress.step:
+            if progress.step:
                 display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
+            if process.writes:
+                folder.write_metrics(progress.rows)
             run(learner, images, val_images, progress, folder, display)
     return Path(out)
 

@@ -265,39 +265,46 @@ def test_answers_of_a_network_of_some_classes_stand_in_the_rows_of_all(done):
 
 
 def test_the_report_says_what_the_results_say(done):
-    lines = list(tables(done, each=2))
-    cells = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in lines if line.startswith("| ")}
-    for name, results, of in (
-        ("flat, all classes", only(done, kind=FLAT, part=None, variation=""), slow_right),
-        ("flat, twice as deep, all classes", only(done, variation="twice as deep"), slow_right),
-        ("nested, random, all classes", only(done, tree="random"), slow_right),
-        (
-            "flat, all classes, restricted to 2",
-            only(done, kind=FLAT, part=None, variation=""),
-            lambda r: slow_right(r, 2),
-        ),
-        ("flat, trained on 2", only(done, part=0), slow_right),
-        ("expert of 2, unicode", only(done, tree="unicode"), lambda r: slow_right(r, 2)),
-    ):
-        assert len(results) == 4
-        expected = 100 * np.mean([value for result in results for value in of(result)])
-        assert cells[name][0].split(" [")[0] == f"{expected:.1f}"
-        assert cells[name][2] == "4"
-    flat, nested = only(done, kind=FLAT, part=None, variation=""), only(done, tree="single")
-    expected = 100 * (np.mean([slow_right(each) for each in nested]) - np.mean([slow_right(each) for each in flat]))
-    assert cells["single"][0].split(" [")[0] == f"{expected:+.1f}"
+    lines = list(tables(done, each=2, controls=["twice as deep"], expected=accuracy.MAIN))
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    start = next(number for number, line in enumerate(cells) if line[0].startswith("**2 classes**"))
+    on_all = {line[0]: line[1:] for line in cells[:start]}
+    on_two = {line[0]: line[1:] for line in cells[start:]}
+    flat, deep = (only(done, kind=FLAT, part=None, variation=variation) for variation in ("", "twice as deep"))
+    nested = {tree: only(done, tree=tree) for tree in ("unicode", "random", "single")}
     small = only(done, part=0)
-    kept = [id for result in small for id in result["classes"]]
+
+    def mean(results, each=None):
+        return 100 * np.mean([slow_right(result, each) for result in results])
+
+    for name, results in {"flat": flat, "flat twice as deep": deep, **nested}.items():
+        for found, each in ((on_all, None), (on_two, 2)):
+            assert found[name][0].split(" [")[0] == f"{mean(results, each):.1f}"
+            assert found[name][2] == "4"
+    assert on_two["flat trained on the 2"][0].split(" [")[0] == f"{mean(small):.1f}"
+    assert on_two["flat"][1] == on_all["flat"][1] and on_two["unicode"][1] != on_all["unicode"][1]  # their costs
+    for name, others in {"flat": flat, "flat twice as deep": deep, "single": nested["single"]}.items():
+        for position, each in ((0, None), (1, 2)):
+            expected = mean(nested["unicode"], each) - mean(others, each)
+            assert on_two[f"unicode less {name}"][position].split(" [")[0] == f"{expected:+.1f}"
     ours = [
         value
-        for result in sorted(nested, key=lambda each: (each["list"], each["seed"]))
+        for result in nested["single"]
         for id, value in zip(result["classes"], slow_right(result, 2), strict=True)
         if id in only(small, list=result["list"], seed=result["seed"])[0]["classes"]
     ]
-    assert len(ours) == len(kept) == 8
-    expected = 100 * (np.mean(ours) - np.mean([value for result in small for value in slow_right(result)]))
-    assert cells["single"][2].split(" [")[0] == f"{expected:+.1f}"
-    assert cells["expert of 2, unicode"][1] != cells["nested, unicode, all classes"][1]  # their costs
+    assert len(ours) == 8
+    assert on_two["single less flat"][2].split(" [")[0] == f"{100 * np.mean(ours) - mean(small):+.1f}"
+    assert on_two["single less flat"][3] == "-2, -1, +6"
+
+
+def test_differences_are_of_the_lists_and_seeds_that_both_have(done):
+    some = [result for result in done if result["kind"] == FLAT or (result["list"], result["seed"]) == ("second", 1)]
+    lines = [line for line in tables(some, each=2) if line.startswith("| random less flat ")]
+    (flat,) = only(done, kind=FLAT, part=None, variation="", list="second", seed=1)
+    (nested,) = only(done, tree="random", list="second", seed=1)
+    expected = 100 * (np.mean(slow_right(nested)) - np.mean(slow_right(flat)))
+    assert lines[0].split(" | ")[1].split(" [")[0] == f"{expected:+.1f}"
 
 
 def test_variations_stand_beside_what_was_expected_of_them(done):

@@ -6,9 +6,11 @@ difference.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -98,11 +100,31 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a loss that is no number": training("--lr", "1e30", "--log-interval", "2", out="nan"),
     "a flag that is not": training("--epoch", "2"),
 }
+
+
+def train_beside_another():
+    """Trains in a folder that another process has locked."""
+    ready, told = os.pipe()
+    other = os.fork()
+    if other == 0:
+        with Path("held/settings.json").open("r+") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            os.write(told, b".")
+            signal.pause()
+    try:
+        os.read(ready, 1)
+        train(small("data", epochs=1, model_kwargs=SMALL, val_split="test"), out=Path("held"))
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+
+
 CALLS = {  # what is wrong -> a call
     "settings that are not": lambda: Settings.of("data", eopchs=2, rate=1),
     "settings of other types": lambda: check(small("data", epochs="2", amp=1, scale=0.5, aa=9, mean=(0.5, "x", 0.5))),
     "settings of no data": lambda: Settings.from_dict({"model": {}}),
     "an image that is not there": lambda: open_images("broken", hierarchy=TREE, split="train")[1],
+    "two trainings in one folder": train_beside_another,
     "a state into no folder": lambda: write_state(Path("nowhere/resume.pt"), {}),
 }
 SAID = {  # what is done -> arguments; what stands on stderr beside epochs
@@ -146,11 +168,12 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         done = small("data", epochs=1, model_kwargs=SMALL, val_split="test")
-        for name in ("done", "stopped", "short"):
+        for name in ("done", "stopped", "held", "short"):
             train(done, out=Path(name))
         state = torch.load("stopped/resume.pt", weights_only=True)
         state["progress"]["step"] -= 1
-        write_state(Path("stopped/resume.pt"), state)
+        for name in ("stopped", "held"):
+            write_state(Path(name, "resume.pt"), state)
         Path("short/resume.pt").write_bytes(Path("short/resume.pt").read_bytes()[:-9999])
     return folder
 

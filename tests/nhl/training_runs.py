@@ -19,15 +19,17 @@ from timm_nhl.settings import Settings
 TREE = shape(2, 4, 6)
 SMALL = ("widths=8,4,4 expansion=2",)
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["timm_nhl.train", "datasets", "plotly.subplots", "torch.utils.tensorboard"])
+SERVER.set_forkserver_preload(
+    ["timm_nhl.train", "datasets", "plotly.subplots", "torch.utils.tensorboard", "torch._dynamo", "torchvision"]
+)
 PLACES = (  # where a process may be killed, before or after
     ("timm_nhl.learner", "Learner.learn"),
     ("timm_nhl.learner", "Learner.update"),
     ("timm_nhl.learner", "Learner.evaluate"),
-    ("timm_nhl.run_folder", "RunFolder.begin"),
+    ("timm_nhl.run_folder", "RunFolder._write_settings"),
     ("timm_nhl.run_folder", "RunFolder.write_metrics"),
     ("timm_nhl.run_folder", "RunFolder.write_model"),
-    ("timm_nhl.run_folder", "_publish"),
+    ("pathlib", "Path.replace"),
     ("torch", "save"),
 )
 

@@ -19,6 +19,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from training_runs import dataset, small
 from trees import shape
 
 import hierarchy
@@ -31,6 +32,7 @@ from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.evaluate import draw, evaluate, expert_of
 from timm_nhl.export import load, load_model, save
 from timm_nhl.predict import Inference, only, predict
+from timm_nhl.train import train
 
 TREE = shape(3, 7, 20)
 IDS = tuple(reversed(TREE.classes))  # the data set numbers its classes otherwise than the hierarchy
@@ -286,6 +288,20 @@ def test_a_file_of_weights_is_measured_as_its_folder(command, folder):
     assert file["rows"] == whole["rows"]
 
 
+def test_what_a_training_wrote_is_evaluated_as_it_evaluated_itself(command, tmp_path):
+    data = dataset(tmp_path / "data")
+    models = {"nested": {}, "flat": {"model": "test_resnet", "model_kwargs": ()}}
+    logged = {}
+    for name, options in models.items():
+        train(small(data, epochs=3, **options), out=tmp_path / name)
+        logged[name] = list(csv.DictReader((tmp_path / name / "metrics.csv").open()))[-1]
+    words = ("evaluate", tmp_path / "nested" / "last", data, "--flat", tmp_path / "flat" / "last", "-j", 0, "--json")
+    rows = {row["name"]: row for row in json.loads(command(*words))["rows"]}
+    for row, name in (("full", "nested"), ("flat", "flat")):
+        assert 100 * rows[row]["top1"]["value"] == pytest.approx(float(logged[name]["eval_top1"]), abs=1e-3)
+        assert rows[row]["nll"]["value"] == pytest.approx(float(logged[name]["eval_loss"]), abs=1e-4)
+
+
 def test_the_table_says_everything_and_workers_change_nothing(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     words = ("evaluate", "nested", "data", "--classes", "super 01", "--flat", "flat", "--experts", 3, "--size", 6)
@@ -302,6 +318,7 @@ def test_the_table_says_everything_and_workers_change_nothing(command, monkeypat
     assert len(content["random"]["experts"]) == 3 and content["random"]["gain"]["value"] != 0
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command(folder):
     words = [sys.executable, "-m", "timm_nhl.evaluate", "flat", "data", "-j", "0", "--json"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)

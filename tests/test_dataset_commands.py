@@ -344,9 +344,9 @@ def test_an_expert_without_images_is_saved_and_read_again(folder, command):
 
 @pytest.fixture
 def many(folder):
-    """A data set of 15 shards."""
+    """A data set of 6 shards."""
     pictures([0] * 300, IDS).save_to_disk("some")
-    datasets.concatenate_datasets([datasets.load_from_disk("some")] * 200).save_to_disk("many")
+    datasets.concatenate_datasets([datasets.load_from_disk("some")] * 80).save_to_disk("many")
     return folder
 
 
@@ -356,9 +356,8 @@ def exporting(*words):
     process = subprocess.Popen(
         [sys.executable, "-m", "hierarchy", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while not any(Path().glob(".out.*/done/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while not any(Path().glob(".out.*/done/*")) and process.poll() is None:
+        time.sleep(0.01)  # on a busy machine the libraries alone take a minute to import
     return process
 
 
@@ -383,7 +382,7 @@ def test_an_export_that_is_killed_goes_on_with_the_shards_that_are_missing(many)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)  # its processes hold stderr, too: they end with it
     done = {path.name for path in Path(".out.part/done").iterdir()}
-    assert 0 < len(done) < 15
+    assert 0 < len(done) < 6
     finished = {path.name: path.stat() for path in Path(".out.part/made").iterdir() if path.stem in done}
     words = ["dataset", "export", "many", "--form", "webdataset", "--out"]
     for out in ("out", "whole"):
@@ -392,7 +391,7 @@ def test_an_export_that_is_killed_goes_on_with_the_shards_that_are_missing(many)
         after = Path("out", name).stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     names = sorted(path.name for path in Path("whole").iterdir())
-    assert len(names) == 15 and names == sorted(path.name for path in Path("out").iterdir())
+    assert len(names) == 6 and names == sorted(path.name for path in Path("out").iterdir())
     assert all(Path("out", name).read_bytes() == Path("whole", name).read_bytes() for name in names)
     assert not Path(".out.part").exists()
 

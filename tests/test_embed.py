@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from hierarchy.console import run
 from hierarchy.embed import EXACT, embedder
 from hierarchy.errors import EmbedError
 from hierarchy.ledger import Ledger
+from hierarchy.outliving import start
 from hierarchy.senses import choose_senses
 from hierarchy.settings import Settings
 
@@ -201,6 +203,38 @@ def test_a_ledger_that_is_taken_away_meanwhile_is_told(server, named, tmp_path):
     with pytest.raises(EmbedError, match=r"the process that asks for vectors ended .*; run again to go on"):
         embed_server._keep({"key": "text"}, "letters", url, ledger)
     assert server.requests == []
+
+
+@pytest.fixture
+def amid_a_call(tmp_path):
+    """A server in the middle of its first call of three, the process that made it for a run that is gone, and more."""
+    texts = [f"text {number}" for number in range(600)]
+    ledger = Ledger(tmp_path / "x.replies.sqlite")
+    with Server(latency=3) as server, tempfile.TemporaryFile() as errors:
+        process = start("hierarchy.embed_server", str(ledger.path), errors)
+        wanted = {embed_server.key_of("words", text): text for text in texts}
+        process.stdin.write(json.dumps({"wanted": wanted, "model": "words", "base_url": server.url}) + "\n")
+        process.stdin.flush()
+        while not server.counts["http"].get("/embeddings") and process.poll() is None:
+            time.sleep(0.01)
+        server.latency = 0.0  # of the calls to come
+        process.stdin.close()
+        yield server, process, ledger, texts
+        process.wait()
+
+
+def test_after_its_run_is_gone_the_call_in_flight_is_kept_and_no_other_is_made(amid_a_call):
+    server, process, ledger, texts = amid_a_call
+    assert process.wait() == 0
+    assert len(ledger.vectors(embed_server.key_of("words", text) for text in texts)) == embed_server.BATCH
+    assert server.counts["http"] == {"/embeddings": 1}
+
+
+def test_the_next_run_waits_for_a_call_in_flight_and_asks_only_for_the_rest(amid_a_call):
+    server, _, ledger, texts = amid_a_call
+    assert len(embed_server.vectors_of(texts, "words", base_url=server.url, ledger=ledger)) == 600
+    assert set(server.embedded.values()) == {1} and len(server.embedded) == 600
+    assert server.counts["http"] == {"/embeddings": 3}
 
 
 @pytest.mark.slow  # 10 s: a run is killed, another ends it

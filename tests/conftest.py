@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from watched import WATCHED
 
+from hierarchy.classes import ClassList
+from hierarchy.wordnet import WordNet
+
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from hierarchy.classes import ClassList
-from hierarchy.wordnet import WordNet
 
 
 @pytest.fixture(scope="session")

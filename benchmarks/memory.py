@@ -19,7 +19,7 @@ import torch
 import timm_nhl  # registers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "nhl"))
-from conftest import shape
+from trees import shape
 
 BATCH = 8
 

@@ -161,7 +161,7 @@ def explain(
     from hierarchy.ledger import Ledger
     from hierarchy.reviewed import read_base
     from hierarchy.senses import described
-    from hierarchy.witnesses import call_witnesses, opinions
+    from hierarchy.witnesses import call_witnesses, hear, opinions
 
     with progress() as tell:
         tell("reading")
@@ -171,7 +171,7 @@ def explain(
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
         if not base.opinions:  # a hierarchy without a proposal beside it
-            heard = dict(zip(now.classes.ids, opinions(base.draft, witnesses), strict=True))
+            heard = dict(zip(now.classes.ids, opinions(hear(base.draft, witnesses)), strict=True))
             base = replace(base, opinions=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
         replies = Path(file).with_suffix(".replies.sqlite")

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hierarchy.budget import BATCH, Budget, Progress
@@ -66,72 +66,67 @@ def batch_chat(
         wanted = {request.key: request for request in requests}
         replies = ledger.known(wanted)
         if len(replies) < len(wanted):
-            run = _Run(ledger, wanted, options=options, budget=budget, tell=tell)
-            with run.alone():
-                replies = run.ask()
+            replies = BatchRun(ledger=ledger, wanted=wanted, options=options, budget=budget, tell=tell).ask()
         return [replies[request.key] for request in requests]
 
     return chat
 
 
-def fetch(
-    ledger: Ledger,
-    wanted: Mapping[str, Request],
-    *,
-    options: ChatOptions,
-    budget: Budget,
-    tell: Callable[[Progress], None],
-) -> None:
-    """Looks once at each batch that is under way, stores what those that are over brought, and forgets them.
+@dataclass(kw_only=True)
+class BatchRun:
+    """One call of a chat, from when the ledger lacks a reply.
+
+    Args:
+        ledger: where batches and replies are kept.
+        wanted: the requests, by key.
+        options: of the server.
+        budget: what may be spent.
+        tell: is told how far the requests are.
 
     Raises:
-        ChatError: the server cannot be used.
+        ChatError: from each method: the server cannot be used.
     """
-    run = _Run(ledger, wanted, options=options, budget=budget, tell=tell)
-    with run.alone():
-        run.fetch()
 
+    ledger: Ledger
+    wanted: Mapping[str, Request]
+    options: ChatOptions
+    budget: Budget
+    tell: Callable[[Progress], None]
 
-class _Run:
-    """One call of a chat, from when the ledger lacks a reply."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        wanted: Mapping[str, Request],
-        *,
-        options: ChatOptions,
-        budget: Budget,
-        tell: Callable[[Progress], None],
-    ) -> None:
-        self._ledger = ledger
-        self._wanted = wanted
-        self._options = options
-        self._budget = budget
-        self._tell = tell
-        self._server = server_of(options.server)
-        self._client = client_for(options.wire())
+    def __post_init__(self) -> None:
+        self._server = server_of(self.options.server)
+        self._client = client_for(self.options.wire())
         self._abilities: dict[str, Abilities] = {}
         self._poorer: dict[str, Abilities] = {}  # what a server turned out to take, by model
         self._again: set[str] = set()  # keys of what was refused only as it was asked
         self._sent: set[str] = set()  # ids of batches; others were begun, and are paid, by earlier runs
         self._states: dict[str, str] = {}  # of batches when they were looked at last, by id
         self._replies: dict[str, Reply] = {}  # to what was sent
-        self._done = len(ledger.known(wanted))  # how many of the wanted requests it has replies to
+        self._done = len(self.ledger.known(self.wanted))  # how many of the wanted requests it has replies to
+
+    def ask(self) -> dict[str, Reply]:
+        """Finishes what an earlier run began, sends the rest, and again what has to be asked otherwise."""
+        with self._alone():
+            return self._ask()
+
+    def fetch(self) -> None:
+        """Looks once at each batch of earlier runs, stores what those that are over brought, and forgets them."""
+        with self._alone(), self._reported():
+            for batch in self._begun():
+                self._look(batch)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
         """Has the ledger to itself, and says what others left behind."""
-        with self._ledger.alone(lambda calls: self._note(waiting_for(calls))) as lost:
+        with self.ledger.alone(lambda calls: self._note(waiting_for(calls))) as lost:
             if lost:
                 self._note(died_with(lost))
             yield
 
-    def ask(self) -> dict[str, Reply]:
-        """Finishes what an earlier run began, sends the rest, and again what has to be asked otherwise."""
+    def _ask(self) -> dict[str, Reply]:
         missing = self._missing()
         if not missing:  # another run had it all while this one waited
-            return self._ledger.known(self._wanted)
+            return self.ledger.known(self.wanted)
         over_budget = ""
         with self._reported():
             self._check(missing.values())
@@ -144,35 +139,29 @@ class _Run:
                 self._check(todo)
                 admitted = []
                 for request in todo:
-                    over_budget = over_budget or self._budget.admit(request)
+                    over_budget = over_budget or self.budget.admit(request)
                     if not over_budget:
                         admitted.append(request)
                 if not admitted:
                     break
                 self._finish([self._send(part) for part in self._parts(admitted)])
-        over_budget = over_budget and f"{over_budget}, {self._budget.spent()}"
+        over_budget = over_budget and f"{over_budget}, {self.budget.spent()}"
         replies = {key: self._replies[key] for key in missing if key in self._replies}
-        check_replies(list(replies.values()), self._ledger, over_budget=over_budget)
-        return self._ledger.known(self._wanted) | replies
-
-    def fetch(self) -> None:
-        """Looks once at each batch of earlier runs."""
-        with self._reported():
-            for batch in self._begun():
-                self._look(batch)
+        check_replies(list(replies.values()), self.ledger, over_budget=over_budget)
+        return self.ledger.known(self.wanted) | replies
 
     def _missing(self) -> dict[str, Request]:
-        known = self._ledger.known(self._wanted)
+        known = self.ledger.known(self.wanted)
         self._done = len(known)
-        return {key: request for key, request in self._wanted.items() if key not in known}
+        return {key: request for key, request in self.wanted.items() if key not in known}
 
     def _check(self, requests: Iterable[Request]) -> None:
         """Refuses a limit of dollars that cannot be held."""
         for model, limited in {(request.model, LIMIT in request.settings) for request in requests}:
-            self._budget.check(model, bounded=not limited or bool(self._known(model).limits))
+            self.budget.check(model, bounded=not limited or bool(self._known(model).limits))
 
     def _note(self, words: str) -> None:
-        self._tell(self._budget.progress(self._done, len(self._wanted), note=words))
+        self.tell(self.budget.progress(self._done, len(self.wanted), note=words))
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -186,7 +175,7 @@ class _Run:
             raise ChatError(
                 f"this server has no Batch API ({error.status_code}); leave out --batch"
                 if error.status_code in _NO_API
-                else hopeless(error.status_code, said, next(iter(self._wanted.values())).model)
+                else hopeless(error.status_code, said, next(iter(self.wanted.values())).model)
                 or f"{reply_to_error(error.status_code, said).text}; run again to go on"
             ) from None
         except openai.APIConnectionError as error:
@@ -220,9 +209,9 @@ class _Run:
         batch = Batch(hashlib.sha256("\n".join(keys).encode()).hexdigest(), self._server, keys)
         content = b"".join(self._line(request) for request in requests)
         file = self._client.files.create(file=("requests.jsonl", content), purpose="batch")
-        self._ledger.put_batch(batch, requests)
+        self.ledger.put_batch(batch, requests)
         batch = replace(batch, id=self._make(batch.digest, file.id))
-        self._ledger.put_batch(batch)
+        self.ledger.put_batch(batch)
         self._sent.add(batch.id)
         return batch
 
@@ -231,7 +220,7 @@ class _Run:
         import openai
 
         once = self._client.with_options(max_retries=0)  # the SDK would make another
-        for retry in range(self._options.max_retries + 1):
+        for retry in range(self.options.max_retries + 1):
             try:
                 made = once.batches.create(
                     input_file_id=file,
@@ -243,16 +232,16 @@ class _Run:
             except (openai.APIConnectionError, openai.APIStatusError) as error:
                 status = getattr(error, "status_code", None)
                 passes = status is None or status in _PASSING or (status >= 500 and status not in _NO_API)
-                if not passes or retry == self._options.max_retries:
+                if not passes or retry == self.options.max_retries:
                     raise  # the next run looks for it
-            time.sleep(min(8.0, 0.5 * 2**retry) * self._options.backoff)  # as the SDK does
+            time.sleep(min(8.0, 0.5 * 2**retry) * self.options.backoff)  # as the SDK does
             if found := self._found({digest}).get(digest):
                 return found
         raise AssertionError("the last try returns or raises")
 
     def _found(self, digests: set[str]) -> dict[str, str]:
         """Ids of batches that the server made and the ledger does not know, by their digest."""
-        known = {batch.id for batch in self._ledger.batches(self._server)}
+        known = {batch.id for batch in self.ledger.batches(self._server)}
         found: dict[str, str] = {}
         for made in self._client.batches.list(limit=100):  # all pages, the newest first
             digest = (made.metadata or {}).get("requests", "")
@@ -266,7 +255,7 @@ class _Run:
         """Batches of earlier runs that are not over, also those that were made and not noted any more."""
         import openai
 
-        batches = self._ledger.under_way(self._server)
+        batches = self.ledger.under_way(self._server)
         unnoted = {batch.digest for batch in batches if not batch.id}
         try:
             found = self._found(unnoted) if unnoted else {}
@@ -279,21 +268,21 @@ class _Run:
                 yield batch
             elif batch.digest in found:
                 named = replace(batch, id=found[batch.digest])
-                self._ledger.put_batch(named)
+                self.ledger.put_batch(named)
                 yield named
             else:
-                self._ledger.put_batch(replace(batch, id="none", status="never made"))
+                self.ledger.put_batch(replace(batch, id="none", status="never made"))
 
     # Waiting and storing
 
     def _finish(self, batches: list[Batch]) -> None:
         """Waits until all batches are over, and stores what each brought as soon as it is."""
-        pause = self._options.poll
+        pause = self.options.poll
         while batches:
             looks = [(batch, self._look(batch)) for batch in batches]
             batches = [batch for batch, answered in looks if answered is not None]
             done = self._done + sum(answered or 0 for _, answered in looks)
-            self._tell(self._budget.progress(min(done, len(self._wanted)), len(self._wanted)))
+            self.tell(self.budget.progress(min(done, len(self.wanted)), len(self.wanted)))
             if batches:
                 time.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
@@ -309,7 +298,7 @@ class _Run:
                 which = f"batch {batch.id} of {len(batch.keys):,} request" + "s" * (len(batch.keys) != 1)
                 self._note(f"{which} is {state.status.replace('_', ' ')}")
             if state.status not in _ENDS:
-                ours = state.request_counts and self._wanted.keys() >= set(batch.keys)
+                ours = state.request_counts and self.wanted.keys() >= set(batch.keys)
                 return int(state.request_counts.completed) if ours else 0
             self._collect(batch, state)
         except openai.NotFoundError:
@@ -318,12 +307,12 @@ class _Run:
 
     def _lose(self, batch: Batch) -> None:
         """Notes that the server knows a batch, or what it brought, no more; what it had is sent again."""
-        self._ledger.put_batch(replace(batch, status="lost"))
+        self.ledger.put_batch(replace(batch, status="lost"))
         what = "its request" if len(batch.keys) == 1 else f"its {len(batch.keys):,} requests"
         self._note(f"batch {batch.id} or its answers are gone from the server (404); {what} may be billed twice")
         if batch.id in self._sent:  # the next run sends them; this one might lose and pay one after the other
             for key in batch.keys:
-                self._budget.settle(self._request(key), _GONE, lost=1)
+                self.budget.settle(self._request(key), _GONE, lost=1)
                 self._replies[key] = _GONE
 
     def _collect(self, batch: Batch, state: Any) -> None:
@@ -333,20 +322,20 @@ class _Run:
         answers = self._answers(state)
         replies = {key: answers.get(key) or answers.get("") or Reply(reason, "failed") for key in batch.keys}
         answered = set()
-        with self._ledger.together():
+        with self.ledger.together():
             for key, reply in replies.items():
                 request = self._request(key)
                 if batch.id in self._sent:
-                    self._budget.settle(request, reply, lost=int(reply is _UNREADABLE))
+                    self.budget.settle(request, reply, lost=int(reply is _UNREADABLE))
                 if reply.finish != "failed":
-                    self._ledger.put(request, reply, batch=batch.id)
+                    self.ledger.put(request, reply, batch=batch.id)
                     answered.add(request.model)
-            self._ledger.put_batch(replace(batch, status=state.status))
+            self.ledger.put_batch(replace(batch, status=state.status))
             for model in answered:  # what a server refused is kept, now that it answered without it
-                self._ledger.learn(name_of(self._options.server, model), asdict(self._known(model)))
+                self.ledger.learn(name_of(self.options.server, model), asdict(self._known(model)))
         if batch.id in self._sent:  # what failed in an earlier run's is sent again
             self._replies |= replies
-        self._done = len(self._ledger.known(self._wanted))
+        self._done = len(self.ledger.known(self.wanted))
 
     def _answers(self, state: Any) -> dict[str, Reply]:
         """Replies in the files of a batch that is over, by key; of lines whose key cannot be read, one under ""."""
@@ -375,7 +364,7 @@ class _Run:
         status, body = response["status_code"], response.get("body") or {}
         if status == 200:
             return reply_to(body)
-        request, said = self._ledger.request(key), json.dumps(body)
+        request, said = self.ledger.request(key), json.dumps(body)
         if request is not None:  # else it is nothing of ours
             otherwise = poorer(self._known(request.model), request, status, said)
             if otherwise is not None:
@@ -384,12 +373,12 @@ class _Run:
         return reply_to_error(status, said)
 
     def _request(self, key: str) -> Request:
-        request = self._ledger.request(key)
+        request = self.ledger.request(key)
         assert request is not None, "noted before the batch was made"
         return request
 
     def _known(self, model: str) -> Abilities:
         if model not in self._abilities:
-            learned = self._ledger.learned(name_of(self._options.server, model))
-            self._abilities[model] = Abilities.known(learned, self._options.server)
+            learned = self.ledger.learned(name_of(self.options.server, model))
+            self._abilities[model] = Abilities.known(learned, self.options.server)
         return self._abilities[model]

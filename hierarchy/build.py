@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hierarchy.chat import Chat
     from hierarchy.classes import ClassList
     from hierarchy.draft import Draft
+    from hierarchy.ledger import Ledger
     from hierarchy.proposal import Finding
     from hierarchy.proposal_file import ProposalFile
     from hierarchy.propose import Proposed
@@ -55,7 +56,12 @@ class Generated:
 
 
 def generate(
-    settings: Settings, *, chat: Chat | None = None, known: Known | None = None, tell: Tell = _quiet
+    settings: Settings,
+    *,
+    chat: Chat | None = None,
+    known: Known | None = None,
+    ledger: Ledger | None = None,
+    tell: Tell = _quiet,
 ) -> Generated:
     """Builds a hierarchy over the classes of a source: by clustering, or by asking a model.
 
@@ -63,6 +69,7 @@ def generate(
         settings: source, shape, embedder, seed and, for a model, how it is asked.
         chat: who is asked, where the settings say that a model proposes.
         known: what `know` gave for these settings, where that was done already.
+        ledger: where the vectors of an embedding server are kept.
         tell: is called with the name of each stage as it begins.
 
     Raises:
@@ -71,27 +78,27 @@ def generate(
     from hierarchy.checks import check
     from hierarchy.proposal import Proposal
     from hierarchy.proposal_file import ProposalFile
-    from hierarchy.witnesses import opinions
+    from hierarchy.witnesses import hear, opinions
 
-    known = known or know(settings, tell)
+    known = known or know(settings, tell, ledger)
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
         from hierarchy.propose import propose
 
         assert chat is not None, "a model proposes, so a chat is needed"
-        proposed = propose(
-            classes, chat, settings.plan(len(classes)), witnesses=lambda draft: opinions(draft, witnesses), tell=tell
-        )
+        plan, said_of = settings.plan(len(classes)), lambda draft: opinions(hear(draft, witnesses))
+        proposed = propose(classes, chat, plan, witnesses=said_of, tell=tell)
         draft = proposed.draft
     else:
         draft = clustered(known, settings, tell)
     tell("checking")
     placed = zip(classes.ids, draft.places, strict=True)
     proposal = Proposal(classes, tuple((id, *place) for id, place in placed if place))
-    findings = check(proposal, **vars(witnesses))
+    hearing = hear(draft, witnesses)
+    findings = check(proposal, **vars(witnesses), hearing=hearing)
     said = proposed.opinions if proposed else ((),) * len(classes)
-    heard = zip(classes.ids, said, opinions(draft, witnesses), strict=True)
+    heard = zip(classes.ids, said, opinions(hearing), strict=True)
     file = ProposalFile(
         draft,
         opinions={id: (*own, *others) for id, own, others in heard},
@@ -101,7 +108,7 @@ def generate(
     return Generated(file, findings, proposed.left if proposed else {})
 
 
-def know(settings: Settings, tell: Tell = _quiet) -> Known:
+def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
     from hierarchy.classes import read_classes
     from hierarchy.senses import described
@@ -109,7 +116,9 @@ def know(settings: Settings, tell: Tell = _quiet) -> Known:
 
     tell("reading classes")
     classes = read_classes(settings.source)
-    witnesses = call_witnesses(classes, settings.embed, base_url=settings.base_url, seed=settings.seed, tell=tell)
+    witnesses = call_witnesses(
+        classes, settings.embed, base_url=settings.base_url, ledger=ledger, seed=settings.seed, tell=tell
+    )
     return Known(described(classes, witnesses.wordnet, witnesses.meanings), witnesses)
 
 

@@ -15,7 +15,7 @@ from hierarchy.errors import HierarchyError
 from hierarchy.proposal import Finding, Proposal, ranked
 from hierarchy.senses import Meaning
 from hierarchy.tree import Hierarchy
-from hierarchy.witnesses import NEIGHBOURS, Seating, kinships, neighbourhoods, shared_hypernym
+from hierarchy.witnesses import NEIGHBOURS, Hearing, Witnesses, hear, shared_hypernym
 from hierarchy.wordnet import WordNet
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def check(
     wordnet: WordNet | None = None,
     meanings: Sequence[Meaning] = (),
     vectors: Vectors | None = None,
+    hearing: Hearing | None = None,
 ) -> tuple[Finding, ...]:
     """All findings about a proposal, worst first.
 
@@ -60,6 +61,7 @@ def check(
         wordnet, meanings: WordNet and what each class of `proposal.classes` means in it; without, a finding says that
             WordNet was not asked.
         vectors: (K, D), unit rows in the order of `proposal.classes`; likewise.
+        hearing: what these witnesses say of `proposal.draft()`, where they were heard already; half of the work.
     """
     found = [*_coverage(proposal), *_empty(proposal)]
     try:
@@ -74,12 +76,13 @@ def check(
         *_near_duplicates(hierarchy),
         *_repeated_names(hierarchy),
     ]
+    heard = hearing or hear(Draft.of(hierarchy), Witnesses(wordnet, tuple(meanings), vectors))
     if wordnet is not None and any(meanings):
-        found += [*_ambiguous(hierarchy, wordnet, meanings), *_wordnet(hierarchy, wordnet, meanings)]
+        found += [*_ambiguous(hierarchy, wordnet, meanings), *_wordnet(hierarchy, heard, wordnet, meanings)]
     else:
         found.append(Finding("unchecked", "", "not checked against WordNet, which is not at hand", "note"))
     if vectors is not None:
-        found += _embedding(hierarchy, vectors)
+        found += _embedding(hierarchy, heard)
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, none was given", "note"))
     return tuple(ranked(found))
@@ -197,10 +200,11 @@ def _ambiguous(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meanin
             yield Finding("ambiguous", hierarchy.classes[label], sentence, "note", other, evidence)
 
 
-def _wordnet(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meaning]) -> Iterator[Finding]:
-    seating = Seating(Draft.of(hierarchy))
-    paths = seating.paths
-    for label, kin in enumerate(kinships(seating, wordnet, meanings)):
+def _wordnet(
+    hierarchy: Hierarchy, hearing: Hearing, wordnet: WordNet, meanings: Sequence[Meaning]
+) -> Iterator[Finding]:
+    seating, paths = hearing.seating, hearing.seating.paths
+    for label, kin in enumerate(hearing.kin):
         own = seating.group_of[label]
         if kin is None or kin.best is None or kin.alone or own is None or kin.there - kin.here <= BETTER:
             continue
@@ -214,10 +218,9 @@ def _wordnet(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meaning]
         yield Finding("wordnet", hierarchy.classes[label], sentence, "warning", kin.there - kin.here, evidence, edit)
 
 
-def _embedding(hierarchy: Hierarchy, vectors: Vectors) -> Iterator[Finding]:
-    seating = Seating(Draft.of(hierarchy))
-    paths = seating.paths
-    for label, near in enumerate(neighbourhoods(seating, vectors)):
+def _embedding(hierarchy: Hierarchy, hearing: Hearing) -> Iterator[Finding]:
+    seating, paths = hearing.seating, hearing.seating.paths
+    for label, near in enumerate(hearing.near):
         own = seating.group_of[label]
         if near is None or own is None or near.group == own:
             continue

@@ -12,41 +12,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hierarchy.console import print_json, progress
+from hierarchy.dataset_options import (
+    BadRows,
+    ColumnName,
+    ImageName,
+    Out,
+    Processes,
+    Rows,
+    Source,
+    SplitName,
+    Streaming,
+    Tree,
+    bad_rows_in,
+    open_quietly,
+    with_options,
+)
 from hierarchy.errors import DataError
 
 if TYPE_CHECKING:
-    from hierarchy.dataset_labels import Check, Data
+    from hierarchy.dataset_labels import Data
     from hierarchy.tree import Hierarchy
 
 dataset_app = typer.Typer(no_args_is_help=True, help="Hugging Face data sets along a hierarchy.")
 
-Source = Annotated[
-    str, typer.Argument(help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name).")
-]
-Tree = Annotated[str, typer.Argument(metavar="HIERARCHY", help="A .json or .csv file, or a shipped one's name.")]
-Out = Annotated[Path, typer.Option(help="The folder to make.")]
-ColumnName = Annotated[str | None, typer.Option(help="The label column; 'label', or the only one, by default.")]
-Names = Annotated[
-    str | None, typer.Option(help="What the column's numbers mean: a source of classes, as for generate.")
-]
-SplitName = Annotated[str | None, typer.Option("--split", help="Take this split only.")]
-CheckImages = Annotated[bool, typer.Option("--check-images", help="Decode every image once, to find bad ones.")]
-ImageName = Annotated[str | None, typer.Option(help="The column of images; the only one by default.")]
-Processes = Annotated[int, typer.Option(help="Processes that decode and write.", min=1)]
-Streaming = Annotated[bool, typer.Option("--streaming", help="Read row by row, without a copy in a cache.")]
-
 
 @dataset_app.command("label")
+@with_options
 def label_command(
     source: Source,
     hierarchy: Tree,
     out: Out,
-    column: ColumnName = None,
-    names: Names = None,
-    split: SplitName = None,
-    check_images: CheckImages = False,
-    image: ImageName = None,
-    num_proc: Processes = 1,
+    rows: Rows,
 ) -> None:
     """Gives each row its label in a hierarchy, its superclass and its group, and saves the data set."""
     from hierarchy.dataset import label
@@ -54,17 +50,18 @@ def label_command(
     from hierarchy.files import load
 
     tree = load(hierarchy)
-    with progress() as tell, new_folder(out) as folder:
+    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
         tell("reading")
-        data = _open(source, split)
+        data = rows.open(source)
         tell("labelling")
-        made = label(data, tree, column=column, names=_names(names), check=_check(check_images, image, num_proc))
+        made = label(data, tree, **rows.reading)
         tell("writing")
-        _save(made, folder, tree, {}, num_proc)
+        _save(made, folder, tree, {}, rows.num_proc)
     typer.echo(str(out))
 
 
 @dataset_app.command("subset")
+@with_options
 def subset_command(
     source: Source,
     hierarchy: Tree,
@@ -72,12 +69,7 @@ def subset_command(
         list[str], typer.Option(help="What the expert knows: an id, a name or a path; again for each more.")
     ],
     out: Out,
-    column: ColumnName = None,
-    names: Names = None,
-    split: SplitName = None,
-    check_images: CheckImages = False,
-    image: ImageName = None,
-    num_proc: Processes = 1,
+    rows: Rows,
 ) -> None:
     """Saves only the rows of an expert's classes, labelled as the expert's outputs are.
 
@@ -88,33 +80,27 @@ def subset_command(
     from hierarchy.files import load
 
     tree = load(hierarchy)
-    with progress() as tell, new_folder(out) as folder:
+    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
         tell("reading")
-        data = _open(source, split)
+        data = rows.open(source)
         tell("choosing")
-        made = subset(
-            data, tree, classes, column=column, names=_names(names), check=_check(check_images, image, num_proc)
-        )
+        made = subset(data, tree, classes, **rows.reading)
         tell("writing")
         mapping = [[old, new] for old, new in (made.mapping or {}).items()]
         about = {"of": tree.digest, "asked": classes, "old_to_new_label": mapping}
-        _save(made.data, folder, made.hierarchy, about, num_proc)
+        _save(made.data, folder, made.hierarchy, about, rows.num_proc)
     typer.echo(str(out))
 
 
 @dataset_app.command("stats")
+@with_options
 def stats_command(
     source: Source,
     hierarchy: Tree,
-    column: ColumnName = None,
-    names: Names = None,
-    split: SplitName = None,
+    rows: Rows,
     depth: Annotated[int, typer.Option(help="Levels to list.", min=1, max=3)] = 2,
     html: Annotated[Path | None, typer.Option(help="Write a page with a picture, too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    check_images: CheckImages = False,
-    image: ImageName = None,
-    num_proc: Processes = 1,
     streaming: Streaming = False,
 ) -> None:
     """Counts the images of each node, and says how even they are and which classes are missing."""
@@ -122,11 +108,11 @@ def stats_command(
     from hierarchy.files import load, write_text
 
     tree = load(hierarchy)
-    with progress() as tell:
+    with progress() as tell, bad_rows_in(rows.bad_rows):
         tell("reading")
-        data = _open(source, split, streaming)
+        data = rows.open(source, streaming=streaming)
         tell("counting")
-        found = stats(data, tree, column=column, names=_names(names), check=_check(check_images, image, num_proc))
+        found = stats(data, tree, **rows.reading)
         if html is not None:
             tell("drawing")
             write_text(html, found.page(title=Path(source).name))
@@ -137,30 +123,28 @@ def stats_command(
 
 
 @dataset_app.command("split")
+@with_options
 def split_command(
     source: Source,
     part: Annotated[list[str], typer.Option(help="A part and its share, as train=0.8; again for each more.")],
     out: Out,
+    rows: Rows,
     seed: Annotated[int, typer.Option(help="Of the choice of rows.", min=0)] = 0,
-    column: ColumnName = None,
-    names: Names = None,
-    split: SplitName = None,
-    num_proc: Processes = 1,
 ) -> None:
     """Splits the rows of each class in equal shares, at random but alike each time, and saves the parts."""
     from hierarchy.dataset import split as split_data
     from hierarchy.dataset_folder import new_folder
 
     shares = _shares(part)
-    with progress() as tell, new_folder(out) as folder:
+    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
         tell("reading")
-        data = _open(source, split)
+        data = rows.open(source)
         tell("splitting")
-        made = split_data(data, shares, column=column, names=_names(names), seed=seed)
+        made = split_data(data, shares, **rows.reading, seed=seed)
         tell("writing")
-        _save(made.data, folder, _beside(source), {"shares": shares, "seed": seed}, num_proc)
+        _save(made.data, folder, _beside(source), {"shares": shares, "seed": seed}, rows.num_proc)
     if made.too_small:
-        few = ", ".join(f"{name} ({rows})" for name, rows in made.too_small.items())
+        few = ", ".join(f"{name} ({count})" for name, count in made.too_small.items())
         typer.echo(f"fewer rows than parts, so not in each part: {few}", err=True)
     typer.echo(str(out))
 
@@ -175,43 +159,28 @@ def export_command(
     split: SplitName = None,
     num_proc: Processes = 1,
     streaming: Streaming = False,
+    bad_rows: BadRows = None,
 ) -> None:
-    """Writes an image folder, parquet files or WebDataset shards; images keep their bytes."""
+    """Writes an image folder, parquet files or WebDataset shards; images keep their bytes.
+
+    Where it was stopped, the same command goes on with the shards that are missing (a stream is written anew).
+    """
     from hierarchy.dataset import export
 
-    with progress() as tell:
+    with progress() as tell, bad_rows_in(bad_rows):
         tell("reading")
-        data = _open(source, split, streaming)
+        data = open_quietly(source, split, streaming)
         tell("writing")
-        export(data, out, form=form, column=column, image=image, num_proc=num_proc)
+        try:
+            export(data, out, form=form, column=column, image=image, num_proc=num_proc)
+        except KeyboardInterrupt:
+            if not streaming:
+                typer.echo("what is done is kept, and the same command goes on from there", err=True)
+            raise
     typer.echo(str(out))
 
 
 # What the commands share
-
-
-def _open(source: str, split: str | None, streaming: bool = False) -> Data:
-    from datasets import disable_progress_bars, logging
-
-    from hierarchy.dataset_folder import open_data
-
-    disable_progress_bars()  # `progress` tells how far things are
-    logging.set_verbosity(logging.CRITICAL)  # what goes wrong is raised, too
-    return open_data(source, split=split, streaming=streaming)
-
-
-def _names(source: str | None) -> tuple[str, ...] | None:
-    from hierarchy.classes import read_classes
-
-    return None if source is None else read_classes(source).ids
-
-
-def _check(wanted: bool, image: str | None, num_proc: int) -> Check | None:
-    from hierarchy.dataset import readable
-
-    if image is not None and not wanted:
-        raise DataError(["--image names what --check-images looks at; give both or none"])
-    return readable(image, num_proc=num_proc) if wanted else None
 
 
 def _beside(source: str) -> Hierarchy | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +28,7 @@ from hierarchy.dataset_labels import (
     read_numbers,
     tables_of,
 )
+from hierarchy.dataset_resume import Unfinished, resumed_folder
 from hierarchy.errors import DataError, nearest
 
 ROWS = 4096  # of a shard: with ImageNet's images of 110 kB about 450 MB
@@ -34,7 +37,10 @@ BATCH = 128  # rows in memory at once
 
 @dataclass(frozen=True)
 class _Job:
-    """A shard to be written: some rows of a split, the number of the first, the folder, what the columns are."""
+    """A shard to be written: some rows of a split, the number of the first, the folder, what the columns are.
+
+    Its mark is a file that says, once it is there, that the shard is written; a stream, which is one job, has none.
+    """
 
     form: str
     split: str
@@ -42,6 +48,7 @@ class _Job:
     rows: Any
     first: int
     folder: Path
+    mark: Path | None
     label: Column
     image: str
 
@@ -56,6 +63,8 @@ def export(
     num_proc: int = 1,
 ) -> None:
     """Writes a data set for other tools. The folder appears whole or not at all; takes streams.
+
+    Where it is stopped half-way, the same call goes on with the shards that are missing; of a stream it begins anew.
 
     Args:
         data: a data set of images, as `label` or `subset` gives it.
@@ -89,16 +98,31 @@ def export(
     if num_proc > 1 and is_streaming(data):
         problems.add("a stream is written by one process; leave num_proc out, or take a data set that is at hand")
     problems.settle()
-    with new_folder(out) as folder:
+    with ExitStack() as stack:
+        made: Unfinished | None = None
+        if is_streaming(data):
+            folder = stack.enter_context(new_folder(out))
+        else:
+            made = stack.enter_context(resumed_folder(out, _work(data, form, labels, images)))
+            folder = made.folder
         jobs = (
             job
             for name, part in parts_of(data).items()
-            for job in _jobs(form, name, part, folder, labels[name], images[name])
+            for job in _jobs(form, name, part, folder, made, labels[name], images[name])
         )
         done: Iterable[tuple[str, Bad]] = map(_write, jobs) if num_proc == 1 else in_processes(_write, jobs, num_proc)
         for split, bad in done:
             problems.add_rows(split, bad)
         problems.settle()
+
+
+def _work(data: Data, form: str, labels: Mapping[str, Column], images: Mapping[str, str]) -> str:
+    """A digest of all that decides what is written of a data set at hand."""
+    splits = [
+        (name, part._fingerprint, len(part), str(part.features), labels[name].name, labels[name].values, images[name])
+        for name, part in parts_of(data).items()  # the library's digest of the rows has no public name
+    ]
+    return hashlib.sha256(json.dumps([version("timm-nhl"), form, ROWS, splits]).encode()).hexdigest()
 
 
 def _form_faults(form: str, label: Column, image: str, features: Mapping[str, Any]) -> Iterator[str]:
@@ -122,15 +146,18 @@ def _can_be_folder(name: str) -> bool:
     return bool(fits) and not set(name) & set('/\\:*?"<>|')
 
 
-def _jobs(form: str, split: str, part: Any, folder: Path, label: Column, image: str) -> Iterator[_Job]:
-    from datasets import Dataset
-
-    if isinstance(part, Dataset):
-        for number, first in enumerate(range(0, max(len(part), 1), ROWS)):
+def _jobs(
+    form: str, split: str, part: Any, folder: Path, made: Unfinished | None, label: Column, image: str
+) -> Iterator[_Job]:
+    """The shards of a split that are not written yet."""
+    if made is None:
+        yield _Job(form, split, 0, part, 0, folder, None, label, image)
+        return
+    for number, first in enumerate(range(0, max(len(part), 1), ROWS)):
+        mark = made.mark(f"{split or 'train'}-{number:06}")
+        if not mark.exists():
             rows = part.select(range(first, min(first + ROWS, len(part))))
-            yield _Job(form, split, number, rows, first, folder, label, image)
-    else:
-        yield _Job(form, split, 0, part, 0, folder, label, image)
+            yield _Job(form, split, number, rows, first, folder, mark, label, image)
 
 
 def _write(job: _Job) -> tuple[str, Bad]:
@@ -150,6 +177,8 @@ def _write(job: _Job) -> tuple[str, Bad]:
             for fault, places in faults:
                 bad.setdefault(fault, []).extend(row + place for place in places)
             row += table.num_rows
+    if job.mark is not None and not bad:
+        job.mark.touch()
     return job.split, list(bad.items())
 
 
@@ -171,7 +200,8 @@ def _read(job: _Job, row: int, table: Any) -> tuple[_Batch, list[tuple[str, Sequ
     for place, stored in enumerate(table.column(job.image).to_pylist()):
         try:
             content = image_bytes(stored)
-            ending(content)
+            if ending(content) == "avif" and job.form != "parquet":
+                raise Unreadable(f"an AVIF image, which readers of {job.form} files pass over; write parquet")
             images.append(content)
         except Unreadable as fault:
             faults.append((str(fault), [place]))

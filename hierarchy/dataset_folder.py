@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hierarchy.dataset_labels import Data, parts_of
+from hierarchy.dataset_images import missing_files
+from hierarchy.dataset_labels import Data, Problems, parts_of
 from hierarchy.errors import OutputError, SourceError, nearest
 
 BESIDE = "hierarchy.json"  # the hierarchy of a folder's labels; readers of data sets pass over it
@@ -41,7 +43,15 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
 
 
 def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
-    """Writes a data set into a folder, as `open_data` opens it."""
+    """Writes a data set into a folder, as `open_data` opens it; images that lie in files are taken in.
+
+    Raises:
+        DataError: with all rows whose files are gone.
+    """
+    problems = Problems()
+    for name, part in parts_of(data).items():
+        problems.add_rows(name, missing_files(part))
+    problems.settle()
     rows = {name: len(part) for name, part in parts_of(data).items()}
     processes = min(num_proc, *rows.values(), num_proc)  # no process without rows
     shards = {name: None if count else 1 for name, count in rows.items()}  # without one, it could not be read again
@@ -65,21 +75,46 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     made: Path | None = None
     try:
-        if target.is_symlink() or target.exists():
-            raise OutputError(f"cannot write {str(path)!r}: it is there already; remove it, or name another folder")
-        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-        mask = os.umask(0)
-        os.umask(mask)
-        made.chmod(0o777 & ~mask)
-        yield made
-        made.rename(target)
-        made = None
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"cannot write {str(path)!r}: {reason}; name a folder that can be made") from None
+        with reported(path):
+            refuse_taken(target)
+            made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+            mask = os.umask(0)
+            os.umask(mask)
+            made.chmod(0o777 & ~mask)
+            yield made
+            made.rename(target)
+            made = None
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_taken(target: Path) -> None:
+    """Raises OutputError where there is such a file or folder already."""
+    if target.is_symlink() or target.exists():
+        raise OutputError(f"cannot write {str(target)!r}: it is there already; remove it, or name another folder")
+
+
+@contextmanager
+def reported(path: str | os.PathLike[str], kept: str = "") -> Iterator[None]:
+    """Makes errors of the system ours.
+
+    Args:
+        path: what is being written; an error about a file that lies elsewhere is one of reading.
+        kept: what to add where only room is missing.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+        where = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes) else ()
+        if where and not any(name.startswith(f".{Path(path).name}.") for name in where):
+            raise SourceError(f"cannot read {str(error.filename)!r}: {reason}; see to the file") from None
+        fix = f"make room{kept}" if error.errno in _NO_ROOM else "name a folder that can be made"
+        raise OutputError(f"cannot write {str(path)!r}: {reason}; {fix}") from None
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _opened(source: str, streaming: bool) -> Data:

@@ -6,6 +6,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from hierarchy.errors import DataError, nearest
 
@@ -21,6 +22,14 @@ KINDS = (
     (0, b"BM", "bmp"),
     (0, b"II*\x00", "tif"),
     (0, b"MM\x00*", "tif"),
+    (0, b"II+\x00", "tif"),  # BigTIFF
+    (0, b"MM\x00+", "tif"),
+    (4, b"ftypavif", "avif"),
+    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jp2"),
+    (0, b"\x00\x00\x01\x00", "ico"),
+    (0, b"P4\n", "pbm"),
+    (0, b"P5\n", "pgm"),
+    (0, b"P6\n", "ppm"),
 )
 
 
@@ -64,13 +73,35 @@ def image_column(features: Mapping[str, Any], image: str | None) -> str:
     if image is None and len(known) == 1:
         return known[0]
     if image is None:
-        found = f"several columns of images ({', '.join(known)}); name one" if known else "no column of images"
+        none = "no column of images; make one with cast_column(NAME, datasets.Image())"
+        found = f"several columns of images ({', '.join(known)}); name one" if known else none
         raise DataError([f"the data set has {found}"])
     if image not in known:
         raise DataError(
             [f"no column of images {image!r}{nearest(image, known)}; there are {', '.join(known) or 'none'}"]
         )
     return image
+
+
+def missing_files(data: Any) -> Bad:
+    """The rows of a `Dataset` whose images lie in files of this machine that cannot be read; none is read for it."""
+    import os
+
+    import numpy as np
+    import pyarrow.compute as pc
+    from datasets import Image
+
+    chosen = np.arange(len(data)) if data._indices is None else data._indices.column(0).to_numpy()  # no public name
+    for name in (name for name, feature in data.features.items() if isinstance(feature, Image)):
+        images = data.data.column(
+            name
+        )  # of all rows, chosen or not: where images are held here, only that is looked at
+        held = pc.is_valid(pc.struct_field(images, "bytes")).to_numpy()
+        elsewhere = np.flatnonzero(~held[chosen])
+        paths = pc.struct_field(images, "path").take(chosen[elsewhere]).to_pylist()
+        gone = [path is not None and "://" not in path and not os.access(path, os.R_OK) for path in paths]
+        if any(gone):
+            yield f"an image file of {name!r} that cannot be read", elsewhere[gone].tolist()
 
 
 def image_bytes(stored: Any) -> bytes:
@@ -88,7 +119,7 @@ def image_bytes(stored: Any) -> bytes:
     try:
         with fsspec.open(stored["path"], "rb") as file:
             content = bytes(file.read())
-    except (OSError, ValueError):
+    except Exception:  # the file systems behind addresses raise kinds of their own, or are not installed
         raise Unreadable("an image file that cannot be read") from None
     if not content:
         raise Unreadable("an empty image file")
@@ -107,7 +138,7 @@ def ending(content: bytes) -> str:
     for start, magic, name in KINDS:
         if content[start : start + len(magic)] == magic:
             return name
-    raise Unreadable("bytes that are no PNG, JPEG, GIF, WebP, BMP or TIFF image")
+    raise Unreadable(f"bytes that are no image of a kind known here ({', '.join(dict.fromkeys(k[2] for k in KINDS))})")
 
 
 def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int) -> list[Any]:
@@ -115,7 +146,7 @@ def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int)
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_obey_the_parent) as pool:
         try:
             return list(pool.map(work, jobs))
         except BaseException:
@@ -123,11 +154,18 @@ def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int)
             raise
 
 
-def _ignore_interrupts() -> None:
-    """Leaves Ctrl-C to the process that gave the work."""
+def _obey_the_parent() -> None:
+    """Leaves Ctrl-C to the process that gave the work, and ends when that is killed; else it would wait for ever."""
+    import os
     import signal
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+    from threading import Thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+    Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 def _ranges(part: Any, column: str, rows: int = 2000) -> Iterator[tuple[Any, str, int]]:
@@ -142,18 +180,28 @@ def _job(job: tuple[Any, str, int]) -> list[tuple[int, str]]:
 
 def _undecodable(job: tuple[Any, str, int]) -> Iterator[tuple[int, str]]:
     """The rows whose images cannot be decoded, and why."""
-    from PIL import Image
-
     from hierarchy.dataset_labels import tables_of
 
     part, column, row = job
     for table in tables_of(part, [column], 100):
         for stored in table.column(column).to_pylist():
             try:
-                with Image.open(io.BytesIO(image_bytes(stored))) as opened:
-                    opened.load()
+                _decode(image_bytes(stored))
             except Unreadable as fault:
                 yield row, str(fault)
-            except Exception:  # what Pillow raises over broken bytes is of many kinds
-                yield row, "an image that cannot be decoded"
             row += 1
+
+
+def _decode(content: bytes) -> None:
+    """Decodes an image, of an animation the first picture, as those who train on it will."""
+    from PIL import Image
+
+    try:
+        with catch_warnings():  # Pillow warns of half the pixels that it refuses
+            simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as opened:
+                opened.load()
+    except Image.DecompressionBombError:
+        raise Unreadable("an image of more pixels than Pillow decodes") from None
+    except Exception:  # what Pillow raises over broken bytes is of many kinds
+        raise Unreadable("an image that cannot be decoded") from None

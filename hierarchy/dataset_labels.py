@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 LEVELS: Mapping[str, Level] = {"superclass": 1, "group": 2}  # the columns of levels above the classes
-MOST = 100  # row numbers and names in a message; an error's `rows` holds all
+MOST = 100  # row numbers in a message; an error's `bad` holds all
 
 Data: TypeAlias = Any  # Dataset, DatasetDict, IterableDataset or IterableDatasetDict, of a library without types
 Bad: TypeAlias = Iterable[tuple[str, Sequence[int]]]  # what is wrong, as the end of a sentence, and the rows
@@ -66,15 +66,12 @@ class Problems:
         """Raises everything, if there is anything.
 
         Raises:
-            DataError: with all problems, and all bad rows by split.
+            DataError: with all problems, and all bad rows.
         """
-        by_split: defaultdict[str, set[int]] = defaultdict(set)
-        for (split, _), rows in self._rows.items():
-            by_split[split].update(rows)
         lines = (_of_rows(split, fault, rows) for (split, fault), rows in self._rows.items())
         problems = [*self._whole, *lines]
         if problems:
-            raise DataError(problems, {split: tuple(sorted(rows)) for split, rows in by_split.items()})
+            raise DataError(problems, {fault: tuple(sorted(set(rows))) for fault, rows in self._rows.items()})
 
 
 def parts_of(data: Data) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log2
 from typing import Any
 
@@ -11,6 +12,7 @@ from hierarchy.dataset_labels import Check, Data, read_labels
 from hierarchy.tree import Hierarchy, Level
 
 LEVELS: Mapping[str, Level] = {"superclasses": 1, "groups": 2, "classes": 3}
+MOST = 100  # missing classes of a split that a table names
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ class Stats:
             lines.append("".join(f"{n:12,}" for n in counts) + f"  {indent}{path.rpartition('/')[2] or 'all'}")
         for split, ids in self.missing.items():
             which = f"{split}: " if split else ""
-            lines += ["", f"{which}no image of {len(ids):,} class{'es' * (len(ids) > 1)}: {', '.join(ids)}"]
+            rest = f" and {len(ids) - MOST:,} more; --json lists all" if len(ids) > MOST else ""
+            shown = ", ".join(map(self._called, ids[:MOST])) + rest
+            lines += ["", f"{which}no image of {len(ids):,} class{'es' * (len(ids) > 1)}: {shown}"]
         return "\n".join(lines)
 
     def page(self, *, title: str) -> str:
@@ -134,7 +138,7 @@ class Stats:
         }
         where = {split: f"in {split}" if split else "in the data set" for split in self.missing}
         findings = [
-            Finding("missing", id, f"no image of {id!r} {where[split]}", "warning")
+            Finding("missing", id, f"no image of {self._called(id)} {where[split]}", "warning")
             for split, ids in self.missing.items()
             for id in ids
         ]
@@ -143,6 +147,15 @@ class Stats:
             for name, at in ((name, self.balance(level)) for name, level in LEVELS.items())
         }
         return report(self.hierarchy, findings, title=title, provenance=figures, images=total)
+
+    def _called(self, id: str) -> str:
+        """A class for a person: its name, and its id where that is another."""
+        name = self._names[id]
+        return id if name == id else f"{name} ({id})"
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return dict(zip(self.hierarchy.classes, self.hierarchy.names, strict=True))
 
 
 def stats(

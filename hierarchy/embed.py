@@ -6,15 +6,16 @@ An embedder is a function from classes to a (K, D) array of unit rows; their pro
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hierarchy.classes import ClassList
+from hierarchy.embed_server import vectors_of
 from hierarchy.errors import EmbedError, in_one_sentence, nearest
 from hierarchy.senses import UNKNOWN, Meaning, described
 from hierarchy.wordnet import WordNet
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hierarchy.ledger import Ledger
+
     Vectors = NDArray[np.float64]  # (K, D), rows of length 1
     Embedder = Callable[[ClassList], Vectors]
 
@@ -30,7 +33,6 @@ FADE = 0.9  # weight of a hypernym's words, per step up; 0.8 to 0.9 did best on 
 COMPANY = 0.2  # share of second-order similarity
 EXACT = 2500  # classes; of more, the sparse features are projected, or they would not fit into memory
 REDUCED = 384  # dimensions of that projection
-BATCH = 256  # texts a request to an embedding server
 
 
 def embedder(
@@ -39,6 +41,7 @@ def embedder(
     wordnet: WordNet | None = None,
     meanings: Sequence[Meaning] = (),
     base_url: str | None = None,
+    ledger: Ledger | None = None,
     seed: int = 0,
 ) -> Embedder:
     """Makes an embedder from its name, or from several joined by "+", whose similarities are then averaged.
@@ -51,6 +54,7 @@ def embedder(
         wordnet: WordNet, where it is there.
         meanings: what each class means in WordNet, in label order; from `senses.choose_senses`.
         base_url: the server of `openai:`; the SDK's own default otherwise.
+        ledger: where the vectors of `openai:` are kept, so that none is paid for twice.
         seed: for the random projections that large numbers of classes need.
 
     Raises:
@@ -61,7 +65,10 @@ def embedder(
     >>> bool(vectors[0] @ vectors[1] > 0 > vectors[0] @ vectors[2])
     True
     """
-    views = [_view(part, wordnet, meanings, base_url, seed) for part in spec.split("+")]
+    views = [
+        _view(part, wordnet, meanings, partial(vectors_of, base_url=base_url, ledger=ledger), seed)
+        for part in spec.split("+")
+    ]
 
     def embed(classes: ClassList) -> Vectors:
         import numpy as np
@@ -71,7 +78,13 @@ def embedder(
     return embed
 
 
-def _view(spec: str, wordnet: WordNet | None, meanings: Sequence[Meaning], base_url: str | None, seed: int) -> Embedder:
+def _view(
+    spec: str,
+    wordnet: WordNet | None,
+    meanings: Sequence[Meaning],
+    by_server: Callable[[list[str], str], Any],
+    seed: int,
+) -> Embedder:
     kind, _, model = spec.partition(":")
     if kind == "tfidf" and not model:
         return lambda classes: tfidf(classes, wordnet, meanings, seed=seed)
@@ -84,7 +97,9 @@ def _view(spec: str, wordnet: WordNet | None, meanings: Sequence[Meaning], base_
             raise EmbedError(f"the embedder {kind} needs a model; write {kind}:MODEL")
         if kind == "timm":
             return lambda classes: classifier_weights(classes, model)
-        ask = _sentence_transformers(model) if kind == "sentence-transformers" else _openai(model, base_url)
+        ask = (
+            _sentence_transformers(model) if kind == "sentence-transformers" else lambda texts: by_server(texts, model)
+        )
         return lambda classes: _centred(ask(_texts(classes, wordnet, meanings)))
     kinds = ("tfidf", "wordnet", "sentence-transformers", "openai", "timm")
     raise EmbedError(f"no embedder {spec!r}{nearest(kind, kinds)}; there are {', '.join(kinds)}")
@@ -208,27 +223,6 @@ def _carried(package: str) -> Path | None:
     spec = find_spec(package) if package.isidentifier() else None
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     return folder if folder and folder.is_dir() else None
-
-
-def _openai(model: str, base_url: str | None) -> Callable[[list[str]], Any]:
-    def ask(texts: list[str]) -> Any:
-        import openai
-
-        try:
-            key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)  # servers of one's own want none
-            client = openai.OpenAI(base_url=base_url, api_key=key)
-            replies = [
-                client.embeddings.create(model=model, input=texts[start : start + BATCH], encoding_format="float").data
-                for start in range(0, len(texts), BATCH)
-            ]
-        except openai.OpenAIError as error:
-            raise EmbedError(f"embedding server, model {model!r}: {str(error).splitlines()[0]}") from error
-        vectors = [entry.embedding for reply in replies for entry in sorted(reply, key=lambda entry: entry.index)]
-        if len(vectors) != len(texts):
-            raise EmbedError(f"embedding server, model {model!r}: {len(vectors)} vectors for {len(texts)} texts")
-        return vectors
-
-    return ask
 
 
 def _texts(classes: ClassList, wordnet: WordNet | None, meanings: Sequence[Meaning]) -> list[str]:

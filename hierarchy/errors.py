@@ -35,12 +35,25 @@ class SourceError(HierarchyError):
 
 
 class DataError(HierarchyError):
-    """A data set that does not fit: `problems` lists all that is wrong, `rows` the bad rows of each split."""
+    """A data set that does not fit: `problems` lists all that is wrong, `bad` each fault of rows and which have it.
 
-    def __init__(self, problems: Iterable[str], rows: Mapping[str, tuple[int, ...]] | None = None) -> None:
+    Args:
+        problems: sentences; long lists of rows are cut short in them.
+        bad: (split, fault) -> numbers of all rows that have it.
+    """
+
+    def __init__(self, problems: Iterable[str], bad: Mapping[tuple[str, str], tuple[int, ...]] | None = None) -> None:
         self.problems = tuple(problems)
-        self.rows = dict(rows or {})
+        self.bad = dict(bad or {})
         super().__init__(in_one_sentence("", self.problems))
+
+    @property
+    def rows(self) -> dict[str, tuple[int, ...]]:
+        """The bad rows of each split, whatever is wrong with them."""
+        found: dict[str, set[int]] = {}
+        for (split, _), rows in self.bad.items():
+            found.setdefault(split, set()).update(rows)
+        return {split: tuple(sorted(rows)) for split, rows in found.items()}
 
 
 class FormatError(HierarchyError):

@@ -275,16 +275,34 @@ def read_json(path: Path) -> Any:
         raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
 
 
-def _from_json(content: Any, where: str) -> _Table:
-    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise FormatError(f'{where} is no hierarchy: it has no "format": "{FORMAT}"; give a file written by `save`')
+def of_format(content: Any, where: str, form: str, newest: int, *, written_by: str) -> Mapping[str, Any]:
+    """The content of a JSON file, if it says that it is of a format and of a version that is known here.
+
+    Args:
+        where: the file, for messages.
+        form, newest: the format, and its newest version.
+        written_by: who writes such files.
+
+    Raises:
+        FormatError: it is something else.
+
+    >>> of_format({"format": "proposal", "version": 2}, "pets.json", "proposal", 1, written_by="generate")
+    Traceback (most recent call last):
+    hierarchy.errors.FormatError: pets.json has format version 2, this release reads up to 1; upgrade timm-nhl
+    """
+    fix = f"give a file written by `{written_by}`"
+    if not isinstance(content, Mapping) or content.get("format") != form:
+        raise FormatError(f'{where} is no {form}: it has no "format": "{form}"; {fix}')
     version = content.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(
-            f'{where}: "version" is {version!r}, not a whole number from 1; give a file written by `save`'
-        )
-    if version > VERSION:
-        raise FormatError(f"{where} has format version {version}, this release reads up to {VERSION}; upgrade timm-nhl")
+        raise FormatError(f'{where}: "version" is {version!r}, not a whole number from 1; {fix}')
+    if version > newest:
+        raise FormatError(f"{where} has format version {version}, this release reads up to {newest}; upgrade timm-nhl")
+    return content
+
+
+def _from_json(content: Any, where: str) -> _Table:
+    content = of_format(content, where, FORMAT, VERSION, written_by="save")
     provenance, digest = content.get("provenance", {}), content.get("digest")
     if not isinstance(provenance, Mapping):
         raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object; delete or mend it')

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hierarchy.chat import Chat
     from hierarchy.cluster import Shape
     from hierarchy.estimate import Estimate
+    from hierarchy.ledger import Ledger
 
 
 def generate_command(
@@ -77,7 +78,7 @@ def generate_command(
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, tell=tell)
+            made = generate(settings, ledger=_ledger(target) if _asks_a_server(settings) else None, tell=tell)
             _write(made, target, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
@@ -169,11 +170,9 @@ def _asked(
     """Has the model propose, with its answers in the ledger beside the target, and writes the result."""
     from hierarchy.batch import batch_chat
     from hierarchy.build import generate
-    from hierarchy.ledger import Ledger
     from hierarchy.openai_chat import ChatOptions, openai_chat
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(target.with_suffix(".replies.sqlite"))
+    ledger = _ledger(target)
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
     with progress() as tell, ExitStack() as stack:
         chat: Chat
@@ -181,12 +180,24 @@ def _asked(
             chat = batch_chat(ledger, options=options, tell=tell.about)
         else:
             chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
-        made = generate(settings, chat=chat, known=known, tell=tell)
+        made = generate(settings, chat=chat, known=known, ledger=ledger, tell=tell)
         _write(made, target, tell)
     for name, total in ledger.totals().items():
         tokens = total.input_tokens + total.output_tokens
         typer.echo(f"{ledger.path}: {total.replies} replies of {name}, {tokens:,} tokens in all runs", err=True)
     return made
+
+
+def _asks_a_server(settings: Settings) -> bool:
+    return any(view.startswith("openai:") for view in settings.embed.split("+"))
+
+
+def _ledger(target: Path) -> Ledger:
+    """The ledger beside the target: all that a server answered, and was paid for."""
+    from hierarchy.ledger import Ledger
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Ledger(target.with_suffix(".replies.sqlite"))
 
 
 def _write(made: Generated, target: Path, tell: progress) -> None:

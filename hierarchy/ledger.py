@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ CREATE TABLE batches (digest TEXT NOT NULL, server TEXT NOT NULL, keys TEXT NOT 
                       at REAL NOT NULL);
 CREATE TABLE learned (about TEXT PRIMARY KEY, what TEXT NOT NULL);
 """
+VECTORS = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, model TEXT NOT NULL, vector BLOB NOT NULL)"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Ledger:
                 self._make_tables()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
+            self._db.execute(VECTORS)  # not there in ledgers of earlier releases, which pass over it
 
     def get(self, key: str) -> Reply | None:
         """The reply to the request with this key, if it was ever had."""
@@ -179,6 +182,14 @@ class Ledger:
         Raises:
             OutputError: this system has no file locks.
         """
+        with self.held(waiting):
+            with self._transaction():
+                lost = self._db.execute("UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL").rowcount
+            yield lost
+
+    @contextmanager
+    def held(self, waiting: Callable[[int], None]) -> Iterator[None]:
+        """Holds the same right, and leaves it to `alone` to tell what nobody will tell of; arguments as there."""
         try:
             import fcntl
         except ImportError:  # Windows; without a lock, two runs could pay for the same request
@@ -189,9 +200,7 @@ class Ledger:
             except BlockingIOError:
                 waiting(self.in_flight())
                 fcntl.flock(file, fcntl.LOCK_EX)
-            with self._transaction():
-                lost = self._db.execute("UPDATE attempts SET outcome = 'lost' WHERE outcome IS NULL").rowcount
-            yield lost
+            yield
 
     def learned(self, about: str) -> dict[str, Any]:
         """What was learned of a server, by a name without its address; empty at first."""
@@ -202,6 +211,18 @@ class Ledger:
         """Keeps what was learned of a server, in place of what was known of it."""
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO learned VALUES (?, ?)", (about, json.dumps(dict(what))))
+
+    def vectors(self, keys: Iterable[str]) -> dict[str, tuple[float, ...]]:
+        """The vectors with these keys, as they were put; those that are not there are left out."""
+        found = {key: self._rows("SELECT vector FROM vectors WHERE key = ?", key) for key in keys}
+        return {key: struct.unpack(f"<{len(rows[0][0]) // 8}d", rows[0][0]) for key, rows in found.items() if rows}
+
+    def put_vectors(self, model: str, vectors: Mapping[str, Sequence[float]]) -> None:
+        """Stores vectors by key, all at once or none; they are on disk when this returns."""
+        with self._transaction():
+            for key, vector in vectors.items():
+                row = (key, model, struct.pack(f"<{len(vector)}d", *vector))
+                self._db.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", row)
 
     def batches(self, server: str) -> list[Batch]:
         """All batches that were sent to a server, the oldest first."""

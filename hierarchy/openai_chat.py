@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 from hierarchy.budget import Budget, Limits, Progress
 from hierarchy.chat import Reply, Request
 from hierarchy.errors import BudgetReached, ChatError
 from hierarchy.ledger import Ledger
+from hierarchy.outliving import last_words, start
 from hierarchy.protocol import is_the_requests_own, server_of
 
 
@@ -150,9 +148,11 @@ class OpenAIChat:
     def _fetch(self, wanted: dict[str, Request]) -> None:
         """Stores what batches of earlier runs brought since, and forgets those that ended without an answer."""
         if self._ledger.under_way(server_of(self._options.server)):
-            from hierarchy.batch import fetch  # it is made of this module
+            from hierarchy.batch import BatchRun  # it is made of this module
 
-            fetch(self._ledger, wanted, options=self._options, budget=self._budget, tell=self._tell)
+            BatchRun(
+                ledger=self._ledger, wanted=wanted, options=self._options, budget=self._budget, tell=self._tell
+            ).fetch()
 
     def _check_batches(self, missing: dict[str, Request]) -> None:
         """Refuses to ask what a batch is about to answer, and what would be paid twice.
@@ -225,19 +225,8 @@ class _Keeper:
         self._ledger = ledger
         self._busy = 0  # requests sent and not answered
         self._ready = False
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # not our stderr, which is to end with us
-        # The same modules as here, wherever they were found, and none that lies about in the current folder.
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hierarchy.keeper", str(ledger.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C and the end of the terminal are not for it
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"},
-        )
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = start("hierarchy.keeper", str(ledger.path), self._errors)
         try:
             self._write(wire)  # not on the command line, nor on disk
             self._wait_until_ready(note)
@@ -264,11 +253,8 @@ class _Keeper:
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
             code = self._process.wait()
-            self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
             raise ChatError(
-                f"the process that sends the requests ended with code {code}"
-                + (f" ({said[0]})" if said else "")
+                f"the process that sends the requests ended with code {code}{last_words(self._errors)}"
                 + (f", with {_calls(lost)} in flight" if (lost := self._ledger.in_flight()) else "")
                 + f"; run again to go on{_kept(self._ledger)}"
             )

@@ -20,7 +20,7 @@ from typing import Any, get_args
 from hierarchy.classes import ClassList
 from hierarchy.draft import Draft, Place
 from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
-from hierarchy.files import json_table, read_json, write_text
+from hierarchy.files import json_table, of_format, read_json, write_text
 from hierarchy.proposal import Opinion, Witness
 
 FORMAT = "proposal"
@@ -65,16 +65,7 @@ def read_proposal(path: str | os.PathLike[str]) -> ProposalFile:
         FormatError: the file is missing, corrupt, of a newer version or no proposal; all its faults are told.
     """
     where = str(path)
-    content = read_json(Path(path))
-    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise FormatError(f'{where} is no proposal: it has no "format": "{FORMAT}"; give one written by `generate`')
-    version = content.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(
-            f'{where}: "version" is {version!r}, not a whole number from 1; give a file written by `generate`'
-        )
-    if version > VERSION:
-        raise FormatError(f"{where} has format version {version}, this release reads up to {VERSION}; upgrade timm-nhl")
+    content = of_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
     for name, kind, needed in (
         ("provenance", dict, "an object"),
         ("source", str, "a string"),

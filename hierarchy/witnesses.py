@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hierarchy.ledger import Ledger
+
     Vectors = NDArray[np.float64]
 
 SPECIFIC = 0.3  # hypernyms less specific are shared by half of all things and say nothing; "animal" has 0.27
@@ -50,6 +52,7 @@ def call_witnesses(
     embed: str = "tfidf",
     *,
     base_url: str | None = None,
+    ledger: Ledger | None = None,
     seed: int = 0,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Witnesses:
@@ -57,7 +60,7 @@ def call_witnesses(
 
     Args:
         embed: the name of an embedder, as `hierarchy.embed.embedder` takes it.
-        base_url, seed: of the embedder.
+        base_url, ledger, seed: of the embedder.
         tell: is called with the name of each stage.
 
     Raises:
@@ -69,7 +72,7 @@ def call_witnesses(
     wordnet = open_wordnet()
     meanings = choose_senses(classes, wordnet) if wordnet else ()
     tell(f"embedding with {embed}")
-    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, seed=seed)(classes)
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, ledger=ledger, seed=seed)(classes)
     return Witnesses(wordnet, meanings, vectors)
 
 
@@ -113,33 +116,57 @@ class Seating:
                 self.members[group].append(label)
 
 
-def opinions(draft: Draft, witnesses: Witnesses) -> tuple[tuple[Opinion, ...], ...]:
-    """What WordNet and the embedding, as far as they are at hand, say of each class of a draft, in label order.
+@dataclass(frozen=True)
+class Hearing:
+    """What both witnesses say of a draft. They are heard once: checks and opinions are read from the same hearing.
+
+    Args:
+        witnesses: who is heard.
+        seating: where the classes of the draft sit.
+        kin: of each class, what its hypernyms say; empty without WordNet.
+        near: of each class, what its nearest say; empty without vectors.
+    """
+
+    witnesses: Witnesses
+    seating: Seating
+    kin: Sequence[Kinship | None]
+    near: Sequence[Neighbourhood | None]
+
+
+def hear(draft: Draft, witnesses: Witnesses) -> Hearing:
+    """Hears WordNet and the embedding, as far as they are at hand, about each class of a draft."""
+    wordnet, meanings, vectors = witnesses.wordnet, witnesses.meanings, witnesses.vectors
+    seating = Seating(draft)
+    kin = kinships(seating, wordnet, meanings) if wordnet is not None and any(meanings) and seating.paths else []
+    near = neighbourhoods(seating, vectors) if vectors is not None and seating.paths else []
+    return Hearing(witnesses, seating, kin, near)
+
+
+def opinions(hearing: Hearing) -> tuple[tuple[Opinion, ...], ...]:
+    """Which group each witness that was heard speaks for, and why, for each class of the draft in label order.
 
     A class that no group speaks for has no opinion about it.
     """
-    wordnet, meanings, vectors = witnesses.wordnet, witnesses.meanings, witnesses.vectors
-    seating = Seating(draft)
-    found: list[list[Opinion]] = [[] for _ in draft.places]
-    names = draft.classes.names
-    if wordnet is not None and any(meanings) and seating.paths:
-        for label, kin in enumerate(kinships(seating, wordnet, meanings)):
-            own = seating.group_of[label]
-            if kin is None:
-                continue
-            stays = own is not None and not kin.alone and (kin.best is None or kin.here >= kin.there)
-            group = own if stays else kin.best
-            if group is not None:
-                fit = kin.here if stays else kin.there
-                why = _shared(label, group, seating, wordnet, meanings)
-                found[label].append(Opinion("wordnet", seating.paths[group], round(min(1.0, fit), 3), why))
-    if vectors is not None and seating.paths:
-        for label, near in enumerate(neighbourhoods(seating, vectors)):
-            if near is not None:
-                alike = [names[other] for other in near.nearest if seating.group_of[other] == near.group][:SHOWN]
-                why = f"{near.votes} of {len(near.nearest)} nearest: {', '.join(alike)}"
-                strength = round(near.votes / len(near.nearest), 3)
-                found[label].append(Opinion("embedding", seating.paths[near.group], strength, why))
+    seating, wordnet, meanings = hearing.seating, hearing.witnesses.wordnet, hearing.witnesses.meanings
+    found: list[list[Opinion]] = [[] for _ in seating.draft.places]
+    names = seating.draft.classes.names
+    for label, kin in enumerate(hearing.kin):
+        own = seating.group_of[label]
+        if kin is None:
+            continue
+        stays = own is not None and not kin.alone and (kin.best is None or kin.here >= kin.there)
+        group = own if stays else kin.best
+        if group is not None:
+            assert wordnet is not None  # it was heard
+            fit = kin.here if stays else kin.there
+            why = _shared(label, group, seating, wordnet, meanings)
+            found[label].append(Opinion("wordnet", seating.paths[group], round(min(1.0, fit), 3), why))
+    for label, near in enumerate(hearing.near):
+        if near is not None:
+            alike = [names[other] for other in near.nearest if seating.group_of[other] == near.group][:SHOWN]
+            why = f"{near.votes} of {len(near.nearest)} nearest: {', '.join(alike)}"
+            strength = round(near.votes / len(near.nearest), 3)
+            found[label].append(Opinion("embedding", seating.paths[near.group], strength, why))
     return tuple(map(tuple, found))
 
 

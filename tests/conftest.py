@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,10 @@ from watched import WATCHED
 
 from hierarchy.classes import ClassList
 from hierarchy.wordnet import WordNet
+
+# A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

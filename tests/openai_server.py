@@ -144,6 +144,7 @@ class Server:
         self.paid: Counter[str] = Counter()  # completions generated, by digest
         self.fault_counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.embedded: Counter[str] = Counter()  # vectors paid for, by text
         self.tokens: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []  # of chat completions, as they came
         self.files: dict[str, bytes] = {}
@@ -244,6 +245,7 @@ class Server:
 
     def embed(self, body: dict[str, Any]) -> dict[str, Any]:
         """Vectors of 64 numbers: equal for equal texts, near for texts that share words."""
+        self.closing.wait(self.latency)
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         data = []
         for index, text in enumerate(texts):
@@ -254,6 +256,7 @@ class Server:
         read = sum(map(count_tokens, texts))
         with self.mutex:
             self.tokens["input"] += read
+            self.embedded.update(texts)
         usage = {"prompt_tokens": read, "total_tokens": read}
         return {"object": "list", "model": body["model"], "data": data, "usage": usage}
 

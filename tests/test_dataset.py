@@ -9,8 +9,9 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import PETS, pictures, stored
+from PIL import Image as Pillow
 
-from hierarchy import Hierarchy
+from hierarchy import Hierarchy, load
 from hierarchy.dataset import label, readable, split, stats, subset
 from hierarchy.dataset_labels import match
 from hierarchy.dataset_split import allot
@@ -200,7 +201,14 @@ def test_even_classes_have_evenness_one_and_no_imbalance():
 def test_the_page_knows_the_images_of_each_class():
     text = stats(rows_of(["n1", "n1", "n2"]), PETS).page(title="pets")
     assert '"images":[1,0,2,0]' in text  # carp, siamese, tabby, beagle: node order
-    assert "no image of 'n4' in the data set" in text
+    assert "no image of beagle (n4) in the data set" in text
+
+
+def test_a_table_of_many_missing_classes_names_the_first_of_them():
+    tree = load("imagenet1k")
+    (line,) = [line for line in stats(rows_of([], tree.classes), tree).text(depth=1).splitlines() if "no image" in line]
+    assert line.startswith("no image of 1,000 classes: tench (n01440764), goldfish (n01443537), ")
+    assert line.endswith(" and 900 more; --json lists all") and line.count("(") == 100
 
 
 # Splits
@@ -291,6 +299,15 @@ def test_images_that_cannot_be_decoded_are_told_with_their_rows(num_proc, tmp_pa
         "rows 1, 5: an image that cannot be decoded",
     ]
     assert label(data.select([0]), PETS, check=readable()).num_rows == 1
+
+
+def test_an_image_that_pillow_finds_too_large_is_told_as_such(monkeypatch, recwarn):
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 40)  # 8 x 8 is more, and less than twice as much
+    assert label(pictures(["n1"]), PETS, check=readable()).num_rows == 1
+    assert not [warning for warning in recwarn if issubclass(warning.category, Pillow.DecompressionBombWarning)]
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match="row 0: an image of more pixels than Pillow decodes"):
+        label(pictures(["n1"]), PETS, check=readable())
 
 
 def test_a_stream_tells_bad_rows_when_they_are_reached():

@@ -1,13 +1,16 @@
 """What is exported is read back by the tools it is for, byte by byte; what cannot be is not there at all."""
 
+import io
 import json
 import tarfile
+from pathlib import Path
 
 import datasets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import PETS, picture, pictures, stored
+from PIL import Image as Pillow
 
 import hierarchy.dataset_export
 from hierarchy.dataset import export, label
@@ -143,14 +146,143 @@ def test_bad_rows_are_all_told_and_nothing_is_left(form, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
+@pytest.fixture
+def stopped(monkeypatch):
+    """Counts the shards that are written, and stops before one."""
+    written = []
+    monkeypatch.setattr(hierarchy.dataset_export, "ROWS", 2)
+    write = hierarchy.dataset_export._write
+
+    def count(job):
+        if len(written) == written_most[0]:
+            raise KeyboardInterrupt
+        written.append(job.number)
+        return write(job)
+
+    written_most = [2]
+    monkeypatch.setattr(hierarchy.dataset_export, "_write", count)
+    return written, written_most
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_interrupted_goes_on_where_it_was(form, tmp_path, stopped):
+    written, most = stopped
+    data = pictures(ROWS, NAMES)
+    with pytest.raises(KeyboardInterrupt):
+        export(data, tmp_path / "out", form=form)
+    assert [path.name for path in tmp_path.iterdir()] == [".out.part"]
+    most[0] = 100
+    export(data, tmp_path / "out", form=form)
+    assert written == [0, 1, 2, 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    export(data, tmp_path / "whole", form=form)
+    assert READERS[form](tmp_path / "out") == READERS[form](tmp_path / "whole")
+
+
+def test_other_rows_or_another_form_begin_anew(tmp_path, stopped):
+    written, most = stopped
+    for data, form in (
+        (pictures(ROWS, NAMES), "parquet"),
+        (pictures(ROWS[::-1], NAMES), "parquet"),
+        (pictures(ROWS[::-1], NAMES), "image-folder"),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            export(data, tmp_path / "out", form=form)
+        assert written == [0, 1]
+        written.clear()
+    most[0] = 100
+    export(data, tmp_path / "out", form="webdataset")
+    assert written == [0, 1, 2, 3]
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".tar"] * 4
+
+
+def test_two_runs_do_not_write_one_folder(tmp_path, monkeypatch):
+    data, write, said = pictures(ROWS, NAMES), hierarchy.dataset_export._write, []
+
+    def again(job):
+        with pytest.raises(OutputError) as caught:
+            export(data, tmp_path / "out", form="parquet")
+        said.append(str(caught.value))
+        return write(job)
+
+    monkeypatch.setattr(hierarchy.dataset_export, "_write", again)
+    export(data, tmp_path / "out", form="parquet")
+    assert said == [f"cannot write '{tmp_path}/out': another run is writing it; wait for that one"]
+    assert len(read_parquet(tmp_path / "out")) == len(ROWS)
+
+
+def test_an_interrupted_stream_leaves_nothing(tmp_path, monkeypatch):
     def stop(content):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(hierarchy.dataset_export, "ending", stop)
     with pytest.raises(KeyboardInterrupt):
-        export(pictures(ROWS, NAMES), tmp_path / "out", form="parquet")
+        export(pictures(ROWS, NAMES).to_iterable_dataset(), tmp_path / "out", form="parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def kinds_of_images():
+    """An image of each kind that Pillow writes here and data sets hold: 16 bits, CMYK, animated, large files."""
+    found = {}
+    for name, mode, form, more in (
+        ("grey of 16 bits", "I;16", "PNG", {}),
+        ("CMYK", "CMYK", "JPEG", {}),
+        ("fractions", "F", "TIFF", {}),
+        ("BigTIFF", "RGB", "TIFF", {"big_tiff": True}),
+        ("animated", "RGB", "GIF", {"save_all": True, "append_images": [Pillow.new("RGB", (9, 9), (9, 9, 9))]}),
+        ("with alpha", "RGBA", "WEBP", {}),
+        ("black and white", "1", "PPM", {}),
+        ("grey", "L", "PPM", {}),
+        ("colour", "RGB", "PPM", {}),
+        ("icon", "RGB", "ICO", {}),
+        ("wavelets", "RGB", "JPEG2000", {}),
+    ):
+        file = io.BytesIO()
+        Pillow.new(mode, (9, 9)).save(file, form, **more)
+        found[name] = file.getvalue()
+    return found
+
+
+def with_images(*contents):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
+    images = [{"bytes": content, "path": None} for content in contents]
+    return datasets.Dataset.from_dict({"image": images, "label": [0] * len(images)}, features=features)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_kinds_of_images_are_written_and_read_by_the_library(form, tmp_path):
+    kinds = kinds_of_images()
+    export(with_images(*kinds.values()), tmp_path / "out", form=form)
+    if form == "webdataset":
+        for row, content in enumerate(kinds.values()):  # a shard of one kind
+            export(with_images(content), tmp_path / str(row), form=form)
+            data_files = str(tmp_path / str(row) / "*.tar")
+            (read,) = datasets.load_dataset("webdataset", data_files=data_files, streaming=True)["train"]
+            assert any(isinstance(value, Pillow.Image) for value in read.values())
+    else:
+        assert sorted(stored_anyhow(open_data(str(tmp_path / "out"), split="train"))) == sorted(kinds.values())
+
+
+def stored_anyhow(data):
+    rows = data.cast_column("image", datasets.Image(decode=False))["image"]
+    return [row["bytes"] or Path(row["path"]).read_bytes() for row in rows]
+
+
+def test_what_readers_of_a_form_pass_over_is_not_written_in_it(tmp_path):
+    avif = b"\x00\x00\x00\x1cftypavif" + b"rest"
+    for form in ("image-folder", "webdataset"):
+        with pytest.raises(DataError, match=f"row 0: an AVIF image, which readers of {form} files pass over"):
+            export(with_images(avif), tmp_path / "out", form=form)
+    export(with_images(avif), tmp_path / "out", form="parquet")
+    assert stored(open_data(str(tmp_path / "out"), split="train")) == [avif]
+
+
+def test_an_address_that_nothing_here_can_read_is_a_bad_row(tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    images = [{"bytes": None, "path": path} for path in ("nothing://here/1.png", "gcs://bucket/2.png")]
+    data = datasets.Dataset.from_dict({"image": images, "label": ["n1"] * 2}, features=features)
+    with pytest.raises(DataError, match="rows 0-1: an image file that cannot be read"):
+        export(data, tmp_path / "out", form="parquet")
 
 
 def test_what_is_there_is_left_alone(tmp_path):

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from openai_server import Server
 
+from hierarchy import embed_server, load
+from hierarchy.__main__ import app
+from hierarchy.build import generate
 from hierarchy.classes import ClassList, read_classes
+from hierarchy.cluster import Shape
+from hierarchy.console import run
 from hierarchy.embed import EXACT, embedder
 from hierarchy.errors import EmbedError
+from hierarchy.ledger import Ledger
+from hierarchy.outliving import start
 from hierarchy.senses import choose_senses
+from hierarchy.settings import Settings
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
 KINDS = np.repeat([0, 1, 2], 3)
@@ -108,7 +121,7 @@ def test_the_wordnet_view_lists_the_names_it_does_not_know(wordnet, named):
         vectors_of("wordnet", named("tiger", "xyzzy", "plugh"), wordnet)
 
 
-class Server(BaseHTTPRequestHandler):
+class Letters(BaseHTTPRequestHandler):
     """Speaks OpenAI's embeddings protocol: a vector is the counts of letters, the order of replies is scrambled."""
 
     def do_POST(self):
@@ -143,7 +156,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "a key of nobody")
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Letters)
     running.requests = []
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield running
@@ -163,6 +176,85 @@ def test_openai_vectors_come_over_http_in_batches_and_in_order(server, named):
 def test_a_server_that_refuses_is_quoted(server, named):
     with pytest.raises(EmbedError, match="model 'none': Error code: 404"):
         embedder("openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")(named("a", "b", "c"))
+
+
+def test_with_a_ledger_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    few, more = named("ab", "ba", "abc"), named("abc", "b", "ab")
+    alone = {classes: embedder("openai:letters", base_url=url)(classes) for classes in (few, more)}
+    server.requests.clear()
+    for _ in range(2):
+        ledger = Ledger(tmp_path / "x.replies.sqlite")
+        for classes in (few, more):
+            kept = embedder("openai:letters", base_url=url, ledger=ledger)(classes)
+            assert np.array_equal(kept, alone[classes])
+    assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"], ["b"]]
+    embedder("openai:other", base_url=url, ledger=ledger)(few)
+    assert server.requests[-1]["model"] == "other"
+    with pytest.raises(EmbedError, match="embedding server, model 'none': Error code: 404"):
+        embedder("openai:none", base_url=url, ledger=ledger)(few)
+
+
+def test_a_ledger_that_is_taken_away_meanwhile_is_told(server, named, tmp_path):
+    ledger = Ledger(tmp_path / "x.replies.sqlite")
+    ledger.close()
+    (tmp_path / "x.replies.sqlite").write_text("no ledger any more" * 100)
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    with pytest.raises(EmbedError, match=r"the process that asks for vectors ended .*; run again to go on"):
+        embed_server._keep({"key": "text"}, "letters", url, ledger)
+    assert server.requests == []
+
+
+@pytest.fixture
+def amid_a_call(tmp_path):
+    """A server in the middle of its first call of three, the process that made it for a run that is gone, and more."""
+    texts = [f"text {number}" for number in range(600)]
+    ledger = Ledger(tmp_path / "x.replies.sqlite")
+    with Server(latency=3) as server, tempfile.TemporaryFile() as errors:
+        process = start("hierarchy.embed_server", str(ledger.path), errors)
+        wanted = {embed_server.key_of("words", text): text for text in texts}
+        process.stdin.write(json.dumps({"wanted": wanted, "model": "words", "base_url": server.url}) + "\n")
+        process.stdin.flush()
+        while not server.counts["http"].get("/embeddings") and process.poll() is None:
+            time.sleep(0.01)
+        server.latency = 0.0  # of the calls to come
+        process.stdin.close()
+        yield server, process, ledger, texts
+        process.wait()
+
+
+def test_after_its_run_is_gone_the_call_in_flight_is_kept_and_no_other_is_made(amid_a_call):
+    server, process, ledger, texts = amid_a_call
+    assert process.wait() == 0
+    assert len(ledger.vectors(embed_server.key_of("words", text) for text in texts)) == embed_server.BATCH
+    assert server.counts["http"] == {"/embeddings": 1}
+
+
+def test_the_next_run_waits_for_a_call_in_flight_and_asks_only_for_the_rest(amid_a_call):
+    server, _, ledger, texts = amid_a_call
+    assert len(embed_server.vectors_of(texts, "words", base_url=server.url, ledger=ledger)) == 600
+    assert set(server.embedded.values()) == {1} and len(server.embedded) == 600
+    assert server.counts["http"] == {"/embeddings": 3}
+
+
+@pytest.mark.slow  # 10 s: a run is killed, another ends it
+def test_a_run_that_is_killed_amid_a_call_pays_for_no_vector_twice(tmp_path, monkeypatch):
+    names = [f"{kind} {number}" for kind in ("red", "green", "blue", "grey") for number in range(150)]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    with Server(latency=0.4) as server:
+        words = ["generate", "names.txt", "--embed", "openai:words", "--base-url", server.url, "--out", "made.json"]
+        killed = subprocess.Popen([sys.executable, "-m", "hierarchy", *words], stderr=subprocess.DEVNULL)
+        while server.counts["http"].get("/embeddings", 0) < 2 and killed.poll() is None:
+            time.sleep(0.01)  # the second call of three is in flight
+        killed.kill()
+        killed.wait()
+        assert len(server.embedded) < len(names)
+        monkeypatch.setattr(sys, "argv", ["hierarchy", *words])
+        assert run(app) == 0
+        assert set(server.embedded.values()) == {1} and len(server.embedded) == len(names)
+        undisturbed = generate(Settings("names.txt", Shape(), "openai:words", server.url))
+    assert load("made.json") == undisturbed.hierarchy
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,18 @@ def test_a_file_without_content_becomes_a_ledger(tmp_path):
     ledger = Ledger(path)
     ledger.put(request(), REPLY)
     assert Ledger(path).get(request().key) == REPLY
+
+
+def test_a_ledger_of_an_earlier_release_keeps_vectors_too(tmp_path):
+    path = tmp_path / "x.sqlite"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE vectors")
+    ledger = Ledger(path)
+    vectors = {"a": (0.1, -2.5e-300), "b": (1.0, 3.0)}
+    ledger.put_vectors("m", vectors)
+    ledger.put_vectors("m", {"a": (9.0, 9.0)})  # the first that was paid for stays
+    assert Ledger(path).vectors(["b", "c", "a"]) == vectors
 
 
 @pytest.mark.parametrize("name", ["missing/x.sqlite", "."])

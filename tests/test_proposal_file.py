@@ -74,8 +74,8 @@ def with_class(**fields):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], 'is no proposal: it has no "format": "proposal"; give one written by `generate`'),
-        (changed(format="hierarchy"), 'is no proposal: it has no "format": "proposal"; give one written by'),
+        ([], 'is no proposal: it has no "format": "proposal"; give a file written by `generate`'),
+        (changed(format="hierarchy"), 'is no proposal: it has no "format": "proposal"; give a file written by'),
         (changed(version=2), "has format version 2, this release reads up to 1; upgrade timm-nhl"),
         (changed(version="1"), "\"version\" is '1', not a whole number from 1; give a file written by `generate`"),
         (changed(source=7), "'source' is a int, not a string; mend it"),

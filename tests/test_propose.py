@@ -25,7 +25,7 @@ from hierarchy.openai_chat import ChatOptions, openai_chat
 from hierarchy.proposal import Opinion
 from hierarchy.propose import Plan, propose
 from hierarchy.rehearsal import Rehearsal
-from hierarchy.witnesses import call_witnesses, opinions
+from hierarchy.witnesses import call_witnesses, hear, opinions
 from hierarchy.wording import brief
 
 CIFAR = hierarchy.load("cifar100")
@@ -342,7 +342,7 @@ def test_the_estimate_of_a_thousand_classes_agrees_with_the_servers_own_count(th
     assert expected.calls <= 80 and expected.tokens <= 200_000
     with Server(Brain(tree)) as server:
         witnesses = call_witnesses(classes)
-        heard = lambda draft: opinions(draft, witnesses)  # noqa: E731
+        heard = lambda draft: opinions(hear(draft, witnesses))  # noqa: E731
         made = run(server, tmp_path / "in1k.sqlite", classes, tree, witnesses=heard)
         counts = server.counts
     assert made.draft.hierarchy() == tree

@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
+import hierarchy.witnesses
+from hierarchy.build import generate
+from hierarchy.checks import check
+from hierarchy.classes import read_classes
+from hierarchy.cluster import Shape
 from hierarchy.draft import Draft
-from hierarchy.proposal import Opinion
+from hierarchy.proposal import Opinion, Proposal
 from hierarchy.senses import choose_senses, described
-from hierarchy.witnesses import NEIGHBOURS, Seating, Witnesses, call_witnesses, neighbourhoods, opinions
+from hierarchy.settings import Settings
+from hierarchy.witnesses import NEIGHBOURS, Seating, Witnesses, call_witnesses, hear, neighbourhoods, opinions
 
 PLACES = {
     "hammerhead": "fish/sharks",
@@ -38,7 +44,7 @@ def heard(wordnet, named):
 
 
 def said(draft, witnesses, name):
-    return {opinion.witness: opinion for opinion in opinions(draft, witnesses)[draft.classes.ids.index(name)]}
+    return {opinion.witness: opinion for opinion in opinions(hear(draft, witnesses))[draft.classes.ids.index(name)]}
 
 
 def test_both_witnesses_agree_with_a_good_place(stand, heard):
@@ -68,18 +74,18 @@ def test_a_class_alone_in_its_group_is_seen_elsewhere(stand, heard):
 
 def test_without_any_place_nobody_has_an_opinion(named, heard):
     draft = Draft(named(*PLACES), (None,) * len(PLACES))
-    assert opinions(draft, heard) == ((),) * len(PLACES)
+    assert opinions(hear(draft, heard)) == ((),) * len(PLACES)
 
 
 def test_without_wordnet_and_vectors_nobody_has_an_opinion(stand):
-    assert opinions(stand(), Witnesses(None, (), None)) == ((),) * len(PLACES)
+    assert opinions(hear(stand(), Witnesses(None, (), None))) == ((),) * len(PLACES)
 
 
 def test_what_wordnet_does_not_know_has_one_witness(named, wordnet):
     classes = named("tiger shark", "great white shark", "zzyzx qua")
     witnesses = call_witnesses(classes)
     draft = Draft(classes, (("fish", "sharks"),) * 3)
-    assert {opinion.witness for opinion in opinions(draft, witnesses)[2]} <= {"embedding"}
+    assert {opinion.witness for opinion in opinions(hear(draft, witnesses))[2]} <= {"embedding"}
 
 
 def test_no_classes_call_no_witnesses(named):
@@ -115,3 +121,20 @@ def test_definitions_are_filled_in_where_there_are_none(named, wordnet):
 
 def test_an_opinion_is_a_plain_value():
     assert Opinion("llm", "a/b", 1.0, "") == Opinion("llm", "a/b", 1.0, "")
+
+
+def test_witnesses_are_heard_once_about_the_draft_that_is_checked_and_told(monkeypatch, tmp_path):
+    source = tmp_path / "sea.txt"
+    source.write_text("\n".join(PLACES))
+    heard = []
+    for name in ("kinships", "neighbourhoods"):
+        of = getattr(hierarchy.witnesses, name)
+        hearer = lambda *given, name=name, of=of: heard.append(name) or of(*given)  # noqa: E731
+        monkeypatch.setattr(hierarchy.witnesses, name, hearer)
+    made = generate(Settings(str(source), Shape()))
+    assert heard == ["kinships", "neighbourhoods"]
+    assert {opinion.witness for said in made.proposal.opinions.values() for opinion in said} == {"wordnet", "embedding"}
+    apart = check(
+        Proposal.of(made.hierarchy, made.proposal.draft.classes), **vars(call_witnesses(read_classes(str(source))))
+    )
+    assert made.findings == apart

@@ -13,6 +13,7 @@ from timm_nhl import nhl as nhl  # registers
 from timm_nhl.anonymous import balanced
 from timm_nhl.cost import Cost, cost
 from timm_nhl.errors import NHLError
+from timm_nhl.grow import Growth, grow
 from timm_nhl.model import NHL
 
-__all__ = ["NHL", "Cost", "NHLError", "balanced", "cost"]
+__all__ = ["NHL", "Cost", "Growth", "NHLError", "balanced", "cost", "grow"]

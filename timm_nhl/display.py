@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,10 +35,12 @@ class Display:
         )
         self._bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
         self._task = self._bar.add_task("training", total=steps, completed=done)
-        self._board = _board(tensorboard, done) if shows else None
+        self._open_board = partial(_board, tensorboard, done) if shows else lambda: None
+        self._board: Any = None
 
     def __enter__(self) -> Display:
         self._bar.start()
+        self._board = self._open_board()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from hierarchy.errors import in_one_sentence
+
 
 class NHLError(ValueError):
     """The base of all errors here: catching it catches each of them and nothing else."""
@@ -13,6 +17,14 @@ class SplitError(NHLError):
 
 class OptionError(NHLError):
     """An option of a model that cannot be taken, alone or together with another one."""
+
+
+class GrowthError(NHLError):
+    """A model, a hierarchy or a data set that cannot be grown with; `problems` lists all that is wrong."""
+
+    def __init__(self, problems: Iterable[str], *, fix: str) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{in_one_sentence('cannot grow', self.problems)}; {fix}")
 
 
 class CheckpointError(NHLError):

@@ -89,7 +89,7 @@ def evaluate_command(
         images = open_images(data, hierarchy=tree, split=split, classes=fewer, image=image, column=column)
     except DataError as error:
         hint = "if the data has more classes than the model, give --hierarchy, one of all of them"
-        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.rows) from None
+        raise DataError([*error.problems, *([] if hierarchy else [hint])], error.bad) from None
     assert images.hierarchy is not None
     inference = Inference(
         device=_device(device),

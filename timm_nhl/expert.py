@@ -10,8 +10,11 @@ from torch import nn
 
 from hierarchy import Hierarchy
 from timm_nhl.checkpoint import DIGEST, digest_of
-from timm_nhl.level import Bottleneck, shallow, take
+from timm_nhl.head import Head
+from timm_nhl.level import Bottleneck, Level
+from timm_nhl.rows import shallow, take
 from timm_nhl.selection import rows_of
+from timm_nhl.trunk import Trunk
 
 if TYPE_CHECKING:
     from timm_nhl.model import NHL
@@ -21,20 +24,32 @@ def cut(model: NHL, labels: Sequence[int], *, share: bool) -> NHL:
     """The network of the classes at these labels, ascending; `NHL.expert` says what `share` means."""
     tree = model.hierarchy.at(labels)
     kept = rows_of(model.hierarchy, labels)
-    clone = shallow(model)
-    clone.trunk = model.trunk if share else copy.deepcopy(model.trunk)
     picks = [_pick(rows.rows, share=share) for rows in kept]
-    clone.levels = nn.ModuleList(
-        take(level, pick, rows.counts) for level, pick, rows in zip(model.levels, picks, kept, strict=True)
+    expert = assembled(
+        model,
+        tree,
+        trunk=model.trunk if share else copy.deepcopy(model.trunk),
+        levels=[
+            take(level, pick, rows.counts) for level, pick, rows in zip(model.each_level(), picks, kept, strict=True)
+        ],
+        head=take(model.head, picks[2], [len(labels)]),
     )
+    expert.__dict__["_labels"] = tuple(labels)
+    return expert
+
+
+def assembled(model: NHL, tree: Hierarchy, *, trunk: Trunk, levels: Sequence[Level], head: Head) -> NHL:
+    """A model with the settings of another one, for another hierarchy, made of parts that fit it."""
+    clone = shallow(model)
+    clone.trunk, clone.head = trunk, head
+    clone.levels = nn.ModuleList(levels)
     clone.levels.training = model.levels.training
-    clone.head = take(model.head, picks[2], [len(labels)])
     clone.head.set_order(tree.ancestors(3), model.head.order.device)
     clone.register_buffer(DIGEST, digest_of(tree).to(model.hierarchy_digest.device))
     for name in ("pretrained_cfg", "default_cfg"):
         if hasattr(model, name):
-            setattr(clone, name, _of_expert(getattr(model, name), tree))
-    clone.__dict__["_labels"] = tuple(labels)
+            setattr(clone, name, cfg_for(getattr(model, name), tree))
+    clone.__dict__.pop("_labels", None)
     clone.describe(tree)
     return clone
 
@@ -49,8 +64,8 @@ def fused(model: NHL) -> NHL:
     return clone
 
 
-def _of_expert(cfg: Mapping[str, Any], tree: Hierarchy) -> dict[str, Any]:
-    """A model's cfg with the classes of an expert; what it says of outputs, if anything, is said of the expert's."""
+def cfg_for(cfg: Mapping[str, Any], tree: Hierarchy) -> dict[str, Any]:
+    """A model's cfg for other classes; where it names the outputs, it names theirs."""
     names = list(tree.classes) if cfg.get("label_names") else None
     return {**cfg, "num_classes": len(tree), "label_names": names, "label_descriptions": None}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from timm.models import group_parameters
+from torch import nn
 
 from timm_nhl.stacked import BatchNorm, LayerNorm, Scale
 
@@ -37,7 +38,13 @@ def layer_of(model: NHL, *, coarse: bool) -> Layers:
 def undecayed(model: NHL) -> set[str]:
     """Names of the parameters of norms, and what the backbone says."""
     names = {f"trunk.net.{name}" for name in getattr(model.trunk.net, "no_weight_decay", set)()}
-    for name, module in model.levels.named_modules(prefix="levels"):
+    return names | norms_of(model.levels)
+
+
+def norms_of(levels: nn.Module) -> set[str]:
+    """Names of the parameters of the norms in some levels that are called `levels`."""
+    names = set()
+    for name, module in levels.named_modules(prefix="levels"):
         if isinstance(module, (BatchNorm, LayerNorm, Scale)):
             names |= {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
     return names

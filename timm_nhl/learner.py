@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from timm_nhl.augment import erasing_of, mixing_of, transform_of
 from timm_nhl.data import Images, eval_batches, train_batches
+from timm_nhl.grow import Growth
 from timm_nhl.losses import LevelLoss
 from timm_nhl.model import NHL
 from timm_nhl.order import Order
@@ -45,6 +46,8 @@ class Learner:
         machine = settings.machine
         seed_all(machine.seed, MODEL)  # on the CPU, where it is made: the same weights on any device
         self.model = student_of(settings.model, tree=images.hierarchy, classes=len(images.classes))
+        if isinstance(self.model, Growth):
+            self.model.check_labels(images.labels.tolist())
         self.config = data_config(settings.model, self.model)
         self.transform = transform_of(settings.augment, self.config)
         self.mixing = mixing_of(settings.augment, len(images.classes))
@@ -74,9 +77,10 @@ class Learner:
 
     @property
     def saved_model(self) -> nn.Module:
-        """The model that is worth keeping: the moving average, if there is one."""
+        """The model that is worth keeping: the moving average, if there is one; of one that is grown, all of it."""
         ema: Any = self.task.get_trainable_module(ema=True)
-        return self.model if ema is None else ema.module
+        model: nn.Module = self.model if ema is None else ema.module
+        return model.grown() if isinstance(model, Growth) else model
 
     @property
     def rate(self) -> float:

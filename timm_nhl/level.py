@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from timm_nhl.errors import OptionError
 from timm_nhl.per_parent import PerParent
-from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PlainLayerNorm, Scale, Stacked
+from timm_nhl.stacked import BatchNorm, DropBranch, LayerNorm, PerNode, PlainLayerNorm, Scale
 
 BLOCKS = ("bottleneck", "convnext")
 Resolutions = list[tuple[PerParent | PerNode, tuple[int, int]]]
@@ -233,47 +233,6 @@ class ConvNeXtBlock(nn.Module):
     def resolutions(self, size: tuple[int, int]) -> tuple[Resolutions, tuple[int, int]]:
         """As `Level.resolutions`."""
         return [(self.conv, size), (self.expand, size), (self.project, size)], size
-
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def take(module: Module, rows: slice | Sequence[int], counts: Sequence[int]) -> Module:
-    """A level (or a part of one) with only some of its nodes; views of its tensors for a slice, else copies.
-
-    Args:
-        rows: which nodes, ascending.
-        counts: how many of them each parent that is left has.
-    """
-    clone = shallow(module)
-    clone._modules = {
-        name: child if child is None else take(child, rows, counts) for name, child in module._modules.items()
-    }
-    clone._parameters = {
-        name: None if p is None else nn.Parameter(_rows(p.detach(), rows), requires_grad=p.requires_grad)
-        for name, p in module._parameters.items()
-    }
-    clone._buffers = {
-        name: b if b is None or name in module._non_persistent_buffers_set else _rows(b, rows)
-        for name, b in module._buffers.items()
-    }
-    if isinstance(clone, (Stacked, Level)):
-        clone.nodes = sum(counts)
-    if isinstance(clone, PerParent):
-        clone.set_counts(counts)
-    return clone
-
-
-def shallow(module: Module) -> Module:
-    """A module with the same tensors and children, but its own tables of them and of hooks, and its own settings."""
-    clone = module.__new__(type(module))
-    for name, value in module.__dict__.items():
-        clone.__dict__[name] = value.copy() if isinstance(value, (dict, set)) else value
-    return clone
-
-
-def _rows(values: Tensor, rows: slice | Sequence[int]) -> Tensor:
-    return values[rows] if isinstance(rows, slice) else values[torch.as_tensor(rows, device=values.device)]
 
 
 def _blocks(counts: Sequence[int], in_channels: int, branch: Branch) -> list[nn.Module]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from hierarchy import Hierarchy
 from timm_nhl.errors import OptionError
-from timm_nhl.level import Level, take
+from timm_nhl.level import Level
+from timm_nhl.rows import take
 
 if TYPE_CHECKING:
     from timm_nhl.head import Head

@@ -59,6 +59,9 @@ class ModelSettings:
     model: str = option("resnet50_nhl", "A model of timm, plain or nested (<backbone>_nhl).")
     model_kwargs: tuple[str, ...] = option((), "More options of the model, as KEY=VALUE; several by spaces.")
     pretrained: bool = option(False, "Start with timm's pretrained weights; of a nested model, its trunk.")
+    grow: str | None = option(
+        None, "Grow this trained nested model, a saved folder: only the branches of classes it has not are trained."
+    )
     trunk_from: str | None = option(None, "Start the trunk with a trained backbone: its saved folder, or its weights.")
     freeze_trunk: bool = option(False, "Leave the trunk as it is: no gradients, and its norms in eval mode.")
     img_size: int | None = option(None, "Side of the images; that of the model by default.", least=1)

@@ -18,6 +18,11 @@ from timm_nhl.errors import OptionError
 from timm_nhl.settings import Settings, options
 from timm_nhl.student import is_nested, parsed
 
+OF_THE_GROWN = (  # settings of a model that one that is grown brings along
+    "model", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean", "std", "drop", "drop_path",
+    "branch_drop_path",
+)  # fmt: skip
+
 
 def check(settings: Settings) -> None:
     """Looks at every value alone, then at those that must go together.
@@ -90,9 +95,13 @@ def _together(settings: Settings) -> Iterator[str]:
         for name in ("trunk_lr_scale", "branch_lr_scale"):
             if set(_numbers(getattr(settings.optimizer, name))) != {1.0}:
                 yield f"{flag(name)} is for nested models; use --model {architecture}_nhl, or leave it out"
+    if model.grow is not None:
+        decided = [name for name in OF_THE_GROWN if getattr(model, name) != getattr(Settings("").model, name)]
+        if decided:
+            yield f"{', '.join(map(flag, decided))}: the model of --grow has its own; leave these out"
     if model.trunk_from is not None and model.pretrained:
         yield "--trunk-from and --pretrained both give the trunk its weights; leave one out"
-    for name, path in (("trunk_from", model.trunk_from), ("teacher", loss.teacher)):
+    for name, path in (("grow", model.grow), ("trunk_from", model.trunk_from), ("teacher", loss.teacher)):
         if path is not None and not Path(path).exists():
             yield f"{flag(name)} {path!r} is not there; check the name and the folder"
 

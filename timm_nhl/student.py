@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from hierarchy import Hierarchy, HierarchyError
 from timm_nhl.checkpoint import read_weights
 from timm_nhl.errors import CheckpointError, NHLError, OptionError
+from timm_nhl.export import load
+from timm_nhl.grow import grow
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
 from timm_nhl.settings import ModelSettings
@@ -28,8 +30,21 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
 
     Raises:
         OptionError: timm cannot make it with these options, or has no weights for it.
-        CheckpointError: the trunk's weights cannot be read, or are of another backbone.
+        CheckpointError: weights of the trunk or of the model to grow cannot be read, or are of another backbone.
+        GrowthError: the model to grow does not fit the hierarchy.
     """
+    if settings.grow is None:
+        model = _fresh(settings, tree=tree, classes=classes)
+    else:
+        assert tree is not None  # as `train` made sure
+        model = grow(load(settings.grow), tree)
+    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
+    if settings.grad_checkpointing:
+        model.set_grad_checkpointing()  # type: ignore[operator]
+    return model
+
+
+def _fresh(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
     options = {**_inputs(settings), **parsed(settings.model_kwargs)}
     if settings.drop:
         options["drop_rate"] = settings.drop
@@ -54,14 +69,11 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
             f"--model {settings.model!r} cannot be made with {given} ({reason}); see --model-kwargs, --img-size and"
             " --pretrained"
         ) from error
-    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
     if isinstance(model, NHL):
         if settings.trunk_from is not None:
             load_trunk(model, settings.trunk_from)
         if settings.freeze_trunk:
             model.trunk.requires_grad_(False)
-    if settings.grad_checkpointing:
-        model.set_grad_checkpointing()  # type: ignore[operator]
     return model
 
 

@@ -18,6 +18,7 @@ from timm_nhl.asked import listed
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
 from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.grow import Growth
 from timm_nhl.learner import Learner
 from timm_nhl.order import Order
 from timm_nhl.processes import Process, joined
@@ -63,18 +64,20 @@ def train(settings: Settings, *, out: Path) -> Path:
             learner.load_state(state["learner"])
             progress = Progress.of_state(state["progress"], process)
         process.wait()  # all have looked at the folder before one writes to it
-        with Display(
+        display = Display(
             learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
-        ) as display:
-            if progress.step == learner.steps:
-                display.say(f"{out}: this training is finished; nothing was done")
-                return Path(out)
-            with folder.held() if process.writes else nullcontext():
-                if progress.step:
-                    display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
-                if process.writes:
-                    folder.write_metrics(progress.rows)
-                run(learner, images, val_images, progress, folder, display)
+        )
+        if progress.step == learner.steps:
+            display.say(f"{out}: this training is finished; nothing was done")
+            return Path(out)
+        with folder.held() if process.writes else nullcontext(), display:
+            if isinstance(learner.model, Growth):
+                display.say(learner.model.summary)
+            if progress.step:
+                display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
+            if process.writes:
+                folder.write_metrics(progress.rows)
+            run(learner, images, val_images, progress, folder, display)
     return Path(out)
 
 
@@ -158,7 +161,9 @@ def hierarchy_of(settings: Settings) -> Hierarchy | None:
         return load(settings.data.hierarchy)
     if beside.is_file():
         return load(beside)
-    needs = [f"--model {settings.model.model}"] if is_nested(settings.model.model) else []
+    needs = ["--grow"] if settings.model.grow is not None else []
+    if is_nested(settings.model.model) and not needs:
+        needs.append(f"--model {settings.model.model}")
     needs += ["--level-loss"] if any(settings.loss.level_loss) else []
     needs += ["--classes"] if settings.data.classes else []
     if needs:

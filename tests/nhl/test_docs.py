@@ -16,7 +16,7 @@ from timm_nhl.settings import options
 from timm_nhl.settings_check import flag
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md"))
+TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md", "growing.md"))
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 

@@ -47,6 +47,25 @@ def with_digest(damage):
     return {**state, "hierarchy_digest": damage(state["hierarchy_digest"])}
 
 
+def moved():
+    """A larger hierarchy in which one class has moved and another one is called otherwise."""
+    rows = list(TREE.rows)
+    rows[0] = (*rows[0][:2], "super 02", "group 000")
+    rows[1] = (rows[1][0], "class one", *rows[1][2:])
+    return hierarchy.Hierarchy.from_rows([*rows, ("n0020", "class 0020", "super 00", "group 000")])
+
+
+def growth():
+    return timm_nhl.grow(create(tree=shape(3, 7, 30).at(range(20))), shape(3, 7, 30))
+
+
+def pruned():
+    """A model without its class level and its classifier."""
+    model = create()
+    model.prune_intermediate_layers([-2])
+    return model
+
+
 class Unsaved(torch.nn.Module):
     """A model that no exporter can write."""
 
@@ -92,6 +111,13 @@ CALLS = {  # what is wrong -> a call
     "a folder in no folder": lambda: save(create(), "nowhere/saved"),
     "a model that timm did not make": lambda: save(timm_nhl.NHL("test_resnet", num_classes=8), "new"),
     "a fused model": lambda: save(create().fuse(), "new"),
+    "growing without some old classes": lambda: timm_nhl.grow(create(), shape(3, 7, 30).at(range(12, 30))),
+    "growing with classes elsewhere and under another name": lambda: timm_nhl.grow(create(), moved()),
+    "growing by nothing": lambda: timm_nhl.grow(create(), TREE.at(reversed(range(20)))),
+    "growing a fused model": lambda: timm_nhl.grow(create().fuse(), shape(3, 7, 30)),
+    "growing features": lambda: timm_nhl.grow(pruned(), shape(3, 7, 30)),
+    "growing without images of some new classes": lambda: growth().check_labels([0, 1, 19, *range(21, 27)]),
+    "growing with images of new classes only": lambda: growth().check_labels(range(20, 30)),
     "an export that cannot be": lambda: export_program(Unsaved(), "model.pt2"),
     "norms that cannot be synchronised": lambda: convert_sync_batchnorm(
         torch.nn.Sequential(torch.nn.BatchNorm2d(4), SplitBatchNorm2d(4))

@@ -121,6 +121,11 @@ def selected(model, rows=slice(None)):
         return {"output": model(x[rows]).detach()}
 
 
+def in_eval_mode(model, rows=slice(None)):
+    x, _ = batch()
+    return {"output": model.eval()(x[rows]).detach(), **model.state_dict()}
+
+
 def autocast(model, rows=slice(None)):
     x = batch(torch.float32)[0][rows]
     with torch.autocast("cpu", torch.bfloat16):
@@ -148,6 +153,7 @@ NETWORKS = {  # what is done with a (converted) model, by one process with the w
     "a deep copy": step_of(copy.deepcopy),
     "an expert": step_of(expert),
     "a selection": selected,
+    "in eval mode": in_eval_mode,
 }
 
 

@@ -20,6 +20,7 @@ from timm_nhl.order import Order
 from timm_nhl.processes import Process
 from timm_nhl.rates import groups_of
 from timm_nhl.run_folder import read_state
+from timm_nhl.seeds import STEP, seed_all
 from timm_nhl.settings import OptimizerSettings, Settings
 from timm_nhl.settings_flags import command_of
 from timm_nhl.train import open_splits, train
@@ -77,6 +78,11 @@ def test_a_training_learns_and_leaves_what_timm_loads(data, tmp_path):
     learner.model.load_state_dict(model.state_dict())
     again = learner.evaluate(open_images(data, hierarchy=TREE, split="test"))
     assert {name: f"{value:.6g}" for name, value in again.items()} == {name: rows[-1][name] for name in again}
+    best = max(rows, key=lambda row: float(row["eval_top1"]))  # the first of equals
+    assert best["epoch"] == "2"
+    learner.model.load_state_dict(load_file(out / "best" / "model.safetensors"))
+    again = learner.evaluate(open_images(data, hierarchy=TREE, split="test"))
+    assert {name: f"{value:.6g}" for name, value in again.items()} == {name: best[name] for name in again}
 
 
 def test_a_plain_model_needs_no_hierarchy_and_its_folder_names_the_classes(data, plain, tmp_path):
@@ -152,6 +158,19 @@ def test_a_learning_rate_of_its_own_goes_through_the_schedule(data):
     assert any(name.startswith("levels.1") for name in changed(learner, before))
     lrs = {group["lr"] for group in learner.optimizer.param_groups}
     assert len(lrs) > 4 and max(lrs) < settings.schedule.lr  # two steps down the cosine
+
+
+def test_what_a_step_draws_is_of_its_number_alone(data):
+    learner, images = learner_of(small(data, drop=0.5, mixup=1.0, cutmix=1.0, drop_path=0.3, grad_accum_steps=2))
+    x, target = next(iter(learner.batches(images, range(1))))
+    learner.train_mode()
+
+    def loss(step, micro, before):
+        seed_all(before, STEP)  # whatever was drawn before
+        return learner.learn(x.clone(), target, step=step, micro=micro)["loss"].item()
+
+    assert loss(3, 1, before=1) == loss(3, 1, before=2)
+    assert len({loss(3, 1, before=1), loss(3, 0, before=1), loss(4, 1, before=1)}) == 3
 
 
 def test_a_teacher_is_learned_from_and_stays_as_it_is(data, plain):

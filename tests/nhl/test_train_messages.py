@@ -39,6 +39,10 @@ def training(*flags, data="data", out="new", model=NESTED):
     return ["train", data, *model, *SHORT, *flags, "--out", out]
 
 
+def growing(checkpoint, data="data"):
+    return ["train", data, "--grow", checkpoint, *SHORT[2:], "--out", "new"]  # the model decides the size of images
+
+
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "no data": ["train", "--out", "new"],
     "no folder": ["train", "data"],
@@ -82,6 +86,11 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a teacher that is none": training("--teacher", "data"),
     "a teacher that is broken": training("--teacher", "half"),
     "an image that cannot be decoded": training(data="broken"),
+    "growing with settings that the model decides": training("--grow", "done/last", "--drop", "0.1"),
+    "growing what is not there": growing("doen/last"),
+    "growing a plain model": growing("plain"),
+    "growing by nothing": growing("done/last"),
+    "growing along no hierarchy": growing("done/last", data="bare"),
     "another training's folder": training("--lr", "0.02", "--epochs", "2", "--workers", "1", out="done"),
     "another data set's folder": training(data="bare", out="done", model=["--model", "test_resnet"]),
     "a folder of something else": training(out="plain"),

@@ -42,6 +42,14 @@ def hierarchies_with_orders(draw, most=4):
     return tree, tuple(draw(st.permutations(range(len(tree)))))
 
 
+@st.composite
+def growing_hierarchies(draw, most=3):
+    """A hierarchy and a larger one with all of its classes, each with its own order of labels."""
+    tree = draw(hierarchies(most).filter(lambda tree: len(tree) > 1))
+    labels = draw(st.permutations(range(len(tree))))
+    return tree.at(labels[: draw(st.integers(1, len(tree) - 1))]), tree
+
+
 def lopsided(children=200):
     """One group of one class, one of very many, in one superclass of two."""
     rows = [("n0", "alone", "small", "single")]

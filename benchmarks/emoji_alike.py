@@ -1,0 +1,90 @@
+"""How alike the vendors' pictures are: whether the test vendor's are, in truth, among those trained on.
+
+    python benchmarks/emoji_alike.py build/emoji-all
+
+Of each test picture the largest correlation of pixels with a training picture of its class; and how often the training
+picture that correlates most is of its class at all, which is the accuracy of a classifier that learned nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hierarchy
+from hierarchy.dataset_folder import BESIDE, open_data
+from hierarchy.errors import HierarchyError
+
+SAME = 0.95  # of a correlation: two such pictures differ in shades or by a pixel
+
+
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(M, D) and (N, D) pixels -> (M, N) Pearson correlations; 0 with a picture of one colour."""
+    rows, columns = (_standardised(pixels) for pixels in (first, second))
+    return rows @ columns.T  # (M, D) x (D, N) -> (M, N)
+
+
+def _standardised(pixels: np.ndarray) -> np.ndarray:
+    centred = pixels - pixels.mean(1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    return centred / np.where(length == 0, 1, length)
+
+
+def alike(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray) -> dict[str, Any]:
+    """The correlation of each test picture with the most alike of its class, and the accuracy of a mere look-up.
+
+    >>> pixels = np.array([[0.0, 0, 1], [1.0, 0, 0], [0.0, 1, 0]])
+    >>> found = alike(pixels, np.array([0, 1, 2]), pixels[:2] + 1, np.array([0, 2]))
+    >>> found["own"].round(2).tolist(), found["look-up"]
+    ([1.0, -0.5], 0.5)
+    """
+    each = correlations(test, train)  # (M, N)
+    own = np.where(test_labels[:, None] == train_labels, each, -1).max(1)  # (M, N) -> (M,)
+    return {"own": own, "look-up": float((train_labels[each.argmax(1)] == test_labels).mean())}
+
+
+def pixels_of(split: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels, (rows, H*W*3), and labels of a split of pictures of one size."""
+    pixels = np.stack([np.asarray(picture.convert("RGB"), dtype=np.float32).ravel() for picture in split["image"]])
+    return pixels, np.array(split["label"])
+
+
+def by_superclass(own: np.ndarray, labels: Sequence[int], tree: hierarchy.Hierarchy) -> dict[str, list[float]]:
+    """The correlations of each superclass."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for value, label in zip(own.tolist(), labels, strict=True):
+        found[tree.groups[label][0]].append(value)
+    return dict(sorted(found.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="as emoji.py writes it")
+    options = parser.parse_args()
+    try:
+        data, tree = open_data(str(options.folder)), hierarchy.load(options.folder / BESIDE)
+    except HierarchyError as error:
+        sys.exit(f"error: {error}")
+    (train, train_labels), (test, test_labels) = pixels_of(data["train"]), pixels_of(data["test"])
+    found = alike(train, train_labels, test, test_labels)
+    own = found["own"]
+    quantiles = {f"{share}%": round(float(np.percentile(own, share)), 3) for share in (5, 50, 95, 99)}
+    print(json.dumps({"test pictures": len(own), "look-up": round(found["look-up"], 3), "quantiles": quantiles}))
+    for superclass, values in by_superclass(own, test_labels.tolist(), tree).items():
+        shares = {f"above {bound}": round(float(np.mean(np.array(values) > bound)), 3) for bound in (0.8, 0.9, SAME)}
+        print(
+            json.dumps({superclass: {"pictures": len(values), "median": round(float(np.median(values)), 3), **shares}})
+        )
+    same = [tree.names[test_labels[row]] for row in np.argsort(-own) if own[row] > SAME]
+    print(json.dumps({f"{len(same)} above {SAME}": same}))
+
+
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,19 @@ if TYPE_CHECKING:
     from hierarchy.dataset_labels import Numbers
 
 
+class BrokenImage(DataError):
+    """An image that cannot be read.
+
+    Where a worker raises it, torch raises it anew with the worker's traceback for a message, whose end is the problem.
+
+    >>> str(BrokenImage("Caught BrokenImage in worker 0.\\n...\\ntimm_nhl.data.BrokenImage: row 2: no image"))
+    'row 2: no image'
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__([problem.rstrip().rpartition(f"{type(self).__name__}: ")[2]])
+
+
 @dataclass(frozen=True)
 class Images:
     """Images with labels, as a map-style data set of torch's: `images[3]` is (an RGB image of Pillow's, its label).
@@ -61,9 +74,9 @@ class Images:
             with Image.open(io.BytesIO(image_bytes(self.data[row][self._column]))) as image:
                 return image.convert("RGB"), int(self.labels[index])
         except Unreadable as fault:
-            raise DataError([f"{self.name} row {row}: {fault}"]) from None
+            raise BrokenImage(f"{self.name} row {row}: {fault}") from None
         except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises over broken bytes
-            raise DataError([f"{self.name} row {row}: an image that cannot be decoded"]) from fault
+            raise BrokenImage(f"{self.name} row {row}: an image that cannot be decoded") from fault
 
     def part(self, number: int, of: int) -> Images:
         """Every so many-th image, from one on: what one of several processes evaluates."""

@@ -96,6 +96,8 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
     "a device that is not": ["nested", "data", "--device", "cdua"],
     "a device that is not here": ["nested", "data", "--device", "xpu"],
+    "an image that cannot be decoded": ["nested", "broken"],
+    "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
     "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
 }
 SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}
@@ -124,6 +126,10 @@ def files(tmp_path_factory):
         timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
 
     data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
+    pictures = [{"bytes": b"\x89PNG\r\n\x1a\n", "path": None}] * 3
+    features = datasets.load_from_disk(str(made / "data"))["test"].features
+    rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
+    datasets.DatasetDict(test=rows).save_to_disk(str(made / "broken"))
     data([], "few-data")
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)

@@ -15,6 +15,8 @@ from watched import WATCHED
 from hierarchy.classes import ClassList
 from hierarchy.wordnet import WordNet
 
+pytest.register_assert_rewrite("golden_messages")  # so that a message that differs is shown
+
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

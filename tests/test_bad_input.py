@@ -11,9 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from golden_messages import Golden
 
 import hierarchy.files
 import hierarchy.wordnet
@@ -25,7 +25,6 @@ from hierarchy.edits import Merge, Move, Rename, Split, apply
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.files import dumps, to_dict
 
-GOLDEN = Path(__file__).parent / "golden" / "messages.txt"
 PETS = Hierarchy.from_rows(
     [
         ("n1", "tabby", "mammals", "cats"),
@@ -261,47 +260,35 @@ def message_of(capsys, monkeypatch, arguments):
     return lines[0].removeprefix("error: ")
 
 
-def compare(case, message):
-    """A message with the golden one; or writes it there."""
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        order = [name for name in all_cases() if name in known]
-        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
-    assert golden().get(case) == message
-
-
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
-
-
 def all_cases():
     return [*(f"generate: {case}" for case in GENERATE), *COMMANDS, *(f"python: {case}" for case in CALLS)]
 
 
+GOLDEN = Golden("messages.txt", all_cases)
+
+
 @pytest.mark.parametrize("case", GENERATE)
 def test_generate_refuses_bad_input_in_one_line(case, folder, capsys, monkeypatch):
-    compare(f"generate: {case}", message_of(capsys, monkeypatch, ["generate", *GENERATE[case]]))
+    GOLDEN.compare(f"generate: {case}", message_of(capsys, monkeypatch, ["generate", *GENERATE[case]]))
 
 
 @pytest.mark.parametrize("case", COMMANDS)
 def test_commands_refuse_bad_input_in_one_line(case, folder, capsys, monkeypatch):
-    compare(case, message_of(capsys, monkeypatch, COMMANDS[case]))
+    GOLDEN.compare(case, message_of(capsys, monkeypatch, COMMANDS[case]))
 
 
 @pytest.mark.parametrize("case", CALLS)
 def test_calls_refuse_bad_input_in_one_line(case, folder):
     with pytest.raises(HierarchyError) as caught:
         CALLS[case]()
-    compare(f"python: {case}", str(caught.value))
+    GOLDEN.compare(f"python: {case}", str(caught.value))
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == all_cases()
+    assert list(GOLDEN.messages()) == all_cases()
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message) or message.startswith("WordNet")
     assert not message.endswith(".")
@@ -344,7 +331,7 @@ def start(folder, *arguments, module="hierarchy.generate", before="", **options)
 def test_the_real_commands_say_the_same(module, arguments, case, folder):
     process = start(folder, *arguments, module=module)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (2, "", f"error: {golden()[case]}\n")
+    assert (process.returncode, out, err) == (2, "", f"error: {GOLDEN.messages()[case]}\n")
 
 
 def test_python_m_without_arguments_says_how_help_is_had(folder):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from asking import chat_with, request
+from golden_messages import Golden
 from openai_server import Server, always, script
 
 from hierarchy.batch import batch_chat
@@ -22,7 +23,6 @@ from hierarchy.ledger import Batch, Ledger, recorded
 from hierarchy.openai_chat import ChatOptions, openai_chat
 from hierarchy.protocol import server_of
 
-GOLDEN = Path(__file__).parent / "golden" / "chat_messages.txt"
 ASKED = [request(str(number)) for number in range(3)]
 BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {"requests": "of these"}}
 
@@ -196,20 +196,13 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
+GOLDEN = Golden("chat_messages.txt", lambda: [*CASES, *TOLD])
 
 
 def compare(case, message):
     message = re.sub(r"batch_\w+", "batch_1", message)
     message = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", message)
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        order = [name for name in [*CASES, *TOLD] if name in known]
-        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
-    assert golden().get(case) == message
+    GOLDEN.compare(case, message)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -225,10 +218,10 @@ def test_progress_is_one_line(case):
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == [*CASES, *TOLD]
+    assert list(GOLDEN.messages()) == [*CASES, *TOLD]
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message)
     assert not message.endswith(".")

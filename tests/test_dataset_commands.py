@@ -18,6 +18,7 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from golden_messages import Golden
 from pictures import PETS, picture, pictures
 from typer.main import get_command
 from watched import WATCHED
@@ -29,7 +30,6 @@ from hierarchy.dataset import export, label, split
 from hierarchy.dataset_folder import open_data
 from hierarchy.errors import HierarchyError
 
-GOLDEN = Path(__file__).parent / "golden" / "dataset_messages.txt"
 PAGE = Path(__file__).parent.parent / "docs" / "dataset.md"
 IDS = list(PETS.classes)
 
@@ -177,22 +177,11 @@ CALLS = {  # and for what only Python asks
 }
 
 
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
-
-
 def all_cases():
     return [*BAD, *(f"python: {case}" for case in CALLS)]
 
 
-def compare(case, message):
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        text = "".join(f"{name}\n    {known[name]}\n" for name in all_cases() if name in known)
-        GOLDEN.write_text(text, encoding="utf-8")
-    assert golden().get(case) == message
+GOLDEN = Golden("dataset_messages.txt", all_cases)
 
 
 def test_bad_input_is_refused_in_one_line_and_nothing_is_written(folder, command):
@@ -201,20 +190,20 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(folder, command
         code, out, err = command(*arguments)
         assert (code, out, len(err)) == (2, "", 1), (case, err)
         assert err[0].startswith("error: ")
-        compare(case, err[0].removeprefix("error: "))
+        GOLDEN.compare(case, err[0].removeprefix("error: "))
         assert sorted(folder.rglob("*")) == before, case
     for case, call in CALLS.items():
         with pytest.raises(HierarchyError) as caught:
             call()
-        compare(f"python: {case}", str(caught.value))
+        GOLDEN.compare(f"python: {case}", str(caught.value))
         assert sorted(folder.rglob("*")) == before, case
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == all_cases()
+    assert list(GOLDEN.messages()) == all_cases()
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message)
     assert not message.endswith(".")

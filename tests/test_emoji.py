@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import tarfile
 from collections import Counter
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import load_from_disk
+from golden_messages import Golden
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -32,7 +32,6 @@ import emoji_alike
 import emoji_sheets
 from emoji_sheets import CELL, SIDE, VENDORS, VERSION, Emoji, fetch, parse, read_sheet
 
-GOLDEN = Path(__file__).parent / "golden" / "emoji_messages.txt"
 COLUMNS = 7  # of the sheets made here
 COUNT = 40  # emoji of them, four in each of ten subcategories
 
@@ -291,9 +290,7 @@ CALLS = {  # what is wrong -> a call in an empty folder
 }
 
 
-def golden() -> dict[str, str]:
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
+GOLDEN = Golden("emoji_messages.txt", lambda: [*CALLS])
 
 
 @pytest.mark.parametrize("case", CALLS)
@@ -309,15 +306,11 @@ def test_what_cannot_be_done_is_said_in_one_line(case, tmp_path, monkeypatch):
         "broken.tgz",
         f"emoji-datasource-google-{VERSION}.tgz",
     }
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: str(caught.value)}
-        text = "".join(f"{name}\n    {known[name]}\n" for name in CALLS if name in known)
-        GOLDEN.write_text(text, encoding="utf-8")
-    assert str(caught.value) == golden().get(case)
+    GOLDEN.compare(case, str(caught.value))
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == list(CALLS)
+    assert list(GOLDEN.messages()) == list(CALLS)
 
 
 def test_the_command_says_an_error_in_one_line(cache, tmp_path, run):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from golden_messages import Golden
 from test_edits import PETS
 from test_review import ZOO, zoo
 
@@ -29,7 +30,6 @@ from hierarchy.proposal_file import read_proposal, save_proposal
 from hierarchy.review import Review
 from hierarchy.reviewed import read_base
 
-GOLDEN = Path(__file__).parent / "golden" / "review_messages.txt"
 NOON = "2026-01-31T12:00:00Z"
 
 
@@ -611,9 +611,7 @@ MESSAGES = {
 }
 
 
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
+GOLDEN = Golden("review_messages.txt", lambda: [*MESSAGES])
 
 
 @pytest.mark.parametrize("case", MESSAGES)
@@ -630,13 +628,8 @@ def test_what_cannot_be_done_is_told_in_one_line_and_changes_nothing(case, folde
     assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 700
     assert {path: path.read_bytes() for path in folder.rglob("*")} == before
     message = err.removeprefix("error: ").rstrip("\n")
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        GOLDEN.write_text(
-            "".join(f"{name}\n    {known[name]}\n" for name in MESSAGES if name in known), encoding="utf-8"
-        )
-    assert golden().get(case) == message
+    GOLDEN.compare(case, message)
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == list(MESSAGES)
+    assert list(GOLDEN.messages()) == list(MESSAGES)

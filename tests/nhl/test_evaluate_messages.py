@@ -6,15 +6,14 @@ difference.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from pathlib import Path
 
 import datasets
 import pytest
 import timm
 import torch
+from golden_messages import Golden
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from trees import shape
@@ -31,7 +30,6 @@ from timm_nhl.intervals import difference_over_seeds, paired_difference, wilson
 from timm_nhl.metrics import joined, measure, of_batch
 from timm_nhl.predict import Inference, predict
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "evaluate_messages.txt"
 TREE = shape(2, 3, 6)
 TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))
 HERE = ["-j", "0", "--device", "cpu"]
@@ -168,31 +166,19 @@ def answer(arguments, monkeypatch, capsys):
     return ended.value.code, out, err.splitlines()
 
 
-def compare(case, message):
-    """A message with the golden one; or writes it there."""
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        order = [name for name in all_cases() if name in known]
-        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
-    assert golden().get(case) == message
-
-
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
-
-
 def all_cases():
     tables = {"python": CALLS, "timm-nhl evaluate": COMMANDS}
     return [f"{kind}: {case}" for kind, table in tables.items() for case in table]
+
+
+GOLDEN = Golden("evaluate_messages.txt", all_cases)
 
 
 @pytest.mark.parametrize("case", CALLS)
 def test_calls_refuse_bad_input_in_one_line(case):
     with pytest.raises((NHLError, HierarchyError)) as caught:
         CALLS[case]()
-    compare(f"python: {case}", str(caught.value))
+    GOLDEN.compare(f"python: {case}", str(caught.value))
 
 
 @pytest.mark.parametrize("case", COMMANDS)
@@ -201,7 +187,7 @@ def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
     lines = [line for line in lines if not re.fullmatch(r" *[\d.]+ s  .*", line)]  # networks that were run before
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
-    compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
+    GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
 
 
 @pytest.mark.parametrize("case", SAID)
@@ -212,10 +198,10 @@ def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, 
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == all_cases()
+    assert list(GOLDEN.messages()) == all_cases()
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message)
     assert not message.endswith(".")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import logging
-import os
 import re
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from golden_messages import Golden
 from safetensors.torch import save_file
 from timm.layers import SplitBatchNorm2d
 from trees import shape
@@ -30,7 +30,6 @@ from timm_nhl.errors import NHLError
 from timm_nhl.export import export_onnx, export_program, load, save
 from timm_nhl.sync_norm import convert_sync_batchnorm
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "nhl_messages.txt"
 SOURCE = Path(timm_nhl.__file__).parent
 TREE = shape(3, 7, 20)
 SMALL = {"widths": (8, 4, 4), "expansion": 2}
@@ -212,34 +211,20 @@ def answer(arguments, monkeypatch, capsys):
     return ended.value.code, out, err.splitlines()
 
 
-def compare(case, message):
-    """A message with the golden one; or writes it there."""
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        order = [name for name in all_cases() if name in known]
-        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
-    assert golden().get(case) == message
-
-
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
-
-
 def all_cases():
     tables = {"python": CALLS, "timm-nhl": COMMANDS, "said": SAID, "logged": LOGGED}
     return [f"{kind}: {case}" for kind, table in tables.items() for case in (*table, *OTHERS.get(kind, ()))]
 
 
 OTHERS = {"python": ("an export that gives other numbers", "an export without its libraries")}
+GOLDEN = Golden("nhl_messages.txt", all_cases)
 
 
 @pytest.mark.parametrize("case", CALLS)
 def test_calls_refuse_bad_input_in_one_line(case, folder):
     with pytest.raises((NHLError, HierarchyError)) as caught:
         CALLS[case]()
-    compare(f"python: {case}", str(caught.value))
+    GOLDEN.compare(f"python: {case}", str(caught.value))
 
 
 def test_an_export_that_gives_other_numbers_is_refused(folder, monkeypatch):
@@ -247,7 +232,7 @@ def test_an_export_that_gives_other_numbers_is_refused(folder, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "module", lambda self: lambda x: torch.ones(len(x), 20), raising=False)
     with pytest.raises(NHLError) as caught:
         export_program(create(), "model.pt2")
-    compare(
+    GOLDEN.compare(
         "python: an export that gives other numbers", re.sub(r"by \d\.\de[+-]\d\d", "by 1.0e+00", str(caught.value))
     )
 
@@ -256,7 +241,7 @@ def test_an_export_without_its_libraries_says_how_they_are_had(folder, monkeypat
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(NHLError) as caught:
         export_onnx(create(), "model.onnx")
-    compare("python: an export without its libraries", str(caught.value))
+    GOLDEN.compare("python: an export without its libraries", str(caught.value))
 
 
 @pytest.mark.parametrize("case", COMMANDS)
@@ -264,14 +249,14 @@ def test_the_command_refuses_bad_input_in_one_line(case, folder, monkeypatch, ca
     code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
     assert (code, out, len(lines)) == (2, "", 1)
     assert lines[0].startswith("error: ")
-    compare(f"timm-nhl: {case}", lines[0].removeprefix("error: "))
+    GOLDEN.compare(f"timm-nhl: {case}", lines[0].removeprefix("error: "))
 
 
 @pytest.mark.parametrize("case", SAID)
 def test_the_command_says_what_it_did(case, folder, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert (code, out, len(lines)) == (0, "", 1)
-    compare(f"said: {case}", lines[0])
+    GOLDEN.compare(f"said: {case}", lines[0])
 
 
 @pytest.mark.parametrize("case", LOGGED)
@@ -279,14 +264,14 @@ def test_the_log_says_what_was_loaded(case, folder, caplog):
     with caplog.at_level(logging.INFO):
         LOGGED[case]()
     (message,) = {record.getMessage() for record in caplog.records if record.name.startswith("timm_nhl")}
-    compare(f"logged: {case}", message)
+    GOLDEN.compare(f"logged: {case}", message)
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == all_cases()
+    assert list(GOLDEN.messages()) == all_cases()
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message)
     assert not message.endswith(".")
@@ -311,4 +296,4 @@ def spoken():
 
 @pytest.mark.parametrize(("place", "text"), [pytest.param(*each, id=each[0]) for each in spoken()])
 def test_every_message_in_the_source_stands_in_the_golden_file(place, text):
-    assert any(text in path.read_text(encoding="utf-8") for path in GOLDEN.parent.glob("*_messages.txt")), text
+    assert any(text in path.read_text(encoding="utf-8") for path in GOLDEN.path.parent.glob("*_messages.txt")), text

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from golden_messages import Golden
 from training_runs import SMALL, TREE, dataset, small
 
 from hierarchy import HierarchyError
@@ -29,7 +30,6 @@ from timm_nhl.settings import Settings
 from timm_nhl.settings_check import check
 from timm_nhl.train import train
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "train_messages.txt"
 NESTED = ["--model", "test_resnet_nhl", "--model-kwargs", SMALL[0]]
 SHORT = ["--img-size", "32", "--epochs", "1", "--warmup-epochs", "0", "--batch-size", "4", "--workers", "0"]
 SHORT += ["--val-split", "test", "--device", "cpu", "--lr", "0.01"]
@@ -200,24 +200,12 @@ def answer(arguments, monkeypatch, capsys):
     return ended.value.code, out, [line for line in err.splitlines() if line.strip()]
 
 
-def compare(case, message):
-    """A message with the golden one; or writes it there."""
-    assert "\n" not in message
-    if os.environ.get("WRITE_GOLDEN"):
-        known = golden() | {case: message}
-        order = [name for name in all_cases() if name in known]
-        GOLDEN.write_text("".join(f"{name}\n    {known[name]}\n" for name in order), encoding="utf-8")
-    assert golden().get(case) == message
-
-
-def golden():
-    lines = GOLDEN.read_text(encoding="utf-8").splitlines() if GOLDEN.exists() else []
-    return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
-
-
 def all_cases():
     tables = {"timm-nhl": COMMANDS, "python": CALLS, "said": SAID}
     return [f"{kind}: {case}" for kind, table in tables.items() for case in table]
+
+
+GOLDEN = Golden("train_messages.txt", all_cases)
 
 
 @pytest.mark.parametrize("case", COMMANDS)
@@ -226,21 +214,21 @@ def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(case, fold
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
     assert not (folder / "new").exists() or case == "an image that cannot be decoded"
-    compare(f"timm-nhl: {case}", lines[0].removeprefix("error: "))
+    GOLDEN.compare(f"timm-nhl: {case}", lines[0].removeprefix("error: "))
 
 
 @pytest.mark.parametrize("case", CALLS)
 def test_calls_refuse_bad_input_in_one_line(case):
     with pytest.raises((NHLError, HierarchyError)) as caught:
         CALLS[case]()
-    compare(f"python: {case}", str(caught.value))
+    GOLDEN.compare(f"python: {case}", str(caught.value))
 
 
 @pytest.mark.parametrize("case", SAID)
 def test_the_command_says_what_it_does(case, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert code == 0 and out == f"{SAID[case][-1]}\n"
-    compare(f"said: {case}", lines[0])
+    GOLDEN.compare(f"said: {case}", lines[0])
 
 
 def test_an_image_that_cannot_be_read_is_told_with_its_row():
@@ -248,7 +236,7 @@ def test_an_image_that_cannot_be_read_is_told_with_its_row():
         open_images("broken", hierarchy=TREE, split="train")[0]
 
 
-@pytest.mark.parametrize("message", golden().values(), ids=golden())
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
 def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not re.match(r"[A-Z][a-z]", message)
     assert not message.endswith(".")
@@ -256,4 +244,4 @@ def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
 
 
 def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(golden()) == all_cases()
+    assert list(GOLDEN.messages()) == all_cases()

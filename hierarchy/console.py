@@ -74,6 +74,7 @@ def run(app: typer.Typer, name: str = "hierarchy") -> int:
     except USAGE_ERROR as error:
         _show_usage(error)
     except (typer.Abort, KeyboardInterrupt):
+        exec("")  # makes Python forget a Ctrl-C amid such text, which dataclasses are made of; else it ends by SIGINT
         typer.echo("stopped; no file is half-written", err=True)
     except BrokenPipeError:
         sys.stderr.close()

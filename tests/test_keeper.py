@@ -34,7 +34,7 @@ with openai_chat(Ledger(folder / "replies.sqlite"), options=options, tell=tell) 
     replies = [reply.to_dict() for part in range(0, count, 20) for reply in chat(asked[part : part + 20])]
 (folder / "out.json").write_text(json.dumps(replies))
 """
-REQUESTS = 80
+REQUESTS = 300  # some 5 seconds of work, more than all kills of a seed leave time for
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import Any
 from hierarchy.dataset_images import missing_files
 from hierarchy.dataset_labels import Data, Problems, parts_of
 from hierarchy.errors import OutputError, SourceError, nearest
+from hierarchy.files import unmasked
 
 BESIDE = "hierarchy.json"  # the hierarchy of a folder's labels; readers of data sets pass over it
 
@@ -78,9 +79,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         with reported(path):
             refuse_taken(target)
             made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-            mask = os.umask(0)
-            os.umask(mask)
-            made.chmod(0o777 & ~mask)
+            made.chmod(unmasked(0o777))
             yield made
             made.rename(target)
             made = None

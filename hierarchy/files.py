@@ -14,7 +14,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,33 +192,48 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     Raises:
         OutputError: the folder does not exist, is not writable, or the disk is full.
     """
-    target = Path(os.path.realpath(path))
     try:
-        if target.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(_mode(target))
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"cannot write {str(path)!r}: {reason.lower()}; name a file in a writable folder") from None
 
 
-def _mode(target: Path) -> int:
-    """The permissions a file has, or would get from a plain `open`."""
-    if target.exists():
-        return target.stat().st_mode & 0o7777
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives a temporary file to be written, which takes the place of a file when all is well, and else is gone.
+
+    Raises:
+        OSError: what the system says.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(21, "it is a folder")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        publish(temporary, target)
+    except BaseException:
+        temporary.unlink()
+        raise
+
+
+def publish(made: Path, target: Path) -> None:
+    """Renames a file to where it belongs, once it is on the disk; with the permissions of what was there, if it was."""
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    made.chmod(target.stat().st_mode & 0o7777 if target.exists() else unmasked(0o666))
+    made.replace(target)
+
+
+def unmasked(mode: int) -> int:
+    """The permissions that something new gets, where a program asks for these."""
     mask = os.umask(0)
     os.umask(mask)
-    return 0o666 & ~mask
+    return mode & ~mask
 
 
 def _find(source: str | os.PathLike[str]) -> Path:

@@ -6,7 +6,6 @@ import copy
 import csv
 import io
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from timm.models import save_for_hf
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
-from hierarchy.files import read_json, write_text
+from hierarchy.files import publish, read_json, replacing, write_text
 from hierarchy.files import save as save_hierarchy
 from timm_nhl.curves import curves
 from timm_nhl.errors import TrainingError
@@ -108,7 +107,7 @@ class RunFolder:
             if tree is not None:
                 save_hierarchy(tree, Path(temporary) / "hierarchy.json")
             for made in sorted(Path(temporary).iterdir()):
-                _publish(made, folder / made.name)
+                publish(made, folder / made.name)
 
     def _unfinished(self) -> list[Path]:
         """What a killed run half wrote."""
@@ -146,15 +145,8 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
         TrainingError: the disk is full, or the folder cannot be written to.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(dict(state), file)
-            _publish(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            torch.save(dict(state), file)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise TrainingError(f"cannot write {str(path)!r}: {reason}; the state of before is kept") from None
@@ -198,16 +190,6 @@ def _contiguous(model: nn.Module) -> nn.Module:
     if all(value.is_contiguous() for value in model.state_dict().values()):
         return model
     return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-
-
-def _publish(made: Path, target: Path) -> None:
-    """Gives a file that is on the disk its name, and the permissions of files that others may read."""
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    mask = os.umask(0)
-    os.umask(mask)
-    made.chmod(0o666 & ~mask)
-    made.replace(target)
 
 
 def _short(value: float | None) -> float | int | str | None:

@@ -64,10 +64,13 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def run(app: typer.Typer, name: str = "hierarchy") -> int:
+def run(app: typer.Typer, name: str = "hierarchy", *, errors: tuple[type[Exception], ...] = (HierarchyError,)) -> int:
     """Runs a command line by its name; gives its exit code: 0 done, 1 done and found errors, 2 could not be done.
 
     Errors are one line on stderr: no traceback, and no file is left half-written.
+
+    Args:
+        errors: those whose message is for the one who typed the command.
     """
     try:
         with _interrupted_where_it_is_heard():
@@ -75,7 +78,7 @@ def run(app: typer.Typer, name: str = "hierarchy") -> int:
         if result == INTERRUPTED:
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
-    except HierarchyError as error:
+    except errors as error:
         typer.echo(f"error: {error}", err=True)
     except USAGE_ERROR as error:
         _show_usage(error)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from hierarchy.console import run as run_command
+from hierarchy.errors import HierarchyError
 from hierarchy.files import write_text
 from timm_nhl import cost_report
 from timm_nhl.asked import listed
@@ -175,12 +176,7 @@ def _plain(model: str) -> str:
 
 def main() -> None:
     """Runs the command; an error is one sentence on stderr and exit code 2."""
-    try:
-        code = run_command(app, "timm-nhl")
-    except NHLError as error:
-        typer.echo(f"error: {error}", err=True)
-        code = 2
-    sys.exit(code)
+    sys.exit(run_command(app, "timm-nhl", errors=(HierarchyError, NHLError)))
 
 
 if __name__ == "__main__":

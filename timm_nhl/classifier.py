@@ -95,7 +95,7 @@ def open_classifier(
     opened = load_model(folder)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    classes = tuple(labels or ()) or _named(opened)
+    classes = tuple(labels or ()) or names_of(opened)
     if not classes:
         raise EvaluationError(
             f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"
@@ -132,7 +132,7 @@ def nested_name(model: str) -> str:
     return model
 
 
-def _named(model: nn.Module) -> tuple[str, ...]:
+def names_of(model: nn.Module) -> tuple[str, ...]:
     """What a model's cfg says its outputs are, output by output; nothing if it does not."""
     cfg: Any = model.pretrained_cfg
     names: Any = cfg.get("label_names") or ()

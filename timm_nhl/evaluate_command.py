@@ -19,7 +19,7 @@ from hierarchy import Hierarchy
 from hierarchy.classes import read_classes
 from hierarchy.console import print_json
 from hierarchy.console import run as run_command
-from hierarchy.errors import DataError
+from hierarchy.errors import DataError, HierarchyError
 from hierarchy.files import load, write_text
 from timm_nhl import evaluation_report as report
 from timm_nhl.asked import listed
@@ -168,9 +168,4 @@ def main() -> None:
     """Runs the command alone: `python -m timm_nhl.evaluate`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command("evaluate")(evaluate_command)
-    try:
-        code = run_command(app, "python -m timm_nhl.evaluate")
-    except NHLError as error:
-        typer.echo(f"error: {error}", err=True)
-        code = 2
-    sys.exit(code)
+    sys.exit(run_command(app, "python -m timm_nhl.evaluate", errors=(HierarchyError, NHLError)))

@@ -11,6 +11,7 @@ import timm
 from safetensors import SafetensorError
 from torch import nn
 
+from timm_nhl.classifier import names_of
 from timm_nhl.errors import CheckpointError, TrainingError
 from timm_nhl.model import NHL
 
@@ -52,5 +53,5 @@ def classes_of(model: nn.Module) -> tuple[str, ...] | None:
     """The ids of a model's classes, by label, where it says so."""
     if isinstance(model, NHL):
         return model.hierarchy.classes
-    names = getattr(model, "pretrained_cfg", {}).get("label_names")
-    return tuple(names) if names and len(names) == model.num_classes else None
+    names = names_of(model)
+    return names if names and len(names) == model.num_classes else None

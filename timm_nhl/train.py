@@ -121,8 +121,9 @@ def keep(row: Row, learner: Learner, images: Images, progress: Progress, folder:
     progress.end_epoch(row)
     if learner.process.writes:
         folder.write_metrics(progress.rows)
+        model = learner.saved_model  # of one that is grown, a copy
         for name in ("last", "best") if is_best else ("last",):
-            folder.write_model(name, learner.saved_model, classes=images.classes, tree=images.hierarchy)
+            folder.write_model(name, model, classes=images.classes, tree=images.hierarchy)
 
 
 def save(learner: Learner, progress: Progress, folder: RunFolder) -> None:

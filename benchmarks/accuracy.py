@@ -58,7 +58,7 @@ SMALL = Size(
     steps=200,
     batch_size=40,
     warmup=20,
-    recipe=(*RECIPE, ("img_size", 64), ("device", "cpu")),
+    recipe=(*RECIPE, ("img_size", 64), ("device", "cpu"), ("amp", True)),  # bfloat16: a step takes 0.6 of the time
     nested=HALF,
     wider=(("of equal MACs", (("model_kwargs", ("channels=80,160,320,640",)),)),),
 )

@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from accuracy_plan import List, Size, Training, protocol
@@ -85,16 +86,17 @@ LARGE = tuple(
 def plan(name: str) -> list[Training]:
     """The trainings of a plan, in the order they are done in."""
     if name == "cpu":
-        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained=(20, 5)))
+        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained={20: 5, 5: 4}))
     if name == "cpu400":
         longer = replace(SMALL, steps=4 * SMALL.steps)  # as many epochs
         trees = ("unicode", "random")
-        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained=(5,), trees=trees))
+        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained={5: 1}, trees=trees))
     if name == "wide":
         return list(wide(SMALL, HUNDREDS, SEEDS))
     if name == "vary":
         return list(varied(SMALL, HUNDREDS[:2], SEEDS))
-    return [one for size in LARGE for one in protocol(size, [EVERYTHING], SEEDS, experts=(20, 5), trained=(20, 5))]
+    large = (protocol(size, [EVERYTHING], SEEDS, experts=(20, 5), trained={20: 1, 5: 1}) for size in LARGE)
+    return list(chain.from_iterable(large))
 
 
 PLANS = ("cpu", "cpu400", "wide", "vary", "gpu")

@@ -8,7 +8,7 @@ recipe and the same number of steps for everyone, stated in `Size`.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,21 +107,22 @@ def protocol(
     seeds: Sequence[int],
     *,
     experts: tuple[int, ...],
-    trained: tuple[int, ...],
+    trained: Mapping[int, int],
     trees: Sequence[str] = TREES,
 ) -> Iterator[Training]:
     """The published protocol with its controls, one seed after the other: what is stopped has whole seeds.
 
     Args:
         experts: classes of the experts that are cut.
-        trained: sizes of experts of which one is also trained from scratch, on its classes only.
+        trained: by the size of an expert, how many of them flat networks are also trained for, on their classes only.
     """
     for seed in seeds:
         for each in lists:
             yield Training(each, FLAT, size, seed=seed)
             for tree in trees:
                 yield Training(each, NESTED, size, tree=tree, seed=seed, experts=experts)
-            for part_of in trained:
-                yield Training(each, FLAT, size, seed=seed, part=0, part_of=part_of)
+            for part_of, count in trained.items():
+                for part in range(count):
+                    yield Training(each, FLAT, size, seed=seed, part=part, part_of=part_of)
             for name, values in size.wider:
                 yield Training(each, FLAT, size, seed=seed, variation=name, values=values)

@@ -71,11 +71,19 @@ def by_experts(result: Result, each: int) -> np.ndarray:
     return found
 
 
-def trained_on_part(result: Result, whole: Result) -> np.ndarray:
-    """Right among the classes it was trained on, in the rows of a result on all classes; the others not a number."""
-    label_of = {id: label for label, id in enumerate(whole["classes"])}
-    found = np.full(len(whole["labels"]), np.nan)
-    found[_rows(whole, [label_of[id] for id in result["classes"]])] = on_all(result)
+def trained_on_parts(results: Iterable[Result], whole: Mapping[tuple[str, int], Result]) -> Answers:
+    """Right among the classes it was trained on, each, in the rows of a result on all classes; other rows not a number.
+
+    Args:
+        whole: by list and seed, results on all classes.
+    """
+    found: Answers = {}
+    for result in results:
+        key = result["list"], result["seed"]
+        if key in whole:
+            label_of = {id: label for label, id in enumerate(whole[key]["classes"])}
+            column = found.setdefault(key, np.full(len(whole[key]["labels"]), np.nan))
+            column[_rows(whole[key], [label_of[id] for id in result["classes"]])] = on_all(result)
     return found
 
 
@@ -133,8 +141,8 @@ def tables(
     rivals = [entrant(" ".join(("flat", name)).strip(), own, each=each) for name, own in flats.items() if own]
     nested = [entrant(tree, own, each=each) for tree, own in trees.items() if own]
     whole = {(result["list"], result["seed"]): result for result in flats[""]}
-    parted = [one for one in some(part=0, part_of=each, variation="") if (one["list"], one["seed"]) in whole]
-    trained = answers(parted, lambda result: trained_on_part(result, whole[result["list"], result["seed"]]))
+    parted = [one for one in some(part_of=each, variation="") if one["part"] is not None]
+    trained = trained_on_parts(parted, whole)
     yield from ("| | accuracy | parameters / GMACs | trainings | on what it trained on |", "|---|---|---|---|---|")
     yield "| **all classes** | | | | |"
     yield from (one.row(0) for one in (*rivals, *nested))

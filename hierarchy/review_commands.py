@@ -89,9 +89,9 @@ def _converse(held: Held, plain: bool, as_json: bool) -> None:
     from hierarchy.editor import in_editor
 
     if not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        from hierarchy.tui import run_app
+        from hierarchy.tui import ReviewApp
 
-        run_app(held.review, title=held.paths.result.name, edit_text=in_editor)
+        ReviewApp(held.review, title=held.paths.result.name, edit_text=in_editor).run()
         return
     from hierarchy.dialogue import converse
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult, SuspendNotSupported
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+from textual.widgets import Static, Tree
 
 from hierarchy.answers import DIGITS, KEYS, SIMPLE, TEXTUAL, node_of, split, take
 from hierarchy.dialogue import TITLES, all_done, counted, definition, holds, stands, verdict
@@ -15,12 +23,8 @@ from hierarchy.fuzzy import fuzzy
 from hierarchy.review import Review
 from hierarchy.sheet import WITNESSES
 from hierarchy.standing import groups, nodes
-from hierarchy.tui_screens import modal_screens
-from hierarchy.tui_tree import places
-
-if TYPE_CHECKING:
-    from rich.text import Text
-    from textual.app import App
+from hierarchy.tui_screens import Asking, Help, Picking
+from hierarchy.tui_tree import Places
 
 # Blue agrees, orange differs, and a sign says the same: for eyes that tell no red from green.
 CSS = """
@@ -58,244 +62,228 @@ AT_LAST = 1.0  # seconds after which a key counts as read even if what it set go
 BREAKPOINTS = [(0, "-tiny"), (66, "-narrow"), (110, "-wide")]  # columns, and the class in CSS from there on
 
 
-def run_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -> None:
-    """Reviews on the full screen until the person quits."""
-    review_app(review, title=title, edit_text=edit_text).run()
-
-
-def review_app(review: Review, *, title: str, edit_text: Callable[[str], str]) -> App[None]:
-    """The app, not running yet.
+class ReviewApp(App[None]):
+    """The main screen.
 
     Args:
         review: what is reviewed.
         title: the name of the file.
         edit_text: shows a text in an editor and gives back what became of it.
     """
-    from rich.text import Text
-    from textual import events
-    from textual.app import App, ComposeResult, SuspendNotSupported
-    from textual.containers import Horizontal, Vertical, VerticalScroll
-    from textual.message_pump import MessagePump
-    from textual.screen import Screen
-    from textual.widgets import Static, Tree
 
-    screens = modal_screens()
-    tree = places(review)
+    CSS = CSS
+    HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar = [("ctrl+c", "quit", "quit")]  # nothing is lost by it
 
-    class ReviewApp(App[None]):
-        """The main screen."""
+    def __init__(self, review: Review, *, title: str, edit_text: Callable[[str], str]) -> None:
+        super().__init__()
+        self._review, self._file, self._edit_text = review, title, edit_text
+        self._tree = Places(review)
+        self._typed: deque[events.Key] = deque()
+        self._reading = True  # a key, or until everything is shown
+        self._turn = 0  # counts the keys
 
-        ENABLE_COMMAND_PALETTE = False
-        BINDINGS: ClassVar = [("ctrl+c", "quit", "quit")]  # nothing is lost by it
+    def compose(self) -> ComposeResult:
+        yield Static(id="status", markup=False)
+        with Horizontal(id="body"):
+            yield self._tree
+            with Vertical(id="right"):
+                with VerticalScroll(id="question"):
+                    yield Static(id="about", markup=False)
+                    with Horizontal(id="witnesses"):
+                        for witness in WITNESSES:
+                            yield Static(id=witness, classes="witness", markup=False)
+                yield Static(id="suggestions", markup=False)
+        yield Static(id="said", markup=False)
+        yield Static(_key_bar(), id="keys", markup=False)
 
-        def __init__(self) -> None:
-            super().__init__()
-            self._typed: deque[events.Key] = deque()
-            self._reading = True  # a key, or until everything is shown
-            self._turn = 0  # counts the keys
+    async def on_mount(self) -> None:
+        self._show()
+        await self._read(self._turn)
 
-        def compose(self) -> ComposeResult:
-            yield Static(id="status", markup=False)
-            with Horizontal(id="body"):
-                yield tree
-                with Vertical(id="right"):
-                    with VerticalScroll(id="question"):
-                        yield Static(id="about", markup=False)
-                        with Horizontal(id="witnesses"):
-                            for witness in WITNESSES:
-                                yield Static(id=witness, classes="witness", markup=False)
-                    yield Static(id="suggestions", markup=False)
-            yield Static(id="said", markup=False)
-            yield Static(_key_bar(Text()), id="keys", markup=False)
+    def _show(self) -> None:
+        question, (number, of, disputed) = self._review.question, self._review.position
+        who = self._review.who or "looking only"
+        self.query_one("#status", Static).update(
+            f"{self._file}   {min(number, of)}/{of}   {disputed} disputed left   {who}"
+        )
+        self.query_one("#witnesses").display = bool(question and self._review.is_class(question.subject))
+        if question is None:
+            self.query_one("#about", Static).update(all_done(self._review))
+            self.query_one("#suggestions", Static).update("")
+            self._tree.show("")
+            return
+        self.query_one("#about", Static).update(self._about(question.subject))
+        for witness in WITNESSES:
+            self._witness(witness, question.subject)
+        lines = [f"{i}  {self._review.words(edit)}" for i, edit in enumerate(self._review.suggestions, 1)]
+        self.query_one("#suggestions", Static).update("\n".join(lines))
+        self.query_one("#question", VerticalScroll).scroll_home(animate=False)
+        self._tree.show(question.subject)
 
-        async def on_mount(self) -> None:
-            self._show()
-            await self._read(self._turn)
+    def _about(self, subject: str) -> Text:
+        question = self._review.asked()
+        name = self._review.name(subject)
+        text = Text()
+        text.append(f" {', '.join(question.kinds)} ", style="bold reverse")
+        text.append(f" {name}", style="bold")
+        text.append(f"  {subject}\n" if name != subject else "\n", style="dim")
+        if self._review.is_class(subject):
+            text.append(f"{definition(self._review, subject)}\n" if definition(self._review, subject) else "")
+            text.append(stands(self._review, subject))
+        else:
+            text.append(holds(self._review, subject))
+        text.append("".join(f"\n{reason}" for reason in question.reasons), style="italic")
+        return text
 
-        def _show(self) -> None:
-            question, (number, of, disputed) = review.question, review.position
-            who = review.who or "looking only"
-            self.query_one("#status", Static).update(
-                f"{title}   {min(number, of)}/{of}   {disputed} disputed left   {who}"
-            )
-            self.query_one("#witnesses").display = bool(question and review.is_class(question.subject))
-            if question is None:
-                self.query_one("#about", Static).update(all_done(review))
-                self.query_one("#suggestions", Static).update("")
-                tree.show("")
-                return
-            self.query_one("#about", Static).update(self._about(question.subject))
-            for witness in WITNESSES:
-                self._witness(witness, question.subject)
-            lines = [f"{i}  {review.words(edit)}" for i, edit in enumerate(review.suggestions, 1)]
-            self.query_one("#suggestions", Static).update("\n".join(lines))
-            self.query_one("#question", VerticalScroll).scroll_home(animate=False)
-            tree.show(question.subject)
+    def _witness(self, witness: str, subject: str) -> None:
+        pane = self.query_one(f"#{witness}", Static)
+        said = [opinion for opinion in self._review.said(subject) if opinion.witness == witness]
+        is_class = self._review.is_class(subject)
+        verdicts = [verdict(self._review, subject, opinion) for opinion in said] if is_class else []
+        pane.set_class(any(text[0] in "~≠" for text in verdicts), "apart")
+        pane.set_class(not verdicts, "silent")
+        text = Text(f"{TITLES[witness]}")
+        for sentence, opinion in zip(verdicts, said, strict=False):
+            text.append(f"\n{sentence}", style="bold")
+            text.append(f"\n{opinion.why}")
+        pane.update(text if verdicts else text.append("\nwas not asked"))
 
-        def _about(self, subject: str) -> Text:
-            question = review.asked()
-            name = review.name(subject)
-            text = Text()
-            text.append(f" {', '.join(question.kinds)} ", style="bold reverse")
-            text.append(f" {name}", style="bold")
-            text.append(f"  {subject}\n" if name != subject else "\n", style="dim")
-            if review.is_class(subject):
-                text.append(f"{definition(review, subject)}\n" if definition(review, subject) else "")
-                text.append(stands(review, subject))
-            else:
-                text.append(holds(review, subject))
-            text.append("".join(f"\n{reason}" for reason in question.reasons), style="italic")
-            return text
+    # One key after the other: what a key opens or closes is open or closed before the next is read, so that keys
+    # typed ahead go where the person meant them to, and none of them becomes a decision by the way.
 
-        def _witness(self, witness: str, subject: str) -> None:
-            pane = self.query_one(f"#{witness}", Static)
-            said = [opinion for opinion in review.said(subject) if opinion.witness == witness]
-            verdicts = [verdict(review, subject, opinion) for opinion in said] if review.is_class(subject) else []
-            pane.set_class(any(text[0] in "~≠" for text in verdicts), "apart")
-            pane.set_class(not verdicts, "silent")
-            text = Text(f"{TITLES[witness]}")
-            for sentence, opinion in zip(verdicts, said, strict=False):
-                text.append(f"\n{sentence}", style="bold")
-                text.append(f"\n{opinion.why}")
-            pane.update(text if verdicts else text.append("\nwas not asked"))
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._typed.append(event)
+            if not self._reading:
+                await self._read(self._turn)
+        else:
+            await super().on_event(event)
 
-        # One key after the other: what a key opens or closes is open or closed before the next is read, so that keys
-        # typed ahead go where the person meant them to, and none of them becomes a decision by the way.
+    async def _read(self, turn: int) -> None:
+        """Reads the next key, if the one of a turn is still the last."""
+        if turn != self._turn:
+            return
+        self._reading = bool(self._typed)
+        if not self._typed:
+            return
+        if len(self.screen_stack) > 1 and self.focused is None:  # it is just opening
+            self.set_timer(SOON, partial(self._read, turn))
+            return
+        self._turn += 1
+        start = self.focused or self.screen
+        await super().on_event(self._typed.popleft())
+        turn = self._turn
+        # Once for what the nodes make of it, once for bindings, which the app goes by when a key has come up to it.
+        self._climb(start, partial(self._climb, start, partial(self._read, turn)))
+        self.set_timer(AT_LAST, partial(self._read, turn))
 
-        async def on_event(self, event: events.Event) -> None:
-            if isinstance(event, events.Key) and not event.is_forwarded:
-                self._typed.append(event)
-                if not self._reading:
-                    await self._read(self._turn)
-            else:
-                await super().on_event(event)
+    def _climb(self, node: MessagePump, then: Callable[[], Any], hops: int = 2) -> None:
+        """Follows a key from where it was typed up to the app, at each node behind the key and again behind what
+        the node sent on account of it, and goes on then."""
+        if hops and node.call_later(self._climb, node, then, hops - 1):
+            return
+        if node is self:
+            self.call_next(then)
+        else:
+            self._climb(node._parent or self, then)
 
-        async def _read(self, turn: int) -> None:
-            """Reads the next key, if the one of a turn is still the last."""
-            if turn != self._turn:
-                return
-            self._reading = bool(self._typed)
-            if not self._typed:
-                return
-            if len(self.screen_stack) > 1 and self.focused is None:  # it is just opening
-                self.set_timer(SOON, partial(self._read, turn))
-                return
-            self._turn += 1
-            start = self.focused or self.screen
-            await super().on_event(self._typed.popleft())
-            turn = self._turn
-            # Once for what the nodes make of it, once for bindings, which the app goes by when a key has come up to it.
-            self._climb(start, partial(self._climb, start, partial(self._read, turn)))
-            self.set_timer(AT_LAST, partial(self._read, turn))
+    # What the keys do
 
-        def _climb(self, node: MessagePump, then: Callable[[], Any], hops: int = 2) -> None:
-            """Follows a key from where it was typed up to the app, at each node behind the key and again behind what
-            the node sent on account of it, and goes on then."""
-            if hops and node.call_later(self._climb, node, then, hops - 1):
-                return
-            if node is self:
-                self.call_next(then)
-            else:
-                self._climb(node._parent or self, then)
+    def on_key(self, event: events.Key) -> None:
+        if len(self.screen_stack) == 1 and event.character and not event.key.startswith("ctrl+"):
+            key = event.character
+            if key in NUMBERS or key.lower() in {known.key for known in KEYS}:
+                event.stop()
+                self._answer(key)
 
-        # What the keys do
+    def on_tree_node_selected(self, event: Tree.NodeSelected[str]) -> None:
+        if event.node.data:
+            self._say(lambda: self._review.jump(event.node.data or ""))
 
-        def on_key(self, event: events.Key) -> None:
-            if len(self.screen_stack) == 1 and event.character and not event.key.startswith("ctrl+"):
-                key = event.character
-                if key in NUMBERS or key.lower() in {known.key for known in KEYS}:
-                    event.stop()
-                    self._answer(key)
+    def _answer(self, key: str) -> None:
+        if key in "qQ":
+            self._typed.clear()
+            self._turn += 1  # no key is read any more
+            self.exit()
+        elif key == "?":
+            self.push_screen(Help())
+        elif key in NUMBERS:
+            self._say(lambda: take(self._review, int(key)))
+        elif key in SIMPLE:
+            self._say(lambda: SIMPLE[key](self._review))
+        elif key == "e":
+            self._say(self._edit)
+        elif key == "/":
+            self._open(Asking("go to", _anywhere(self._review)), self._review.jump)
+        elif key in "pP":
+            self._split(superclass=key == "P")
+        elif key in TEXTUAL:
+            self._ask(key)
 
-        def on_tree_node_selected(self, event: Tree.NodeSelected[str]) -> None:
-            if event.node.data:
-                self._say(lambda: review.jump(event.node.data or ""))
+    def _open(self, screen: Screen[Any], act: Callable[[Any], str | None]) -> None:
+        """Opens a screen, and does something with what is answered there."""
+        self.push_screen(screen, lambda answer: self._say(lambda: act(answer)) if answer is not None else None)
 
-        def _answer(self, key: str) -> None:
-            if key in "qQ":
-                self._typed.clear()
-                self._turn += 1  # no key is read any more
-                self.exit()
-            elif key == "?":
-                self.push_screen(screens.help())
-            elif key in NUMBERS:
-                self._say(lambda: take(review, int(key)))
-            elif key in SIMPLE:
-                self._say(lambda: SIMPLE[key](review))
-            elif key == "e":
-                self._say(self._edit)
-            elif key == "/":
-                self._open(screens.ask("go to", _anywhere(review)), review.jump)
-            elif key in "pP":
-                self._split(superclass=key == "P")
-            elif key in TEXTUAL:
-                self._ask(key)
+    def _ask(self, key: str) -> None:
+        """Asks for what a key wants, and does it."""
+        label = next(known.asks for known in KEYS if known.key == key.lower())
+        try:
+            question = self._review.asked()
+            node = node_of(self._review, superclass=key in "RG") if key in "rRgG" else ""
+        except HierarchyError as error:
+            self._refuse(error)
+            return
+        candidates = _targets(self._review, question.subject if key == "m" else node) if key in "mgG" else None
+        about = f"{key} {node}: " if node else f"{self._review.name(question.subject)}: "
+        label = about + label.partition(" (")[0]
+        self._open(Asking(label, candidates), lambda text: TEXTUAL[key](self._review, text))
 
-        def _open(self, screen: Screen[Any], act: Callable[[Any], str | None]) -> None:
-            """Opens a screen, and does something with what is answered there."""
-            self.push_screen(screen, lambda answer: self._say(lambda: act(answer)) if answer is not None else None)
+    def _split(self, *, superclass: bool) -> None:
+        try:
+            node = node_of(self._review, superclass=superclass)
+        except HierarchyError as error:
+            self._refuse(error)
+            return
 
-        def _ask(self, key: str) -> None:
-            """Asks for what a key wants, and does it."""
-            label = next(known.asks for known in KEYS if known.key == key.lower())
-            try:
-                question = review.asked()
-                node = node_of(review, superclass=key in "RG") if key in "rRgG" else ""
-            except HierarchyError as error:
-                self._refuse(error)
-                return
-            candidates = _targets(review, question.subject if key == "m" else node) if key in "mgG" else None
-            about = f"{key} {node}: " if node else f"{review.name(question.subject)}: "
-            label = about + label.partition(" (")[0]
-            self._open(screens.ask(label, candidates), lambda text: TEXTUAL[key](review, text))
+        def named(ids: list[str] | None) -> None:
+            if ids:
+                label = f"{counted(len(ids))} off {node}: name of the new node"
+                self._open(Asking(label), lambda name: split(self._review, name, ids, superclass=superclass))
 
-        def _split(self, *, superclass: bool) -> None:
-            try:
-                node = node_of(review, superclass=superclass)
-            except HierarchyError as error:
-                self._refuse(error)
-                return
+        ids = self._review.members(node)
+        choices = [(id, f"{self._review.name(id)}  {self._review.draft.place(id) if superclass else id}") for id in ids]
+        self.push_screen(Picking(f"split off {node}: which classes", choices), named)
 
-            def named(ids: list[str] | None) -> None:
-                if ids:
-                    label = f"{counted(len(ids))} off {node}: name of the new node"
-                    self._open(screens.ask(label), lambda name: split(review, name, ids, superclass=superclass))
+    def _edit(self) -> str:
+        superclass = node_of(self._review, superclass=True)
+        try:
+            with self.suspend():
+                edits = revise(self._review.draft, superclass, self._edit_text)
+        except SuspendNotSupported:
+            edits = revise(self._review.draft, superclass, self._edit_text)
+        return self._review.do(*edits)
 
-            ids = review.members(node)
-            choices = [(id, f"{review.name(id)}  {review.draft.place(id) if superclass else id}") for id in ids]
-            self.push_screen(screens.pick(f"split off {node}: which classes", choices), named)
+    def _say(self, act: Callable[[], str | None]) -> None:
+        """Does something and says what came of it."""
+        try:
+            said = act()
+        except HierarchyError as error:
+            self._refuse(error)
+            return
+        self.query_one("#said").remove_class("refused")
+        self.query_one("#said", Static).update(said or "")
+        self._show()
 
-        def _edit(self) -> str:
-            superclass = node_of(review, superclass=True)
-            try:
-                with self.suspend():
-                    edits = revise(review.draft, superclass, edit_text)
-            except SuspendNotSupported:
-                edits = revise(review.draft, superclass, edit_text)
-            return review.do(*edits)
-
-        def _say(self, act: Callable[[], str | None]) -> None:
-            """Does something and says what came of it."""
-            try:
-                said = act()
-            except HierarchyError as error:
-                self._refuse(error)
-                return
-            self.query_one("#said").remove_class("refused")
-            self.query_one("#said", Static).update(said or "")
-            self._show()
-
-        def _refuse(self, error: Any) -> None:
-            self.query_one("#said").add_class("refused")
-            self.query_one("#said", Static).update(f"! {error}")
-
-    ReviewApp.CSS = CSS
-    ReviewApp.HORIZONTAL_BREAKPOINTS = BREAKPOINTS
-    return ReviewApp()
+    def _refuse(self, error: Any) -> None:
+        self.query_one("#said").add_class("refused")
+        self.query_one("#said", Static).update(f"! {error}")
 
 
-def _key_bar(text: Text) -> Text:
-    """Adds all keys to a text, those that one looks for in bold."""
+def _key_bar() -> Text:
+    """All keys, with what is looked for in bold."""
+    text = Text()
     for key, label in [(DIGITS, "take"), *((key.key, key.label) for key in KEYS)]:
         text.append(f"{key}\u00a0", style="bold").append(f"{label.replace(' ', chr(0xA0))}  ")
     return text

@@ -26,7 +26,8 @@ HEAVY = {
     "transformers",
 }
 FOLDER = Path(hierarchy.__file__).parent
-MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "__main__"))
+FULL_SCREEN = {"tui", "tui_screens", "tui_tree"}  # classes of textual, imported where a person is at a terminal
+MODULES = sorted({path.stem for path in FOLDER.glob("*.py")} - {"__init__", "__main__"} - FULL_SCREEN)
 
 
 def loaded(code):

@@ -15,7 +15,7 @@ from hierarchy.draft import Draft
 from hierarchy.edits import Move
 from hierarchy.proposal_file import ProposalFile
 from hierarchy.review import Review
-from hierarchy.tui import review_app
+from hierarchy.tui import ReviewApp
 
 SIZES = [(80, 24), (160, 50), (60, 20)]
 
@@ -23,7 +23,7 @@ SIZES = [(80, 24), (160, 50), (60, 20)]
 def drive(keys, review=None, *, size=(80, 24), edit_text=lambda text: text, look=lambda app: None):
     """Presses keys, letter by letter where one is longer and no key's name, and gives the review and what was seen."""
     review = review or zoo()
-    app = review_app(review, title="zoo.json", edit_text=edit_text)
+    app = ReviewApp(review, title="zoo.json", edit_text=edit_text)
 
     async def go():
         async with app.run_test(size=size) as pilot:
@@ -88,7 +88,7 @@ def test_every_key_does_what_it_says(keys, decisions):
 def burst(keys, review=None):
     """Types ahead: all keys are there before the first is read."""
     review = review or zoo()
-    app = review_app(review, title="zoo.json", edit_text=lambda text: text)
+    app = ReviewApp(review, title="zoo.json", edit_text=lambda text: text)
 
     async def go():
         async with app.run_test(size=(80, 24)) as pilot:
@@ -253,7 +253,7 @@ def test_when_all_is_answered_it_says_so():
 
 
 def test_a_window_that_changes_its_size_keeps_everything_in_sight():
-    app = review_app(zoo(), title="zoo.json", edit_text=lambda text: text)
+    app = ReviewApp(zoo(), title="zoo.json", edit_text=lambda text: text)
 
     async def go():
         async with app.run_test(size=(160, 50)) as pilot:
@@ -272,7 +272,7 @@ def test_a_window_that_changes_its_size_keeps_everything_in_sight():
 def test_a_thousand_classes_are_drawn_anew_before_a_person_notices():
     tree = load("imagenet1k")
     base = ProposalFile(Draft.of(tree), {})
-    app = review_app(Review(base, Memory(base.draft), who="Ada"), title="x", edit_text=lambda text: text)
+    app = ReviewApp(Review(base, Memory(base.draft), who="Ada"), title="x", edit_text=lambda text: text)
 
     async def go():
         async with app.run_test(size=(80, 24)) as pilot:

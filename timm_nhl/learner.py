@@ -12,8 +12,10 @@ from timm.task import ClassificationTask, LogitDistillationTask, TrainingTask
 from timm.utils.clip_grad import dispatch_clip_grad
 from torch import Tensor, nn
 
+from hierarchy.errors import nearest
 from timm_nhl.augment import erasing_of, mixing_of, transform_of
 from timm_nhl.data import Images, eval_batches, train_batches
+from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.grow import Growth
 from timm_nhl.losses import LevelLoss
 from timm_nhl.model import NHL
@@ -71,6 +73,10 @@ class Learner:
         if average.model_ema:
             self.task.setup_ema(decay=average.model_ema_decay, use_warmup=average.model_ema_warmup)
         if machine.torchcompile:
+            backends = torch.compiler.list_backends(exclude_tags=())
+            if machine.torchcompile not in backends:
+                close = nearest(machine.torchcompile, backends)
+                raise OptionError(f"--torchcompile {machine.torchcompile!r} is no backend here; like inductor{close}")
             self.task.compile(backend=machine.torchcompile, mode=machine.torchcompile_mode)
         if process.count > 1:
             self.task.prepare_distributed(device_ids=[process.device] if process.device.type == "cuda" else None)
@@ -85,8 +91,9 @@ class Learner:
     @property
     def rate(self) -> float:
         """The learning rate of what has no scale of its own."""
-        group = self.optimizer.param_groups[0]
-        return float(group["lr"] / (group.get("lr_scale") or 1.0))
+        groups = self.optimizer.param_groups
+        group = next((each for each in groups if each.get("lr_scale", 1.0)), None)
+        return 0.0 if group is None else float(group["lr"] / group.get("lr_scale", 1.0))
 
     def batches(self, images: Images, steps: range) -> Any:
         """The micro batches of this process for some steps."""
@@ -117,9 +124,20 @@ class Learner:
         last = micro == self.order.micro_batches - 1
         with nullcontext() if last else self.task.no_sync():  # processes exchange gradients once a step
             with self._precision():
-                result = self.task(x.to(memory_format=self.format), target)
+                result = self._result(x.to(memory_format=self.format), target)
             self.scaler.scale(result["loss"] / self.order.micro_batches).backward()
         return {name: value.detach() for name, value in result.items() if value.ndim == 0}
+
+    def _result(self, x: Tensor, target: Tensor) -> dict[str, Tensor]:
+        try:
+            return dict(self.task(x, target))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise TrainingError(
+                f"batch norm has but one value to normalise: {len(x)} image of {x.shape[-2]}x{x.shape[-1]} ends in a"
+                " map of one place; raise --batch-size or --img-size"
+            ) from error
 
     def update(self, step: int) -> None:
         """Ends a step, which makes it so many: changes the weights, the learning rate and the moving average."""

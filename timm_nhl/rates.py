@@ -9,16 +9,28 @@ from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_grou
 from torch import nn
 from torch.optim import Optimizer
 
+from timm_nhl.errors import OptionError
 from timm_nhl.settings import OptimizerSettings
 
 
 def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) -> Optimizer:
-    """timm's optimizer over a model's parameter groups."""
+    """timm's optimizer over a model's parameter groups.
+
+    Raises:
+        OptionError: it cannot be made of these numbers, or not on this machine.
+    """
     own: dict[str, Any] = {"betas": settings.opt_betas, "eps": settings.opt_eps}
     given = {name: value for name, value in own.items() if value is not None}
-    return create_optimizer_v2(
-        list(groups_of(model, settings)), settings.opt, lr=lr, momentum=settings.momentum, **given
-    )
+    groups = list(groups_of(model, settings))
+    try:
+        return create_optimizer_v2(groups, settings.opt, lr=lr, momentum=settings.momentum, **given)
+    except (AssertionError, ImportError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        asked = ", ".join(f"{name}={value}" for name, value in given.items()) or "its defaults"
+        raise OptionError(
+            f"--opt {settings.opt!r} cannot be made with {asked} ({reason}); see --opt-betas and --opt-eps, or use"
+            " another"
+        ) from error
 
 
 def groups_of(model: nn.Module, settings: OptimizerSettings) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,11 @@ class RunFolder:
         """
         import fcntl
 
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise TrainingError(f"cannot make the folder {str(self.path)!r}: {reason}; name another") from None
         self._write_settings()
         with (self.path / SETTINGS).open("r+") as lock:
             try:

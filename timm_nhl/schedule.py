@@ -48,6 +48,8 @@ def schedule_of(optimizer: Optimizer, settings: ScheduleSettings, *, steps_per_e
             step_on_epochs=False,
             updates_per_epoch=steps_per_epoch,
         )
-        return schedule, int(epochs)
     except ValueError as error:
         raise OptionError(f"--sched {settings.sched!r} cannot be made: {str(error).rstrip('.')}") from None
+    if settings.cooldown_epochs and epochs == settings.epochs:
+        raise OptionError(f"--sched {settings.sched!r} has no end to cool down behind; leave out --cooldown-epochs")
+    return schedule, int(epochs)

@@ -86,7 +86,7 @@ class OptimizerSettings:
 
     opt: str = option("sgd", "An optimizer of timm.")
     opt_eps: float | None = option(None, "Its epsilon; its own default.", least=0)
-    opt_betas: tuple[float, float] | None = option(None, "Its betas; its own default.")
+    opt_betas: tuple[float, ...] | None = option(None, "Its betas, like 0.9,0.99; its own default.")
     momentum: float = option(0.9, "Its momentum.", least=0, most=1)
     weight_decay: float = option(2e-5, "Weight decay.", least=0)
     clip_grad: float | None = option(None, "Clip gradients; see --clip-mode.", least=0)

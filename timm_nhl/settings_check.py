@@ -16,12 +16,13 @@ from timm.optim import list_optimizers
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
 from timm_nhl.settings import Settings, options
-from timm_nhl.student import is_nested, parsed
+from timm_nhl.student import LOCAL, is_nested, parsed
 
 OF_THE_GROWN = (  # settings of a model that one that is grown brings along
     "model", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean", "std", "drop", "drop_path",
     "branch_drop_path",
 )  # fmt: skip
+OF_THE_DATA = ("hierarchy", "num_classes", "in_chans")  # options of a model that its data decide
 
 
 def check(settings: Settings) -> None:
@@ -71,12 +72,23 @@ def _together(settings: Settings) -> Iterator[str]:
     elif model.model not in known:
         yield f"--model {model.model!r}: {architecture} has no such weights{nearest(model.model, known)}"
     try:
-        parsed(model.model_kwargs)
+        decided = [name for name in parsed(model.model_kwargs) if name in OF_THE_DATA]
+        if decided:
+            yield f"--model-kwargs {', '.join(decided)}: the data decide that, images have three colors; leave it out"
     except OptionError as error:
         yield str(error)
     opt, optimizers = settings.optimizer.opt, [str(name) for name in list_optimizers()]
     if opt.lower().removeprefix("lookahead_") not in optimizers:
         yield f"--opt {opt!r} is no optimizer of timm{nearest(opt, optimizers)}"
+    elif opt.lower().endswith("adahessian"):
+        yield f"--opt {opt!r} takes second derivatives, which are not computed here; use another"
+    nested = is_nested(model.model) or model.grow is not None
+    if nested and settings.optimizer.clip_mode == "agc" and settings.optimizer.clip_grad is not None:
+        yield "--clip-mode agc would take a whole branch for one unit; use norm or value for a nested model"
+    if schedule.sched == "rsqrt" and not schedule.warmup_epochs and schedule.decay_epochs is None:
+        yield "--sched rsqrt begins to fall behind a warm-up; give --warmup-epochs"
+    if schedule.sched == "step" and schedule.decay_epochs == 0:
+        yield "--decay-epochs 0 leaves nothing between two decays; use more"
     if schedule.warmup_epochs >= schedule.epochs:
         yield (
             f"--warmup-epochs {schedule.warmup_epochs:g} leaves nothing of --epochs {schedule.epochs};"
@@ -99,10 +111,13 @@ def _together(settings: Settings) -> Iterator[str]:
         decided = [name for name in OF_THE_GROWN if getattr(model, name) != getattr(Settings("").model, name)]
         if decided:
             yield f"{', '.join(map(flag, decided))}: the model of --grow has its own; leave these out"
+    frozen = [name for name in ("grow", "freeze_trunk") if getattr(model, name)]
+    if nested and frozen and settings.optimizer.trunk_lr_scale != 1.0:
+        yield f"--trunk-lr-scale has no effect on a trunk that {flag(frozen[0])} leaves as it is; leave one out"
     if model.trunk_from is not None and model.pretrained:
         yield "--trunk-from and --pretrained both give the trunk its weights; leave one out"
     for name, path in (("grow", model.grow), ("trunk_from", model.trunk_from), ("teacher", loss.teacher)):
-        if path is not None and not Path(path).exists():
+        if path is not None and not Path(path.removeprefix(LOCAL)).exists():
             yield f"{flag(name)} {path!r} is not there; check the name and the folder"
 
 
@@ -149,7 +164,11 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 
 def shown(value: Any) -> str:
-    """A value as one writes it behind a flag."""
+    """A value as one writes it behind a flag, to the last digit.
+
+    >>> shown((0.1, 2.0, 1e-05)), shown(0.481454660)
+    ('0.1,2,1e-05', '0.48145466')
+    """
     if isinstance(value, (tuple, list)):
         return ",".join(map(shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, (int, bool)) else repr(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else repr(value)

@@ -20,6 +20,9 @@ from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
 from timm_nhl.settings import ModelSettings
 
+OF_POSITIONS = ("pos_embed", "relative_position_bias_table")  # how tensors are called that grow with the image
+LOCAL = "local-dir:"  # in front of a folder, for timm
+
 
 def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
     """Makes the model of a training, for the classes of its data.
@@ -40,7 +43,10 @@ def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int)
         model = grow(load(settings.grow), tree)
     model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
     if settings.grad_checkpointing:
-        model.set_grad_checkpointing()  # type: ignore[operator]
+        try:
+            model.set_grad_checkpointing()  # type: ignore[operator]
+        except (AssertionError, AttributeError, TypeError):  # what timm's models raise that have none
+            raise OptionError(f"--grad-checkpointing: {settings.model} has none; leave it out") from None
     return model
 
 
@@ -86,12 +92,17 @@ def load_trunk(model: NHL, source: str) -> None:
     Raises:
         CheckpointError: it cannot be read, or lacks weights of the trunk: it is of another backbone.
     """
-    path = Path(source.removeprefix("local-dir:"))
+    path = Path(source.removeprefix(LOCAL))
     state = read_weights(path / "model.safetensors" if path.is_dir() else path)
     net = model.trunk.net
     theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}
     mine = {name: theirs[name] for name, value in net.state_dict().items() if _like(theirs.get(name), value)}
     odd = [name for name in net.state_dict() if name not in mine]
+    if odd and all(name in theirs and name.endswith(OF_POSITIONS) for name in odd):
+        raise CheckpointError(
+            f"{source!r} was trained on images of another size: {odd[0]!r} is {_shape(theirs[odd[0]])} there,"
+            f" {_shape(net.state_dict()[odd[0]])} here; give the --img-size it was trained on"
+        )
     if odd:
         raise CheckpointError(
             f"{source!r} is not of {model.trunk.backbone}: {len(odd)} of {len(net.state_dict())} tensors of the trunk"
@@ -136,6 +147,10 @@ def parsed(words: Iterable[str]) -> dict[str, Any]:
     if bad:
         raise OptionError(f"--model-kwargs {', '.join(map(repr, bad))} is not KEY=VALUE; like split=-3")
     return {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
 
 
 def _like(theirs: Tensor | None, mine: Tensor) -> bool:

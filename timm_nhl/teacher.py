@@ -14,6 +14,7 @@ from torch import nn
 from timm_nhl.classifier import names_of
 from timm_nhl.errors import CheckpointError, TrainingError
 from timm_nhl.model import NHL
+from timm_nhl.student import LOCAL
 
 
 def teacher_of(folder: str | os.PathLike[str], *, classes: Sequence[str]) -> nn.Module:
@@ -23,10 +24,10 @@ def teacher_of(folder: str | os.PathLike[str], *, classes: Sequence[str]) -> nn.
         CheckpointError: the folder holds no model that timm can load.
         TrainingError: it has other classes, or the same in another order.
     """
-    config = Path(folder) / "config.json"
+    path = Path(str(folder).removeprefix(LOCAL))
     try:
-        json.loads(config.read_text(encoding="utf-8"))
-        teacher: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        json.loads((path / "config.json").read_text(encoding="utf-8"))
+        teacher: nn.Module = timm.create_model(f"{LOCAL}{path}", pretrained=True)
     except FileNotFoundError:
         raise CheckpointError(
             f"no model in {str(folder)!r}; give a folder that one was saved to, like 'last' or 'best'"

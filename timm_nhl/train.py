@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from hierarchy import Hierarchy, load
 from hierarchy.dataset_folder import BESIDE, open_data
+from hierarchy.errors import DataError
 from timm_nhl.asked import listed
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
@@ -27,7 +29,7 @@ from timm_nhl.run_folder import RunFolder
 from timm_nhl.settings import Settings
 from timm_nhl.settings_check import check
 from timm_nhl.settings_flags import command_of
-from timm_nhl.student import is_nested
+from timm_nhl.student import LOCAL, is_nested
 
 
 def train(settings: Settings, *, out: Path) -> Path:
@@ -56,7 +58,7 @@ def train(settings: Settings, *, out: Path) -> Path:
         )
         check_sizes(order, val_images)
         command = command_of(settings, out)
-        folder = RunFolder(Path(out), settings, facts=facts_of(images, val_images, process), command=command)
+        folder = RunFolder(Path(out), settings, facts=facts_of(settings, images, val_images, process), command=command)
         state = folder.state()
         learner = Learner(settings, images, order=order, process=process)
         progress = Progress()
@@ -137,7 +139,7 @@ def open_splits(settings: Settings) -> tuple[Images, Images]:
     """The images that are trained on and those that are evaluated on, with labels of the same classes.
 
     Raises:
-        HierarchyError: they cannot be read, or do not fit the hierarchy.
+        HierarchyError: they cannot be read, do not fit the hierarchy or, without one, number their classes differently.
         OptionError: a hierarchy is needed and none is given.
     """
     data, tree = settings.data, hierarchy_of(settings)
@@ -152,7 +154,19 @@ def open_splits(settings: Settings) -> tuple[Images, Images]:
         )
         for split in (data.train_split, data.val_split)
     )
+    for label, (name, other) in enumerate(zip_longest(images.classes, val_images.classes)):
+        if name != other:
+            raise DataError(
+                [
+                    f"label {label} is {_called(name)} in {images.name} and {_called(other)} in {val_images.name};"
+                    " give --hierarchy, along which both are numbered"
+                ]
+            )
     return images, val_images
+
+
+def _called(name: str | None) -> str:
+    return "no class" if name is None else repr(name)
 
 
 def hierarchy_of(settings: Settings) -> Hierarchy | None:
@@ -190,16 +204,31 @@ def check_sizes(order: Order, val_images: Images) -> None:
         raise TrainingError(f"{val_images.name} holds no images of these classes; name another --val-split")
 
 
-def facts_of(images: Images, val_images: Images, process: Process) -> dict[str, Any]:
-    """What decides a training beside its settings."""
-    labels = hashlib.blake2b(images.labels.tobytes() + val_images.labels.tobytes(), digest_size=16).hexdigest()
+def facts_of(settings: Settings, images: Images, val_images: Images, process: Process) -> dict[str, Any]:
+    """What decides a training beside its settings.
+
+    Weights to begin with are not among them: from the first state on, those of the state count.
+    """
     return {
         "processes": process.count,
         "hierarchy": None if images.hierarchy is None else images.hierarchy.digest,
         "images": len(images),
         "evaluated images": len(val_images),
-        "digest of the labels": labels,
+        "digest of the labels": _digest(images.labels.tobytes(), val_images.labels.tobytes()),
+        "digest of the class names": _digest(*(name.encode() for name in images.classes)),
+        "digest of the teacher": None if settings.loss.teacher is None else _digest_of(settings.loss.teacher),
     }
+
+
+def _digest_of(saved: str) -> str:
+    """Of all files in the folder of a saved model."""
+    folder = Path(saved.removeprefix(LOCAL))
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return _digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.blake2b(b"".join(hashlib.blake2b(part).digest() for part in parts), digest_size=16).hexdigest()
 
 
 if __name__ == "__main__":

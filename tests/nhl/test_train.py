@@ -6,15 +6,19 @@ import copy
 import csv
 import json
 import math
+import shlex
+import shutil
 
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from datasets import ClassLabel, DatasetDict
+from safetensors.torch import load_file, save_file
 from training_runs import SMALL, TREE, dataset, small
 
 from timm_nhl import NHL
 from timm_nhl.data import open_images
+from timm_nhl.errors import TrainingError
 from timm_nhl.learner import Learner
 from timm_nhl.order import Order
 from timm_nhl.processes import Process
@@ -22,7 +26,7 @@ from timm_nhl.rates import groups_of
 from timm_nhl.run_folder import read_state
 from timm_nhl.seeds import STEP, seed_all
 from timm_nhl.settings import OptimizerSettings, Settings
-from timm_nhl.settings_flags import command_of
+from timm_nhl.settings_flags import command_of, parse
 from timm_nhl.train import open_splits, train
 
 ALONE = Process(rank=0, count=1, device=torch.device("cpu"))
@@ -160,6 +164,14 @@ def test_a_learning_rate_of_its_own_goes_through_the_schedule(data):
     assert len(lrs) > 4 and max(lrs) < settings.schedule.lr  # two steps down the cosine
 
 
+def test_the_learning_rate_that_is_shown_is_that_of_what_has_no_scale(data):
+    learner, _ = learner_of(small(data, trunk_lr_scale=0.0, branch_lr_scale=(0.5, 1.0, 2.0), sched="constant"))
+    assert {group["lr_scale"] for group in learner.optimizer.param_groups} == {0.0, 0.5, 1.0, 2.0}
+    assert learner.rate == pytest.approx(0.01)
+    frozen, _ = learner_of(small(data, trunk_lr_scale=0.0, branch_lr_scale=(0.0, 0.0, 0.0)))
+    assert frozen.rate == 0.0
+
+
 def test_what_a_step_draws_is_of_its_number_alone(data):
     learner, images = learner_of(small(data, drop=0.5, mixup=1.0, cutmix=1.0, drop_path=0.3, grad_accum_steps=2))
     x, target = next(iter(learner.batches(images, range(1))))
@@ -200,7 +212,8 @@ def test_a_teacher_is_learned_from_and_stays_as_it_is(data, plain):
         pytest.param({"torchcompile": "eager"}, marks=pytest.mark.slow),
         {"model": "test_vit_nhl", "img_size": 48},
         {"sched": "wsd", "cooldown_epochs": 1},
-        {"no_aug": True, "reprob": 0.5, "clip_grad": 0.1, "clip_mode": "agc"},
+        {"no_aug": True, "reprob": 0.5, "clip_grad": 0.1, "clip_mode": "value"},
+        {"clip_grad": 0.1, "clip_mode": "agc", "model": "test_resnet", "model_kwargs": ()},
         {"mixup": 0.5, "mixup_off_epoch": 1},
     ],
     ids=str,
@@ -220,6 +233,38 @@ def test_a_finished_training_does_nothing_and_says_so(data, tmp_path, capsys):
     assert train(settings.but(workers=0, log_interval=3), out=out) == out
     assert capsys.readouterr().err.strip() == f"{out}: this training is finished; nothing was done"
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} == before
+
+
+def test_nothing_goes_on_with_another_teacher(data, plain, tmp_path):
+    teacher = tmp_path / "teacher"
+    shutil.copytree(plain / "last", teacher)
+    settings = small(data, epochs=1, teacher=f"local-dir:{teacher}")
+    out = train(settings, out=tmp_path / "run")
+    assert train(settings, out=out) == out
+    weights = load_file(teacher / "model.safetensors")
+    save_file({name: value + 1 for name, value in weights.items()}, teacher / "model.safetensors")
+    with pytest.raises(TrainingError, match=r"digest of the teacher \w{12} there, \w{12} here"):
+        train(settings, out=out)
+
+
+def test_nothing_goes_on_with_classes_of_other_names(tmp_path):
+    folder = dataset(tmp_path / "data")
+    (tmp_path / "data" / "hierarchy.json").unlink()
+    settings = small(folder, model="test_resnet", model_kwargs=(), epochs=1)
+    out = train(settings, out=tmp_path / "run")
+    data = DatasetDict.load_from_disk(folder).cast_column("label", ClassLabel(names=list(TREE.classes[::-1])))
+    data.save_to_disk(str(tmp_path / "renamed"))
+    shutil.rmtree(folder)
+    (tmp_path / "renamed").rename(folder)
+    with pytest.raises(TrainingError, match="digest of the class names"):
+        train(settings, out=out)
+
+
+def test_the_command_has_every_digit():
+    settings = Settings.of("digits", mean=(0.48145466, 0.4578275, 0.40821073), lr=0.0012345678, epochs=3)
+    words = shlex.split(command_of(settings, "run"))
+    given = {name: words[words.index(f"--{name}") + 1] for name in ("mean", "lr")}
+    assert Settings.of("digits", **parse({"mean": given["mean"]}), lr=float(given["lr"]), epochs=3) == settings
 
 
 def test_saved_settings_are_the_settings_and_their_command_gives_them(data, tmp_path):

@@ -31,6 +31,7 @@ from timm_nhl.settings_check import check
 from timm_nhl.train import train
 
 NESTED = ["--model", "test_resnet_nhl", "--model-kwargs", SMALL[0]]
+PLAIN = ["--model", "test_resnet"]
 SHORT = ["--img-size", "32", "--epochs", "1", "--warmup-epochs", "0", "--batch-size", "4", "--workers", "0"]
 SHORT += ["--val-split", "test", "--device", "cpu", "--lr", "0.01"]
 
@@ -53,10 +54,8 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "classes that the hierarchy has not": training("--hierarchy", "imagenet100"),
     "classes that are not": training("--classes", "super 01, super 09"),
     "no hierarchy": training("--level-loss", "0.1,0.1", "--classes", "super 01", data="bare"),
-    "no hierarchy for a plain model with classes": training(
-        "--classes", "super 01", data="bare", model=["--model", "test_resnet"]
-    ),
-    "labels in no order": training(data="named", model=["--model", "test_resnet"]),
+    "no hierarchy for a plain model with classes": training("--classes", "super 01", data="bare", model=PLAIN),
+    "labels in no order": training(data="named", model=PLAIN),
     "sizes that cannot be": training("--epochs", "0", "--batch-size", "0", "--img-size", "-32", "--mixup-prob", "1.5"),
     "a number that is none": training("--lr", "nan"),
     "lists that are none": training("--level-loss", "0.1;0.2", "--scale", "small"),
@@ -66,9 +65,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a warm-up without end": training("--warmup-epochs", "5"),
     "pairs of an odd batch": training("--mixup", "0.2", "--batch-size", "5"),
     "a crop upside down": training("--scale", "1,0.5"),
-    "a nested model's options for a plain one": training(
-        "--freeze-trunk", "--trunk-lr-scale", "0.1", model=["--model", "test_resnet"]
-    ),
+    "a nested model's options for a plain one": training("--freeze-trunk", "--trunk-lr-scale", "0.1", model=PLAIN),
     "two trunks": training("--pretrained", "--trunk-from", "plain"),
     "checkpoints that are not": training("--trunk-from", "plian", "--teacher", "nobody"),
     "a trunk of another backbone": training("--trunk-from", "plain", "--model", "test_convnext_nhl"),
@@ -92,12 +89,28 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "growing by nothing": growing("done/last"),
     "growing along no hierarchy": growing("done/last", data="bare"),
     "another training's folder": training("--lr", "0.02", "--epochs", "2", "--workers", "1", out="done"),
-    "another data set's folder": training(data="bare", out="done", model=["--model", "test_resnet"]),
+    "another data set's folder": training(data="bare", out="done", model=PLAIN),
     "a folder of something else": training(out="plain"),
     "a state cut short": training(out="short"),
     "settings that are none": ["train", "data", "--config", "plain/config.json", "--out", "new"],
     "settings that are not there": ["train", "data", "--config", "settings.json", "--out", "new"],
     "a loss that is no number": training("--lr", "1e30", "--log-interval", "2", out="nan"),
+    "splits that number their classes differently": training(data="swapped", model=PLAIN),
+    "a class that only one split has": training(data="longer", model=PLAIN),
+    "an optimizer of second derivatives": training("--opt", "adahessian"),
+    "betas that cannot be": training("--opt", "adamw", "--opt-betas", "0.9,1.5"),
+    "betas that are too few": training("--opt", "adan", "--opt-betas", "0.9,0.99"),
+    "clipping by branches": training("--clip-grad", "0.1", "--clip-mode", "agc"),
+    "a schedule without an end": training("--sched", "constant", "--cooldown-epochs", "2"),
+    "a schedule of no warm-up": training("--sched", "rsqrt"),
+    "a schedule of no time between decays": training("--sched", "step", "--decay-epochs", "0"),
+    "a rate of what is frozen": training("--freeze-trunk", "--trunk-lr-scale", "0.1"),
+    "a compiler that is not": training("--torchcompile", "inducter"),
+    "checkpointing that the model has not": training("--grad-checkpointing", model=["--model", "selecsls42"]),
+    "options that the data decide": training("--model-kwargs", "num_classes=7 in_chans=1"),
+    "a batch of one value": training("--batch-size", "1"),
+    "a folder that cannot be made": training(out="plain/config.json/new"),
+    "a trunk for images of another size": training("--trunk-from", "positions", "--model", "test_vit_nhl"),
     "a flag that is not": training("--epoch", "2"),
 }
 
@@ -136,7 +149,7 @@ SAID = {  # what is done -> arguments; what stands on stderr beside epochs
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with data and checkpoints that are wrong in every way."""
-    from datasets import Dataset, DatasetDict, Image, Value
+    from datasets import ClassLabel, Dataset, DatasetDict, Image, Value
 
     folder = tmp_path_factory.mktemp("files")
     data = DatasetDict.load_from_disk(dataset(folder / "data"))
@@ -157,6 +170,10 @@ def folder(tmp_path_factory):
         lambda row: {"label": "x"}, features=features.__class__({"image": Image(), "label": Value("string")})
     )
     names.save_to_disk(str(folder / "named"))
+    for name, ids in (("swapped", TREE.classes[::-1]), ("longer", (*TREE.classes, "stranger"))):
+        other = data["test"].cast_column("label", ClassLabel(names=list(ids)))
+        DatasetDict({"train": data["train"], "test": other}).save_to_disk(str(folder / name))
+    timm.models.save_for_hf(timm.create_model("test_vit"), str(folder / "positions"), safe_serialization=True)
     plain = timm.create_model("test_resnet", num_classes=6)
     labels = {"plain": TREE.classes, "others": [*TREE.classes[:-1], "stranger"], "nameless": None, "half": None}
     for name, classes in labels.items():
@@ -213,7 +230,7 @@ def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(case, fold
     code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
-    assert not (folder / "new").exists() or case == "an image that cannot be decoded"
+    assert not (folder / "new").exists() or case in ("an image that cannot be decoded", "a batch of one value")
     GOLDEN.compare(f"timm-nhl: {case}", lines[0].removeprefix("error: "))
 
 

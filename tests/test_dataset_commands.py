@@ -98,6 +98,19 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
     Path("broken/state.json").write_text("{")
     Path("nothing").mkdir()
     Path("bad.parquet").write_bytes(b"PAR1")
+    for place in (
+        "mixed/train/n1",
+        "mixed/test",
+        "deep/data/train/n1",
+        "deep/data/test/n1",
+        "odd/train/n1",
+        "odd/hold-out/n1",
+    ):
+        Path(place).mkdir(parents=True)
+        Path(place, "1.png").write_bytes(picture(0))
+    Path("tables").mkdir()
+    for name in ("cats", "dogs"):
+        good.to_parquet(f"tables/{name}.parquet")
     Path("names.txt").write_text("n1\nn2\nn3\n")
     Path("letters.txt").write_text("n1\nn2\nn3\nn4\nn5\n")
     return tmp_path
@@ -110,6 +123,10 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "a saved folder that is broken": ["stats", "broken", "pets.json"],
     "an empty folder": ["stats", "nothing", "pets.json"],
     "parquet that is broken": ["stats", "bad.parquet", "pets.json"],
+    "images at different depths": ["stats", "mixed", "pets.json"],
+    "splits further down": ["stats", "deep", "pets.json"],
+    "a folder that cannot be a split": ["stats", "odd", "pets.json"],
+    "parquet of splits that nothing tells": ["stats", "tables", "pets.json"],
     "no such split": ["stats", "two", "pets.json", "--split", "tset"],
     "a split of a data set without splits": ["stats", "good", "pets.json", "--split", "train"],
     "no such hierarchy": ["label", "good", "missing.json", *OUT],

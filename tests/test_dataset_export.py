@@ -7,7 +7,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pictures import PETS, picture, pictures, stored
 from PIL import Image as Pillow
@@ -91,6 +91,27 @@ def test_any_rows_are_read_back(labels, form, tmp_path_factory):
         ("train", row, NAMES[number], content)
         for row, (number, content) in enumerate(zip(labels, stored(data), strict=True))
     )
+
+
+@settings(max_examples=10)
+@given(
+    splits=st.dictionaries(
+        st.sampled_from(["train", "test", "val", "holdout", "a.1", "a.2", "fold_1", "Test"]),
+        st.lists(st.integers(0, 3), min_size=1, max_size=4),
+        min_size=1,
+    ),
+    form=st.sampled_from(["image-folder", "parquet"]),
+)
+@example(splits={"train": [0] * 12, "test": [1] * 5 + [0]}, form="image-folder")
+@example(splits={"train": [0, 1], "holdout": [2]}, form="image-folder")
+@example(splits={"a.1": [0], "a.2": [0]}, form="parquet")
+def test_splits_of_any_name_are_read_back_also_where_a_class_is_called_as_one(splits, form, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "out"
+    names = ["train", "test", "holdout", "x"]
+    export(datasets.DatasetDict({name: pictures(rows, names) for name, rows in splits.items()}), out, form=form)
+    again = open_data(str(out))
+    found = {name: sorted(part.features["label"].int2str(part["label"][:])) for name, part in again.items()}
+    assert found == {name: sorted(names[row] for row in rows) for name, rows in splits.items()}
 
 
 def test_an_image_folder_is_labelled_again_by_its_classes(tmp_path):

@@ -44,7 +44,7 @@ class _Entry:
     definition: str = ""
 
 
-def read_classes(source: str) -> ClassList:
+def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
     """Reads the classes of a source.
 
     Args:
@@ -55,16 +55,17 @@ def read_classes(source: str) -> ClassList:
             - a folder with one folder of images per class (below `train` where there are splits);
             - a folder written by `datasets.Dataset.save_to_disk`, or the name of a Hugging Face data set
               (`owner/name`, or `datasets:name`); `:column` behind it chooses among several label columns.
+        fewest: how many there must be, by default as many as a hierarchy needs.
 
     Raises:
-        SourceError: the source is unknown, has fewer than three classes, or holds bad or repeated ones; the message
-            names the file, the lines and all problems.
+        SourceError: the source is unknown, has too few classes, or holds bad or repeated ones; the message names the
+            file, the lines and all problems.
         FormatError: a file that is missing or not UTF-8.
 
     >>> read_classes("imagenet-1k").names[4]
     'hammerhead'
     """
-    return _parse(_entries(source), source)
+    return _parse(_entries(source), source, fewest)
 
 
 def known_sources() -> tuple[str, ...]:
@@ -101,14 +102,15 @@ def _entries(source: str) -> list[_Entry]:
     )
 
 
-def _parse(entries: list[_Entry], source: str) -> ClassList:
+def _parse(entries: list[_Entry], source: str, fewest: int) -> ClassList:
     """Turns entries into classes; the border behind which ids are unique and names are clean."""
     problems = tuple(_problems(entries))
     if problems:
         raise SourceError(in_one_sentence("", problems))  # each begins with its place
-    if len(entries) < FEWEST:
+    if len(entries) < fewest:
         found = {0: "no classes", 1: "one class"}.get(len(entries), f"{len(entries)} classes")
-        raise SourceError(f"{source} holds {found}; a hierarchy needs {FEWEST} or more")
+        asked = "a hierarchy needs" if fewest == FEWEST else "give"
+        raise SourceError(f"{source} holds {found}; {asked} {fewest} or more")
     return ClassList(
         ids=tuple(entry.id for entry in entries),
         names=tuple(entry.name for entry in entries),

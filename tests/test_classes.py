@@ -316,3 +316,9 @@ def test_three_classes_are_enough_and_two_are_not(tmp_path):
     assert len(read_classes(write(tmp_path / "three.txt", "a", "b", "c"))) == 3
     with pytest.raises(SourceError, match=r"holds 2 classes; a hierarchy needs 3 or more$"):
         read_classes(write(tmp_path / "two.txt", "a", "b"))
+
+
+def test_who_makes_no_hierarchy_is_given_fewer_classes(tmp_path):
+    assert read_classes(write(tmp_path / "two.txt", "a", "b"), fewest=1).ids == ("a", "b")
+    with pytest.raises(SourceError, match=r"holds no classes; give 1 or more$"):
+        read_classes(write(tmp_path / "none.txt"), fewest=1)

@@ -112,6 +112,7 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
     for name in ("cats", "dogs"):
         good.to_parquet(f"tables/{name}.parquet")
     Path("names.txt").write_text("n1\nn2\nn3\n")
+    Path("none.txt").write_text("")
     Path("letters.txt").write_text("n1\nn2\nn3\nn4\nn5\n")
     return tmp_path
 
@@ -139,6 +140,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "numbers without names": ["label", "numbers", "pets.json", *OUT],
     "names for strings": ["label", "names", "pets.json", "--names", "names.txt", *OUT],
     "names of another number": ["label", "good", "pets.json", "--names", "letters.txt", *OUT],
+    "names of nothing": ["label", "numbers", "pets.json", "--names", "none.txt", *OUT],
     "numbers out of range": ["label", "others", "pets.json", "--column", "other", "--names", "names.txt", *OUT],
     "null labels": ["label", "null", "pets.json", *OUT],
     "strangers": ["label", "strangers", "pets.json", *OUT],
@@ -314,6 +316,13 @@ def test_a_data_set_without_a_hierarchy_is_split_too(folder, command):
 def test_numbers_are_named_by_a_source_of_classes(folder, command):
     assert command("label", "numbers", "pets.json", "--names", "names.txt", "--num-proc", "2", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["group"]) == [1, 0, 1]
+
+
+def test_two_names_are_enough_for_a_column_of_numbers(folder, command):
+    pictures([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
+    Path("two.txt").write_text("n1\nn2\n")
+    assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "out")[0] == 0
+    assert list(datasets.load_from_disk("out")["label"]) == [0, 1, 1]
 
 
 def test_the_table_of_figures(folder, command):

@@ -270,9 +270,10 @@ def _tar(job: _Job, number: int) -> Iterator[_Writer]:
             rows = batch.table.drop_columns([job.image]).to_pylist()
             for place, (content, row) in enumerate(zip(batch.images, rows, strict=True)):
                 try:
-                    told = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False)
-                except TypeError:
-                    yield "a value that JSON cannot hold; remove its column or write parquet", [place]
+                    told = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False, allow_nan=False)
+                except (TypeError, ValueError) as error:  # bytes and dates; NaN and infinity
+                    what = "value" if isinstance(error, TypeError) else "number"
+                    yield f"a {what} that JSON cannot hold; remove its column or write parquet", [place]
                     continue
                 key = f"{batch.first + place:08}"
                 add(f"{key}.{ending(content)}", content)

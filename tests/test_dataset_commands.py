@@ -80,6 +80,7 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
         "mask", datasets.Image()
     ).save_to_disk("masks")
     pictures([0, 1], ["a b", "a/b"]).save_to_disk("slash")
+    pictures([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
     images = [
         {"bytes": picture(0), "path": None},
         {"bytes": picture(1)[:45], "path": None},
@@ -173,6 +174,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "export an image that is none": ["export", "good", "--form", "parquet", "--image", "images", *OUT],
     "export names as numbers": ["export", "names", "--form", "webdataset", *OUT],
     "export a class with a slash": ["export", "slash", "--form", "image-folder", *OUT],
+    "export numbers that are none": ["export", "prices", "--form", "webdataset", *OUT],
     "export bad images": ["export", "torn", "--form", "parquet", *OUT],
     "a stream by two processes": ["export", "good", "--form", "parquet", "--streaming", "--num-proc", "2", *OUT],
     "a stream of nothing": ["stats", "empty", "pets.json", "--streaming"],

@@ -321,6 +321,20 @@ def test_a_value_that_json_cannot_hold_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_numbers_that_json_cannot_hold_are_bad_rows(streaming, tmp_path):
+    data = pictures([0] * 4, NAMES, price=[1.5, float("nan"), None, -float("inf")])
+    given = data.to_iterable_dataset() if streaming else data
+    with pytest.raises(DataError, match=r"^rows 1, 3: a number that JSON cannot hold") as caught:
+        export(given, tmp_path / "out", form="webdataset")
+    assert caught.value.rows == {"": (1, 3)}
+    assert list(tmp_path.iterdir()) == []
+    export(data.select([0, 2]), tmp_path / "out", form="webdataset")
+    with tarfile.open(tmp_path / "out" / "train-000000.tar") as file:
+        told = [json.load(file.extractfile(member)) for member in file if member.name.endswith(".json")]
+    assert [row["price"] for row in told] == [1.5, None]
+
+
 @pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, ""])
 def test_a_class_that_cannot_be_a_folder_is_told_not_renamed(name, tmp_path):
     with pytest.raises(DataError, match="cannot be the name of a folder"):

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hierarchy.dataset_folder import new_folder
+from hierarchy.dataset_folder import BESIDE, new_folder
 from hierarchy.dataset_images import Unreadable, ending, image_bytes, image_column, in_processes
 from hierarchy.dataset_labels import (
     Bad,
@@ -61,6 +61,7 @@ def export(
     column: str | None = None,
     image: str | None = None,
     num_proc: int = 1,
+    beside: str | None = None,
 ) -> None:
     """Writes a data set for other tools. The folder appears whole or not at all; takes streams.
 
@@ -77,6 +78,7 @@ def export(
         column: the label column, as in `label`; for an image folder a column of strings will do.
         image: the column of images; the only one by default.
         num_proc: processes that write shards; a stream is written by one.
+        beside: the text of a file of the labels' hierarchy, to lie beside the rows as `hierarchy.json`.
 
     Raises:
         DataError: no such column, an unreadable image, a bad label, or what a form cannot hold; with all bad rows.
@@ -114,6 +116,8 @@ def export(
         for split, bad in done:
             problems.add_rows(split, bad)
         problems.settle()
+        if beside is not None:
+            (folder / BESIDE).write_text(beside, encoding="utf-8")
 
 
 def _work(data: Data, form: str, labels: Mapping[str, Column], images: Mapping[str, str]) -> str:

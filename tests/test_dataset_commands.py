@@ -23,12 +23,15 @@ from pictures import PETS, picture, pictures
 from typer.main import get_command
 from watched import WATCHED
 
+import hierarchy.dataset_export
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app
 from hierarchy.console import run
 from hierarchy.dataset import export, label, split
+from hierarchy.dataset_export import FORMS
 from hierarchy.dataset_folder import open_data
 from hierarchy.errors import HierarchyError
+from hierarchy.files import read
 
 PAGE = Path(__file__).parent.parent / "docs" / "dataset.md"
 IDS = list(PETS.classes)
@@ -300,7 +303,7 @@ def test_a_data_set_goes_all_the_way(folder, command):
     assert '"images":[' in Path("page.html").read_text(encoding="utf-8")
     for form in ("image-folder", "parquet"):
         assert command("export", "parts", "--form", form, "--out", form)[0] == 0
-        code, out, err = command("stats", form, "parts/hierarchy.json", "--json", "--streaming")
+        code, out, err = command("stats", form, f"{form}/hierarchy.json", "--json", "--streaming")
         assert (code, json.loads(out)["splits"]) == (0, found["splits"]), err
     assert sorted(path.name for path in Path("image-folder/train").iterdir()) == ["n1", "n3", "n4"]
 
@@ -318,6 +321,41 @@ def test_a_data_set_without_a_hierarchy_is_split_too(folder, command):
 def test_numbers_are_named_by_a_source_of_classes(folder, command):
     assert command("label", "numbers", "pets.json", "--names", "names.txt", "--num-proc", "2", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["group"]) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("more", [[], ["--streaming"]])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_export_has_the_hierarchy_of_its_source_beside_it(form, more, folder, command):
+    save(PETS, "labelled/hierarchy.json")
+    words = ["export", "labelled", "--form", form, *more, "--out", "out"]
+    assert command(*words)[0] == 0
+    beside = read("out/hierarchy.json")
+    assert beside.hierarchy == PETS
+    assert beside.provenance["form"] == form
+    assert shlex.split(beside.provenance["command"]) == ["hierarchy", "dataset", *words]
+    assert command("export", "good", *words[2:-1], "without")[0] == 0
+    assert not list(Path("without").rglob("*.json"))
+
+
+def test_an_export_that_is_stopped_has_no_hierarchy_yet_and_then_the_one_of_its_source(folder, command, monkeypatch):
+    save(PETS, "labelled/hierarchy.json")
+    write, jobs = hierarchy.dataset_export._write, []
+
+    def stop(job):
+        jobs.append(job.number)
+        if len(jobs) == 2:
+            raise KeyboardInterrupt
+        return write(job)
+
+    monkeypatch.setattr(hierarchy.dataset_export, "ROWS", 4)
+    monkeypatch.setattr(hierarchy.dataset_export, "_write", stop)
+    words = ["export", "labelled", "--form", "parquet", "--out", "out"]
+    assert command(*words)[0] == 2
+    assert not list(folder.glob(".out.*/**/hierarchy.json"))
+    save(PETS.subset("n1", "n2", "n3"), "labelled/hierarchy.json")
+    assert command(*words)[0] == 0
+    assert jobs == [0, 1, 1, 2]
+    assert load("out/hierarchy.json") == PETS.subset("n1", "n2", "n3")
 
 
 def test_two_names_are_enough_for_a_column_of_numbers(folder, command):

@@ -133,6 +133,20 @@ def test_splits_are_looked_through_and_train_comes_first(splits, tmp_path):
     assert read_classes(f"{tmp_path}/").ids == tuple(expected)
 
 
+@pytest.mark.parametrize(
+    "splits, expected",
+    [
+        (("holdout", "train"), ["carp", "train", "trout"]),
+        (("fold.1", "fold.2"), ["carp", "only in fold.1", "only in fold.2", "train", "trout"]),
+    ],
+)
+def test_splits_of_any_name_are_looked_through(splits, expected, tmp_path):
+    for split in splits:
+        extra = [] if split == "train" else [f"only in {split}"]
+        image_folder(tmp_path / split, "train", "carp", "trout", *extra)
+    assert read_classes(str(tmp_path)).ids == tuple(expected)
+
+
 def test_a_class_called_like_a_split_is_a_class(tmp_path):
     assert read_classes(image_folder(tmp_path, "train", "bus", "car")).ids == ("bus", "car", "train")
 

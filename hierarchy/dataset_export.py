@@ -147,6 +147,7 @@ def _form_faults(form: str, label: Column, image: str, features: Mapping[str, An
 def _can_be_folder(name: str) -> bool:
     """Whether readers of image folders find a class of this name, wherever the folder is taken."""
     fits = name and len(name.encode(errors="replace")) < 250 and name == name.strip(" .") and name.isprintable()
+    fits = fits and not name.startswith("__")  # which the library passes over
     return bool(fits) and not set(name) & set('/\\:*?"<>|')
 
 

@@ -335,7 +335,7 @@ def test_numbers_that_json_cannot_hold_are_bad_rows(streaming, tmp_path):
     assert [row["price"] for row in told] == [1.5, None]
 
 
-@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, ""])
+@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, "__x", ""])
 def test_a_class_that_cannot_be_a_folder_is_told_not_renamed(name, tmp_path):
     with pytest.raises(DataError, match="cannot be the name of a folder"):
         export(pictures([0], [name, "other"]), tmp_path / "out", form="image-folder")

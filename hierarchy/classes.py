@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class _Entry:
     definition: str = ""
 
 
-def read_classes(source: str) -> ClassList:
+def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
     """Reads the classes of a source.
 
     Args:
@@ -52,19 +53,20 @@ def read_classes(source: str) -> ClassList:
             - `imagenet-1k`, `imagenet-12k`, `imagenet-21k` (timm's lists), `imagenet-100-cmc`, `cifar-100`;
             - a .txt file: a name, a WNID, or a WNID and a name a line;
             - a .csv or .tsv file whose header names some of the columns id, name, definition;
-            - a folder with one folder of images per class (below `train` where there are splits);
+            - a folder with one folder of images per class (below `train`, or below all, where there are splits);
             - a folder written by `datasets.Dataset.save_to_disk`, or the name of a Hugging Face data set
               (`owner/name`, or `datasets:name`); `:column` behind it chooses among several label columns.
+        fewest: how many there must be, by default as many as a hierarchy needs.
 
     Raises:
-        SourceError: the source is unknown, has fewer than three classes, or holds bad or repeated ones; the message
-            names the file, the lines and all problems.
+        SourceError: the source is unknown, has too few classes, or holds bad or repeated ones; the message names the
+            file, the lines and all problems.
         FormatError: a file that is missing or not UTF-8.
 
     >>> read_classes("imagenet-1k").names[4]
     'hammerhead'
     """
-    return _parse(_entries(source), source)
+    return _parse(_entries(source), source, fewest)
 
 
 def known_sources() -> tuple[str, ...]:
@@ -101,14 +103,15 @@ def _entries(source: str) -> list[_Entry]:
     )
 
 
-def _parse(entries: list[_Entry], source: str) -> ClassList:
+def _parse(entries: list[_Entry], source: str, fewest: int) -> ClassList:
     """Turns entries into classes; the border behind which ids are unique and names are clean."""
     problems = tuple(_problems(entries))
     if problems:
         raise SourceError(in_one_sentence("", problems))  # each begins with its place
-    if len(entries) < FEWEST:
+    if len(entries) < fewest:
         found = {0: "no classes", 1: "one class"}.get(len(entries), f"{len(entries)} classes")
-        raise SourceError(f"{source} holds {found}; a hierarchy needs {FEWEST} or more")
+        asked = "a hierarchy needs" if fewest == FEWEST else "give"
+        raise SourceError(f"{source} holds {found}; {asked} {fewest} or more")
     return ClassList(
         ids=tuple(entry.id for entry in entries),
         names=tuple(entry.name for entry in entries),
@@ -206,12 +209,23 @@ def _of_row(row: dict[Any, Any], place: str) -> _Entry:
 
 
 def _from_folder(path: Path) -> list[_Entry]:
-    """One class per folder, in the order of `sorted`, as torchvision and datasets number them."""
-    folders = sorted(child.name for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-    splits = [split for split in SPLITS if split in folders]
-    if splits and set(folders) <= set(SPLITS):
-        return _from_folder(path / splits[0])
+    """One class per folder, in the order of `sorted`, as torchvision and datasets number them.
+
+    Folders that each hold folders are splits, of any name, and so are those of `SPLITS` where they are alone; classes
+    are those of the first of `SPLITS`, or else of all.
+    """
+    folders = _folders(path)
+    if folders and (set(folders) <= set(SPLITS) or all(_folders(path / name) for name in folders)):
+        splits = next(([split] for split in SPLITS if split in folders), folders)
+        found = {entry.id: entry for split in reversed(splits) for entry in _from_folder(path / split)}
+        return [found[name] for name in sorted(found)]
     return [_named(name, str(path / name)) for name in folders]
+
+
+def _folders(path: Path) -> list[str]:
+    """The folders in one; none where it cannot be read."""
+    _, folders, _ = next(os.walk(path), ("", [], []))
+    return sorted(name for name in folders if not name.startswith("."))
 
 
 def _from_saved(path: Path, column: str) -> list[_Entry]:

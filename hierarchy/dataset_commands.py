@@ -163,16 +163,20 @@ def export_command(
 ) -> None:
     """Writes an image folder, parquet files or WebDataset shards; images keep their bytes.
 
-    Where it was stopped, the same command goes on with the shards that are missing (a stream is written anew).
+    Where it was stopped, the same command goes on with the shards that are missing (a stream is written anew). If
+    hierarchy.json lies in the source, its hierarchy is written, too.
     """
     from hierarchy.dataset import export
+    from hierarchy.files import dumps
 
     with progress() as tell, bad_rows_in(bad_rows):
         tell("reading")
         data = open_quietly(source, split, streaming)
+        tree = _beside(source)
+        beside = None if tree is None else dumps(tree, provenance=_provenance({"form": form}))
         tell("writing")
         try:
-            export(data, out, form=form, column=column, image=image, num_proc=num_proc)
+            export(data, out, form=form, column=column, image=image, num_proc=num_proc, beside=beside)
         except KeyboardInterrupt:
             if not streaming:
                 typer.echo("what is done is kept, and the same command goes on from there", err=True)
@@ -213,18 +217,23 @@ def _shares(parts: list[str]) -> dict[str, float]:
 
 def _save(data: Data, folder: Path, tree: Hierarchy | None, about: Mapping[str, Any], num_proc: int) -> None:
     """Saves a data set, with the hierarchy of its labels and how both came to be beside it."""
-    from importlib.metadata import version
-
     from hierarchy.dataset_folder import BESIDE, save_data
     from hierarchy.files import dumps, write_text
 
-    provenance = {
-        "command": shlex.join(["hierarchy", *sys.argv[1:]]),
-        **about,
-        "versions": {name: version(name) for name in ("timm-nhl", "datasets")},
-    }
+    provenance = _provenance(about)
     save_data(data, folder, num_proc=num_proc)
     if tree is not None:
         write_text(folder / BESIDE, dumps(tree, provenance=provenance))
     else:
         write_text(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
+
+
+def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
+    """How a data set came to be: the command, what it knows of it, and versions."""
+    from importlib.metadata import version
+
+    return {
+        "command": shlex.join(["hierarchy", *sys.argv[1:]]),
+        **about,
+        "versions": {name: version(name) for name in ("timm-nhl", "datasets")},
+    }

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hierarchy.dataset_folder import new_folder
+from hierarchy.dataset_folder import BESIDE, new_folder
 from hierarchy.dataset_images import Unreadable, ending, image_bytes, image_column, in_processes
 from hierarchy.dataset_labels import (
     Bad,
@@ -61,6 +61,7 @@ def export(
     column: str | None = None,
     image: str | None = None,
     num_proc: int = 1,
+    beside: str | None = None,
 ) -> None:
     """Writes a data set for other tools. The folder appears whole or not at all; takes streams.
 
@@ -77,6 +78,7 @@ def export(
         column: the label column, as in `label`; for an image folder a column of strings will do.
         image: the column of images; the only one by default.
         num_proc: processes that write shards; a stream is written by one.
+        beside: the text of a file of the labels' hierarchy, to lie beside the rows as `hierarchy.json`.
 
     Raises:
         DataError: no such column, an unreadable image, a bad label, or what a form cannot hold; with all bad rows.
@@ -114,6 +116,8 @@ def export(
         for split, bad in done:
             problems.add_rows(split, bad)
         problems.settle()
+        if beside is not None:
+            (folder / BESIDE).write_text(beside, encoding="utf-8")
 
 
 def _work(data: Data, form: str, labels: Mapping[str, Column], images: Mapping[str, str]) -> str:
@@ -143,6 +147,7 @@ def _form_faults(form: str, label: Column, image: str, features: Mapping[str, An
 def _can_be_folder(name: str) -> bool:
     """Whether readers of image folders find a class of this name, wherever the folder is taken."""
     fits = name and len(name.encode(errors="replace")) < 250 and name == name.strip(" .") and name.isprintable()
+    fits = fits and not name.startswith("__")  # which the library passes over
     return bool(fits) and not set(name) & set('/\\:*?"<>|')
 
 
@@ -270,9 +275,10 @@ def _tar(job: _Job, number: int) -> Iterator[_Writer]:
             rows = batch.table.drop_columns([job.image]).to_pylist()
             for place, (content, row) in enumerate(zip(batch.images, rows, strict=True)):
                 try:
-                    told = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False)
-                except TypeError:
-                    yield "a value that JSON cannot hold; remove its column or write parquet", [place]
+                    told = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False, allow_nan=False)
+                except (TypeError, ValueError) as error:  # bytes and dates; NaN and infinity
+                    what = "value" if isinstance(error, TypeError) else "number"
+                    yield f"a {what} that JSON cannot hold; remove its column or write parquet", [place]
                     continue
                 key = f"{batch.first + place:08}"
                 add(f"{key}.{ending(content)}", content)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from hierarchy.dataset_images import missing_files
 from hierarchy.dataset_labels import Data, Problems, parts_of
+from hierarchy.dataset_layout import image_files, table_files
 from hierarchy.errors import OutputError, SourceError, nearest
 from hierarchy.files import unmasked
 
@@ -27,7 +27,8 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
     Args:
         source: a folder written by `save_to_disk`, a .parquet file, a folder of them or of images, or the name of a
             Hugging Face data set (`owner/name`, or `datasets:name`).
-        split: the only one to open; its data set is given alone.
+        split: the only one to open; its data set is given alone. `validation` is also found as `val` or `valid`, and
+            `train` as `training`, and the other way round.
         streaming: row by row, without a copy in the library's cache.
 
     Raises:
@@ -37,10 +38,11 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
     parts = parts_of(data)
     if split is None:
         return data
-    if split not in parts:
+    alike = [name for name in parts if name == split] or [name for name in parts if _usual(name) == _usual(split)]
+    if len(alike) != 1:
         known = ", ".join(name for name in parts if name) or "none"
         raise SourceError(f"{source} has no split {split!r}{nearest(split, parts)}; it has {known}")
-    return parts[split]
+    return parts[alike[0]]
 
 
 def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
@@ -116,6 +118,11 @@ def reported(path: str | os.PathLike[str], kept: str = "") -> Iterator[None]:
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def _usual(split: str) -> str:
+    """What the library calls a split, whose folder is often called otherwise."""
+    return {"training": "train", "val": "validation", "valid": "validation"}.get(split, split)
+
+
 def _opened(source: str, streaming: bool) -> Data:
     path = Path(source)
     if source.startswith("datasets:"):
@@ -125,12 +132,10 @@ def _opened(source: str, streaming: bool) -> Data:
             return _saved(path, streaming)
         tables = sorted(path.rglob("*.parquet"))
         if tables:
-            return _load("parquet", source, streaming, data_files=_by_split(tables))
-        if not any(child.is_file() for child in path.rglob("*.*")):
-            raise SourceError(f"folder {source!r} holds no saved data set, no .parquet and no images; check the name")
-        return _load("imagefolder", source, streaming, data_dir=source)
+            return _load("parquet", source, streaming, data_files=table_files(tables, path))
+        return _load("imagefolder", source, streaming, **image_files(path))
     if path.suffix == ".parquet" and path.is_file():
-        return _load("parquet", source, streaming, data_files=_by_split([path]))
+        return _load("parquet", source, streaming, data_files=table_files([path], path.parent))
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not source.startswith(".") and path.suffix != ".parquet":
         return _load(source, source, streaming)
     raise SourceError(
@@ -163,19 +168,6 @@ def _load(name: str, source: str, streaming: bool, **files: Any) -> Data:
         return load_dataset(name, streaming=streaming, **files)
     except Exception as error:  # the library raises many kinds: no network, no such data set, broken files
         raise SourceError(f"cannot read the data set {source!r}: {_first_line(error)}; check the name") from error
-
-
-def _by_split(paths: list[Path]) -> dict[str, list[str]]:
-    """Files by the split their names begin with, as in `train-00000.parquet`; else all are `train`.
-
-    >>> _by_split([Path("test-1.parquet"), Path("train-1.parquet"), Path("train-2.parquet")])
-    {'test': ['test-1.parquet'], 'train': ['train-1.parquet', 'train-2.parquet']}
-    """
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        word = re.match(r"(\w+)-\d+", path.name)
-        found[word[1] if word else "train"].append(str(path))
-    return dict(found)
 
 
 def _first_line(error: Exception) -> str:

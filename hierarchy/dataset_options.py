@@ -66,7 +66,7 @@ class Rows:
         from hierarchy.classes import read_classes
         from hierarchy.dataset import readable
 
-        names = None if self.names is None else read_classes(self.names).ids
+        names = None if self.names is None else read_classes(self.names, fewest=1).ids
         check = readable(self.image, num_proc=self.num_proc) if self.check_images else None
         return {"column": self.column, "names": names, "check": check}
 

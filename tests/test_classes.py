@@ -133,6 +133,20 @@ def test_splits_are_looked_through_and_train_comes_first(splits, tmp_path):
     assert read_classes(f"{tmp_path}/").ids == tuple(expected)
 
 
+@pytest.mark.parametrize(
+    "splits, expected",
+    [
+        (("holdout", "train"), ["carp", "train", "trout"]),
+        (("fold.1", "fold.2"), ["carp", "only in fold.1", "only in fold.2", "train", "trout"]),
+    ],
+)
+def test_splits_of_any_name_are_looked_through(splits, expected, tmp_path):
+    for split in splits:
+        extra = [] if split == "train" else [f"only in {split}"]
+        image_folder(tmp_path / split, "train", "carp", "trout", *extra)
+    assert read_classes(str(tmp_path)).ids == tuple(expected)
+
+
 def test_a_class_called_like_a_split_is_a_class(tmp_path):
     assert read_classes(image_folder(tmp_path, "train", "bus", "car")).ids == ("bus", "car", "train")
 
@@ -316,3 +330,9 @@ def test_three_classes_are_enough_and_two_are_not(tmp_path):
     assert len(read_classes(write(tmp_path / "three.txt", "a", "b", "c"))) == 3
     with pytest.raises(SourceError, match=r"holds 2 classes; a hierarchy needs 3 or more$"):
         read_classes(write(tmp_path / "two.txt", "a", "b"))
+
+
+def test_who_makes_no_hierarchy_is_given_fewer_classes(tmp_path):
+    assert read_classes(write(tmp_path / "two.txt", "a", "b"), fewest=1).ids == ("a", "b")
+    with pytest.raises(SourceError, match=r"holds no classes; give 1 or more$"):
+        read_classes(write(tmp_path / "none.txt"), fewest=1)

@@ -245,6 +245,17 @@ def test_shares_are_met_to_less_than_a_row_where_no_part_would_be_empty(rows, we
         assert all(abs(count - rows * share) < 1 for count, share in zip(counts, shares, strict=True))
 
 
+@given(rows=st.integers(0, 500), weights=st.lists(st.integers(1, 50), min_size=1, max_size=8))
+def test_fewer_rows_than_parts_go_where_the_shares_say_and_to_large_parts_first(rows, weights):
+    shares = [weight / sum(weights) for weight in weights]
+    rows %= len(shares)
+    counts = allot(rows, shares)
+    assert sum(counts) == rows
+    assert all(abs(count - rows * share) < 1 for count, share in zip(counts, shares, strict=True))
+    by_share = [count for _, count in sorted(zip(shares, counts, strict=True), reverse=True)]
+    assert by_share == sorted(counts, reverse=True)
+
+
 def test_another_seed_gives_other_rows():
     data = rows_of(["n1"] * 50)
     one, other = (split(data, {"a": 0.5, "b": 0.5}, seed=seed).data["a"]["row"] for seed in (0, 1))

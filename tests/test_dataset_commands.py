@@ -23,12 +23,15 @@ from pictures import PETS, picture, pictures
 from typer.main import get_command
 from watched import WATCHED
 
+import hierarchy.dataset_export
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app
 from hierarchy.console import run
 from hierarchy.dataset import export, label, split
+from hierarchy.dataset_export import FORMS
 from hierarchy.dataset_folder import open_data
 from hierarchy.errors import HierarchyError
+from hierarchy.files import read
 
 PAGE = Path(__file__).parent.parent / "docs" / "dataset.md"
 IDS = list(PETS.classes)
@@ -80,6 +83,7 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
         "mask", datasets.Image()
     ).save_to_disk("masks")
     pictures([0, 1], ["a b", "a/b"]).save_to_disk("slash")
+    pictures([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
     images = [
         {"bytes": picture(0), "path": None},
         {"bytes": picture(1)[:45], "path": None},
@@ -98,7 +102,21 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
     Path("broken/state.json").write_text("{")
     Path("nothing").mkdir()
     Path("bad.parquet").write_bytes(b"PAR1")
+    for place in (
+        "mixed/train/n1",
+        "mixed/test",
+        "deep/data/train/n1",
+        "deep/data/test/n1",
+        "odd/train/n1",
+        "odd/hold-out/n1",
+    ):
+        Path(place).mkdir(parents=True)
+        Path(place, "1.png").write_bytes(picture(0))
+    Path("tables").mkdir()
+    for name in ("cats", "dogs"):
+        good.to_parquet(f"tables/{name}.parquet")
     Path("names.txt").write_text("n1\nn2\nn3\n")
+    Path("none.txt").write_text("")
     Path("letters.txt").write_text("n1\nn2\nn3\nn4\nn5\n")
     return tmp_path
 
@@ -110,6 +128,10 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "a saved folder that is broken": ["stats", "broken", "pets.json"],
     "an empty folder": ["stats", "nothing", "pets.json"],
     "parquet that is broken": ["stats", "bad.parquet", "pets.json"],
+    "images at different depths": ["stats", "mixed", "pets.json"],
+    "splits further down": ["stats", "deep", "pets.json"],
+    "a folder that cannot be a split": ["stats", "odd", "pets.json"],
+    "parquet of splits that nothing tells": ["stats", "tables", "pets.json"],
     "no such split": ["stats", "two", "pets.json", "--split", "tset"],
     "a split of a data set without splits": ["stats", "good", "pets.json", "--split", "train"],
     "no such hierarchy": ["label", "good", "missing.json", *OUT],
@@ -122,6 +144,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "numbers without names": ["label", "numbers", "pets.json", *OUT],
     "names for strings": ["label", "names", "pets.json", "--names", "names.txt", *OUT],
     "names of another number": ["label", "good", "pets.json", "--names", "letters.txt", *OUT],
+    "names of nothing": ["label", "numbers", "pets.json", "--names", "none.txt", *OUT],
     "numbers out of range": ["label", "others", "pets.json", "--column", "other", "--names", "names.txt", *OUT],
     "null labels": ["label", "null", "pets.json", *OUT],
     "strangers": ["label", "strangers", "pets.json", *OUT],
@@ -154,6 +177,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "export an image that is none": ["export", "good", "--form", "parquet", "--image", "images", *OUT],
     "export names as numbers": ["export", "names", "--form", "webdataset", *OUT],
     "export a class with a slash": ["export", "slash", "--form", "image-folder", *OUT],
+    "export numbers that are none": ["export", "prices", "--form", "webdataset", *OUT],
     "export bad images": ["export", "torn", "--form", "parquet", *OUT],
     "a stream by two processes": ["export", "good", "--form", "parquet", "--streaming", "--num-proc", "2", *OUT],
     "a stream of nothing": ["stats", "empty", "pets.json", "--streaming"],
@@ -279,7 +303,7 @@ def test_a_data_set_goes_all_the_way(folder, command):
     assert '"images":[' in Path("page.html").read_text(encoding="utf-8")
     for form in ("image-folder", "parquet"):
         assert command("export", "parts", "--form", form, "--out", form)[0] == 0
-        code, out, err = command("stats", form, "parts/hierarchy.json", "--json", "--streaming")
+        code, out, err = command("stats", form, f"{form}/hierarchy.json", "--json", "--streaming")
         assert (code, json.loads(out)["splits"]) == (0, found["splits"]), err
     assert sorted(path.name for path in Path("image-folder/train").iterdir()) == ["n1", "n3", "n4"]
 
@@ -297,6 +321,48 @@ def test_a_data_set_without_a_hierarchy_is_split_too(folder, command):
 def test_numbers_are_named_by_a_source_of_classes(folder, command):
     assert command("label", "numbers", "pets.json", "--names", "names.txt", "--num-proc", "2", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["group"]) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("more", [[], ["--streaming"]])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_export_has_the_hierarchy_of_its_source_beside_it(form, more, folder, command):
+    save(PETS, "labelled/hierarchy.json")
+    words = ["export", "labelled", "--form", form, *more, "--out", "out"]
+    assert command(*words)[0] == 0
+    beside = read("out/hierarchy.json")
+    assert beside.hierarchy == PETS
+    assert beside.provenance["form"] == form
+    assert shlex.split(beside.provenance["command"]) == ["hierarchy", "dataset", *words]
+    assert command("export", "good", *words[2:-1], "without")[0] == 0
+    assert not list(Path("without").rglob("*.json"))
+
+
+def test_an_export_that_is_stopped_has_no_hierarchy_yet_and_then_the_one_of_its_source(folder, command, monkeypatch):
+    save(PETS, "labelled/hierarchy.json")
+    write, jobs = hierarchy.dataset_export._write, []
+
+    def stop(job):
+        jobs.append(job.number)
+        if len(jobs) == 2:
+            raise KeyboardInterrupt
+        return write(job)
+
+    monkeypatch.setattr(hierarchy.dataset_export, "ROWS", 4)
+    monkeypatch.setattr(hierarchy.dataset_export, "_write", stop)
+    words = ["export", "labelled", "--form", "parquet", "--out", "out"]
+    assert command(*words)[0] == 2
+    assert not list(folder.glob(".out.*/**/hierarchy.json"))
+    save(PETS.subset("n1", "n2", "n3"), "labelled/hierarchy.json")
+    assert command(*words)[0] == 0
+    assert jobs == [0, 1, 1, 2]
+    assert load("out/hierarchy.json") == PETS.subset("n1", "n2", "n3")
+
+
+def test_two_names_are_enough_for_a_column_of_numbers(folder, command):
+    pictures([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
+    Path("two.txt").write_text("n1\nn2\n")
+    assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "out")[0] == 0
+    assert list(datasets.load_from_disk("out")["label"]) == [0, 1, 1]
 
 
 def test_the_table_of_figures(folder, command):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pictures import PETS, picture, pictures, stored
 from PIL import Image as Pillow
@@ -91,6 +91,27 @@ def test_any_rows_are_read_back(labels, form, tmp_path_factory):
         ("train", row, NAMES[number], content)
         for row, (number, content) in enumerate(zip(labels, stored(data), strict=True))
     )
+
+
+@settings(max_examples=10)
+@given(
+    splits=st.dictionaries(
+        st.sampled_from(["train", "test", "val", "holdout", "a.1", "a.2", "fold_1", "Test"]),
+        st.lists(st.integers(0, 3), min_size=1, max_size=4),
+        min_size=1,
+    ),
+    form=st.sampled_from(["image-folder", "parquet"]),
+)
+@example(splits={"train": [0] * 12, "test": [1] * 5 + [0]}, form="image-folder")
+@example(splits={"train": [0, 1], "holdout": [2]}, form="image-folder")
+@example(splits={"a.1": [0], "a.2": [0]}, form="parquet")
+def test_splits_of_any_name_are_read_back_also_where_a_class_is_called_as_one(splits, form, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "out"
+    names = ["train", "test", "holdout", "x"]
+    export(datasets.DatasetDict({name: pictures(rows, names) for name, rows in splits.items()}), out, form=form)
+    again = open_data(str(out))
+    found = {name: sorted(part.features["label"].int2str(part["label"][:])) for name, part in again.items()}
+    assert found == {name: sorted(names[row] for row in rows) for name, rows in splits.items()}
 
 
 def test_an_image_folder_is_labelled_again_by_its_classes(tmp_path):
@@ -300,7 +321,21 @@ def test_a_value_that_json_cannot_hold_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, ""])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_numbers_that_json_cannot_hold_are_bad_rows(streaming, tmp_path):
+    data = pictures([0] * 4, NAMES, price=[1.5, float("nan"), None, -float("inf")])
+    given = data.to_iterable_dataset() if streaming else data
+    with pytest.raises(DataError, match=r"^rows 1, 3: a number that JSON cannot hold") as caught:
+        export(given, tmp_path / "out", form="webdataset")
+    assert caught.value.rows == {"": (1, 3)}
+    assert list(tmp_path.iterdir()) == []
+    export(data.select([0, 2]), tmp_path / "out", form="webdataset")
+    with tarfile.open(tmp_path / "out" / "train-000000.tar") as file:
+        told = [json.load(file.extractfile(member)) for member in file if member.name.endswith(".json")]
+    assert [row["price"] for row in told] == [1.5, None]
+
+
+@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, "__x", ""])
 def test_a_class_that_cannot_be_a_folder_is_told_not_renamed(name, tmp_path):
     with pytest.raises(DataError, match="cannot be the name of a folder"):
         export(pictures([0], [name, "other"]), tmp_path / "out", form="image-folder")

@@ -16,8 +16,8 @@ from hierarchy.dataset_folder import BESIDE
 from hierarchy.dataset_labels import match
 from hierarchy.errors import nearest
 from hierarchy.files import load
-from timm_nhl.checkpoint import read_weights
-from timm_nhl.errors import EvaluationError, OptionError
+from timm_nhl.checkpoint import differing, read_weights
+from timm_nhl.errors import CheckpointError, EvaluationError, OptionError
 from timm_nhl.export import load_model
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
@@ -112,7 +112,7 @@ def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
     """Opens a file of weights of a nested model.
 
     Raises:
-        CheckpointError: as in `read_weights`.
+        CheckpointError: as in `read_weights`, or they are of another model, or of this one with other options.
         OptionError: no architecture, none of a nested model, or no hierarchy is given.
     """
     weights = read_weights(source)
@@ -120,7 +120,14 @@ def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
         raise OptionError(f"{source!r} holds weights only; also give --model and --hierarchy, or a saved folder")
     nested: Any = timm.create_model(nested_name(model), hierarchy=hierarchy)
     assert isinstance(nested, NHL)
-    nested.load_state_dict(weights)
+    try:
+        nested.load_state_dict(weights)
+    except RuntimeError:  # torch lists every tensor, over several lines
+        odd = differing(nested.state_dict(), weights)
+        raise CheckpointError(
+            f"{source!r} does not fit a {model} as it is without options: {len(odd)} tensors differ (like {odd[0]!r});"
+            " give the saved folder, whose config has the options"
+        ) from None
     return nested.eval()
 
 

@@ -19,7 +19,7 @@ from timm.models import save_for_hf
 from torch import Tensor, nn
 
 from hierarchy import HierarchyError
-from timm_nhl.checkpoint import read_weights
+from timm_nhl.checkpoint import differing, read_weights
 from timm_nhl.errors import CheckpointError, ExportError
 from timm_nhl.model import NHL
 
@@ -81,9 +81,7 @@ def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
     try:
         model.load_state_dict(state)
     except RuntimeError:  # torch lists every tensor, over several lines
-        own = model.state_dict()
-        odd = sorted(own.keys() ^ state.keys())
-        odd += [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+        odd = differing(model.state_dict(), state)
         raise CheckpointError(
             f"{str(weights)!r} holds weights of another model than the config: {len(odd)} tensors differ"
             f" (like {odd[0]!r}); give a folder as it was saved"

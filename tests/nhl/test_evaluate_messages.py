@@ -80,6 +80,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "nothing": [],
     "no data": ["nested"],
     "no such model": ["nestde", "data"],
+    "weights of a model with options": [
+        *["nested/model.safetensors", "data", "--model", "test_resnet_nhl", "--hierarchy", "tree.json"]
+    ],
     "no such data": ["nested", "dtaa"],
     "no such split": ["nested", "data", "--split", "tset"],
     "no such class": ["nested", "data", "--classes", "super 07"],

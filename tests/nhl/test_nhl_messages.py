@@ -139,6 +139,10 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "expert of an unknown class": ["expert", "saved", "--classes", "super 09", "--out", "new"],
     "expert of a missing file": ["expert", "missing.pth", "--classes", "super 01", "--out", "new"],
     "expert of weights only": ["expert", "weights.safetensors", "--classes", "super 01", "--out", "new"],
+    "expert of weights of a model with options": [
+        *["expert", "weights.safetensors", "--model", "test_resnet_nhl", "--hierarchy", "tree.json"],
+        *["--classes", "super 01", "--out", "new"],
+    ],
     "expert into a full folder": ["expert", "saved", "--classes", "super 01", "--out", "saved"],
     "export as what": ["export", "saved", "--out", "model.tflite"],
     "cost with strides for two levels": ["cost", "test_resnet_nhl", "--strides", "2,1"],

@@ -193,6 +193,19 @@ def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
     GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])
+def test_predictions_that_cannot_be_written_do_not_take_the_numbers_along(flags, monkeypatch, capsys):
+    name = f"{'long' * 99}.csv"
+    code, out, lines = answer(["nested", "data", "--predictions", name, *flags], monkeypatch, capsys)
+    assert code == 2 and ("top1" if flags else "top-1, %") in out
+    assert lines[1:] == [f"error: cannot write '{name}': file name too long; name a file in a writable folder"]
+
+
+def test_nothing_is_run_where_predictions_have_no_folder(monkeypatch, capsys):
+    code, out, lines = answer(["nested", "data", "--predictions", "nowhere/it.csv"], monkeypatch, capsys)
+    assert (code, out, len(lines)) == (2, "", 1)  # no network says how long it took
+
+
 @pytest.mark.parametrize("case", SAID)
 def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)

@@ -136,13 +136,13 @@ def percentiles(value: float, resampled: Floats) -> Estimate:
 
 
 def mirrored(value: float, resampled: Floats) -> Estimate:
-    """A value that is never negative and comes out too large on few images, with the percentiles mirrored at it.
+    """A value from 0 to 1 that comes out too large on few images (the ECE), with the percentiles mirrored at it.
 
     Resamples come out too large once more. Mirrored ("basic bootstrap"), that is taken back instead of doubled. Where
     all of it would lie below the value, the interval ends at the value.
     """
     low, high = np.percentile(resampled, OUTSIDE)
-    return Estimate(value, max(0.0, float(2 * value - high)), max(value, float(2 * value - low)))
+    return Estimate(value, max(0.0, float(2 * value - high)), min(1.0, max(value, float(2 * value - low))))
 
 
 def _weights(images: int, resamples: int, seed: int) -> Iterator[Floats]:

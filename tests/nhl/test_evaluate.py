@@ -318,6 +318,15 @@ def test_the_table_says_everything_and_workers_change_nothing(command, monkeypat
     assert len(content["random"]["experts"]) == 3 and content["random"]["gain"]["value"] != 0
 
 
+def test_one_expert_has_no_interval_in_the_table_or_the_json(command):
+    words = ("evaluate", "nested", "data", "--flat", "flat", "--experts", 1, "--size", 6, "-j", 0)
+    drawn = json.loads(command(*words, "--json"), parse_constant=pytest.fail)["random"]  # Infinity, NaN
+    means = [each for kind in ("mean", "flat_mean") for each in drawn[kind].values() if each is not None]
+    assert len(means) >= 14 and all(each["interval"] is None for each in (*means, drawn["gain"]))
+    table = command(*words).partition("mean of 1 experts")[2]
+    assert f"{drawn['mean']['nll']['value']:.2f}" in table and "–" not in table and "inf" not in table
+
+
 @pytest.mark.slow
 def test_the_module_is_the_command(folder):
     words = [sys.executable, "-m", "timm_nhl.evaluate", "flat", "data", "-j", "0", "--json"]

@@ -277,6 +277,10 @@ def test_means_of_experts_have_students_interval():
     assert np.mean([each.low <= 0.5 <= each.high for each in found]) == pytest.approx(0.95, abs=0.02)
 
 
+def test_the_mean_of_one_expert_has_no_interval():
+    assert mean_over([0.8], 0, 1) == intervals.Estimate(0.8) and intervals.Estimate(0.8).interval is None
+
+
 def test_fifty_thousand_images_are_measured_in_seconds():
     tree = shape(20, 200, 1000)
     logits, targets = answers(1000, images=500)

@@ -66,7 +66,9 @@ def evaluate_command(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images at once.", min=1)] = 256,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,
     img_size: Annotated[int | None, typer.Option(help="Side of the images; the model's by default.", min=1)] = None,
-    crop_pct: Annotated[float | None, typer.Option(help="Center crop; the model's by default.")] = None,
+    crop_pct: Annotated[
+        float | None, typer.Option(help="Center crop; the model's by default.", min=0.01, max=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="Like cuda, cpu or mps; without a GPU, cpu.")] = "cuda",
     amp: Annotated[bool, typer.Option("--amp", help="Mixed precision.")] = False,
     amp_dtype: Annotated[Literal["bfloat16", "float16"], typer.Option(help="Its type.")] = "bfloat16",

@@ -20,6 +20,7 @@ from timm.models import save_for_hf
 from torch import Tensor, nn
 
 from hierarchy import HierarchyError
+from hierarchy.errors import nearest
 from timm_nhl.checkpoint import differing, read_weights
 from timm_nhl.errors import CheckpointError, ExportError
 from timm_nhl.model import NHL
@@ -77,7 +78,7 @@ def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
     folder = Path(str(source).removeprefix("local-dir:"))
     config = folder / "config.json"
     try:
-        json.loads(config.read_text(encoding="utf-8"))
+        _check_known(config, json.loads(config.read_text(encoding="utf-8")))
         model: nn.Module = timm.create_model(f"local-dir:{folder}", **options)
     except FileNotFoundError:
         raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
@@ -100,6 +101,19 @@ def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
             f" (like {odd[0]!r}); give a folder as it was saved"
         ) from None
     return model.eval()
+
+
+def _check_known(path: Path, config: Any) -> None:
+    """Raises a CheckpointError where a config is no table, or names an architecture that timm does not have."""
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{str(path)!r} is no config of a saved model (no names with values); is it complete?")
+    architecture = config["architecture"]
+    if not isinstance(architecture, str) or not timm.is_model(architecture):
+        near = nearest(str(architecture), timm.list_models())
+        raise CheckpointError(
+            f"{str(path)!r} names the architecture {architecture!r}, which timm {timm.__version__} does not have{near};"
+            " install the timm that the model was saved with"
+        )
 
 
 def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -99,6 +99,12 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a device that is not here": ["nested", "data", "--device", "xpu"],
     "an image that cannot be decoded": ["nested", "broken"],
     "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
+    "a folder whose config is a list": ["listed", "data"],
+    "a crop of less than nothing": ["nested", "data", "--crop-pct", "-1"],
+    "a crop of more than there is": ["nested", "data", "--crop-pct", "1.5"],
+    "images of no whole patches": ["patches", "data", "--hierarchy", "tree.json", "--img-size", "50"],
+    "images of no whole patches for a nested model": ["nested-patches", "data", "--img-size", "50"],
+    "images of another size than a model has": ["fixed", "data", "--hierarchy", "tree.json", "--img-size", "50"],
     "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
 }
 SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}
@@ -121,8 +127,8 @@ def files(tmp_path_factory):
         rows = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
         datasets.DatasetDict(test=rows).save_to_disk(str(made / name), num_shards={"test": 1})
 
-    def plain(name, classes, **options):
-        model = timm.create_model("test_resnet", **options)
+    def plain(name, classes, model="test_resnet", **options):
+        model = timm.create_model(model, **options)
         config = {"label_names": list(classes)} if classes else {}
         timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
 
@@ -134,17 +140,23 @@ def files(tmp_path_factory):
     data([], "few-data")
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
-    for name, model in {"nested": nested, "few": nested, "expert": nested.expert("super 00")}.items():
+    patches = timm.create_model("test_vit_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
+    expert = nested.expert("super 00")
+    for name, model in {"nested": nested, "few": nested, "expert": expert, "nested-patches": patches}.items():
         save(model, made / name)
     plain("flat", TREE.classes, num_classes=6)
     plain("named", TREE.names, num_classes=6)
     plain("unnamed", None, num_classes=6)
+    plain("patches", TREE.classes, model="test_vit", num_classes=6)
+    plain("fixed", TREE.classes, model="convit_tiny", num_classes=6)
     plain("others", [*TREE.classes[:5], "stranger"], num_classes=6)
     plain("grey", TREE.classes, num_classes=6, in_chans=1)
     plain("mixed", TREE.classes, num_classes=6)
     state = load_file(made / "mixed" / "model.safetensors")
     save_file({f"other.{name}": value for name, value in state.items()}, made / "mixed" / "model.safetensors")
     hierarchy.save(TREE, made / "tree.json")
+    (made / "listed").mkdir()
+    (made / "listed" / "config.json").write_text("[]")
     (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
     return made
 

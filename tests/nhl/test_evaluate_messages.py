@@ -6,8 +6,11 @@ difference.
 
 from __future__ import annotations
 
+import io
 import re
+import struct
 import sys
+import zlib
 
 import datasets
 import pytest
@@ -98,6 +101,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a device that is not": ["nested", "data", "--device", "cdua"],
     "a device that is not here": ["nested", "data", "--device", "xpu"],
     "an image that cannot be decoded": ["nested", "broken"],
+    "an image of too many pixels": ["nested", "huge"],
     "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
     "a folder whose config is a list": ["listed", "data"],
     "a crop of less than nothing": ["nested", "data", "--crop-pct", "-1"],
@@ -112,6 +116,16 @@ SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", 
 
 def few():
     return open_images("few-data", hierarchy=TREE, split="test")
+
+
+def huge():
+    """A small PNG whose header says that it is 20,000 pixels wide and high."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    content = bytearray(file.getvalue())
+    content[16:24] = struct.pack(">II", 20_000, 20_000)  # behind the signature, a length and the kind IHDR
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +147,11 @@ def files(tmp_path_factory):
         timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
 
     data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
-    pictures = [{"bytes": b"\x89PNG\r\n\x1a\n", "path": None}] * 3
     features = datasets.load_from_disk(str(made / "data"))["test"].features
-    rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
-    datasets.DatasetDict(test=rows).save_to_disk(str(made / "broken"))
+    for name, content in {"broken": b"\x89PNG\r\n\x1a\n", "huge": huge()}.items():
+        pictures = [{"bytes": content, "path": None}] * 3
+        rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
+        datasets.DatasetDict(test=rows).save_to_disk(str(made / name))
     data([], "few-data")
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)

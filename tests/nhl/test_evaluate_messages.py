@@ -23,6 +23,8 @@ from trees import shape
 
 import hierarchy
 from hierarchy import HierarchyError
+from hierarchy.__main__ import app
+from hierarchy.console import run
 from timm_nhl.__main__ import main
 from timm_nhl.classifier import Classifier, open_classifier
 from timm_nhl.data import open_images
@@ -96,6 +98,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
     "a plain model of other classes": ["nested", "data", "--flat", "others"],
     "data of more classes": ["expert", "data"],
+    "data of bare numbers": ["nested", "numbers", "--hierarchy", "tree.json"],
     "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
     "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
     "a device that is not": ["nested", "data", "--device", "cdua"],
@@ -147,7 +150,9 @@ def files(tmp_path_factory):
         timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
 
     data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
-    features = datasets.load_from_disk(str(made / "data"))["test"].features
+    rows = datasets.load_from_disk(str(made / "data"))
+    features = rows["test"].features
+    rows.cast_column("label", datasets.Value("int64")).save_to_disk(str(made / "numbers"))
     for name, content in {"broken": b"\x89PNG\r\n\x1a\n", "huge": huge()}.items():
         pictures = [{"bytes": content, "path": None}] * 3
         rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
@@ -231,6 +236,15 @@ def test_predictions_that_cannot_be_written_do_not_take_the_numbers_along(flags,
 def test_nothing_is_run_where_predictions_have_no_folder(monkeypatch, capsys):
     code, out, lines = answer(["nested", "data", "--predictions", "nowhere/it.csv"], monkeypatch, capsys)
     assert (code, out, len(lines)) == (2, "", 1)  # no network says how long it took
+
+
+def test_bare_numbers_are_given_names_as_the_message_says(files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
+    words = ["dataset", "label", "numbers", "tree.json", "--names", tmp_path / "names.txt", "--out", tmp_path / "named"]
+    monkeypatch.setattr(sys, "argv", ["hierarchy", *map(str, words)])
+    assert run(app) == 0
+    code, out, _ = answer(["nested", str(tmp_path / "named")], monkeypatch, capsys)
+    assert code == 0 and "top-1, %" in out
 
 
 @pytest.mark.parametrize("case", SAID)

@@ -82,11 +82,11 @@ def open_classifier(
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
         model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
-        labels: the class of each output of a plain model, instead of what its folder says, if that says it.
+        labels: the class of each output of a plain model; in other words than its folder says, if that says it.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
-        EvaluationError: it is not known which output of a plain model is which class.
+        EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
     """
     folder = Path(source.removeprefix("local-dir:"))
     if not folder.is_dir():
@@ -95,7 +95,13 @@ def open_classifier(
     opened = load_model(folder)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    classes = tuple(labels or ()) or names_of(opened)
+    named = names_of(opened)
+    classes = tuple(labels or ()) or named
+    if classes != named and sorted(classes) == sorted(named):
+        raise EvaluationError(
+            f"--labels names the classes of {source!r} in another order than the label_names of its config; leave"
+            " --labels out, or mend the config"
+        )
     if not classes:
         raise EvaluationError(
             f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"

@@ -235,6 +235,23 @@ def test_the_order_of_a_flat_models_outputs_changes_nothing(folder, test_images,
             assert one.hierarchy == other.hierarchy
 
 
+def test_the_order_of_the_datas_labels_changes_nothing(folder, tmp_path):
+    data = datasets.load_from_disk(str(folder / "data"))["test"]
+    order = list(np.random.default_rng(1).permutation(20))  # new label -> old
+    label_of = {old: new for new, old in enumerate(order)}
+    features = data.features.copy()
+    features["label"] = datasets.ClassLabel(names=[TREE.names[TREE.classes.index(IDS[old])] for old in order])
+    data = data.map(lambda row: {"label": label_of[row["label"]]}, features=features)
+    datasets.DatasetDict(test=data).save_to_disk(str(tmp_path / "renumbered"))
+    flat = open_classifier(str(folder / "flat"))
+    rows = [
+        evaluate(flat, open_images(source, hierarchy=TREE, split="test")).rows[0]
+        for source in (str(folder / "data"), str(tmp_path / "renumbered"))
+    ]
+    assert np.array_equal(rows[0].outcomes.targets, rows[1].outcomes.targets)
+    assert rows[0].measures == rows[1].measures
+
+
 def test_experts_of_random_classes_are_what_each_is_alone(folder, test_images):
     nested, flat = open_classifier(str(folder / "nested")), open_classifier(str(folder / "flat"))
     draws = draw(20, 6, 3, seed=1)

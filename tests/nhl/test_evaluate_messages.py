@@ -95,6 +95,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a plain model that does not know its classes": ["unnamed", "data", "--hierarchy", "tree.json"],
     "names for another number of outputs": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "three.txt"],
     "labels from nowhere": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "names.txt"],
+    "labels in another order": ["flat", "data", "--hierarchy", "tree.json", "--labels", "reversed.txt"],
     "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
     "a plain model of other classes": ["nested", "data", "--flat", "others"],
     "data of more classes": ["expert", "data"],
@@ -177,6 +178,7 @@ def files(tmp_path_factory):
     hierarchy.save(TREE, made / "tree.json")
     (made / "listed").mkdir()
     (made / "listed" / "config.json").write_text("[]")
+    (made / "reversed.txt").write_text("\n".join(reversed(TREE.classes)))
     (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
     return made
 

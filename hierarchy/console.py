@@ -60,8 +60,8 @@ class progress:  # a context manager, used as a function is
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON on stdout, for scripts."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    """Prints a value as JSON on stdout, for scripts; numbers in it are finite, since JSON has no others."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
 
 
 def run(app: typer.Typer, name: str = "hierarchy", *, errors: tuple[type[Exception], ...] = (HierarchyError,)) -> int:

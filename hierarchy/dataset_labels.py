@@ -135,7 +135,12 @@ def find_column(features: Mapping[str, Any], column: str | None, names: Sequence
     if kind not in {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}:
         raise DataError([f"column {column!r} holds {kind}, no labels; name one of numbers, of strings or a ClassLabel"])
     if names is None:
-        raise DataError([f"column {column!r} holds numbers and does not say what they mean; give names"])
+        raise DataError(
+            [
+                f"column {column!r} holds numbers and does not say what they mean; give names"
+                " (`hierarchy dataset label --names` writes data that have them), or cast it to a ClassLabel"
+            ]
+        )
     return Column(column, tuple(names))
 
 

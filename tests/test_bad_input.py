@@ -19,7 +19,7 @@ import hierarchy.files
 import hierarchy.wordnet
 from hierarchy import Hierarchy, load, save
 from hierarchy.__main__ import app
-from hierarchy.console import run
+from hierarchy.console import print_json, run
 from hierarchy.draft import Draft
 from hierarchy.edits import Merge, Move, Rename, Split, apply
 from hierarchy.errors import HierarchyError, WordNetMissing
@@ -398,6 +398,13 @@ def test_the_smallest_hierarchies_are_shown_checked_and_reported(command, classe
     monkeypatch.setattr(sys, "argv", ["hierarchy", command[0], "pets.json", *command[1:]])
     assert run(app) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_what_json_cannot_hold_is_not_printed_as_json(number, capsys):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        print_json({"number": number})
+    assert capsys.readouterr().out == ""
 
 
 def test_a_file_without_classes_is_checked_too(folder, capsys, monkeypatch):

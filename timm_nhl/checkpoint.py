@@ -76,14 +76,23 @@ def check_belongs(model: NHL, state: Mapping[str, Any], prefix: str = "") -> Non
     theirs_trunk = {name: value for name, value in state.items() if name.startswith(f"{prefix}trunk.")}
     if not theirs_trunk:
         return
-    odd = sorted(mine.keys() ^ theirs_trunk.keys())
-    odd += [name for name in mine.keys() & theirs_trunk.keys() if mine[name].shape != theirs_trunk[name].shape]
+    odd = differing(mine, theirs_trunk)
     if odd:
         raise CheckpointError(
             f"these weights are not of {model.trunk.backbone} cut at split={model.trunk.split}:"
             f" {len(odd)} tensors of the trunk differ (like {odd[0]!r}); build the model with the backbone,"
             " the split and the in_chans of the weights"
         )
+
+
+def differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that only one of two models has, then of those whose shapes differ.
+
+    >>> differing({"bias": torch.zeros(2), "scale": torch.ones(2)}, {"bias": torch.zeros(3), "shift": torch.zeros(2)})
+    ['scale', 'shift', 'bias']
+    """
+    shared = sorted(own.keys() & other.keys())
+    return sorted(own.keys() ^ other.keys()) + [name for name in shared if own[name].shape != other[name].shape]
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:

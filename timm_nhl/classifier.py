@@ -16,8 +16,8 @@ from hierarchy.dataset_folder import BESIDE
 from hierarchy.dataset_labels import match
 from hierarchy.errors import nearest
 from hierarchy.files import load
-from timm_nhl.checkpoint import read_weights
-from timm_nhl.errors import EvaluationError, OptionError
+from timm_nhl.checkpoint import differing, read_weights
+from timm_nhl.errors import CheckpointError, EvaluationError, OptionError
 from timm_nhl.export import load_model
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
@@ -82,11 +82,11 @@ def open_classifier(
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
         model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
-        labels: the class of each output of a plain model, instead of what its folder says, if that says it.
+        labels: the class of each output of a plain model; in other words than its folder says, if that says it.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
-        EvaluationError: it is not known which output of a plain model is which class.
+        EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
     """
     folder = Path(source.removeprefix("local-dir:"))
     if not folder.is_dir():
@@ -95,7 +95,13 @@ def open_classifier(
     opened = load_model(folder)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    classes = tuple(labels or ()) or names_of(opened)
+    named = names_of(opened)
+    classes = tuple(labels or ()) or named
+    if classes != named and sorted(classes) == sorted(named):
+        raise EvaluationError(
+            f"--labels names the classes of {source!r} in another order than the label_names of its config; leave"
+            " --labels out, or mend the config"
+        )
     if not classes:
         raise EvaluationError(
             f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"
@@ -112,7 +118,7 @@ def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
     """Opens a file of weights of a nested model.
 
     Raises:
-        CheckpointError: as in `read_weights`.
+        CheckpointError: as in `read_weights`, or they are of another model, or of this one with other options.
         OptionError: no architecture, none of a nested model, or no hierarchy is given.
     """
     weights = read_weights(source)
@@ -120,7 +126,14 @@ def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
         raise OptionError(f"{source!r} holds weights only; also give --model and --hierarchy, or a saved folder")
     nested: Any = timm.create_model(nested_name(model), hierarchy=hierarchy)
     assert isinstance(nested, NHL)
-    nested.load_state_dict(weights)
+    try:
+        nested.load_state_dict(weights)
+    except RuntimeError:  # torch lists every tensor, over several lines
+        odd = differing(nested.state_dict(), weights)
+        raise CheckpointError(
+            f"{source!r} does not fit a {model} as it is without options: {len(odd)} tensors differ (like {odd[0]!r});"
+            " give the saved folder, whose config has the options"
+        ) from None
     return nested.eval()
 
 

@@ -75,6 +75,8 @@ class Images:
                 return image.convert("RGB"), int(self.labels[index])
         except Unreadable as fault:
             raise BrokenImage(f"{self.name} row {row}: {fault}") from None
+        except Image.DecompressionBombError:
+            raise BrokenImage(f"{self.name} row {row}: an image of more pixels than Pillow decodes") from None
         except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises over broken bytes
             raise BrokenImage(f"{self.name} row {row}: an image that cannot be decoded") from fault
 

@@ -26,7 +26,7 @@ from timm_nhl.asked import listed
 from timm_nhl.classifier import Classifier, open_classifier
 from timm_nhl.data import open_images
 from timm_nhl.errors import EvaluationError, NHLError, OptionError
-from timm_nhl.evaluate import draw, evaluate
+from timm_nhl.evaluate import Evaluation, draw, evaluate
 from timm_nhl.predict import Inference
 
 console = Console(stderr=True)
@@ -66,7 +66,9 @@ def evaluate_command(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images at once.", min=1)] = 256,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,
     img_size: Annotated[int | None, typer.Option(help="Side of the images; the model's by default.", min=1)] = None,
-    crop_pct: Annotated[float | None, typer.Option(help="Center crop; the model's by default.")] = None,
+    crop_pct: Annotated[
+        float | None, typer.Option(help="Center crop; the model's by default.", min=0.01, max=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="Like cuda, cpu or mps; without a GPU, cpu.")] = "cuda",
     amp: Annotated[bool, typer.Option("--amp", help="Mixed precision.")] = False,
     amp_dtype: Annotated[Literal["bfloat16", "float16"], typer.Option(help="Its type.")] = "bfloat16",
@@ -79,6 +81,10 @@ def evaluate_command(
     Of the full model; with --classes, of the model restricted to these and of their expert; with --flat, of a plain
     model, too.
     """
+    if predictions is not None and not predictions.parent.is_dir():
+        raise OptionError(
+            f"cannot write {str(predictions)!r}: there is no folder {str(predictions.parent)!r}; make it first"
+        )
     names = read_classes(labels).ids if labels else None
     main = open_classifier(checkpoint, model=model, hierarchy=hierarchy, labels=names)
     tree = _tree(hierarchy, main)
@@ -109,8 +115,6 @@ def evaluate_command(
         inference=inference,
         watch=_watch,
     )
-    if predictions is not None:
-        write_text(predictions, report.predictions(found.rows))
     if as_json:
         print_json(
             {
@@ -121,9 +125,16 @@ def evaluate_command(
                 **report.as_json(found),
             }
         )
-        return
+    else:
+        _show(found, title=f"{checkpoint} on {images.name}")
+    if predictions is not None:  # last, so that where it cannot be written the numbers are there
+        write_text(predictions, report.predictions(found.rows))
+
+
+def _show(found: Evaluation, title: str) -> None:
+    """Prints an evaluation as tables."""
     out = Console()
-    out.print(report.table(found.rows, title=f"{checkpoint} on {images.name}"))
+    out.print(report.table(found.rows, title=title))
     if found.differences:
         out.print(report.difference_table(found))
     if found.drawn is not None:

@@ -78,7 +78,7 @@ def drawn_table(drawn: Drawn) -> Table:
 
 
 def means(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
-    """Mean of each measure over experts, with Student's interval; None where no expert has it."""
+    """Mean of each measure over experts, with Student's interval if they are several; None where no expert has it."""
     each = [one.estimates for one in measures]
     values = {name: [found.value for one in each if (found := one[name]) is not None] for name in SHOWN}
     bounds = {name: (least, most) for name, (*_, least, most) in SHOWN.items()}
@@ -86,7 +86,7 @@ def means(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything measured as plain values: shares between 0 and 1, intervals as [low, high]."""
+    """Everything measured as plain values: shares between 0 and 1, intervals as (low, high), or None."""
     content: dict[str, Any] = {
         "rows": [_row(row) for row in evaluation.rows],
         "differences": [
@@ -138,25 +138,25 @@ def predictions(rows: Sequence[Row]) -> str:
 
 
 def _cell(estimate: Estimate | None, factor: float, decimals: int) -> str:
-    """A value, and its interval on the next line.
+    """A value, and its interval, if it has one, on the next line.
 
     >>> _cell(Estimate(0.857, 0.841, 0.872), 100, 1)
     '85.7\\n84.1–87.2'
     """
     if estimate is None:
         return "no mistakes"
-    value, low, high = (f"{factor * each:.{decimals}f}" for each in (estimate.value, estimate.low, estimate.high))
-    return f"{value}\n{low}–{high}"
+    value, *ends = (f"{factor * each:.{decimals}f}" for each in (estimate.value, *(estimate.interval or ())))
+    return "\n".join([value, *(["–".join(ends)] if ends else [])])
 
 
 def _points(difference: Estimate) -> str:
     """A difference of shares in points.
 
-    >>> _points(Estimate(0.028, -0.001, 0.05))
-    '+2.8 (-0.1 to +5.0)'
+    >>> _points(Estimate(0.028, -0.001, 0.05)), _points(Estimate(0.028))
+    ('+2.8 (-0.1 to +5.0)', '+2.8')
     """
-    value, low, high = (f"{100 * each:+.1f}" for each in (difference.value, difference.low, difference.high))
-    return f"{value} ({low} to {high})"
+    value, *ends = (f"{100 * each:+.1f}" for each in (difference.value, *(difference.interval or ())))
+    return f"{value} ({' to '.join(ends)})" if ends else value
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -176,4 +176,4 @@ def _measures(measures: Measures) -> dict[str, Any]:
 
 
 def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+    return None if estimate is None else {"value": estimate.value, "interval": estimate.interval}

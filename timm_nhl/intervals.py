@@ -25,14 +25,20 @@ DRAWS_AT_ONCE = 2**21  # image numbers in memory: 16 MiB
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value and its 95 % interval."""
+    """A measured value and its 95 % interval; without ends where nothing is known of how it spreads."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, if it has them."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        ends = "" if self.interval is None else " [{:.3f}, {:.3f}]".format(*self.interval)
+        return f"{self.value:.3f}{ends}"
 
 
 def wilson(hits: int, count: int) -> Estimate:
@@ -105,16 +111,16 @@ def difference_over_seeds(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMP
 def mean_over(values: Sequence[float], least: float, most: float) -> Estimate:
     """The mean of values that were drawn independently, with Student's interval, cut at what the values can be.
 
-    Of one value nothing is known but that.
+    One value alone has no interval.
 
     >>> str(mean_over([0.8, 0.9, 0.85], 0, 1)), str(mean_over([0.8], 0, 1))
-    ('0.850 [0.726, 0.974]', '0.800 [0.000, 1.000]')
+    ('0.850 [0.726, 0.974]', '0.800')
     """
     from scipy.stats import t
 
     mean = fmean(values)
     if len(values) == 1:
-        return Estimate(mean, least, most)
+        return Estimate(mean)
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
     return Estimate(mean, max(least, mean - half), min(most, mean + half))
 
@@ -136,13 +142,13 @@ def percentiles(value: float, resampled: Floats) -> Estimate:
 
 
 def mirrored(value: float, resampled: Floats) -> Estimate:
-    """A value that is never negative and comes out too large on few images, with the percentiles mirrored at it.
+    """A value from 0 to 1 that comes out too large on few images (the ECE), with the percentiles mirrored at it.
 
     Resamples come out too large once more. Mirrored ("basic bootstrap"), that is taken back instead of doubled. Where
     all of it would lie below the value, the interval ends at the value.
     """
     low, high = np.percentile(resampled, OUTSIDE)
-    return Estimate(value, max(0.0, float(2 * value - high)), max(value, float(2 * value - low)))
+    return Estimate(value, max(0.0, float(2 * value - high)), min(1.0, max(value, float(2 * value - low))))
 
 
 def _weights(images: int, resamples: int, seed: int) -> Iterator[Floats]:

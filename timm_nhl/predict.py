@@ -78,14 +78,15 @@ def predict(
             largest logit among them; its outcomes number the classes as it does.
 
     Raises:
-        EvaluationError: a class without output, a part without images, or logits that are not finite.
+        EvaluationError: a class without output, a part without images, logits that are not finite, or images of a size
+            that the model cannot take.
     """
     device = torch.device(inference.device)
     memory = torch.channels_last if inference.channels_last else torch.contiguous_format
     model: Any = classifier.model.to(device)
     model = model.to(memory_format=memory)
     config = inference.config(model)
-    _resize(model, config["input_size"][-2:])
+    _resize(classifier.source, model, config["input_size"])
     outputs = torch.tensor(classifier.outputs(images.classes), device=device)  # (K,), label -> output
     columns = [outputs[list(part)] for part in parts]
     places = [_places(part, len(images.classes)).to(device) for part in parts]
@@ -133,9 +134,24 @@ def _places(labels: Sequence[int], classes: int) -> Tensor:
     return places
 
 
-def _resize(model: nn.Module, size: Sequence[int]) -> None:
-    """Resizes the positions and windows of a model that has them."""
+def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
+    """Has a model take images of a size (C, H, W): resizes positions and windows, and tries it on one where it is new.
+
+    Raises:
+        EvaluationError: the model cannot take them.
+    """
     cfg: Any = model.pretrained_cfg
+    if tuple(cfg["input_size"][-2:]) == tuple(size[-2:]):
+        return
     resize: Any = getattr(model, "set_input_size", None)
-    if resize is not None and tuple(cfg["input_size"][-2:]) != tuple(size):
-        resize(img_size=tuple(size))
+    try:
+        if resize is not None:
+            resize(img_size=tuple(size[-2:]))
+        with torch.inference_mode():
+            model(torch.zeros(1, *size, device=next(model.parameters()).device))
+    except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
+        reason = str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise EvaluationError(
+            f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); give another --img-size, or"
+            " none for the model's own"
+        ) from error

@@ -21,6 +21,7 @@ from trees import scrambled, shape
 
 import timm_nhl
 from hierarchy.files import to_dict
+from timm_nhl.export import export_program, load, save
 
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
 TREE = shape(3, 7, 20)
@@ -259,6 +260,52 @@ def test_a_saved_expert_comes_back_whole_and_trains(tmp_path):
     assert torch.equal(again(x), expert(x))
     again.train()(x).logsumexp(1).sum().backward()
     assert not [name for name, parameter in again.named_parameters() if parameter.grad is None]
+
+
+def channels_last(model):
+    return model.to(memory_format=torch.channels_last)
+
+
+LAID_OUT = {  # how weights lie -> what lays them so
+    "channels last": channels_last,
+    "bfloat16": torch.nn.Module.bfloat16,
+    "bfloat16, channels last": lambda model: channels_last(model.bfloat16()),
+    "float16": torch.nn.Module.half,
+    "float64": torch.nn.Module.double,
+    "GPU": torch.nn.Module.cuda,
+}
+WAYS = [
+    pytest.param(
+        way,
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
+        if way == "GPU"
+        else [],
+    )
+    for way in LAID_OUT
+]
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_is_saved_however_its_weights_lie(way, backbone, tmp_path):
+    model = LAID_OUT[way](scrambled(create(backbone)))
+    before = {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()}
+    save(model, tmp_path / "saved")
+    assert {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()} == before
+    again = load(tmp_path / "saved").state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(again[name], value.cpu().to(again[name].dtype)), name
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_is_exported_however_its_weights_lie(way, tmp_path):
+    model = LAID_OUT[way](scrambled(create())).eval()
+    export_program(model, tmp_path / "model.pt2")
+    weight = next(model.parameters())
+    x = images(model).to(weight)
+    logits = torch.export.load(tmp_path / "model.pt2").module()(x)
+    assert (logits.device, logits.dtype) == (weight.device, weight.dtype)
+    torch.testing.assert_close(logits, model(x), rtol=2e-2, atol=2e-2)
 
 
 def test_an_expert_is_read_out_of_the_whole_models_file(tmp_path):

@@ -235,6 +235,23 @@ def test_the_order_of_a_flat_models_outputs_changes_nothing(folder, test_images,
             assert one.hierarchy == other.hierarchy
 
 
+def test_the_order_of_the_datas_labels_changes_nothing(folder, tmp_path):
+    data = datasets.load_from_disk(str(folder / "data"))["test"]
+    order = list(np.random.default_rng(1).permutation(20))  # new label -> old
+    label_of = {old: new for new, old in enumerate(order)}
+    features = data.features.copy()
+    features["label"] = datasets.ClassLabel(names=[TREE.names[TREE.classes.index(IDS[old])] for old in order])
+    data = data.map(lambda row: {"label": label_of[row["label"]]}, features=features)
+    datasets.DatasetDict(test=data).save_to_disk(str(tmp_path / "renumbered"))
+    flat = open_classifier(str(folder / "flat"))
+    rows = [
+        evaluate(flat, open_images(source, hierarchy=TREE, split="test")).rows[0]
+        for source in (str(folder / "data"), str(tmp_path / "renumbered"))
+    ]
+    assert np.array_equal(rows[0].outcomes.targets, rows[1].outcomes.targets)
+    assert rows[0].measures == rows[1].measures
+
+
 def test_experts_of_random_classes_are_what_each_is_alone(folder, test_images):
     nested, flat = open_classifier(str(folder / "nested")), open_classifier(str(folder / "flat"))
     draws = draw(20, 6, 3, seed=1)
@@ -316,6 +333,15 @@ def test_the_table_says_everything_and_workers_change_nothing(command, monkeypat
         low, high = (f"{100 * end:.1f}" for end in row["top1"]["interval"])
         assert f"{100 * row['top1']['value']:.1f}" in text and f"{low}–{high}" in text
     assert len(content["random"]["experts"]) == 3 and content["random"]["gain"]["value"] != 0
+
+
+def test_one_expert_has_no_interval_in_the_table_or_the_json(command):
+    words = ("evaluate", "nested", "data", "--flat", "flat", "--experts", 1, "--size", 6, "-j", 0)
+    drawn = json.loads(command(*words, "--json"), parse_constant=pytest.fail)["random"]  # Infinity, NaN
+    means = [each for kind in ("mean", "flat_mean") for each in drawn[kind].values() if each is not None]
+    assert len(means) >= 14 and all(each["interval"] is None for each in (*means, drawn["gain"]))
+    table = command(*words).partition("mean of 1 experts")[2]
+    assert f"{drawn['mean']['nll']['value']:.2f}" in table and "–" not in table and "inf" not in table
 
 
 @pytest.mark.slow

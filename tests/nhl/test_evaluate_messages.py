@@ -6,8 +6,11 @@ difference.
 
 from __future__ import annotations
 
+import io
 import re
+import struct
 import sys
+import zlib
 
 import datasets
 import pytest
@@ -20,6 +23,8 @@ from trees import shape
 
 import hierarchy
 from hierarchy import HierarchyError
+from hierarchy.__main__ import app
+from hierarchy.console import run
 from timm_nhl.__main__ import main
 from timm_nhl.classifier import Classifier, open_classifier
 from timm_nhl.data import open_images
@@ -80,6 +85,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "nothing": [],
     "no data": ["nested"],
     "no such model": ["nestde", "data"],
+    "weights of a model with options": [
+        *["nested/model.safetensors", "data", "--model", "test_resnet_nhl", "--hierarchy", "tree.json"]
+    ],
     "no such data": ["nested", "dtaa"],
     "no such split": ["nested", "data", "--split", "tset"],
     "no such class": ["nested", "data", "--classes", "super 07"],
@@ -87,15 +95,24 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a plain model that does not know its classes": ["unnamed", "data", "--hierarchy", "tree.json"],
     "names for another number of outputs": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "three.txt"],
     "labels from nowhere": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "names.txt"],
+    "labels in another order": ["flat", "data", "--hierarchy", "tree.json", "--labels", "reversed.txt"],
     "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
     "a plain model of other classes": ["nested", "data", "--flat", "others"],
     "data of more classes": ["expert", "data"],
+    "data of bare numbers": ["nested", "numbers", "--hierarchy", "tree.json"],
     "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
     "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
     "a device that is not": ["nested", "data", "--device", "cdua"],
     "a device that is not here": ["nested", "data", "--device", "xpu"],
     "an image that cannot be decoded": ["nested", "broken"],
+    "an image of too many pixels": ["nested", "huge"],
     "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
+    "a folder whose config is a list": ["listed", "data"],
+    "a crop of less than nothing": ["nested", "data", "--crop-pct", "-1"],
+    "a crop of more than there is": ["nested", "data", "--crop-pct", "1.5"],
+    "images of no whole patches": ["patches", "data", "--hierarchy", "tree.json", "--img-size", "50"],
+    "images of no whole patches for a nested model": ["nested-patches", "data", "--img-size", "50"],
+    "images of another size than a model has": ["fixed", "data", "--hierarchy", "tree.json", "--img-size", "50"],
     "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
 }
 SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}
@@ -103,6 +120,16 @@ SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", 
 
 def few():
     return open_images("few-data", hierarchy=TREE, split="test")
+
+
+def huge():
+    """A small PNG whose header says that it is 20,000 pixels wide and high."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    content = bytearray(file.getvalue())
+    content[16:24] = struct.pack(">II", 20_000, 20_000)  # behind the signature, a length and the kind IHDR
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -118,30 +145,40 @@ def files(tmp_path_factory):
         rows = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
         datasets.DatasetDict(test=rows).save_to_disk(str(made / name), num_shards={"test": 1})
 
-    def plain(name, classes, **options):
-        model = timm.create_model("test_resnet", **options)
+    def plain(name, classes, model="test_resnet", **options):
+        model = timm.create_model(model, **options)
         config = {"label_names": list(classes)} if classes else {}
         timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
 
     data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
-    pictures = [{"bytes": b"\x89PNG\r\n\x1a\n", "path": None}] * 3
-    features = datasets.load_from_disk(str(made / "data"))["test"].features
-    rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
-    datasets.DatasetDict(test=rows).save_to_disk(str(made / "broken"))
+    rows = datasets.load_from_disk(str(made / "data"))
+    features = rows["test"].features
+    rows.cast_column("label", datasets.Value("int64")).save_to_disk(str(made / "numbers"))
+    for name, content in {"broken": b"\x89PNG\r\n\x1a\n", "huge": huge()}.items():
+        pictures = [{"bytes": content, "path": None}] * 3
+        rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
+        datasets.DatasetDict(test=rows).save_to_disk(str(made / name))
     data([], "few-data")
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
-    for name, model in {"nested": nested, "few": nested, "expert": nested.expert("super 00")}.items():
+    patches = timm.create_model("test_vit_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
+    expert = nested.expert("super 00")
+    for name, model in {"nested": nested, "few": nested, "expert": expert, "nested-patches": patches}.items():
         save(model, made / name)
     plain("flat", TREE.classes, num_classes=6)
     plain("named", TREE.names, num_classes=6)
     plain("unnamed", None, num_classes=6)
+    plain("patches", TREE.classes, model="test_vit", num_classes=6)
+    plain("fixed", TREE.classes, model="convit_tiny", num_classes=6)
     plain("others", [*TREE.classes[:5], "stranger"], num_classes=6)
     plain("grey", TREE.classes, num_classes=6, in_chans=1)
     plain("mixed", TREE.classes, num_classes=6)
     state = load_file(made / "mixed" / "model.safetensors")
     save_file({f"other.{name}": value for name, value in state.items()}, made / "mixed" / "model.safetensors")
     hierarchy.save(TREE, made / "tree.json")
+    (made / "listed").mkdir()
+    (made / "listed" / "config.json").write_text("[]")
+    (made / "reversed.txt").write_text("\n".join(reversed(TREE.classes)))
     (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
     return made
 
@@ -188,6 +225,28 @@ def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
     GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])
+def test_predictions_that_cannot_be_written_do_not_take_the_numbers_along(flags, monkeypatch, capsys):
+    name = f"{'long' * 99}.csv"
+    code, out, lines = answer(["nested", "data", "--predictions", name, *flags], monkeypatch, capsys)
+    assert code == 2 and ("top1" if flags else "top-1, %") in out
+    assert lines[1:] == [f"error: cannot write '{name}': file name too long; name a file in a writable folder"]
+
+
+def test_nothing_is_run_where_predictions_have_no_folder(monkeypatch, capsys):
+    code, out, lines = answer(["nested", "data", "--predictions", "nowhere/it.csv"], monkeypatch, capsys)
+    assert (code, out, len(lines)) == (2, "", 1)  # no network says how long it took
+
+
+def test_bare_numbers_are_given_names_as_the_message_says(files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
+    words = ["dataset", "label", "numbers", "tree.json", "--names", tmp_path / "names.txt", "--out", tmp_path / "named"]
+    monkeypatch.setattr(sys, "argv", ["hierarchy", *map(str, words)])
+    assert run(app) == 0
+    code, out, _ = answer(["nested", str(tmp_path / "named")], monkeypatch, capsys)
+    assert code == 0 and "top-1, %" in out
 
 
 @pytest.mark.parametrize("case", SAID)

@@ -215,6 +215,16 @@ def test_calibration_is_covered_where_plain_percentiles_fail():
     assert covered["mirrored"] >= 50 and covered["plain"] <= 20
 
 
+def test_the_interval_of_a_calibration_stays_within_0_and_1():
+    logits = torch.zeros(3, 2).index_fill(1, torch.tensor([1]), 9.0)
+    sure_and_wrong = of_batch(logits, torch.zeros(3, dtype=torch.int64))
+    logits[0] = torch.tensor([0.1, 0.0])
+    once_unsure = of_batch(logits, torch.zeros(3, dtype=torch.int64))
+    for outcomes in (sure_and_wrong, once_unsure):
+        found = measure(outcomes, shape(1, 1, 2)).ece
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+
 def pair(images=400, seed=0, networks=(3, 4)):
     """Whether networks of two models are right about images, some harder than others, some networks better."""
     generator = np.random.default_rng(seed)
@@ -265,6 +275,10 @@ def test_means_of_experts_have_students_interval():
     generator = np.random.default_rng(0)
     found = [mean_over(generator.normal(0.5, 0.1, size=4).tolist(), -9, 9) for _ in range(1000)]
     assert np.mean([each.low <= 0.5 <= each.high for each in found]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_mean_of_one_expert_has_no_interval():
+    assert mean_over([0.8], 0, 1) == intervals.Estimate(0.8) and intervals.Estimate(0.8).interval is None
 
 
 def test_fifty_thousand_images_are_measured_in_seconds():

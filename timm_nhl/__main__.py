@@ -16,6 +16,7 @@ from hierarchy.errors import HierarchyError
 from hierarchy.files import write_text
 from timm_nhl import cost_report
 from timm_nhl.asked import listed
+from timm_nhl.checkpoint import folder_of
 from timm_nhl.classifier import nested_name, open_weights
 from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
@@ -163,7 +164,7 @@ def _three(name: str, text: str, like: str) -> tuple[int, ...]:
 
 def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
     """A model from a saved folder, or from a file of weights."""
-    if Path(checkpoint.removeprefix("local-dir:")).is_dir():
+    if folder_of(checkpoint).is_dir():
         return load(checkpoint)
     return open_weights(checkpoint, model, hierarchy)
 

@@ -22,6 +22,7 @@ from timm_nhl.trunk import Trunk
 if TYPE_CHECKING:
     from timm_nhl.model import NHL
 
+LOCAL = "local-dir:"  # what timm wants in front of a folder
 DIGEST = "hierarchy_digest"
 EXACT = (  # what holds whole numbers up to 255 as they are, so that weights may be cast to it and back
     torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64,
@@ -93,6 +94,15 @@ def differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[st
     """
     shared = sorted(own.keys() & other.keys())
     return sorted(own.keys() ^ other.keys()) + [name for name in shared if own[name].shape != other[name].shape]
+
+
+def folder_of(source: str | os.PathLike[str]) -> Path:
+    """Where a saved model lies, with timm's `local-dir:` in front or without it.
+
+    >>> folder_of("local-dir:runs/best").as_posix()
+    'runs/best'
+    """
+    return Path(os.fspath(source).removeprefix(LOCAL))
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:

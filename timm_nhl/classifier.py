@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -16,7 +15,7 @@ from hierarchy.dataset_folder import BESIDE
 from hierarchy.dataset_labels import match
 from hierarchy.errors import nearest
 from hierarchy.files import load
-from timm_nhl.checkpoint import differing, read_weights
+from timm_nhl.checkpoint import differing, folder_of, read_weights
 from timm_nhl.errors import CheckpointError, EvaluationError, OptionError
 from timm_nhl.export import load_model
 from timm_nhl.model import NHL
@@ -88,7 +87,7 @@ def open_classifier(
         CheckpointError: a file is missing, corrupt or of another model.
         EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
     """
-    folder = Path(source.removeprefix("local-dir:"))
+    folder = folder_of(source)
     if not folder.is_dir():
         nested = open_weights(source, model, hierarchy)
         return Classifier(source, nested, nested.hierarchy.classes, nested.hierarchy)

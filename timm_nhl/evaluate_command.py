@@ -85,7 +85,7 @@ def evaluate_command(
         raise OptionError(
             f"cannot write {str(predictions)!r}: there is no folder {str(predictions.parent)!r}; make it first"
         )
-    names = read_classes(labels).ids if labels else None
+    names = read_classes(labels, fewest=1).ids if labels else None
     main = open_classifier(checkpoint, model=model, hierarchy=hierarchy, labels=names)
     tree = _tree(hierarchy, main)
     main = main.along(tree)

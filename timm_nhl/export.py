@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hierarchy import HierarchyError
 from hierarchy.errors import nearest
-from timm_nhl.checkpoint import differing, read_weights
+from timm_nhl.checkpoint import LOCAL, differing, folder_of, read_weights
 from timm_nhl.errors import CheckpointError, ExportError
 from timm_nhl.model import NHL
 
@@ -75,11 +75,11 @@ def load(source: str | os.PathLike[str], **options: Any) -> NHL:
 
 def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
     """Loads a folder that timm's `save_for_hf` wrote, of a nested or a plain model, as `load` does."""
-    folder = Path(str(source).removeprefix("local-dir:"))
+    folder = folder_of(source)
     config = folder / "config.json"
     try:
         _check_known(config, json.loads(config.read_text(encoding="utf-8")))
-        model: nn.Module = timm.create_model(f"local-dir:{folder}", **options)
+        model: nn.Module = timm.create_model(f"{LOCAL}{folder}", **options)
     except FileNotFoundError:
         raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
     except HierarchyError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import json
@@ -24,6 +23,7 @@ from hierarchy.files import publish, read_json, replacing, write_text
 from hierarchy.files import save as save_hierarchy
 from timm_nhl.curves import curves
 from timm_nhl.errors import TrainingError
+from timm_nhl.export import contiguous
 from timm_nhl.progress import Row, columns
 from timm_nhl.settings import Settings, options
 from timm_nhl.settings_check import flag, shown
@@ -106,7 +106,7 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
             save_for_hf(
-                _contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
+                contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
             )
             if tree is not None:
                 save_hierarchy(tree, Path(temporary) / "hierarchy.json")
@@ -187,13 +187,6 @@ def _differences(
     for name, new in facts.items():
         if facts_there.get(name) != new:
             yield f"{name} {str(facts_there.get(name))[:12]} there, {str(new)[:12]} here"
-
-
-def _contiguous(model: nn.Module) -> nn.Module:
-    """The model, or a copy where its weights are in another memory format, which safetensors does not write."""
-    if all(value.is_contiguous() for value in model.state_dict().values()):
-        return model
-    return copy.deepcopy(model).to(memory_format=torch.contiguous_format)
 
 
 def _short(value: float | None) -> float | int | str | None:

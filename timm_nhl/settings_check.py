@@ -7,16 +7,16 @@ import math
 import types
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import timm
 from timm.optim import list_optimizers
 
 from hierarchy.errors import nearest
+from timm_nhl.checkpoint import folder_of
 from timm_nhl.errors import OptionError
 from timm_nhl.settings import Settings, options
-from timm_nhl.student import LOCAL, is_nested, parsed
+from timm_nhl.student import is_nested, parsed
 
 OF_THE_GROWN = (  # settings of a model that one that is grown brings along
     "model", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean", "std", "drop", "drop_path",
@@ -117,7 +117,7 @@ def _together(settings: Settings) -> Iterator[str]:
     if model.trunk_from is not None and model.pretrained:
         yield "--trunk-from and --pretrained both give the trunk its weights; leave one out"
     for name, path in (("grow", model.grow), ("trunk_from", model.trunk_from), ("teacher", loss.teacher)):
-        if path is not None and not Path(path.removeprefix(LOCAL)).exists():
+        if path is not None and not folder_of(path).exists():
             yield f"{flag(name)} {path!r} is not there; check the name and the folder"
 
 

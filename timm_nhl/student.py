@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -12,7 +11,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
-from timm_nhl.checkpoint import read_weights
+from timm_nhl.checkpoint import folder_of, read_weights
 from timm_nhl.errors import CheckpointError, NHLError, OptionError
 from timm_nhl.export import load
 from timm_nhl.grow import grow
@@ -21,7 +20,6 @@ from timm_nhl.nhl import SUFFIX
 from timm_nhl.settings import ModelSettings
 
 OF_POSITIONS = ("pos_embed", "relative_position_bias_table")  # how tensors are called that grow with the image
-LOCAL = "local-dir:"  # in front of a folder, for timm
 
 
 def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
@@ -92,7 +90,7 @@ def load_trunk(model: NHL, source: str) -> None:
     Raises:
         CheckpointError: it cannot be read, or lacks weights of the trunk: it is of another backbone.
     """
-    path = Path(source.removeprefix(LOCAL))
+    path = folder_of(source)
     state = read_weights(path / "model.safetensors" if path.is_dir() else path)
     net = model.trunk.net
     theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}

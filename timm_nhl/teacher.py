@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
-import timm
-from safetensors import SafetensorError
 from torch import nn
 
 from timm_nhl.classifier import names_of
-from timm_nhl.errors import CheckpointError, TrainingError
+from timm_nhl.errors import TrainingError
+from timm_nhl.export import load_model
 from timm_nhl.model import NHL
-from timm_nhl.student import LOCAL
 
 
 def teacher_of(folder: str | os.PathLike[str], *, classes: Sequence[str]) -> nn.Module:
     """Loads a saved model, plain or nested, that knows just these classes.
 
     Raises:
-        CheckpointError: the folder holds no model that timm can load.
+        CheckpointError: the folder holds no model, or a broken one.
         TrainingError: it has other classes, or the same in another order.
     """
-    path = Path(str(folder).removeprefix(LOCAL))
-    try:
-        json.loads((path / "config.json").read_text(encoding="utf-8"))
-        teacher: nn.Module = timm.create_model(f"{LOCAL}{path}", pretrained=True)
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"no model in {str(folder)!r}; give a folder that one was saved to, like 'last' or 'best'"
-        ) from None
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"the model in {str(folder)!r} cannot be loaded ({error}); is it complete?") from error
+    teacher = load_model(folder)
     known = classes_of(teacher)
     if known is None and teacher.num_classes != len(classes):
         raise TrainingError(

@@ -17,6 +17,7 @@ from hierarchy import Hierarchy, load
 from hierarchy.dataset_folder import BESIDE, open_data
 from hierarchy.errors import DataError
 from timm_nhl.asked import listed
+from timm_nhl.checkpoint import folder_of
 from timm_nhl.data import Images, open_images
 from timm_nhl.display import Display
 from timm_nhl.errors import OptionError, TrainingError
@@ -29,7 +30,7 @@ from timm_nhl.run_folder import RunFolder
 from timm_nhl.settings import Settings
 from timm_nhl.settings_check import check
 from timm_nhl.settings_flags import command_of
-from timm_nhl.student import LOCAL, is_nested
+from timm_nhl.student import is_nested
 
 
 def train(settings: Settings, *, out: Path) -> Path:
@@ -222,7 +223,7 @@ def facts_of(settings: Settings, images: Images, val_images: Images, process: Pr
 
 def _digest_of(saved: str) -> str:
     """Of all files in the folder of a saved model."""
-    folder = Path(saved.removeprefix(LOCAL))
+    folder = folder_of(saved)
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     return _digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 def generate_command(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")],
     out: Annotated[Path | None, typer.Option(help="File to write, .json or .csv.  [default: <source>.json]")] = None,
     superclasses: Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.")] = None,
@@ -73,29 +74,51 @@ def generate_command(
     if out and out.absolute() == Path(source).absolute():
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
-    asked = _model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, dry_run or batch)
+    if propose is None:
+        _needs_no_model(context, embed)
+    asked = _model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
     settings = Settings(source, shape, embed, base_url, seed, asked)
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, ledger=_ledger(target) if _asks_a_server(settings) else None, tell=tell)
+            made = generate(settings, ledger=_ledger(target) if _by_server(embed) else None, tell=tell)
             _write(made, target, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
         known, expected = _expected(settings, limits, batch=batch)  # asks nobody, embeddings included
         if dry_run:
             _show(expected, as_json)
+            _say_of_vectors(embed)
             return 0
-        _consent(expected, yes or max_calls is not None or max_cost is not None)
+        typer.echo(expected, err=True)
+        _say_of_vectors(embed)
+        _consent(yes or max_calls is not None or max_cost is not None)
         made = _asked(settings, known, target, limits, concurrency=concurrency, batch=batch)
     return _summary(made, target, time.monotonic() - start, as_json)
 
 
-def _model(propose: str | None, asked: ModelSettings, shape: Shape, needed: bool) -> ModelSettings | None:
+_OF_A_MODEL: tuple[str, ...] = ("model", "votes", "temperature", "reply_tokens", "price", "max_calls", "max_cost")
+_OF_A_MODEL += ("concurrency", "batch", "dry_run", "yes")
+
+
+def _needs_no_model(context: typer.Context, embed: str) -> None:
+    """Refuses flags about a model where none proposes: nobody is to think that it is asked, or that a limit holds.
+
+    An embedding server is asked without any limit (docs/decisions/0020-the-keeper.md).
+    """
+    views = _by_server(embed)
+    sources = {name: context.get_parameter_source(name) for name in (*_OF_A_MODEL, *(() if views else ("base_url",)))}
+    given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
+    if given:
+        *others, last = given
+        flags = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        calls = f" that proposes, and --embed {'+'.join(views)} is under no limit; leave that out, or" if views else ";"
+        raise typer.BadParameter(f"{flags} about a model{calls} add --propose openai")
+
+
+def _model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
     """How a model is asked, or None where none is."""
     if propose is None:
-        if needed:
-            raise typer.BadParameter("--dry-run and --batch are about a model; add --propose openai")
         return None
     if propose != "openai":
         raise typer.BadParameter(
@@ -154,9 +177,14 @@ def _show(expected: Estimate, as_json: bool) -> None:
         typer.echo(f"\n[{role}]\n{text}")
 
 
-def _consent(expected: Estimate, given: bool) -> None:
+def _say_of_vectors(embed: str) -> None:
+    """Says what no estimate holds and no limit binds."""
+    if views := _by_server(embed):
+        typer.echo(f"beside that, and under no limit, vectors are asked for of --embed {'+'.join(views)}", err=True)
+
+
+def _consent(given: bool) -> None:
     """Asks before money is spent, unless a flag said yes or set a limit; a default is no consent to pay."""
-    typer.echo(expected, err=True)
     if given:
         return
     if not sys.stdin.isatty():
@@ -188,8 +216,9 @@ def _asked(
     return made
 
 
-def _asks_a_server(settings: Settings) -> bool:
-    return any(view.startswith("openai:") for view in settings.embed.split("+"))
+def _by_server(embed: str) -> list[str]:
+    """The views of an embedder that a server is asked for."""
+    return [view for view in embed.split("+") if view.startswith("openai:")]
 
 
 def _ledger(target: Path) -> Ledger:

@@ -166,11 +166,16 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
 
 
 def test_a_dry_run_asks_no_embedding_server_either(propose, server):
-    assert propose("--dry-run", "--embed", "openai:e")[0] == 0
-    assert propose("--embed", "openai:e")[0] == 2  # no consent
+    beside = "beside that, and under no limit, vectors are asked for of --embed openai:e\n"
+    code, _, err = propose("--dry-run", "--embed", "openai:e")
+    assert code == 0 and err.endswith(beside)
+    code, _, err = propose("--embed", "openai:e")
+    assert code == 2 and beside in err  # no consent
     assert not server.counts["http"]
-    assert propose("--embed", "tfidf+openai:e", "--yes")[0] == 0
+    code, _, err = propose("--embed", "tfidf+openai:e", "--yes")
+    assert code == 0 and err.count(beside) == 1
     assert server.counts["http"]["/embeddings"] == 1
+    assert "under no limit" not in propose("--dry-run")[2]
 
 
 def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
@@ -227,7 +232,7 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     ("words", "message"),
     [
         (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
-        (["--dry-run"], "--dry-run and --batch are about a model; add --propose openai"),
+        (["--dry-run"], "--dry-run is about a model; add --propose openai"),
         (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
         (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is no price; write IN:OUT"),
         (["--propose", "openai", "--votes", "0"], "invalid value for '--votes'"),
@@ -237,6 +242,37 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
 def test_flags_that_do_not_go_together_are_refused(ask, server, words, message):
     code, out, err = ask("generate", "pets.txt", *words)
     assert code == 2 and out == "" and message in err.replace("\n", " ") and calls(server) == 0
+
+
+FLAGS_OF_A_MODEL = {
+    "--model": ["gpt-4.1"],  # the default, too, if it is given
+    "--votes": ["3"],
+    "--temperature": ["0.3"],
+    "--reply-tokens": ["9"],
+    "--price": ["1:2"],
+    "--max-calls": ["3"],
+    "--max-cost": ["2"],
+    "--concurrency": ["8"],
+    "--batch": [],
+    "--dry-run": [],
+    "--yes": [],
+}
+
+
+@pytest.mark.parametrize("flag", [*FLAGS_OF_A_MODEL, "--base-url"])
+def test_no_flag_about_a_model_is_passed_over_where_none_proposes(ask, server, tmp_path, flag):
+    code, out, err = ask("generate", "pets.txt", flag, *FLAGS_OF_A_MODEL.get(flag, [server.url]))
+    assert (code, out) == (2, "") and f"{flag} is about a model; add --propose openai" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
+
+
+def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have_no_limit(ask, server, tmp_path):
+    every = [word for flag, values in FLAGS_OF_A_MODEL.items() for word in (flag, *values)]
+    err = ask("generate", "pets.txt", *every)[2]
+    assert f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes are about a model; add --propose openai" in err
+    err = ask("generate", "pets.txt", "--embed", "openai:e", "--base-url", server.url, "--max-cost", "2")[2]
+    assert "--max-cost is about a model that proposes, and --embed openai:e is under no limit; leave that out" in err
+    assert not server.counts["http"]
 
 
 def test_by_batch_the_same_hierarchy_is_had_at_half_the_price(propose, server, tmp_path, monkeypatch):

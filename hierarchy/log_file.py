@@ -10,14 +10,20 @@ from pathlib import Path
 
 from hierarchy.decisions import Decision, Log, header_line, line, read_log
 from hierarchy.errors import OutputError, ReviewError
-from hierarchy.proposal_file import ProposalFile, save_proposal
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the files of a review lie."""
+    """Where a result lies, and beside it what it was made from and the files of its review."""
 
     result: Path
+
+    @classmethod
+    def of(cls, file: str | os.PathLike[str]) -> Paths:
+        """Those of a file: beside the file itself where a link to it is given."""
+        linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
+        return cls(Path(os.path.realpath(file) if linked else file))
 
     @property
     def base(self) -> Path:
@@ -38,6 +44,10 @@ class Paths:
     @property
     def provenance(self) -> Path:
         return self.result.with_suffix(".provenance.json")  # of a .csv, which has no place for it
+
+    @property
+    def replies(self) -> Path:
+        return self.result.with_suffix(".replies.sqlite")
 
 
 class LogFile:
@@ -74,7 +84,10 @@ class LogFile:
 
         Raises:
             OutputError: the log cannot be written; none of the decisions counts.
+            ReviewError: the proposal was made anew since the review began; none counts either.
         """
+        if not self.log.decisions:
+            self._check_base()
         if not self.paths.base.exists():
             save_proposal(self.base, self.paths.base)
         text = "".join(map(line, decisions))
@@ -89,6 +102,14 @@ class LogFile:
                 f"cannot write {str(self.paths.log)!r}: {reason}; nothing was decided, make room and decide again"
             ) from None
         self._log = Log(self._log.base, self._log.source, (*self._log.decisions, *decisions))
+
+    def _check_base(self) -> None:
+        """Makes sure that the proposal is still what the review started from."""
+        if self.paths.base.exists() and read_proposal(self.paths.base).draft.digest != self.base.draft.digest:
+            raise ReviewError(
+                f"{str(self.paths.base)!r} was made anew since this review began; nothing was decided, quit and begin"
+                " again"
+            )
 
     def _header_stands(self) -> bool:
         return self.paths.log.exists() and self.paths.log.stat().st_size > len(self._torn)

@@ -158,13 +158,15 @@ def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
 
 def _export(held: Held, sheet: Path, as_json: bool) -> int:
     from hierarchy.errors import OutputError
-    from hierarchy.files import write_text
-    from hierarchy.sheet import to_sheet
+    from hierarchy.files import same_file, write_text
+    from hierarchy.sheet import may_be_replaced, to_sheet
 
     if sheet.suffix.lower() != ".csv":
         raise OutputError(f"cannot write {str(sheet)!r}: the ending is {sheet.suffix!r}; use .csv")
-    if sheet.absolute() == held.paths.result.absolute():
+    if same_file(sheet, held.paths.result):
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
+    if not may_be_replaced(sheet):
+        raise OutputError(f"cannot write {str(sheet)!r}: it is there already and is no sheet; choose another name")
     write_text(sheet, to_sheet(held.review.standing, held.review.opinions))
     if as_json:
         _report(held, as_json)

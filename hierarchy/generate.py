@@ -7,15 +7,16 @@ import os
 import re
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hierarchy.console import print_json, progress, run
-from hierarchy.errors import BudgetReached, OutputError, ShapeError
+from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hierarchy.cluster import Shape
     from hierarchy.estimate import Estimate
     from hierarchy.ledger import Ledger
+    from hierarchy.log_file import Paths
 
 
 def generate_command(
@@ -64,15 +66,17 @@ def generate_command(
     """
     from hierarchy.build import generate
     from hierarchy.cluster import Range, Shape
+    from hierarchy.files import same_file
+    from hierarchy.log_file import Paths
 
     def parse(text: str | None) -> Range | None:
         return Range.parse(text) if text is not None else None
 
-    target = out or _default_out(source)
-    _can_be_written(target)
-    _is_not_under_review(target)
-    if out and out.absolute() == Path(source).absolute():
-        raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
+    paths = Paths.of(out or _default_out(source))
+    _can_be_written(paths.result)
+    _is_not_under_review(paths)
+    if same_file(paths.result, source):
+        raise OutputError(f"cannot write {str(paths.result)!r}: it is the source; choose another name")
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
     if propose is None:
         _needs_no_model(context, embed)
@@ -81,8 +85,8 @@ def generate_command(
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, ledger=_ledger(target) if _by_server(embed) else None, tell=tell)
-            _write(made, target, tell)
+            made = generate(settings, ledger=_ledger(paths) if _by_server(embed) else None, tell=tell)
+            _write(made, paths, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
         known, expected = _expected(settings, limits, batch=batch)  # asks nobody, embeddings included
@@ -93,8 +97,8 @@ def generate_command(
         typer.echo(expected, err=True)
         _say_of_vectors(embed)
         _consent(yes or max_calls is not None or max_cost is not None)
-        made = _asked(settings, known, target, limits, concurrency=concurrency, batch=batch)
-    return _summary(made, target, time.monotonic() - start, as_json)
+        made = _asked(settings, known, paths, limits, concurrency=concurrency, batch=batch)
+    return _summary(made, paths, time.monotonic() - start, as_json)
 
 
 _OF_A_MODEL: tuple[str, ...] = ("model", "votes", "temperature", "reply_tokens", "price", "max_calls", "max_cost")
@@ -193,14 +197,14 @@ def _consent(given: bool) -> None:
 
 
 def _asked(
-    settings: Settings, known: Known | None, target: Path, limits: Limits, *, concurrency: int, batch: bool
+    settings: Settings, known: Known | None, paths: Paths, limits: Limits, *, concurrency: int, batch: bool
 ) -> Generated:
-    """Has the model propose, with its answers in the ledger beside the target, and writes the result."""
+    """Has the model propose, with its answers in the ledger beside the result, and writes that."""
     from hierarchy.batch import batch_chat
     from hierarchy.build import generate
     from hierarchy.openai_chat import ChatOptions, openai_chat
 
-    ledger = _ledger(target)
+    ledger = _ledger(paths)
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
     with progress() as tell, ExitStack() as stack:
         chat: Chat
@@ -209,7 +213,10 @@ def _asked(
         else:
             chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
         made = generate(settings, chat=chat, known=known, ledger=ledger, tell=tell)
-        _write(made, target, tell)
+        try:
+            _write(made, paths, tell)
+        except ReviewError as error:  # of a review that began meanwhile
+            raise ReviewError(f"{error}; then run again, all answers are kept in {ledger.path.name!r}") from None
     for name, total in ledger.totals().items():
         tokens = total.input_tokens + total.output_tokens
         typer.echo(f"{ledger.path}: {total.replies} replies of {name}, {tokens:,} tokens in all runs", err=True)
@@ -221,31 +228,32 @@ def _by_server(embed: str) -> list[str]:
     return [view for view in embed.split("+") if view.startswith("openai:")]
 
 
-def _ledger(target: Path) -> Ledger:
-    """The ledger beside the target: all that a server answered, and was paid for."""
+def _ledger(paths: Paths) -> Ledger:
+    """The ledger beside the result: all that a server answered, and was paid for."""
     from hierarchy.ledger import Ledger
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Ledger(target.with_suffix(".replies.sqlite"))
+    paths.result.parent.mkdir(parents=True, exist_ok=True)
+    return Ledger(paths.replies)
 
 
-def _write(made: Generated, target: Path, tell: progress) -> None:
-    """Writes the proposal, the findings and, where every class is settled, the hierarchy."""
+def _write(made: Generated, paths: Paths, tell: progress) -> None:
+    """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
     from hierarchy.files import save, write_text
     from hierarchy.proposal_file import save_proposal
 
     tell("writing")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_proposal(made.proposal, target.with_suffix(".proposal.json"))
-    findings = [finding.to_dict() for finding in made.findings]
-    write_text(target.with_suffix(".findings.json"), json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
-    if made.proposal.draft.unsettled:
-        _set_aside(target)  # of an earlier run: it is not what this proposal says
-    else:
-        save(made.hierarchy, target, provenance=made.proposal.provenance)
-        if target.suffix.lower() == ".csv":  # which has no place for it
-            provenance = json.dumps(made.proposal.provenance, indent=1) + "\n"
-            write_text(target.with_suffix(".provenance.json"), provenance)
+    paths.result.parent.mkdir(parents=True, exist_ok=True)
+    with _reserved(paths):
+        _is_undecided(paths)  # still
+        save_proposal(made.proposal, paths.base)
+        findings = [finding.to_dict() for finding in made.findings]
+        write_text(paths.findings, json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
+        if made.proposal.draft.unsettled:
+            _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
+        else:
+            save(made.hierarchy, paths.result, provenance=made.proposal.provenance)
+            if paths.result.suffix.lower() == ".csv":  # which has no place for it
+                write_text(paths.provenance, json.dumps(made.proposal.provenance, indent=1) + "\n")
 
 
 def _set_aside(target: Path) -> None:
@@ -255,13 +263,13 @@ def _set_aside(target: Path) -> None:
         typer.echo(f"{target} of an earlier run is kept as {kept.name}", err=True)
 
 
-def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> int:
+def _summary(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
     """Says what was made; the exit code, 1 where classes are unsettled."""
     draft = made.proposal.draft
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
     numbers = draft.settled.sizes if any(draft.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
-    beside, proposal = target.with_suffix(".findings.json"), target.with_suffix(".proposal.json")
+    target, beside, proposal = paths.result, paths.findings, paths.base
     if as_json:
         files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
         what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": draft.digest}
@@ -293,13 +301,31 @@ def _default_out(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
 
 
-def _is_not_under_review(target: Path) -> None:
-    """Refuses to make a proposal anew under the decisions that were made about the old one."""
-    log = Path(os.path.realpath(target)).with_suffix(".decisions.jsonl")
-    if log.exists():
+def _is_not_under_review(paths: Paths) -> None:
+    """Refuses to make a proposal anew under somebody who reviews the old one, or under decisions about it."""
+    if paths.lock.exists():  # else nobody does, and nothing is touched
+        with _reserved(paths):
+            pass
+    _is_undecided(paths)
+
+
+def _reserved(paths: Paths) -> AbstractContextManager[None]:
+    """Keeps reviewers out meanwhile; ReviewError where one is there already."""
+    from hierarchy.lock import Lock
+    from hierarchy.review import utc_now
+
+    # Without POSIX file locks nobody reviews, either.
+    return Lock(paths, "generate", utc_now()) if find_spec("fcntl") else nullcontext()
+
+
+def _is_undecided(paths: Paths) -> None:
+    if paths.log.exists():
+        copied = (
+            f", copy {paths.replies.name!r} to it so that no answer is paid for twice" if paths.replies.exists() else ""
+        )
         raise OutputError(
-            f"cannot write {str(target)!r}: decisions about it are in {log.name!r}; choose another name, and take them"
-            " over with `hierarchy review NAME --replay`"
+            f"cannot write {str(paths.result)!r}: decisions about it are in {paths.log.name!r}; choose another"
+            f" name{copied}, and take them over with `hierarchy review NAME --replay`"
         )
 
 

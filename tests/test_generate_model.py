@@ -14,6 +14,8 @@ from hierarchy.__main__ import app
 from hierarchy.console import run
 from hierarchy.files import read
 from hierarchy.ledger import Ledger
+from hierarchy.lock import Lock
+from hierarchy.log_file import Paths
 from hierarchy.prompts import load_prompt
 from hierarchy.proposal_file import read_proposal
 
@@ -219,6 +221,42 @@ def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propos
     (tmp_path / "pets.proposal.json").unlink()
     code, out, _ = ask("explain", "pets.json", "cod")
     assert code == 0 and "stands in   fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
+
+
+def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(propose, ask, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.json").symlink_to("elsewhere/tree.json")
+    assert propose("--yes", "--out", "link.json")[0] == 0
+    assert (tmp_path / "elsewhere" / "tree.replies.sqlite").exists()
+    assert ask("edit", "link.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")[0] == 0
+    assert [path.name for path in tmp_path.glob("link*")] == ["link.json"]
+    out = ask("explain", "link.json", "cod")[1]
+    assert "m: '8. cod: " in out and "Ada: move cod to fish/freshwater fish" in out
+    assert out == ask("explain", "elsewhere/tree.json", "cod")[1]
+
+
+def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
+    lock = Lock(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+
+    class Reviewed(Brain):
+        def propose(self, text):
+            lock.__enter__()
+            return super().propose(text)
+
+    (tmp_path / "pets.json").write_text("under review")
+    server.brain = Reviewed(TREE)
+    code, out, err = propose("--yes")
+    assert (code, out) == (2, "") and calls(server) == 8
+    assert "'pets.json' is being reviewed by Ada (process " in err
+    assert "; then run again, all answers are kept in 'pets.replies.sqlite'\n" in err
+    assert (tmp_path / "pets.json").read_text() == "under review" and not (tmp_path / "pets.proposal.json").exists()
+    lock.__exit__()
+    (tmp_path / "pets.decisions.jsonl").touch()
+    code, out, err = propose("--yes")
+    assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err
+    (tmp_path / "pets.decisions.jsonl").unlink()
+    assert propose("--yes")[0] == 0 and calls(server) == 8
+    assert load(tmp_path / "pets.json") == TREE and not (tmp_path / "pets.lock").exists()
 
 
 def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):

@@ -239,15 +239,14 @@ def _ledger(paths: Paths) -> Ledger:
 def _write(made: Generated, paths: Paths, tell: progress) -> None:
     """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
     from hierarchy.files import save, write_text
-    from hierarchy.proposal_file import save_proposal
+    from hierarchy.proposal_file import save_findings, save_proposal
 
     tell("writing")
     paths.result.parent.mkdir(parents=True, exist_ok=True)
     with _reserved(paths):
         _is_undecided(paths)  # still
         save_proposal(made.proposal, paths.base)
-        findings = [finding.to_dict() for finding in made.findings]
-        write_text(paths.findings, json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
+        save_findings(made.findings, paths.findings)
         if made.proposal.draft.unsettled:
             _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
         else:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hierarchy.decisions import Decision, Log, header_line, line, read_log
 from hierarchy.errors import OutputError, ReviewError
-from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
+from hierarchy.proposal import Finding
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_findings, save_proposal
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,22 @@ class LogFile:
     Args:
         paths: where the files lie.
         base: the proposal; it is written beside the log with the first decision, if it is not there.
+        findings: what the checks found of it; written together with it.
         tell: hears of what had to be set aside.
 
     Raises:
         FormatError: the log cannot be read.
     """
 
-    def __init__(self, paths: Paths, base: ProposalFile, tell: Callable[[str], None] = lambda message: None) -> None:
-        self.paths, self.base, self._tell = paths, base, tell
+    def __init__(
+        self,
+        paths: Paths,
+        base: ProposalFile,
+        findings: Sequence[Finding] = (),
+        *,
+        tell: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.paths, self.base, self._findings, self._tell = paths, base, findings, tell
         self._log, self._torn = Log(base.draft.digest, base.draft.classes.source), b""
         if paths.log.exists():
             log, self._torn = read_log(paths.log)
@@ -88,8 +97,7 @@ class LogFile:
         """
         if not self.log.decisions:
             self._check_base()
-        if not self.paths.base.exists():
-            save_proposal(self.base, self.paths.base)
+        keep_base(self.paths, self.base, self._findings)
         text = "".join(map(line, decisions))
         if not self.log.decisions and not self._header_stands():
             text = header_line(self._log.base, self._log.source) + text
@@ -123,6 +131,14 @@ class LogFile:
             os.truncate(self.paths.log, self.paths.log.stat().st_size - len(self._torn))
             self._torn = b""
             self._tell(f"the torn line of {self.paths.log} was moved to {beside}")
+
+
+def keep_base(paths: Paths, base: ProposalFile, findings: Sequence[Finding]) -> None:
+    """Writes what a review starts from beside its log, if it is not there."""
+    if not paths.base.exists():
+        if findings and not paths.findings.exists():
+            save_findings(findings, paths.findings)
+        save_proposal(base, paths.base)
 
 
 def _append(path: Path, content: bytes) -> None:

@@ -114,7 +114,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.decisions import read_log
     from hierarchy.lock import Lock
     from hierarchy.review import utc_now
-    from hierarchy.reviewed import check_is_new, read_base_for, take_over, write_result
+    from hierarchy.reviewed import check_is_new, read_base_for, read_findings, take_over, write_result
     from hierarchy.sitting import summary, who_decides, written
 
     with Lock(where.paths, who_decides(by), utc_now()):
@@ -125,7 +125,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
         if torn:
             tell(f"{log}: its last line is torn ({len(torn)} bytes of a write that was cut off) and does not count")
         check_is_new(old, log, base)
-        replayed = take_over(old, where.paths, base)
+        replayed = take_over(old, where.paths, base, read_findings(where.file))
         for conflict in replayed.conflicts:
             tell(f"conflict: {conflict}")
         result = write_result(where.paths, base, read_log(where.paths.log)[0] or old)

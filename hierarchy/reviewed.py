@@ -22,9 +22,9 @@ from hierarchy.decisions import Accept, Decision, Log, Undo, dumps, read_log
 from hierarchy.draft import Draft
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
 from hierarchy.files import read, read_json, same_file, save, shipped, write_text
-from hierarchy.log_file import Paths
+from hierarchy.log_file import Paths, keep_base
 from hierarchy.proposal import Finding
-from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
+from hierarchy.proposal_file import ProposalFile, read_proposal
 from hierarchy.standing import Replayed, placed, replay, without
 
 
@@ -233,7 +233,7 @@ def _beginnings(log: Log) -> Iterator[Log]:
     return (replace(log, decisions=log.decisions[:size]) for size in range(len(log.decisions), 0, -1))
 
 
-def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
+def take_over(old: Log, paths: Paths, base: ProposalFile, findings: Sequence[Finding] = ()) -> Replayed:
     """Replays a log on a proposal and makes what could be taken over the log of the file.
 
     Raises:
@@ -253,8 +253,7 @@ def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
         )
     if own and own.decisions and own != kept:
         _move_away(paths.log)
-    if not paths.base.exists():
-        save_proposal(base, paths.base)
+    keep_base(paths, base, findings)
     write_text(paths.log, dumps(kept))
     return replayed
 

@@ -28,7 +28,8 @@ from hierarchy.errors import ReviewError
 from hierarchy.files import read
 from hierarchy.lock import Lock
 from hierarchy.log_file import LogFile, Paths
-from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
+from hierarchy.proposal import Finding
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_findings, save_proposal
 from hierarchy.review import Review
 from hierarchy.reviewed import read_base
 
@@ -177,6 +178,19 @@ def test_a_link_is_reviewed_where_the_file_lies(folder, hierarchy):
     ]
     assert hierarchy("edit", "elsewhere/pets.json", "undo")[0] == 0
     assert load("link.json") == PETS
+
+
+def test_a_copy_keeps_what_the_checks_found_when_it_is_gone_on_with(folder, hierarchy):
+    found = [Finding("ambiguous", "n1", "'tabby' means two things", "warning", 0.5, {"ids": ["n1"]})]
+    save_findings(found, "pets.findings.json")
+    asked = hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="q\n")[1]
+    assert "ambiguous" in asked and beside(folder, "copy") == []
+    hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="s\ny\nq\n")
+    assert (folder / "copy.findings.json").read_bytes() == (folder / "pets.findings.json").read_bytes()
+    assert "ambiguous" in hierarchy("review", "copy.json", "--plain", stdin="q\n")[1]
+    words = ("--replay", "copy.decisions.jsonl", "--out", "more.json")
+    assert hierarchy("review", "pets.json", *words)[0] == 0
+    assert (folder / "more.findings.json").read_bytes() == (folder / "pets.findings.json").read_bytes()
 
 
 def test_two_hierarchies_of_one_name_are_told_apart(folder, hierarchy):

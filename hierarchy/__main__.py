@@ -178,7 +178,7 @@ def explain(
             heard = dict(zip(now.classes.ids, opinions(hear(base.draft, witnesses)), strict=True))
             base = replace(base, opinions=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        ledger = Ledger(paths.replies) if paths.replies.is_file() else None
+        ledger = Ledger.to_read(paths.replies) if paths.replies.is_file() else None
         found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 

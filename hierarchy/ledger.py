@@ -61,26 +61,47 @@ class Batch:
 class Ledger:
     """A file of paid replies; made where there is none. Threads and processes may share it.
 
+    Args:
+        frozen: it is there and nobody can write to it, which is not tried, either.
+
     Raises:
         FormatError: the file is no ledger, is corrupt, or was written by a newer version; it is left as it is.
         OutputError: it cannot be made; or, later and from each method, cannot be read or written any more.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, frozen: bool = False) -> None:
         self.path = Path(path)
         self._mutex = threading.RLock()
-        new = not self.path.exists() or _is_unwritten(self.path)
+        new = not self.path.exists() or _is_unwritten(self.path, frozen=frozen)
         try:
             # Autocommit; transactions are opened by hand. 60 s: how long one process may make another wait.
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            where, uri = (_uri(self.path, frozen=True), True) if frozen else (str(self.path), False)
+            self._db = sqlite3.connect(where, timeout=60, isolation_level=None, check_same_thread=False, uri=uri)
         except sqlite3.Error as error:
             raise OutputError(f"cannot write {str(path)!r}: {error}; name a file in a writable folder") from None
+        if frozen:
+            return
         with self._reported():
             if new:
                 self._make_tables()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
             self._db.execute(VECTORS)  # not there in ledgers of earlier releases, which pass over it
+
+    @classmethod
+    def to_read(cls, path: str | PathLike[str]) -> Ledger:
+        """A ledger that is there and is only read, as from a folder that is read-only.
+
+        Raises:
+            FormatError, OutputError: as for any; it cannot be read.
+        """
+        try:
+            return cls(path)
+        except OutputError:
+            newest = Path(f"{path}-wal")  # what was stored last, which a frozen one would be without
+            if newest.exists() and newest.stat().st_size:
+                raise
+            return cls(path, frozen=True)
 
     def get(self, key: str) -> Reply | None:
         """The reply to the request with this key, if it was ever had."""
@@ -329,19 +350,28 @@ def _request(prompt: str, model: str, text: str) -> Request:
     return Request(prompt, messages, content["schema"], model, content["settings"])
 
 
-def _is_unwritten(path: Path) -> bool:
+def _uri(path: Path, *, frozen: bool) -> str:
+    # Not mode=ro alone, which would leave files beside it that it may not delete.
+    return f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if frozen else 'mode=rw'}"
+
+
+def _is_unwritten(path: Path, *, frozen: bool) -> bool:
     """Whether a file holds nothing yet, as where its maker was killed at once; refuses what is no ledger, untouched."""
     other = "name another file, or move this one away"
     if path.is_dir():
         raise FormatError(f"{path} is a folder; name a file")
     try:
-        # Not mode=ro, which would leave files beside it that it may not delete.
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as db:
+        with closing(sqlite3.connect(_uri(path, frozen=frozen), uri=True)) as db:
             ((application,), (version,)) = (
                 db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
             )
             (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:  # nothing is wrong with what is in it
+        raise OutputError(
+            f"cannot open {str(path)!r}: {error}; leave it there, as it may hold what was paid for, and see to the"
+            " permissions of the file and its folder"
+        ) from None
     except sqlite3.DatabaseError as error:
         raise FormatError(f"{path} is no ledger of replies ({error}); {other}") from None
     if (application, tables) == (0, 0):

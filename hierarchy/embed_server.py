@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hierarchy.client import address_of
 from hierarchy.errors import EmbedError, HierarchyError
 from hierarchy.outliving import last_words, start
+from hierarchy.protocol import server_of
 
 if TYPE_CHECKING:
     from hierarchy.ledger import Ledger
@@ -105,7 +106,7 @@ def main(path: str) -> None:
             known = ledger.vectors(asked["wanted"])  # by now: an earlier run's call may have just been answered
             missing = {key: text for key, text in asked["wanted"].items() if key not in known}
             for part in _asked(missing, asked["model"], asked["base_url"]) if missing else ():
-                ledger.put_vectors(asked["model"], part)
+                ledger.put_vectors(asked["model"], part, server=server_of(address_of(asked["base_url"])))
                 if select.select([sys.stdin], [], [], 0)[0]:  # it was closed: the run ended, nothing more is sent
                     return
     except HierarchyError as error:

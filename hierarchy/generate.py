@@ -85,7 +85,7 @@ def generate_command(
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, ledger=_ledger(paths) if _by_server(embed) else None, tell=tell)
+            made = generate(settings, ledger=_ledger(paths, settings) if _by_server(embed) else None, tell=tell)
             _write(made, paths, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
@@ -204,7 +204,7 @@ def _asked(
     from hierarchy.build import generate
     from hierarchy.openai_chat import ChatOptions, openai_chat
 
-    ledger = _ledger(paths)
+    ledger = _ledger(paths, settings)
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
     with progress() as tell, ExitStack() as stack:
         chat: Chat
@@ -228,12 +228,28 @@ def _by_server(embed: str) -> list[str]:
     return [view for view in embed.split("+") if view.startswith("openai:")]
 
 
-def _ledger(paths: Paths) -> Ledger:
-    """The ledger beside the result: all that a server answered, and was paid for."""
+def _ledger(paths: Paths, settings: Settings) -> Ledger:
+    """The ledger beside the result: all that a server answered, and was paid for.
+
+    Says so where it answers for another server, as after another --base-url: the key of a request holds none.
+    """
+    from hierarchy.client import address_of
     from hierarchy.ledger import Ledger
+    from hierarchy.protocol import server_of
 
     paths.result.parent.mkdir(parents=True, exist_ok=True)
-    return Ledger(paths.replies)
+    ledger, server = Ledger(paths.replies), server_of(address_of(settings.base_url))
+    models = [view.partition(":")[2] for view in _by_server(settings.embed)]
+    models += [settings.propose.model] if settings.propose else []
+    others = {model: number for model in models if (number := ledger.of_others(server, model))}
+    if others:
+        answers = " and ".join(f"{number:,} answers of {model}" for model, number in others.items())
+        typer.echo(
+            f"{ledger.path}: {answers} came from another address, and are used where the same is asked; another --out"
+            " asks anew",
+            err=True,
+        )
+    return ledger
 
 
 def _write(made: Generated, paths: Paths, tell: progress) -> None:

@@ -34,7 +34,9 @@ CREATE TABLE batches (digest TEXT NOT NULL, server TEXT NOT NULL, keys TEXT NOT 
                       at REAL NOT NULL);
 CREATE TABLE learned (about TEXT PRIMARY KEY, what TEXT NOT NULL);
 """
+# Not there in ledgers of earlier releases, which pass over them.
 VECTORS = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, model TEXT NOT NULL, vector BLOB NOT NULL)"
+SERVERS = "CREATE TABLE IF NOT EXISTS servers (key TEXT PRIMARY KEY, server TEXT NOT NULL)"  # who answered
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Ledger:
                 self._make_tables()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
-            self._db.execute(VECTORS)  # not there in ledgers of earlier releases, which pass over it
+            self._db.execute(VECTORS)
+            self._db.execute(SERVERS)
 
     @classmethod
     def to_read(cls, path: str | PathLike[str]) -> Ledger:
@@ -130,6 +133,7 @@ class Ledger:
         calls: int = 1,
         seconds: float = 0.0,
         batch: str = "",
+        server: str = "",
     ) -> None:
         """Stores a reply; it is on disk when this returns. The first reply to a request stays.
 
@@ -138,12 +142,14 @@ class Ledger:
             calls: HTTP calls the answer took, with retries and refused ways of asking.
             seconds: from the first of them to the answer.
             batch: the id of the batch it came by.
+            server: who answered, by a name without its address.
         """
         assert reply.finish != "failed", "a failure is no reply"
         row = (request.key, json.dumps(reply.to_dict(), ensure_ascii=False), seconds, batch, time.time())
         with self._transaction():
             self._note(request)
-            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            done = self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            self._answered_by(server, request.key, new=done.rowcount > 0)
             self._end(attempt, reply.finish, calls)
 
     @contextmanager
@@ -238,12 +244,22 @@ class Ledger:
         found = {key: self._rows("SELECT vector FROM vectors WHERE key = ?", key) for key in keys}
         return {key: struct.unpack(f"<{len(rows[0][0]) // 8}d", rows[0][0]) for key, rows in found.items() if rows}
 
-    def put_vectors(self, model: str, vectors: Mapping[str, Sequence[float]]) -> None:
-        """Stores vectors by key, all at once or none; they are on disk when this returns."""
+    def put_vectors(self, model: str, vectors: Mapping[str, Sequence[float]], *, server: str = "") -> None:
+        """Stores vectors by key, all at once or none; they are on disk when this returns. `server` as in `put`."""
         with self._transaction():
             for key, vector in vectors.items():
                 row = (key, model, struct.pack(f"<{len(vector)}d", *vector))
-                self._db.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", row)
+                done = self._db.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", row)
+                self._answered_by(server, key, new=done.rowcount > 0)
+
+    def of_others(self, server: str, model: str) -> int:
+        """How many replies and vectors of a model another server gave; of those of earlier releases nobody knows."""
+        query = (
+            "SELECT COUNT(*) FROM servers"
+            " JOIN (SELECT key, model FROM requests UNION ALL SELECT key, model FROM vectors) USING (key)"
+            " WHERE model = ? AND server != ?"
+        )
+        return int(self._rows(query, model, server)[0][0])
 
     def batches(self, server: str) -> list[Batch]:
         """All batches that were sent to a server, the oldest first."""
@@ -282,6 +298,10 @@ class Ledger:
         content = {"messages": request.messages, "schema": dict(request.schema), "settings": dict(request.settings)}
         row = (request.key, request.prompt, request.model, json.dumps(content, ensure_ascii=False))
         self._db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)", row)
+
+    def _answered_by(self, server: str, key: str, *, new: bool) -> None:
+        if server and new:
+            self._db.execute("INSERT OR IGNORE INTO servers VALUES (?, ?)", (key, server))
 
     def _end(self, attempt: int | None, outcome: str, calls: int) -> None:
         self._db.execute("UPDATE attempts SET outcome = ?, calls = ? WHERE id = ?", (outcome, calls, attempt))

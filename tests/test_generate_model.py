@@ -95,6 +95,19 @@ def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
 
 
+def test_answers_of_another_server_are_used_again_and_it_is_said(propose, server, tmp_path):
+    told = "pets.replies.sqlite: 8 answers of e and 8 answers of m came from another address, and are used where the"
+    propose("--embed", "openai:e", "--yes")
+    assert told not in propose("--embed", "openai:e", "--yes")[2]
+    made, before = (tmp_path / "pets.json").read_bytes(), dict(server.counts["http"])
+    with Server(Brain(TREE)) as other:
+        code, _, err = propose("--embed", "openai:e", "--yes", "--base-url", other.url)
+        assert (code, err.count(told)) == (0, 1)
+        assert not other.counts["http"] and server.counts["http"] == before
+        assert (tmp_path / "pets.json").read_bytes() == made
+        assert "another address" not in propose("--model", "n", "--yes", "--base-url", other.url)[2]
+
+
 def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tmp_path):
     code, out, _ = propose("--dry-run", "--price", "2:8")
     assert code == 0 and calls(server) == 0 and [path.name for path in tmp_path.iterdir()] == ["pets.txt"]

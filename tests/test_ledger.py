@@ -280,6 +280,22 @@ def test_a_ledger_of_an_earlier_release_keeps_vectors_too(tmp_path):
     assert Ledger(path).vectors(["b", "c", "a"]) == vectors
 
 
+def test_who_answered_is_known_by_model_and_nobody_of_what_an_earlier_release_kept(tmp_path):
+    path = tmp_path / "x.sqlite"
+    ledger = Ledger(path)
+    ledger.put(request("a"), REPLY)
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE servers")
+    ledger = Ledger(path)
+    ledger.put(request("a"), REPLY, server="one")  # the first reply stays
+    ledger.put(request("b"), REPLY, server="one")
+    ledger.put_vectors("e", {"k": (0.5,)}, server="two")
+    ledger.put_vectors("e", {"k": (0.5,), "l": (0.5,)}, server="one")
+    assert [ledger.of_others(server, "gpt-test") for server in ("one", "two")] == [0, 1]
+    assert [ledger.of_others(server, "e") for server in ("one", "two", "three")] == [1, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["missing/x.sqlite", "."])
 def test_where_no_file_can_be_made_it_says_so(name, tmp_path):
     with pytest.raises((OutputError, FormatError)):

@@ -75,7 +75,7 @@ def generate_command(
     paths = Paths.of(out or _default_out(source))
     _can_be_written(paths.result)
     _is_not_under_review(paths)
-    if same_file(paths.result, source):
+    if (out or paths.result != _default_out(source)) and same_file(paths.result, source):  # a .json is none
         raise OutputError(f"cannot write {str(paths.result)!r}: it is the source; choose another name")
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
     if propose is None:

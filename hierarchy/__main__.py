@@ -19,6 +19,7 @@ from hierarchy.review_commands import review_command
 if TYPE_CHECKING:
     from hierarchy.decisions import Decision
     from hierarchy.draft import Draft
+    from hierarchy.log_file import Paths
     from hierarchy.proposal import Proposal
     from hierarchy.proposal_file import ProposalFile
 
@@ -158,7 +159,9 @@ def explain(
     from dataclasses import replace
 
     from hierarchy.explain import explain as gather
+    from hierarchy.files import folder, shipped
     from hierarchy.ledger import Ledger
+    from hierarchy.log_file import Paths
     from hierarchy.reviewed import read_base
     from hierarchy.senses import described
     from hierarchy.witnesses import call_witnesses, hear, opinions
@@ -166,7 +169,8 @@ def explain(
     with progress() as tell:
         tell("reading")
         base = read_base(file)
-        now, decisions = _reviewed(file, base)
+        paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
+        now, decisions = _reviewed(paths, base)
         id = _class_id(asked, now)
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
@@ -174,8 +178,7 @@ def explain(
             heard = dict(zip(now.classes.ids, opinions(hear(base.draft, witnesses)), strict=True))
             base = replace(base, opinions=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        replies = Path(file).with_suffix(".replies.sqlite")
-        ledger = Ledger(replies) if replies.is_file() else None
+        ledger = Ledger.to_read(paths.replies) if paths.replies.is_file() else None
         found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 
@@ -205,14 +208,12 @@ def _proposal(file: str, source: str | None) -> Proposal:
     return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
 
 
-def _reviewed(file: str, base: ProposalFile) -> tuple[Draft, tuple[Decision, ...]]:
+def _reviewed(paths: Paths, base: ProposalFile) -> tuple[Draft, tuple[Decision, ...]]:
     """How the classes of a file stand after the decisions beside it, and these; a result already holds its own."""
     from hierarchy.decisions import read_log
-    from hierarchy.files import folder, shipped
     from hierarchy.standing import replay
 
-    path = (folder("data") / file if file in shipped() else Path(file)).with_suffix(".decisions.jsonl")
-    log = read_log(path)[0] if path.is_file() else None
+    log = read_log(paths.log)[0] if paths.log.is_file() else None
     if log is None:
         return base.draft, ()
     held = (base.provenance.get("review") or {}).get("log") == log.digest

@@ -328,7 +328,7 @@ class BatchRun:
                 if batch.id in self._sent:
                     self.budget.settle(request, reply, lost=int(reply is _UNREADABLE))
                 if reply.finish != "failed":
-                    self.ledger.put(request, reply, batch=batch.id)
+                    self.ledger.put(request, reply, batch=batch.id, server=batch.server)
                     answered.add(request.model)
             self.ledger.put_batch(replace(batch, status=state.status))
             for model in answered:  # what a server refused is kept, now that it answered without it

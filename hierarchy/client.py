@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +12,11 @@ from typing import Any
 
 class Stopped(Exception):
     """The run ended, and a call would have to be made again."""
+
+
+def address_of(base_url: str | None) -> str | None:
+    """The address that calls go to, with OPENAI_BASE_URL where none is given; None is OpenAI's."""
+    return base_url or os.environ.get("OPENAI_BASE_URL") or None
 
 
 def client_for(

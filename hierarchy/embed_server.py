@@ -17,8 +17,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hierarchy.client import address_of
 from hierarchy.errors import EmbedError, HierarchyError
 from hierarchy.outliving import last_words, start
+from hierarchy.protocol import server_of
 
 if TYPE_CHECKING:
     from hierarchy.ledger import Ledger
@@ -35,7 +37,7 @@ def vectors_of(
 
     Args:
         model: what the server calls it.
-        base_url: of the server; the SDK's own default otherwise.
+        base_url: of the server; OPENAI_BASE_URL where it is None, and else OpenAI's.
         ledger: where vectors are kept, and looked for first.
 
     Raises:
@@ -62,10 +64,10 @@ def _asked(wanted: Mapping[str, str], model: str, base_url: str | None) -> Itera
     """Asks a server for vectors of texts, by key, some at a time."""
     import openai
 
-    keys = list(wanted)
+    keys, server = list(wanted), address_of(base_url)
     try:
-        api_key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)  # servers of one's own want none
-        client = openai.OpenAI(base_url=base_url, api_key=api_key)
+        api_key = os.environ.get("OPENAI_API_KEY") or ("none" if server else None)  # servers of one's own want none
+        client = openai.OpenAI(base_url=server, api_key=api_key)
         for first in range(0, len(keys), BATCH):
             part = keys[first : first + BATCH]
             given = [wanted[key] for key in part]
@@ -104,7 +106,7 @@ def main(path: str) -> None:
             known = ledger.vectors(asked["wanted"])  # by now: an earlier run's call may have just been answered
             missing = {key: text for key, text in asked["wanted"].items() if key not in known}
             for part in _asked(missing, asked["model"], asked["base_url"]) if missing else ():
-                ledger.put_vectors(asked["model"], part)
+                ledger.put_vectors(asked["model"], part, server=server_of(address_of(asked["base_url"])))
                 if select.select([sys.stdin], [], [], 0)[0]:  # it was closed: the run ended, nothing more is sent
                     return
     except HierarchyError as error:

@@ -200,6 +200,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise OutputError(f"cannot write {str(path)!r}: {reason.lower()}; name a file in a writable folder") from None
 
 
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names lead to the same place, over links, and whatever their spelling; nothing need be there.
+
+    >>> same_file("data/../pets.csv", "./pets.csv"), same_file("pets.csv", "pets.json")
+    (True, False)
+    """
+    try:
+        return Path(one).samefile(other)
+    except OSError:  # one is not there, or cannot be looked at
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary file to be written, which takes the place of a file when all is well, and else is gone.

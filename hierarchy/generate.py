@@ -7,15 +7,16 @@ import os
 import re
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hierarchy.console import print_json, progress, run
-from hierarchy.errors import BudgetReached, OutputError, ShapeError
+from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from hierarchy.cluster import Shape
     from hierarchy.estimate import Estimate
     from hierarchy.ledger import Ledger
+    from hierarchy.log_file import Paths
 
 
 def generate_command(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")],
     out: Annotated[Path | None, typer.Option(help="File to write, .json or .csv.  [default: <source>.json]")] = None,
     superclasses: Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.")] = None,
@@ -63,39 +66,63 @@ def generate_command(
     """
     from hierarchy.build import generate
     from hierarchy.cluster import Range, Shape
+    from hierarchy.files import same_file
+    from hierarchy.log_file import Paths
 
     def parse(text: str | None) -> Range | None:
         return Range.parse(text) if text is not None else None
 
-    target = out or _default_out(source)
-    _can_be_written(target)
-    _is_not_under_review(target)
-    if out and out.absolute() == Path(source).absolute():
-        raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
+    paths = Paths.of(out or _default_out(source))
+    _can_be_written(paths.result)
+    _is_not_under_review(paths)
+    if (out or paths.result != _default_out(source)) and same_file(paths.result, source):  # a .json is none
+        raise OutputError(f"cannot write {str(paths.result)!r}: it is the source; choose another name")
     shape = Shape(parse(superclasses), parse(groups), parse(classes_per_group), parse(classes_per_superclass), chains)
-    asked = _model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, dry_run or batch)
+    if propose is None:
+        _needs_no_model(context, embed)
+    asked = _model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
     settings = Settings(source, shape, embed, base_url, seed, asked)
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, ledger=_ledger(target) if _asks_a_server(settings) else None, tell=tell)
-            _write(made, target, tell)
+            made = generate(settings, ledger=_ledger(paths, settings) if _by_server(embed) else None, tell=tell)
+            _write(made, paths, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
         known, expected = _expected(settings, limits, batch=batch)  # asks nobody, embeddings included
         if dry_run:
             _show(expected, as_json)
+            _say_of_vectors(embed)
             return 0
-        _consent(expected, yes or max_calls is not None or max_cost is not None)
-        made = _asked(settings, known, target, limits, concurrency=concurrency, batch=batch)
-    return _summary(made, target, time.monotonic() - start, as_json)
+        typer.echo(expected, err=True)
+        _say_of_vectors(embed)
+        _consent(yes or max_calls is not None or max_cost is not None)
+        made = _asked(settings, known, paths, limits, concurrency=concurrency, batch=batch)
+    return _summary(made, paths, time.monotonic() - start, as_json)
 
 
-def _model(propose: str | None, asked: ModelSettings, shape: Shape, needed: bool) -> ModelSettings | None:
+_OF_A_MODEL: tuple[str, ...] = ("model", "votes", "temperature", "reply_tokens", "price", "max_calls", "max_cost")
+_OF_A_MODEL += ("concurrency", "batch", "dry_run", "yes")
+
+
+def _needs_no_model(context: typer.Context, embed: str) -> None:
+    """Refuses flags about a model where none proposes: nobody is to think that it is asked, or that a limit holds.
+
+    An embedding server is asked without any limit (docs/decisions/0020-the-keeper.md).
+    """
+    views = _by_server(embed)
+    sources = {name: context.get_parameter_source(name) for name in (*_OF_A_MODEL, *(() if views else ("base_url",)))}
+    given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
+    if given:
+        *others, last = given
+        flags = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        calls = f" that proposes, and --embed {'+'.join(views)} is under no limit; leave that out, or" if views else ";"
+        raise typer.BadParameter(f"{flags} about a model{calls} add --propose openai")
+
+
+def _model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
     """How a model is asked, or None where none is."""
     if propose is None:
-        if needed:
-            raise typer.BadParameter("--dry-run and --batch are about a model; add --propose openai")
         return None
     if propose != "openai":
         raise typer.BadParameter(
@@ -154,9 +181,14 @@ def _show(expected: Estimate, as_json: bool) -> None:
         typer.echo(f"\n[{role}]\n{text}")
 
 
-def _consent(expected: Estimate, given: bool) -> None:
+def _say_of_vectors(embed: str) -> None:
+    """Says what no estimate holds and no limit binds."""
+    if views := _by_server(embed):
+        typer.echo(f"beside that, and under no limit, vectors are asked for of --embed {'+'.join(views)}", err=True)
+
+
+def _consent(given: bool) -> None:
     """Asks before money is spent, unless a flag said yes or set a limit; a default is no consent to pay."""
-    typer.echo(expected, err=True)
     if given:
         return
     if not sys.stdin.isatty():
@@ -165,14 +197,14 @@ def _consent(expected: Estimate, given: bool) -> None:
 
 
 def _asked(
-    settings: Settings, known: Known | None, target: Path, limits: Limits, *, concurrency: int, batch: bool
+    settings: Settings, known: Known | None, paths: Paths, limits: Limits, *, concurrency: int, batch: bool
 ) -> Generated:
-    """Has the model propose, with its answers in the ledger beside the target, and writes the result."""
+    """Has the model propose, with its answers in the ledger beside the result, and writes that."""
     from hierarchy.batch import batch_chat
     from hierarchy.build import generate
     from hierarchy.openai_chat import ChatOptions, openai_chat
 
-    ledger = _ledger(target)
+    ledger = _ledger(paths, settings)
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
     with progress() as tell, ExitStack() as stack:
         chat: Chat
@@ -181,42 +213,62 @@ def _asked(
         else:
             chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
         made = generate(settings, chat=chat, known=known, ledger=ledger, tell=tell)
-        _write(made, target, tell)
+        try:
+            _write(made, paths, tell)
+        except ReviewError as error:  # of a review that began meanwhile
+            raise ReviewError(f"{error}; then run again, all answers are kept in {ledger.path.name!r}") from None
     for name, total in ledger.totals().items():
         tokens = total.input_tokens + total.output_tokens
         typer.echo(f"{ledger.path}: {total.replies} replies of {name}, {tokens:,} tokens in all runs", err=True)
     return made
 
 
-def _asks_a_server(settings: Settings) -> bool:
-    return any(view.startswith("openai:") for view in settings.embed.split("+"))
+def _by_server(embed: str) -> list[str]:
+    """The views of an embedder that a server is asked for."""
+    return [view for view in embed.split("+") if view.startswith("openai:")]
 
 
-def _ledger(target: Path) -> Ledger:
-    """The ledger beside the target: all that a server answered, and was paid for."""
+def _ledger(paths: Paths, settings: Settings) -> Ledger:
+    """The ledger beside the result: all that a server answered, and was paid for.
+
+    Says so where it answers for another server, as after another --base-url: the key of a request holds none.
+    """
+    from hierarchy.client import address_of
     from hierarchy.ledger import Ledger
+    from hierarchy.protocol import server_of
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Ledger(target.with_suffix(".replies.sqlite"))
+    paths.result.parent.mkdir(parents=True, exist_ok=True)
+    ledger, server = Ledger(paths.replies), server_of(address_of(settings.base_url))
+    models = [view.partition(":")[2] for view in _by_server(settings.embed)]
+    models += [settings.propose.model] if settings.propose else []
+    others = {model: number for model in models if (number := ledger.of_others(server, model))}
+    if others:
+        answers = " and ".join(f"{number:,} answers of {model}" for model, number in others.items())
+        typer.echo(
+            f"{ledger.path}: {answers} came from another address, and are used where the same is asked; another --out"
+            " asks anew",
+            err=True,
+        )
+    return ledger
 
 
-def _write(made: Generated, target: Path, tell: progress) -> None:
-    """Writes the proposal, the findings and, where every class is settled, the hierarchy."""
+def _write(made: Generated, paths: Paths, tell: progress) -> None:
+    """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
     from hierarchy.files import save, write_text
-    from hierarchy.proposal_file import save_proposal
+    from hierarchy.proposal_file import save_findings, save_proposal
 
     tell("writing")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_proposal(made.proposal, target.with_suffix(".proposal.json"))
-    findings = [finding.to_dict() for finding in made.findings]
-    write_text(target.with_suffix(".findings.json"), json.dumps(findings, ensure_ascii=False, indent=1) + "\n")
-    if made.proposal.draft.unsettled:
-        _set_aside(target)  # of an earlier run: it is not what this proposal says
-    else:
-        save(made.hierarchy, target, provenance=made.proposal.provenance)
-        if target.suffix.lower() == ".csv":  # which has no place for it
-            provenance = json.dumps(made.proposal.provenance, indent=1) + "\n"
-            write_text(target.with_suffix(".provenance.json"), provenance)
+    paths.result.parent.mkdir(parents=True, exist_ok=True)
+    with _reserved(paths):
+        _is_undecided(paths)  # still
+        save_proposal(made.proposal, paths.base)
+        save_findings(made.findings, paths.findings)
+        if made.proposal.draft.unsettled:
+            _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
+        else:
+            save(made.hierarchy, paths.result, provenance=made.proposal.provenance)
+            if paths.result.suffix.lower() == ".csv":  # which has no place for it
+                write_text(paths.provenance, json.dumps(made.proposal.provenance, indent=1) + "\n")
 
 
 def _set_aside(target: Path) -> None:
@@ -226,13 +278,13 @@ def _set_aside(target: Path) -> None:
         typer.echo(f"{target} of an earlier run is kept as {kept.name}", err=True)
 
 
-def _summary(made: Generated, target: Path, seconds: float, as_json: bool) -> int:
+def _summary(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
     """Says what was made; the exit code, 1 where classes are unsettled."""
     draft = made.proposal.draft
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
     numbers = draft.settled.sizes if any(draft.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
-    beside, proposal = target.with_suffix(".findings.json"), target.with_suffix(".proposal.json")
+    target, beside, proposal = paths.result, paths.findings, paths.base
     if as_json:
         files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
         what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": draft.digest}
@@ -264,13 +316,31 @@ def _default_out(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
 
 
-def _is_not_under_review(target: Path) -> None:
-    """Refuses to make a proposal anew under the decisions that were made about the old one."""
-    log = Path(os.path.realpath(target)).with_suffix(".decisions.jsonl")
-    if log.exists():
+def _is_not_under_review(paths: Paths) -> None:
+    """Refuses to make a proposal anew under somebody who reviews the old one, or under decisions about it."""
+    if paths.lock.exists():  # else nobody does, and nothing is touched
+        with _reserved(paths):
+            pass
+    _is_undecided(paths)
+
+
+def _reserved(paths: Paths) -> AbstractContextManager[None]:
+    """Keeps reviewers out meanwhile; ReviewError where one is there already."""
+    from hierarchy.lock import Lock
+    from hierarchy.review import utc_now
+
+    # Without POSIX file locks nobody reviews, either.
+    return Lock(paths, "generate", utc_now()) if find_spec("fcntl") else nullcontext()
+
+
+def _is_undecided(paths: Paths) -> None:
+    if paths.log.exists():
+        copied = (
+            f", copy {paths.replies.name!r} to it so that no answer is paid for twice" if paths.replies.exists() else ""
+        )
         raise OutputError(
-            f"cannot write {str(target)!r}: decisions about it are in {log.name!r}; choose another name, and take them"
-            " over with `hierarchy review NAME --replay`"
+            f"cannot write {str(paths.result)!r}: decisions about it are in {paths.log.name!r}; choose another"
+            f" name{copied}, and take them over with `hierarchy review NAME --replay`"
         )
 
 

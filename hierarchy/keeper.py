@@ -23,7 +23,18 @@ from hierarchy.chat import Reply, Request
 from hierarchy.client import calls_of, client_for, said_by, why
 from hierarchy.errors import HierarchyError
 from hierarchy.ledger import Ledger
-from hierarchy.protocol import LIMIT, TRIES, Abilities, body_of, hopeless, name_of, poorer, reply_to, reply_to_error
+from hierarchy.protocol import (
+    LIMIT,
+    TRIES,
+    Abilities,
+    body_of,
+    hopeless,
+    name_of,
+    poorer,
+    reply_to,
+    reply_to_error,
+    server_of,
+)
 
 
 def main(path: str) -> None:
@@ -65,6 +76,7 @@ class Keeper:
         self.stopping = threading.Event()
         self._ledger = ledger
         self._base_url: str | None = options["base_url"]
+        self._server = server_of(self._base_url)
         self._bounded: bool = options["bounded"]
         self._here = threading.local()  # `lost` in it: answers that this thread's request lost on the way
         self._client = client_for(options, self.stopping, self._lose)
@@ -95,7 +107,9 @@ class Keeper:
             self._ledger.failed(attempt, "hopeless" if outcome.hopeless else "failed", calls=outcome.calls)
         else:
             seconds = time.monotonic() - began
-            self._ledger.put(request, outcome.reply, attempt=attempt, calls=outcome.calls, seconds=seconds)
+            self._ledger.put(
+                request, outcome.reply, attempt=attempt, calls=outcome.calls, seconds=seconds, server=self._server
+            )
         return outcome
 
     def _ask(self, request: Request) -> Outcome:

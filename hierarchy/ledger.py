@@ -34,7 +34,9 @@ CREATE TABLE batches (digest TEXT NOT NULL, server TEXT NOT NULL, keys TEXT NOT 
                       at REAL NOT NULL);
 CREATE TABLE learned (about TEXT PRIMARY KEY, what TEXT NOT NULL);
 """
+# Not there in ledgers of earlier releases, which pass over them.
 VECTORS = "CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, model TEXT NOT NULL, vector BLOB NOT NULL)"
+SERVERS = "CREATE TABLE IF NOT EXISTS servers (key TEXT PRIMARY KEY, server TEXT NOT NULL)"  # who answered
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,48 @@ class Batch:
 class Ledger:
     """A file of paid replies; made where there is none. Threads and processes may share it.
 
+    Args:
+        frozen: it is there and nobody can write to it, which is not tried, either.
+
     Raises:
         FormatError: the file is no ledger, is corrupt, or was written by a newer version; it is left as it is.
         OutputError: it cannot be made; or, later and from each method, cannot be read or written any more.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, frozen: bool = False) -> None:
         self.path = Path(path)
         self._mutex = threading.RLock()
-        new = not self.path.exists() or _is_unwritten(self.path)
+        new = not self.path.exists() or _is_unwritten(self.path, frozen=frozen)
         try:
             # Autocommit; transactions are opened by hand. 60 s: how long one process may make another wait.
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            where, uri = (_uri(self.path, frozen=True), True) if frozen else (str(self.path), False)
+            self._db = sqlite3.connect(where, timeout=60, isolation_level=None, check_same_thread=False, uri=uri)
         except sqlite3.Error as error:
             raise OutputError(f"cannot write {str(path)!r}: {error}; name a file in a writable folder") from None
+        if frozen:
+            return
         with self._reported():
             if new:
                 self._make_tables()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut, not only a kill
-            self._db.execute(VECTORS)  # not there in ledgers of earlier releases, which pass over it
+            self._db.execute(VECTORS)
+            self._db.execute(SERVERS)
+
+    @classmethod
+    def to_read(cls, path: str | PathLike[str]) -> Ledger:
+        """A ledger that is there and is only read, as from a folder that is read-only.
+
+        Raises:
+            FormatError, OutputError: as for any; it cannot be read.
+        """
+        try:
+            return cls(path)
+        except OutputError:
+            newest = Path(f"{path}-wal")  # what was stored last, which a frozen one would be without
+            if newest.exists() and newest.stat().st_size:
+                raise
+            return cls(path, frozen=True)
 
     def get(self, key: str) -> Reply | None:
         """The reply to the request with this key, if it was ever had."""
@@ -109,6 +133,7 @@ class Ledger:
         calls: int = 1,
         seconds: float = 0.0,
         batch: str = "",
+        server: str = "",
     ) -> None:
         """Stores a reply; it is on disk when this returns. The first reply to a request stays.
 
@@ -117,12 +142,14 @@ class Ledger:
             calls: HTTP calls the answer took, with retries and refused ways of asking.
             seconds: from the first of them to the answer.
             batch: the id of the batch it came by.
+            server: who answered, by a name without its address.
         """
         assert reply.finish != "failed", "a failure is no reply"
         row = (request.key, json.dumps(reply.to_dict(), ensure_ascii=False), seconds, batch, time.time())
         with self._transaction():
             self._note(request)
-            self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            done = self._db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+            self._answered_by(server, request.key, new=done.rowcount > 0)
             self._end(attempt, reply.finish, calls)
 
     @contextmanager
@@ -217,12 +244,22 @@ class Ledger:
         found = {key: self._rows("SELECT vector FROM vectors WHERE key = ?", key) for key in keys}
         return {key: struct.unpack(f"<{len(rows[0][0]) // 8}d", rows[0][0]) for key, rows in found.items() if rows}
 
-    def put_vectors(self, model: str, vectors: Mapping[str, Sequence[float]]) -> None:
-        """Stores vectors by key, all at once or none; they are on disk when this returns."""
+    def put_vectors(self, model: str, vectors: Mapping[str, Sequence[float]], *, server: str = "") -> None:
+        """Stores vectors by key, all at once or none; they are on disk when this returns. `server` as in `put`."""
         with self._transaction():
             for key, vector in vectors.items():
                 row = (key, model, struct.pack(f"<{len(vector)}d", *vector))
-                self._db.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", row)
+                done = self._db.execute("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", row)
+                self._answered_by(server, key, new=done.rowcount > 0)
+
+    def of_others(self, server: str, model: str) -> int:
+        """How many replies and vectors of a model another server gave; of those of earlier releases nobody knows."""
+        query = (
+            "SELECT COUNT(*) FROM servers"
+            " JOIN (SELECT key, model FROM requests UNION ALL SELECT key, model FROM vectors) USING (key)"
+            " WHERE model = ? AND server != ?"
+        )
+        return int(self._rows(query, model, server)[0][0])
 
     def batches(self, server: str) -> list[Batch]:
         """All batches that were sent to a server, the oldest first."""
@@ -261,6 +298,10 @@ class Ledger:
         content = {"messages": request.messages, "schema": dict(request.schema), "settings": dict(request.settings)}
         row = (request.key, request.prompt, request.model, json.dumps(content, ensure_ascii=False))
         self._db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)", row)
+
+    def _answered_by(self, server: str, key: str, *, new: bool) -> None:
+        if server and new:
+            self._db.execute("INSERT OR IGNORE INTO servers VALUES (?, ?)", (key, server))
 
     def _end(self, attempt: int | None, outcome: str, calls: int) -> None:
         self._db.execute("UPDATE attempts SET outcome = ?, calls = ? WHERE id = ?", (outcome, calls, attempt))
@@ -329,19 +370,28 @@ def _request(prompt: str, model: str, text: str) -> Request:
     return Request(prompt, messages, content["schema"], model, content["settings"])
 
 
-def _is_unwritten(path: Path) -> bool:
+def _uri(path: Path, *, frozen: bool) -> str:
+    # Not mode=ro alone, which would leave files beside it that it may not delete.
+    return f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if frozen else 'mode=rw'}"
+
+
+def _is_unwritten(path: Path, *, frozen: bool) -> bool:
     """Whether a file holds nothing yet, as where its maker was killed at once; refuses what is no ledger, untouched."""
     other = "name another file, or move this one away"
     if path.is_dir():
         raise FormatError(f"{path} is a folder; name a file")
     try:
-        # Not mode=ro, which would leave files beside it that it may not delete.
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as db:
+        with closing(sqlite3.connect(_uri(path, frozen=frozen), uri=True)) as db:
             ((application,), (version,)) = (
                 db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
             )
             (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:  # nothing is wrong with what is in it
+        raise OutputError(
+            f"cannot open {str(path)!r}: {error}; leave it there, as it may hold what was paid for, and see to the"
+            " permissions of the file and its folder"
+        ) from None
     except sqlite3.DatabaseError as error:
         raise FormatError(f"{path} is no ledger of replies ({error}); {other}") from None
     if (application, tables) == (0, 0):

@@ -10,14 +10,21 @@ from pathlib import Path
 
 from hierarchy.decisions import Decision, Log, header_line, line, read_log
 from hierarchy.errors import OutputError, ReviewError
-from hierarchy.proposal_file import ProposalFile, save_proposal
+from hierarchy.proposal import Finding
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_findings, save_proposal
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the files of a review lie."""
+    """Where a result lies, and beside it what it was made from and the files of its review."""
 
     result: Path
+
+    @classmethod
+    def of(cls, file: str | os.PathLike[str]) -> Paths:
+        """Those of a file: beside the file itself where a link to it is given."""
+        linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
+        return cls(Path(os.path.realpath(file) if linked else file))
 
     @property
     def base(self) -> Path:
@@ -39,6 +46,10 @@ class Paths:
     def provenance(self) -> Path:
         return self.result.with_suffix(".provenance.json")  # of a .csv, which has no place for it
 
+    @property
+    def replies(self) -> Path:
+        return self.result.with_suffix(".replies.sqlite")
+
 
 class LogFile:
     """The decision log of a file, on the disk: what is appended is there before `append` returns.
@@ -46,14 +57,22 @@ class LogFile:
     Args:
         paths: where the files lie.
         base: the proposal; it is written beside the log with the first decision, if it is not there.
+        findings: what the checks found of it; written together with it.
         tell: hears of what had to be set aside.
 
     Raises:
         FormatError: the log cannot be read.
     """
 
-    def __init__(self, paths: Paths, base: ProposalFile, tell: Callable[[str], None] = lambda message: None) -> None:
-        self.paths, self.base, self._tell = paths, base, tell
+    def __init__(
+        self,
+        paths: Paths,
+        base: ProposalFile,
+        findings: Sequence[Finding] = (),
+        *,
+        tell: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.paths, self.base, self._findings, self._tell = paths, base, findings, tell
         self._log, self._torn = Log(base.draft.digest, base.draft.classes.source), b""
         if paths.log.exists():
             log, self._torn = read_log(paths.log)
@@ -74,9 +93,11 @@ class LogFile:
 
         Raises:
             OutputError: the log cannot be written; none of the decisions counts.
+            ReviewError: the proposal was made anew since the review began; none counts either.
         """
-        if not self.paths.base.exists():
-            save_proposal(self.base, self.paths.base)
+        if not self.log.decisions:
+            self._check_base()
+        keep_base(self.paths, self.base, self._findings)
         text = "".join(map(line, decisions))
         if not self.log.decisions and not self._header_stands():
             text = header_line(self._log.base, self._log.source) + text
@@ -90,6 +111,14 @@ class LogFile:
             ) from None
         self._log = Log(self._log.base, self._log.source, (*self._log.decisions, *decisions))
 
+    def _check_base(self) -> None:
+        """Makes sure that the proposal is still what the review started from."""
+        if self.paths.base.exists() and read_proposal(self.paths.base).draft.digest != self.base.draft.digest:
+            raise ReviewError(
+                f"{str(self.paths.base)!r} was made anew since this review began; nothing was decided, quit and begin"
+                " again"
+            )
+
     def _header_stands(self) -> bool:
         return self.paths.log.exists() and self.paths.log.stat().st_size > len(self._torn)
 
@@ -102,6 +131,14 @@ class LogFile:
             os.truncate(self.paths.log, self.paths.log.stat().st_size - len(self._torn))
             self._torn = b""
             self._tell(f"the torn line of {self.paths.log} was moved to {beside}")
+
+
+def keep_base(paths: Paths, base: ProposalFile, findings: Sequence[Finding]) -> None:
+    """Writes what a review starts from beside its log, if it is not there."""
+    if not paths.base.exists():
+        if findings and not paths.findings.exists():
+            save_findings(findings, paths.findings)
+        save_proposal(base, paths.base)
 
 
 def _append(path: Path, content: bytes) -> None:

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from hierarchy.budget import Budget, Limits, Progress
 from hierarchy.chat import Reply, Request
+from hierarchy.client import address_of
 from hierarchy.errors import BudgetReached, ChatError
 from hierarchy.ledger import Ledger
 from hierarchy.outliving import last_words, start
@@ -53,7 +54,7 @@ class ChatOptions:
     @property
     def server(self) -> str | None:
         """The address that calls go to; None is OpenAI's."""
-        return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        return address_of(self.base_url)
 
     def wire(self) -> dict[str, Any]:
         """What `client_for` and the keeper need to know; the API key, taken from the environment, is not in it.

@@ -10,9 +10,10 @@ It is one JSON object (docs/format.md), a class a line:
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +22,7 @@ from hierarchy.classes import ClassList
 from hierarchy.draft import Draft, Place
 from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
 from hierarchy.files import json_table, of_format, read_json, write_text
-from hierarchy.proposal import Opinion, Witness
+from hierarchy.proposal import Finding, Opinion, Witness
 
 FORMAT = "proposal"
 VERSION = 1
@@ -86,6 +87,16 @@ def save_proposal(proposal: ProposalFile, path: str | os.PathLike[str]) -> None:
         OutputError: it cannot be written, or the provenance is not for JSON.
     """
     write_text(path, dumps(proposal))
+
+
+def save_findings(findings: Iterable[Finding], path: str | os.PathLike[str]) -> None:
+    """Writes what the checks found of a proposal, X.findings.json, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    content = [finding.to_dict() for finding in findings]
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def dumps(proposal: ProposalFile) -> str:

@@ -114,7 +114,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.decisions import read_log
     from hierarchy.lock import Lock
     from hierarchy.review import utc_now
-    from hierarchy.reviewed import check_is_new, read_base_for, take_over, write_result
+    from hierarchy.reviewed import check_is_new, read_base_for, read_findings, take_over, write_result
     from hierarchy.sitting import summary, who_decides, written
 
     with Lock(where.paths, who_decides(by), utc_now()):
@@ -125,7 +125,7 @@ def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
         if torn:
             tell(f"{log}: its last line is torn ({len(torn)} bytes of a write that was cut off) and does not count")
         check_is_new(old, log, base)
-        replayed = take_over(old, where.paths, base)
+        replayed = take_over(old, where.paths, base, read_findings(where.file))
         for conflict in replayed.conflicts:
             tell(f"conflict: {conflict}")
         result = write_result(where.paths, base, read_log(where.paths.log)[0] or old)
@@ -158,13 +158,15 @@ def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
 
 def _export(held: Held, sheet: Path, as_json: bool) -> int:
     from hierarchy.errors import OutputError
-    from hierarchy.files import write_text
-    from hierarchy.sheet import to_sheet
+    from hierarchy.files import same_file, write_text
+    from hierarchy.sheet import may_be_replaced, to_sheet
 
     if sheet.suffix.lower() != ".csv":
         raise OutputError(f"cannot write {str(sheet)!r}: the ending is {sheet.suffix!r}; use .csv")
-    if sheet.absolute() == held.paths.result.absolute():
+    if same_file(sheet, held.paths.result):
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
+    if not may_be_replaced(sheet):
+        raise OutputError(f"cannot write {str(sheet)!r}: it is there already and is no sheet; choose another name")
     write_text(sheet, to_sheet(held.review.standing, held.review.opinions))
     if as_json:
         _report(held, as_json)

@@ -21,10 +21,10 @@ from typing import Any
 from hierarchy.decisions import Accept, Decision, Log, Undo, dumps, read_log
 from hierarchy.draft import Draft
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.files import read, read_json, save, shipped, write_text
-from hierarchy.log_file import Paths
+from hierarchy.files import read, read_json, same_file, save, shipped, write_text
+from hierarchy.log_file import Paths, keep_base
 from hierarchy.proposal import Finding
-from hierarchy.proposal_file import ProposalFile, read_proposal, save_proposal
+from hierarchy.proposal_file import ProposalFile, read_proposal
 from hierarchy.standing import Replayed, placed, replay, without
 
 
@@ -34,8 +34,8 @@ def paths_of(file: str | os.PathLike[str]) -> Paths:
     Raises:
         ReviewError: it is the name of a shipped hierarchy, or no .json or .csv file.
     """
-    path = Path(file)
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    paths = Paths.of(file)
+    path = paths.result
     if str(file) in shipped():
         raise ReviewError(f"{str(file)!r} is shipped and stays as it is; review a copy, as --out {file}.json")
     if path.suffix.lower() not in (".json", ".csv"):
@@ -44,7 +44,7 @@ def paths_of(file: str | os.PathLike[str]) -> Paths:
         if path.name.endswith(ending):
             beside = path.name.removesuffix(ending) + ".json"
             raise ReviewError(f"{str(file)!r} lies beside the file to review; give {beside!r}")
-    return Paths(path)
+    return paths
 
 
 def read_base(file: str | os.PathLike[str]) -> ProposalFile:
@@ -74,7 +74,7 @@ def read_base_for(file: str, paths: Paths) -> ProposalFile:
         ReviewError: a review of something else is kept there.
     """
     base = read_base(file)
-    if os.path.realpath(paths.result) != os.path.realpath(file) or file in shipped():
+    if not same_file(paths.result, file) or file in shipped():
         if paths.result.exists() and not paths.base.exists():
             raise ReviewError(f"{str(paths.result)!r} is there already; choose another name, or review it itself")
         if paths.base.exists() and read_proposal(paths.base).draft.digest != base.draft.digest:
@@ -233,7 +233,7 @@ def _beginnings(log: Log) -> Iterator[Log]:
     return (replace(log, decisions=log.decisions[:size]) for size in range(len(log.decisions), 0, -1))
 
 
-def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
+def take_over(old: Log, paths: Paths, base: ProposalFile, findings: Sequence[Finding] = ()) -> Replayed:
     """Replays a log on a proposal and makes what could be taken over the log of the file.
 
     Raises:
@@ -253,8 +253,7 @@ def take_over(old: Log, paths: Paths, base: ProposalFile) -> Replayed:
         )
     if own and own.decisions and own != kept:
         _move_away(paths.log)
-    if not paths.base.exists():
-        save_proposal(base, paths.base)
+    keep_base(paths, base, findings)
     write_text(paths.log, dumps(kept))
     return replayed
 

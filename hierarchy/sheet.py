@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 from hierarchy.difference import difference
 from hierarchy.draft import Draft, Place
 from hierarchy.edits import Edit
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
+from hierarchy.files import read_text
 from hierarchy.proposal import Opinion, Witness
 from hierarchy.questions import Opinions, dispute, said_now
 from hierarchy.standing import Standing
@@ -81,17 +83,35 @@ def from_sheet(text: str, draft: Draft, where: str) -> tuple[Edit, ...]:
     return difference(draft, after)
 
 
+def may_be_replaced(path: Path) -> bool:
+    """Whether a sheet can be written to a file without loss: a sheet stands there, or nothing.
+
+    The column `dispute` tells a sheet from a list of classes or a hierarchy, which have the others.
+    """
+    if not path.is_file():
+        return True  # a folder is refused where it is written to
+    try:
+        text = read_text(path)
+        return not text or {*NEEDED, "dispute"}.issubset(next(_reader(text), []))
+    except (FormatError, csv.Error):
+        return False
+
+
 Rows = list[tuple[int, Mapping[str, str]]]
 
 
-def _read(text: str, where: str) -> Rows:
-    """The rows of a CSV with their lines; a sheet may have been saved with semicolons or tabs."""
+def _reader(text: str) -> Any:
+    """Reads a CSV line by line; a sheet may have been saved with semicolons or tabs."""
     first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+
+
+def _read(text: str, where: str) -> Rows:
+    """The rows of a CSV with their lines."""
+    reader = _reader(text)
     rows: Rows = []
     try:
-        header = next(reader, [])
+        header: list[str] = next(reader, [])
         lacking = [column for column in NEEDED if column not in header]
         if lacking or len(set(header)) < len(header):
             twice = "columns that stand twice" if not lacking else f"no column {', '.join(lacking)}"

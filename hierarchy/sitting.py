@@ -48,9 +48,9 @@ def where_of(file: str, out: Path | None = None) -> Where:
 def open_review(where: Where, *, who: str, tell: Tell, look: bool = False, only: tuple[str, ...] = ()) -> Held:
     """Opens a review; whoever decides holds the lock."""
     base = read_base_for(where.file, where.paths)
-    journal = LogFile(where.paths, base, tell=tell)
-    check_is_new(journal.log, where.paths.log, base)
     findings = read_findings(where.file)
+    journal = LogFile(where.paths, base, findings, tell=tell)
+    check_is_new(journal.log, where.paths.log, base)
     review = Review(base, Looking(journal) if look else journal, who=who, only=only, findings=findings)
     check_result(where.paths, base, journal.log, review.draft)
     return Held(where.paths, base, journal, review)

@@ -173,6 +173,14 @@ def test_openai_vectors_come_over_http_in_batches_and_in_order(server, named):
     assert [len(request["input"]) for request in server.requests] == [256, 44]
 
 
+def test_a_server_that_the_environment_names_needs_no_key(server, named, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    for ledger in (None, Ledger(tmp_path / "x.replies.sqlite")):
+        embedder("openai:letters", ledger=ledger)(named("ab", "ba", "abc"))
+    assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"]] * 2
+
+
 def test_a_server_that_refuses_is_quoted(server, named):
     with pytest.raises(EmbedError, match="model 'none': Error code: 404"):
         embedder("openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")(named("a", "b", "c"))

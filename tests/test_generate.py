@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 
 import hierarchy
+from hierarchy.__main__ import app
 from hierarchy.classes import read_classes
 from hierarchy.cluster import Shape
+from hierarchy.console import run
 from hierarchy.files import folder, read, shipped
+from hierarchy.lock import Lock
+from hierarchy.log_file import Paths
 from hierarchy.reference import read_reference
 from hierarchy.score import score
 from hierarchy.settings import Settings
@@ -138,3 +142,58 @@ def test_a_csv_gets_its_provenance_beside_it_and_never_replaces_its_source(tmp_p
     refused = command(["-m", "hierarchy.generate", str(names), "--out", str(names)], check=False)
     assert refused.returncode == 2 and "it is the source; choose another name" in refused.stderr
     assert names.read_text().startswith("name\nbeagle")
+
+
+NAMES = "name\nbeagle\ncollie\ntabby\nsiamese cat\ngoldfish\ncarp\nparrot\ncanary\n"
+
+
+@pytest.fixture
+def generate(tmp_path, monkeypatch, capsys):
+    """Runs `hierarchy generate pets.csv` with further words, in a folder with that file: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets.csv").write_text(NAMES)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["hierarchy", "generate", "pets.csv", *words])
+        return (run(app), *capsys.readouterr())
+
+    return call
+
+
+@pytest.mark.parametrize("out", ["data/../pets.csv", "link.csv", "here/pets.csv"])
+def test_the_source_is_never_replaced_whatever_it_is_called(out, generate, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "here").symlink_to(tmp_path)
+    (tmp_path / "link.csv").symlink_to("pets.csv")
+    code, printed, err = generate("--out", out)
+    assert (code, printed) == (2, "") and "it is the source; choose another name" in err
+    assert (tmp_path / "pets.csv").read_text() == NAMES
+
+
+def test_a_default_name_that_is_a_link_to_the_source_does_not_replace_it_either(generate, tmp_path):
+    (tmp_path / "pets.json").symlink_to("pets.csv")
+    assert "it is the source; choose another name" in generate()[2]
+    assert (tmp_path / "pets.csv").read_text() == NAMES
+
+
+def test_of_a_link_all_lies_beside_the_file_that_it_leads_to(generate, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.json").symlink_to("elsewhere/tree.json")
+    code, out, _ = generate("--out", "link.json")
+    assert code == 0 and out.startswith(f"{tmp_path / 'elsewhere' / 'tree.json'}: ")
+    made = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
+    assert made == ["tree.findings.json", "tree.json", "tree.proposal.json"]
+    assert (tmp_path / "link.json").is_symlink() and {path.name for path in tmp_path.glob("link*")} == {"link.json"}
+
+
+def test_nothing_is_made_anew_under_a_reviewer_who_has_decided_nothing_yet(generate, tmp_path):
+    assert generate("--out", "tree.json")[0] == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with Lock(Paths(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
+        code, out, err = generate("--out", "tree.json", "--superclasses", "2")
+        assert (code, out) == (2, "") and "'tree.json' is being reviewed by Ada (process " in err
+        assert "reading classes" not in err  # at once
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "tree.lock").write_text("{}")  # as a crash leaves it
+    assert generate("--out", "tree.json", "--superclasses", "2")[0] == 0
+    assert not (tmp_path / "tree.lock").exists()

@@ -14,6 +14,8 @@ from hierarchy.__main__ import app
 from hierarchy.console import run
 from hierarchy.files import read
 from hierarchy.ledger import Ledger
+from hierarchy.lock import Lock
+from hierarchy.log_file import Paths
 from hierarchy.prompts import load_prompt
 from hierarchy.proposal_file import read_proposal
 
@@ -93,6 +95,19 @@ def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
 
 
+def test_answers_of_another_server_are_used_again_and_it_is_said(propose, server, tmp_path):
+    told = "pets.replies.sqlite: 8 answers of e and 8 answers of m came from another address, and are used where the"
+    propose("--embed", "openai:e", "--yes")
+    assert told not in propose("--embed", "openai:e", "--yes")[2]
+    made, before = (tmp_path / "pets.json").read_bytes(), dict(server.counts["http"])
+    with Server(Brain(TREE)) as other:
+        code, _, err = propose("--embed", "openai:e", "--yes", "--base-url", other.url)
+        assert (code, err.count(told)) == (0, 1)
+        assert not other.counts["http"] and server.counts["http"] == before
+        assert (tmp_path / "pets.json").read_bytes() == made
+        assert "another address" not in propose("--model", "n", "--yes", "--base-url", other.url)[2]
+
+
 def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tmp_path):
     code, out, _ = propose("--dry-run", "--price", "2:8")
     assert code == 0 and calls(server) == 0 and [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
@@ -166,11 +181,16 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
 
 
 def test_a_dry_run_asks_no_embedding_server_either(propose, server):
-    assert propose("--dry-run", "--embed", "openai:e")[0] == 0
-    assert propose("--embed", "openai:e")[0] == 2  # no consent
+    beside = "beside that, and under no limit, vectors are asked for of --embed openai:e\n"
+    code, _, err = propose("--dry-run", "--embed", "openai:e")
+    assert code == 0 and err.endswith(beside)
+    code, _, err = propose("--embed", "openai:e")
+    assert code == 2 and beside in err  # no consent
     assert not server.counts["http"]
-    assert propose("--embed", "tfidf+openai:e", "--yes")[0] == 0
+    code, _, err = propose("--embed", "tfidf+openai:e", "--yes")
+    assert code == 0 and err.count(beside) == 1
     assert server.counts["http"]["/embeddings"] == 1
+    assert "under no limit" not in propose("--dry-run")[2]
 
 
 def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
@@ -216,6 +236,42 @@ def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propos
     assert code == 0 and "stands in   fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
+def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(propose, ask, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.json").symlink_to("elsewhere/tree.json")
+    assert propose("--yes", "--out", "link.json")[0] == 0
+    assert (tmp_path / "elsewhere" / "tree.replies.sqlite").exists()
+    assert ask("edit", "link.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")[0] == 0
+    assert [path.name for path in tmp_path.glob("link*")] == ["link.json"]
+    out = ask("explain", "link.json", "cod")[1]
+    assert "m: '8. cod: " in out and "Ada: move cod to fish/freshwater fish" in out
+    assert out == ask("explain", "elsewhere/tree.json", "cod")[1]
+
+
+def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
+    lock = Lock(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+
+    class Reviewed(Brain):
+        def propose(self, text):
+            lock.__enter__()
+            return super().propose(text)
+
+    (tmp_path / "pets.json").write_text("under review")
+    server.brain = Reviewed(TREE)
+    code, out, err = propose("--yes")
+    assert (code, out) == (2, "") and calls(server) == 8
+    assert "'pets.json' is being reviewed by Ada (process " in err
+    assert "; then run again, all answers are kept in 'pets.replies.sqlite'\n" in err
+    assert (tmp_path / "pets.json").read_text() == "under review" and not (tmp_path / "pets.proposal.json").exists()
+    lock.__exit__()
+    (tmp_path / "pets.decisions.jsonl").touch()
+    code, out, err = propose("--yes")
+    assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err
+    (tmp_path / "pets.decisions.jsonl").unlink()
+    assert propose("--yes")[0] == 0 and calls(server) == 8
+    assert load(tmp_path / "pets.json") == TREE and not (tmp_path / "pets.lock").exists()
+
+
 def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     propose("--yes")
     assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0
@@ -227,7 +283,7 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     ("words", "message"),
     [
         (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
-        (["--dry-run"], "--dry-run and --batch are about a model; add --propose openai"),
+        (["--dry-run"], "--dry-run is about a model; add --propose openai"),
         (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
         (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is no price; write IN:OUT"),
         (["--propose", "openai", "--votes", "0"], "invalid value for '--votes'"),
@@ -237,6 +293,37 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
 def test_flags_that_do_not_go_together_are_refused(ask, server, words, message):
     code, out, err = ask("generate", "pets.txt", *words)
     assert code == 2 and out == "" and message in err.replace("\n", " ") and calls(server) == 0
+
+
+FLAGS_OF_A_MODEL = {
+    "--model": ["gpt-4.1"],  # the default, too, if it is given
+    "--votes": ["3"],
+    "--temperature": ["0.3"],
+    "--reply-tokens": ["9"],
+    "--price": ["1:2"],
+    "--max-calls": ["3"],
+    "--max-cost": ["2"],
+    "--concurrency": ["8"],
+    "--batch": [],
+    "--dry-run": [],
+    "--yes": [],
+}
+
+
+@pytest.mark.parametrize("flag", [*FLAGS_OF_A_MODEL, "--base-url"])
+def test_no_flag_about_a_model_is_passed_over_where_none_proposes(ask, server, tmp_path, flag):
+    code, out, err = ask("generate", "pets.txt", flag, *FLAGS_OF_A_MODEL.get(flag, [server.url]))
+    assert (code, out) == (2, "") and f"{flag} is about a model; add --propose openai" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
+
+
+def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have_no_limit(ask, server, tmp_path):
+    every = [word for flag, values in FLAGS_OF_A_MODEL.items() for word in (flag, *values)]
+    err = ask("generate", "pets.txt", *every)[2]
+    assert f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes are about a model; add --propose openai" in err
+    err = ask("generate", "pets.txt", "--embed", "openai:e", "--base-url", server.url, "--max-cost", "2")[2]
+    assert "--max-cost is about a model that proposes, and --embed openai:e is under no limit; leave that out" in err
+    assert not server.counts["http"]
 
 
 def test_by_batch_the_same_hierarchy_is_had_at_half_the_price(propose, server, tmp_path, monkeypatch):

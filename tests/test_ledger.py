@@ -1,10 +1,12 @@
 """The ledger keeps what was paid for: across kills, threads and processes, and it is careful with files of others."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -278,10 +280,86 @@ def test_a_ledger_of_an_earlier_release_keeps_vectors_too(tmp_path):
     assert Ledger(path).vectors(["b", "c", "a"]) == vectors
 
 
+def test_who_answered_is_known_by_model_and_nobody_of_what_an_earlier_release_kept(tmp_path):
+    path = tmp_path / "x.sqlite"
+    ledger = Ledger(path)
+    ledger.put(request("a"), REPLY)
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE servers")
+    ledger = Ledger(path)
+    ledger.put(request("a"), REPLY, server="one")  # the first reply stays
+    ledger.put(request("b"), REPLY, server="one")
+    ledger.put_vectors("e", {"k": (0.5,)}, server="two")
+    ledger.put_vectors("e", {"k": (0.5,), "l": (0.5,)}, server="one")
+    assert [ledger.of_others(server, "gpt-test") for server in ("one", "two")] == [0, 1]
+    assert [ledger.of_others(server, "e") for server in ("one", "two", "three")] == [1, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["missing/x.sqlite", "."])
 def test_where_no_file_can_be_made_it_says_so(name, tmp_path):
     with pytest.raises((OutputError, FormatError)):
         Ledger(tmp_path / name)
+
+
+@pytest.fixture
+def nobody():
+    """Makes this process one to which permissions apply, also where root runs the tests."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.fixture
+def read_only():
+    """A ledger with a reply in a folder that only root can write to."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are for their owner alone
+    path = folder / "x.sqlite"
+    ledger = Ledger(path)
+    ledger.put(request(), REPLY)
+    ledger.close()
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    yield path
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_ledger_is_not_taken_for_no_ledger(read_only, nobody):
+    with pytest.raises(OutputError, match=r"leave it there, .* and see to the permissions of the file and its folder"):
+        Ledger(read_only)
+
+
+def test_a_read_only_ledger_can_be_read(read_only, nobody):
+    ledger = Ledger.to_read(read_only)
+    assert ledger.history([request().key]) == [(request(), REPLY)]
+    with pytest.raises(OutputError):
+        ledger.put(request("b"), REPLY)
+    ledger.close()
+    assert [path.name for path in read_only.parent.iterdir()] == ["x.sqlite"]
+
+
+@pytest.fixture
+def with_newer(read_only):
+    """The same with replies that SQLite has not moved into the file yet."""
+    read_only.parent.chmod(0o755)
+    Path(f"{read_only}-wal").write_bytes(b"x" * 100)
+    read_only.parent.chmod(0o555)
+    return read_only
+
+
+def test_a_read_only_ledger_is_not_read_without_its_newest_replies(with_newer, nobody):
+    with pytest.raises(OutputError, match="cannot open"):
+        Ledger.to_read(with_newer)
+
+
+def test_what_is_no_ledger_is_not_read_either(tmp_path):
+    foreign(tmp_path / "x.sqlite", "CREATE TABLE a (b)")
+    with pytest.raises(FormatError):
+        Ledger.to_read(tmp_path / "x.sqlite")
 
 
 def test_closing_leaves_one_file_and_the_lock(tmp_path):

@@ -22,11 +22,14 @@ from hierarchy import load, save
 from hierarchy.__main__ import app
 from hierarchy.console import run
 from hierarchy.decisions import read_log
+from hierarchy.draft import Draft
 from hierarchy.edits import Move, Rename
+from hierarchy.errors import ReviewError
 from hierarchy.files import read
 from hierarchy.lock import Lock
 from hierarchy.log_file import LogFile, Paths
-from hierarchy.proposal_file import read_proposal, save_proposal
+from hierarchy.proposal import Finding
+from hierarchy.proposal_file import ProposalFile, read_proposal, save_findings, save_proposal
 from hierarchy.review import Review
 from hierarchy.reviewed import read_base
 
@@ -177,6 +180,19 @@ def test_a_link_is_reviewed_where_the_file_lies(folder, hierarchy):
     assert load("link.json") == PETS
 
 
+def test_a_copy_keeps_what_the_checks_found_when_it_is_gone_on_with(folder, hierarchy):
+    found = [Finding("ambiguous", "n1", "'tabby' means two things", "warning", 0.5, {"ids": ["n1"]})]
+    save_findings(found, "pets.findings.json")
+    asked = hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="q\n")[1]
+    assert "ambiguous" in asked and beside(folder, "copy") == []
+    hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="s\ny\nq\n")
+    assert (folder / "copy.findings.json").read_bytes() == (folder / "pets.findings.json").read_bytes()
+    assert "ambiguous" in hierarchy("review", "copy.json", "--plain", stdin="q\n")[1]
+    words = ("--replay", "copy.decisions.jsonl", "--out", "more.json")
+    assert hierarchy("review", "pets.json", *words)[0] == 0
+    assert (folder / "more.findings.json").read_bytes() == (folder / "pets.findings.json").read_bytes()
+
+
 def test_two_hierarchies_of_one_name_are_told_apart(folder, hierarchy):
     save(PETS.at([1, 2, 3]), "pets.csv")
     hierarchy("edit", "pets.json", "move", "tabby", "mammals/dogs")
@@ -257,6 +273,39 @@ def test_a_sheet_goes_out_and_comes_back_as_few_decisions(folder, hierarchy):
     code, _, err = hierarchy("review", "zoo.json", "--import", "zoo.csv")
     assert (code, err) == (0, "zoo.csv changes nothing\nzoo.json: 2 decisions, 1 of 12 classes reviewed\n")
     assert hierarchy("edit", "zoo.json", "undo")[1] == "undid 2 decisions\n"
+
+
+@pytest.mark.parametrize("way", ["link", "spelling", "link to the file itself"])
+def test_a_sheet_never_replaces_the_hierarchy_whatever_it_is_called(way, folder, hierarchy):
+    (folder / "data").mkdir()
+    save(PETS, "data/pets.csv")
+    (folder / "link.csv").symlink_to(folder / "data" / "pets.csv")
+    before = (folder / "data" / "pets.csv").read_bytes()
+    file, sheet = {
+        "link": ("link.csv", "link.csv"),
+        "spelling": ("data/pets.csv", "data/../data/pets.csv"),
+        "link to the file itself": ("data/pets.csv", "link.csv"),
+    }[way]
+    message = f"error: cannot write {sheet!r}: it is the hierarchy; choose another name\n"
+    assert hierarchy("review", file, "--export", sheet) == (2, "", message)
+    assert (folder / "data" / "pets.csv").read_bytes() == before and beside(folder, "link") == ["link.csv"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_sheet_replaces_a_sheet_as_a_spreadsheet_saved_it_and_nothing_else(separator, folder, hierarchy):
+    assert hierarchy("review", "pets.json", "--export", "sheet.csv")[0] == 0
+    text = (folder / "sheet.csv").read_text()
+    (folder / "sheet.csv").write_text("\ufeff" + text.replace(",", separator).replace("group", '"group"'))
+    (folder / "empty.csv").touch()
+    for name in ("sheet.csv", "empty.csv"):
+        assert hierarchy("review", "pets.json", "--export", name)[0] == 0
+        assert (folder / name).read_text() == text
+    others = {"names.csv": b"id,name\nn1,tabby\n", "latin1.csv": b"br\xe4me\n", "quote.csv": b'"id\n'}
+    for name, content in others.items():
+        (folder / name).write_bytes(content)
+        code, out, err = hierarchy("review", "pets.json", "--export", name)
+        assert (code, out) == (2, "") and "it is there already and is no sheet; choose another name" in err
+        assert (folder / name).read_bytes() == content
 
 
 def test_what_was_changed_and_by_whom_can_be_read(folder, hierarchy):
@@ -464,6 +513,24 @@ def test_a_second_person_is_told_who_reviews_and_may_look(folder, hierarchy):
     assert hierarchy("review", "zoo.json", "--plain", by="Bob", stdin="q\n")[0] == 0
 
 
+def test_the_first_decision_is_refused_where_the_proposal_was_made_anew_meanwhile(folder):
+    paths = Paths(Path("pets.json"))
+    review = Review(read_base("pets.json"), LogFile(paths, read_base("pets.json")), who="Ada", now=lambda: NOON)
+    save_proposal(ProposalFile(Draft.of(PETS.at([1, 2, 3]), source="pets")), paths.base)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ReviewError, match=r"'pets\.proposal\.json' was made anew since this review began; no"):
+        review.do(Move("n1", "mammals/dogs"))
+    assert review.decisions == () and {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_proposal_that_was_made_anew_and_is_the_same_is_gone_on_with(folder):
+    paths = Paths(Path("pets.json"))
+    review = Review(read_base("pets.json"), LogFile(paths, read_base("pets.json")), who="Ada", now=lambda: NOON)
+    save_proposal(read_base("pets.json"), paths.base)
+    review.do(Move("n1", "mammals/dogs"))
+    assert len(read_log(paths.log)[0].decisions) == 1
+
+
 def test_a_lock_that_a_crash_left_keeps_nobody_out(folder):
     paths = Paths(Path("pets.json"))
     paths.lock.write_text('{"who": "Ada"')
@@ -592,6 +659,7 @@ MESSAGES = {
     "import other columns": ["review", "pets.json", "--import", "header.csv"],
     "import with many faults": ["review", "pets.json", "--import", "missing.csv"],
     "export over the hierarchy": ["review", "pets.csv", "--export", "pets.csv"],
+    "export over a list of classes": ["review", "pets.json", "--export", "missing.csv"],
     "export as json": ["review", "pets.json", "--export", "sheet.json"],
     "an unknown verb": ["edit", "pets.json", "mvoe", "n1", "a/b"],
     "too few words": ["edit", "pets.json", "move", "n1"],

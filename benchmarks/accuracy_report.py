@@ -170,8 +170,11 @@ def tables(
 
 def variations(results: Sequence[Result], varied: Mapping[str, Any], *, each: int) -> Iterator[str]:
     """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
-    yield f"| variation | of | expected | all classes | less main recipe | experts of {each}, less | params / GMACs |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        f"| variation | of | expected | all classes | less main recipe | experts of {each}, less | params / GMACs |"
+        " less flat varied alike |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for name, kind in itertools.product(varied, (NESTED, FLAT)):
         tree = "unicode" if kind == NESTED else ""
         same = [one for one in results if one["kind"] == kind and one["part"] is None and one["tree"] == tree]
@@ -180,7 +183,9 @@ def variations(results: Sequence[Result], varied: Mapping[str, Any], *, each: in
             mine, theirs = entrant(name, own, each=each), entrant("", base, each=each)
             why = f"{varied[name].expected:+g}: {varied[name].why}" if kind == NESTED else ""
             cells = [str(estimate(by_list(mine.all))), less(mine.all, theirs.all), less(mine.small, theirs.small)]
-            yield f"| {name} | {kind}, {len(own)} | {why} | {' | '.join(cells)} | {cost_of(own)} |"
+            flat = [one for one in results if one["kind"] == FLAT and one["part"] is None and one["variation"] == name]
+            rival = less(mine.all, entrant("", flat, each=each).all) if flat and kind == NESTED else ""
+            yield f"| {name} | {kind}, {len(own)} | {why} | {' | '.join(cells)} | {cost_of(own)} | {rival} |"
 
 
 def cost_of(costed: Sequence[Mapping[str, Any]]) -> str:

@@ -172,9 +172,9 @@ def variations(results: Sequence[Result], varied: Mapping[str, Any], *, each: in
     """Lines of Markdown about what was varied: what was expected, and what came out, against the same seeds."""
     yield (
         f"| variation | of | expected | all classes | less main recipe | experts of {each}, less | params / GMACs |"
-        " less flat varied alike |"
+        f" less flat varied alike | experts of {each}, less |"
     )
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, kind in itertools.product(varied, (NESTED, FLAT)):
         tree = "unicode" if kind == NESTED else ""
         same = [one for one in results if one["kind"] == kind and one["part"] is None and one["tree"] == tree]
@@ -184,8 +184,11 @@ def variations(results: Sequence[Result], varied: Mapping[str, Any], *, each: in
             why = f"{varied[name].expected:+g}: {varied[name].why}" if kind == NESTED else ""
             cells = [str(estimate(by_list(mine.all))), less(mine.all, theirs.all), less(mine.small, theirs.small)]
             flat = [one for one in results if one["kind"] == FLAT and one["part"] is None and one["variation"] == name]
-            rival = less(mine.all, entrant("", flat, each=each).all) if flat and kind == NESTED else ""
-            yield f"| {name} | {kind}, {len(own)} | {why} | {' | '.join(cells)} | {cost_of(own)} | {rival} |"
+            cells += [cost_of(own), "", ""]
+            if flat and kind == NESTED:
+                rival = entrant("", flat, each=each)
+                cells[-2:] = [less(mine.all, rival.all), less(mine.small, rival.small)]
+            yield f"| {name} | {kind}, {len(own)} | {why} | {' | '.join(cells)} |"
 
 
 def cost_of(costed: Sequence[Mapping[str, Any]]) -> str:

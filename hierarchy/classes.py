@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hierarchy.errors import SourceError, in_one_sentence, nearest
+from hierarchy.errors import SourceError, in_one_sentence, nearest, os_reason
 from hierarchy.files import folder, read_text
 from hierarchy.tree import name_fault
 
@@ -83,7 +83,7 @@ def _entries(source: str) -> list[_Entry]:
     try:
         path.exists()
     except OSError as error:  # a text longer than any name of a file
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise SourceError(
             f"no class source {source[:40] + '...'!r}: {reason}; put the names into a .txt file"
         ) from None

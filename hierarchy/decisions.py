@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hierarchy.edits import Edit, from_dict, to_dict
-from hierarchy.errors import EditError, FormatError
+from hierarchy.errors import EditError, FormatError, os_reason
 
 FORMAT = "decisions"
 VERSION = 1
@@ -152,7 +152,7 @@ def read_log(path: Path) -> tuple[Log | None, bytes]:
     except FileNotFoundError:
         raise FormatError(f"no file {str(path)!r}; check the name and the folder") from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
     return parse(content, str(path))
 

@@ -6,6 +6,15 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
+def os_reason(error: OSError) -> str:
+    """Why the system could not do something with a file, in small letters.
+
+    >>> os_reason(FileNotFoundError(2, "No such file or directory")), os_reason(OSError())
+    ('no such file or directory', 'oserror')
+    """
+    return (error.strerror or type(error).__name__).lower()
+
+
 class HierarchyError(ValueError):
     """The base of all errors here: catching it catches each of them and nothing else."""
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hierarchy.errors import FormatError, InvalidHierarchy, OutputError, UnknownNode, nearest
+from hierarchy.errors import FormatError, InvalidHierarchy, OutputError, UnknownNode, nearest, os_reason
 from hierarchy.tree import Hierarchy, Row
 
 FORMAT = "hierarchy"
@@ -196,8 +196,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"cannot write {str(path)!r}: {reason.lower()}; name a file in a writable folder") from None
+        reason = os_reason(error)
+        raise OutputError(f"cannot write {str(path)!r}: {reason}; name a file in a writable folder") from None
 
 
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
@@ -280,7 +280,7 @@ def read_text(path: Path) -> str:
             f"{path}:{line}: not UTF-8 (byte {error.object[error.start]:#04x}); save it as UTF-8"
         ) from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hierarchy.console import print_json, progress, run
-from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError
+from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError, os_reason
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ def _can_be_written(target: Path) -> None:
             raise OutputError(f"cannot write {str(target)!r}: it is a folder; name a file")
         above = next(folder for folder in target.absolute().parents if folder.exists())
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise OutputError(f"cannot write {str(target)!r}: {reason}; choose another name") from None
     if not above.is_dir():
         raise OutputError(f"cannot write {str(target)!r}: {above.name!r} is a file, not a folder; choose another name")

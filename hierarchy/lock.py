@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from hierarchy.errors import OutputError, ReviewError
+from hierarchy.errors import OutputError, ReviewError, os_reason
 from hierarchy.log_file import Paths
 
 
@@ -36,7 +36,7 @@ class Lock:  # a context manager
             try:
                 self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
-                reason = (error.strerror or type(error).__name__).lower()
+                reason = os_reason(error)
                 raise OutputError(f"cannot write {str(path)!r}: {reason}; name a file in a writable folder") from None
             try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

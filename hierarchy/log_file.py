@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hierarchy.decisions import Decision, Log, header_line, line, read_log
-from hierarchy.errors import OutputError, ReviewError
+from hierarchy.errors import OutputError, ReviewError, os_reason
 from hierarchy.proposal import Finding
 from hierarchy.proposal_file import ProposalFile, read_proposal, save_findings, save_proposal
 
@@ -105,7 +105,7 @@ class LogFile:
             self._set_aside()
             _append(self.paths.log, text.encode())
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
+            reason = os_reason(error)
             raise OutputError(
                 f"cannot write {str(self.paths.log)!r}: {reason}; nothing was decided, make room and decide again"
             ) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from hierarchy.errors import OutputError, WordNetMissing
+from hierarchy.errors import OutputError, WordNetMissing, os_reason
 
 DEBIAN_PACKAGES = ("wordnet-base", "wordnet-sense-index")
 SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/local/share/WordNet-3.0/dict")
@@ -63,7 +63,7 @@ def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda 
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise OutputError(f"cannot install WordNet to {str(place)!r}: {reason}; give --dir a writable folder") from None
     failures = []
     for name, fetch in (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import timm
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError, load
 from timm_nhl.errors import CheckpointError
@@ -94,6 +94,22 @@ def differing(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[st
     """
     shared = sorted(own.keys() & other.keys())
     return sorted(own.keys() ^ other.keys()) + [name for name in shared if own[name].shape != other[name].shape]
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], *, unfit: str, fix: str) -> None:
+    """Gives a model all its weights.
+
+    Args:
+        unfit, fix: what is wrong, and what to do about it, where they are of another model.
+
+    Raises:
+        CheckpointError: they are, with the number of tensors that differ and one of them.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:  # torch lists every tensor, over several lines
+        odd = differing(model.state_dict(), weights)
+        raise CheckpointError(f"{unfit}: {len(odd)} tensors differ (like {odd[0]!r}); {fix}") from None
 
 
 def folder_of(source: str | os.PathLike[str]) -> Path:

@@ -15,8 +15,8 @@ from hierarchy.dataset_folder import BESIDE
 from hierarchy.dataset_labels import match
 from hierarchy.errors import nearest
 from hierarchy.files import load
-from timm_nhl.checkpoint import differing, folder_of, read_weights
-from timm_nhl.errors import CheckpointError, EvaluationError, OptionError
+from timm_nhl.checkpoint import fill, folder_of, read_weights
+from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.export import load_model
 from timm_nhl.model import NHL
 from timm_nhl.nhl import SUFFIX
@@ -125,14 +125,12 @@ def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
         raise OptionError(f"{source!r} holds weights only; also give --model and --hierarchy, or a saved folder")
     nested: Any = timm.create_model(nested_name(model), hierarchy=hierarchy)
     assert isinstance(nested, NHL)
-    try:
-        nested.load_state_dict(weights)
-    except RuntimeError:  # torch lists every tensor, over several lines
-        odd = differing(nested.state_dict(), weights)
-        raise CheckpointError(
-            f"{source!r} does not fit a {model} as it is without options: {len(odd)} tensors differ (like {odd[0]!r});"
-            " give the saved folder, whose config has the options"
-        ) from None
+    fill(
+        nested,
+        weights,
+        unfit=f"{source!r} does not fit a {model} as it is without options",
+        fix="give the saved folder, whose config has the options",
+    )
     return nested.eval()
 
 

@@ -7,6 +7,15 @@ from collections.abc import Iterable
 from hierarchy.errors import in_one_sentence
 
 
+def reason_of(error: Exception) -> str:
+    """The first sentence of an error of torch, timm or Pillow, or its kind where it says nothing.
+
+    >>> reason_of(ValueError("No such size. See the docs.")), reason_of(AssertionError())
+    ('No such size', 'AssertionError')
+    """
+    return str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
 class NHLError(ValueError):
     """The base of all errors here: catching it catches each of them and nothing else."""
 

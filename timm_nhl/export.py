@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hierarchy import HierarchyError
 from hierarchy.errors import nearest
-from timm_nhl.checkpoint import LOCAL, differing, folder_of, read_weights
+from timm_nhl.checkpoint import LOCAL, fill, folder_of, read_weights
 from timm_nhl.errors import CheckpointError, ExportError
 from timm_nhl.model import NHL
 
@@ -91,15 +91,12 @@ def load_model(source: str | os.PathLike[str], **options: Any) -> nn.Module:
     )
     if weights is None:
         raise CheckpointError(f"no model.safetensors in {str(folder)!r}; give a folder that a model was saved to")
-    state = read_weights(weights)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError:  # torch lists every tensor, over several lines
-        odd = differing(model.state_dict(), state)
-        raise CheckpointError(
-            f"{str(weights)!r} holds weights of another model than the config: {len(odd)} tensors differ"
-            f" (like {odd[0]!r}); give a folder as it was saved"
-        ) from None
+    fill(
+        model,
+        read_weights(weights),
+        unfit=f"{str(weights)!r} holds weights of another model than the config",
+        fix="give a folder as it was saved",
+    )
     return model.eval()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from timm_nhl.classifier import Classifier
 from timm_nhl.data import Images, eval_batches
-from timm_nhl.errors import EvaluationError
+from timm_nhl.errors import EvaluationError, reason_of
 from timm_nhl.metrics import Outcomes, joined, of_batch
 
 Watch: TypeAlias = Callable[[Any, str], Iterable[Any]]  # (a loader, the name of the network) -> the loader's batches
@@ -150,7 +150,7 @@ def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
         with torch.inference_mode():
             model(torch.zeros(1, *size, device=next(model.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
-        reason = str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise EvaluationError(
             f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); give another --img-size, or"
             " none for the model's own"

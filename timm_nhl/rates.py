@@ -9,7 +9,7 @@ from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_grou
 from torch import nn
 from torch.optim import Optimizer
 
-from timm_nhl.errors import OptionError
+from timm_nhl.errors import OptionError, reason_of
 from timm_nhl.settings import OptimizerSettings
 
 
@@ -25,11 +25,10 @@ def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) ->
     try:
         return create_optimizer_v2(groups, settings.opt, lr=lr, momentum=settings.momentum, **given)
     except (AssertionError, ImportError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
         asked = ", ".join(f"{name}={value}" for name, value in given.items()) or "its defaults"
         raise OptionError(
-            f"--opt {settings.opt!r} cannot be made with {asked} ({reason}); see --opt-betas and --opt-eps, or use"
-            " another"
+            f"--opt {settings.opt!r} cannot be made with {asked} ({reason_of(error)}); see --opt-betas and"
+            " --opt-eps, or use another"
         ) from error
 
 

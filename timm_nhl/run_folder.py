@@ -19,10 +19,11 @@ from timm.models import save_for_hf
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
+from hierarchy.errors import os_reason
 from hierarchy.files import publish, read_json, replacing, write_text
 from hierarchy.files import save as save_hierarchy
 from timm_nhl.curves import curves
-from timm_nhl.errors import TrainingError
+from timm_nhl.errors import TrainingError, reason_of
 from timm_nhl.export import contiguous
 from timm_nhl.progress import Row, columns
 from timm_nhl.settings import Settings, options
@@ -69,7 +70,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
+            reason = os_reason(error)
             raise TrainingError(f"cannot make the folder {str(self.path)!r}: {reason}; name another") from None
         self._write_settings()
         with (self.path / SETTINGS).open("r+") as lock:
@@ -152,7 +153,7 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
         with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(dict(state), file)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise TrainingError(f"cannot write {str(path)!r}: {reason}; the state of before is kept") from None
 
 
@@ -166,7 +167,7 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {"progress": state["progress"], "learner": state["learner"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise TrainingError(
             f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
             " folder and begin anew"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
 from timm_nhl.checkpoint import folder_of, read_weights
-from timm_nhl.errors import CheckpointError, NHLError, OptionError
+from timm_nhl.errors import CheckpointError, NHLError, OptionError, reason_of
 from timm_nhl.export import load
 from timm_nhl.grow import grow
 from timm_nhl.model import NHL
@@ -65,7 +65,7 @@ def _fresh(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> 
     except (NHLError, HierarchyError):
         raise
     except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:  # what timm's models raise
-        reason = str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        reason = reason_of(error)
         given = (
             ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "hierarchy") or "its defaults"
         )

@@ -22,17 +22,17 @@ from torch import Tensor, nn
 
 import hierarchy
 from hierarchy import Hierarchy
-from hierarchy.dataset_folder import BESIDE
+from hierarchy.dataset.loading import BESIDE
 from hierarchy.errors import OutputError
 from hierarchy.files import save, write_text
 from timm_nhl.cost import Cost, CostCounter
-from timm_nhl.data import Images, eval_batches, open_images
-from timm_nhl.learner import Learner
-from timm_nhl.model import NHL
-from timm_nhl.order import Order
-from timm_nhl.processes import joined
-from timm_nhl.settings import Settings
-from timm_nhl.settings_check import check
+from timm_nhl.data.images import Images, eval_batches, open_images
+from timm_nhl.data.sampler import Order
+from timm_nhl.models.nhl import NHL
+from timm_nhl.train.config import Settings
+from timm_nhl.train.config_check import check
+from timm_nhl.train.distributed import joined
+from timm_nhl.train.learner import Learner
 
 SEED = 0  # of the lists
 DIGITS = 4  # behind the point, of a logit in a file
@@ -80,7 +80,7 @@ def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
 def generated(data: Path, like: Hierarchy) -> Hierarchy:
     """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
     from hierarchy.build import generate
-    from hierarchy.cluster import Range, Shape
+    from hierarchy.cluster.constrained import Range, Shape
     from hierarchy.settings import Settings as GenerateSettings
 
     file = data.parent / f"{data.name}-generated.json"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import hierarchy
-from hierarchy.dataset_folder import BESIDE, open_data
+from hierarchy.dataset.loading import BESIDE, open_data
 from hierarchy.errors import HierarchyError
 
 SAME = 0.95  # of a correlation: two such pictures differ in shades or by a pixel

@@ -22,7 +22,7 @@ import timm
 import torch
 
 import timm_nhl  # registers
-from timm_nhl.nhl import SUFFIX
+from timm_nhl.models.registry import SUFFIX
 
 LARGE = 150_000_000  # from here on only a model with fewer blocks is run
 DOC = Path(__file__).parent.parent / "docs" / "families.md"

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 import hierarchy
-from hierarchy.dataset_folder import BESIDE, new_folder, save_data
+from hierarchy.dataset.loading import BESIDE, new_folder, save_data
 from hierarchy.files import write_text
 
 NAMES = "names.csv"

@@ -18,8 +18,8 @@ import torch
 
 import timm_nhl  # registers
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "nhl"))
-from trees import shape
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.trees import shape
 
 BATCH = 8
 

@@ -23,9 +23,9 @@ import torch
 
 from timm_nhl.cost import cost
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "nhl"))
-from reference import Reference
-from trees import scrambled, shape
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.reference import Reference
+from support.trees import scrambled, shape
 
 CASES = {"resnet50": (7, 23, 100), "convnextv2_tiny": (20, 200, 1000)}
 EXPERT = {100: 20, 1000: 5}  # classes of the expert, as in the paper

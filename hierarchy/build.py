@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from hierarchy.settings import Settings
 
 if TYPE_CHECKING:
-    from hierarchy.chat import Chat
-    from hierarchy.classes import ClassList
-    from hierarchy.draft import Draft
-    from hierarchy.ledger import Ledger
-    from hierarchy.proposal import Finding
-    from hierarchy.proposal_file import ProposalFile
-    from hierarchy.propose import Proposed
+    from hierarchy.checks.second_opinions import Witnesses
+    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm.types import Chat
+    from hierarchy.prompting.pipeline import Proposed
+    from hierarchy.proposal.draft import Draft
+    from hierarchy.proposal.file import ProposalFile
+    from hierarchy.proposal.proposal import Finding
+    from hierarchy.sources.classes import ClassList
     from hierarchy.tree import Hierarchy
-    from hierarchy.witnesses import Witnesses
 
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
 USED_BY = {  # and further ones, by embedder
@@ -75,16 +75,16 @@ def generate(
     Raises:
         HierarchyError: the source cannot be read, the shape cannot be had, or embedder or model cannot be used.
     """
-    from hierarchy.checks import check
-    from hierarchy.proposal import Proposal
-    from hierarchy.proposal_file import ProposalFile
-    from hierarchy.witnesses import hear, opinions
+    from hierarchy.checks.checks import check
+    from hierarchy.checks.second_opinions import hear, opinions
+    from hierarchy.proposal.file import ProposalFile
+    from hierarchy.proposal.proposal import Proposal
 
     known = known or know(settings, tell, ledger)
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
-        from hierarchy.propose import propose
+        from hierarchy.prompting.pipeline import propose
 
         assert chat is not None, "a model proposes, so a chat is needed"
         plan, said_of = settings.plan(len(classes)), lambda draft: opinions(hear(draft, witnesses))
@@ -110,9 +110,9 @@ def generate(
 
 def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
-    from hierarchy.classes import read_classes
-    from hierarchy.senses import described
-    from hierarchy.witnesses import call_witnesses
+    from hierarchy.checks.second_opinions import call_witnesses
+    from hierarchy.sources.classes import read_classes
+    from hierarchy.wordnet.disambiguate import described
 
     tell("reading classes")
     classes = read_classes(settings.source)
@@ -124,9 +124,9 @@ def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) 
 
 def clustered(known: Known, settings: Settings, tell: Tell = _quiet) -> Draft:
     """The proposal of the offline way: clusters of the vectors, named by what their classes share."""
-    from hierarchy.cluster import cluster
-    from hierarchy.draft import Draft
-    from hierarchy.naming import name_nodes
+    from hierarchy.cluster.constrained import cluster
+    from hierarchy.cluster.naming import name_nodes
+    from hierarchy.proposal.draft import Draft
 
     classes, (wordnet, meanings, vectors) = known.classes, vars(known.witnesses).values()
     tell("clustering")
@@ -151,7 +151,7 @@ def _centrality(vectors: Any, placement: list[tuple[int, int]]) -> list[float]:
 def _provenance(
     settings: Settings, classes: ClassList, witnesses: Witnesses, proposed: Proposed | None
 ) -> dict[str, Any]:
-    from hierarchy.prompts import load_prompt, prompts
+    from hierarchy.prompting.prompts import load_prompt, prompts
 
     views = [view.partition(":")[0] for view in settings.embed.split("+")]
     used = dict.fromkeys((*USED, *(name for view in views for name in USED_BY.get(view, ()))))

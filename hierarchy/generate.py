@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.console import print_json, progress, run
+from hierarchy.cli.console import print_json, progress, run
 from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError, os_reason
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
-    from hierarchy.budget import Limits
     from hierarchy.build import Generated, Known
-    from hierarchy.chat import Chat
-    from hierarchy.cluster import Shape
-    from hierarchy.estimate import Estimate
-    from hierarchy.ledger import Ledger
-    from hierarchy.log_file import Paths
+    from hierarchy.cluster.constrained import Shape
+    from hierarchy.llm.budget import Limits
+    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm.types import Chat
+    from hierarchy.prompting.estimate import Estimate
+    from hierarchy.review.storage import Paths
 
 
 def generate_command(
@@ -65,9 +65,9 @@ def generate_command(
     run again, no answer is lost or paid for twice. Exits with 1 where classes are unsettled.
     """
     from hierarchy.build import generate
-    from hierarchy.cluster import Range, Shape
+    from hierarchy.cluster.constrained import Range, Shape
     from hierarchy.files import same_file
-    from hierarchy.log_file import Paths
+    from hierarchy.review.storage import Paths
 
     def parse(text: str | None) -> Range | None:
         return Range.parse(text) if text is not None else None
@@ -137,7 +137,7 @@ def _model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSett
 
 
 def _limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:
-    from hierarchy.budget import Limits, Price
+    from hierarchy.llm.budget import Limits, Price
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", price) if price is not None else None
     if price is not None and not found:
@@ -152,10 +152,10 @@ def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known
 
     Known is nothing yet where the embedder is a server, which may want money: the rehearsal then has another one.
     """
-    from hierarchy.budget import BATCH, price_of
     from hierarchy.build import clustered, know
-    from hierarchy.estimate import estimate
-    from hierarchy.openai_chat import ChatOptions
+    from hierarchy.llm.budget import BATCH, price_of
+    from hierarchy.llm.client import ChatOptions
+    from hierarchy.prompting.estimate import estimate
 
     assert settings.propose is not None
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
@@ -200,9 +200,9 @@ def _asked(
     settings: Settings, known: Known | None, paths: Paths, limits: Limits, *, concurrency: int, batch: bool
 ) -> Generated:
     """Has the model propose, with its answers in the ledger beside the result, and writes that."""
-    from hierarchy.batch import batch_chat
     from hierarchy.build import generate
-    from hierarchy.openai_chat import ChatOptions, openai_chat
+    from hierarchy.llm.batch import batch_chat
+    from hierarchy.llm.client import ChatOptions, openai_chat
 
     ledger = _ledger(paths, settings)
     options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
@@ -233,9 +233,9 @@ def _ledger(paths: Paths, settings: Settings) -> Ledger:
 
     Says so where it answers for another server, as after another --base-url: the key of a request holds none.
     """
-    from hierarchy.client import address_of
-    from hierarchy.ledger import Ledger
-    from hierarchy.protocol import server_of
+    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm.compat import server_of
+    from hierarchy.llm.sdk import address_of
 
     paths.result.parent.mkdir(parents=True, exist_ok=True)
     ledger, server = Ledger(paths.replies), server_of(address_of(settings.base_url))
@@ -255,7 +255,7 @@ def _ledger(paths: Paths, settings: Settings) -> Ledger:
 def _write(made: Generated, paths: Paths, tell: progress) -> None:
     """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
     from hierarchy.files import save, write_text
-    from hierarchy.proposal_file import save_findings, save_proposal
+    from hierarchy.proposal.file import save_findings, save_proposal
 
     tell("writing")
     paths.result.parent.mkdir(parents=True, exist_ok=True)
@@ -327,7 +327,7 @@ def _is_not_under_review(paths: Paths) -> None:
 def _reserved(paths: Paths) -> AbstractContextManager[None]:
     """Keeps reviewers out meanwhile; ReviewError where one is there already."""
     from hierarchy.lock import Lock
-    from hierarchy.review import utc_now
+    from hierarchy.review.review import utc_now
 
     # Without POSIX file locks nobody reviews, either.
     return Lock(paths, "generate", utc_now()) if find_spec("fcntl") else nullcontext()

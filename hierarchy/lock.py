@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hierarchy.errors import OutputError, ReviewError, os_reason
-from hierarchy.log_file import Paths
+from hierarchy.review.storage import Paths
 
 
 class Lock:  # a context manager

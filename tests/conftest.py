@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from watched import WATCHED
+from support.watched import WATCHED
 
-from hierarchy.classes import ClassList
-from hierarchy.wordnet import WordNet
+from hierarchy.sources.classes import ClassList
+from hierarchy.wordnet.database import WordNet
 
-pytest.register_assert_rewrite("golden_messages")  # so that a message that differs is shown
+pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown
 
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -9,11 +9,11 @@ Importing it registers `<backbone>_nhl` for every backbone of timm:
 4
 """
 
-from timm_nhl import nhl as nhl  # registers
-from timm_nhl.anonymous import balanced
 from timm_nhl.cost import Cost, cost
 from timm_nhl.errors import NHLError
-from timm_nhl.grow import Growth, grow
-from timm_nhl.model import NHL
+from timm_nhl.experts.grow import Growth, grow
+from timm_nhl.models import registry as registry  # registers
+from timm_nhl.models.anonymous import balanced
+from timm_nhl.models.nhl import NHL
 
 __all__ = ["NHL", "Cost", "Growth", "NHLError", "balanced", "cost", "grow"]

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hierarchy import Hierarchy
-from timm_nhl.level import Level
-from timm_nhl.model import NHL
-from timm_nhl.selection import Rows, labels_of, rows_of
-from timm_nhl.trunk import Trunk
+from timm_nhl.experts.node_index import Rows, labels_of, rows_of
+from timm_nhl.models.backbone import Trunk
+from timm_nhl.models.level import Level
+from timm_nhl.models.nhl import NHL
 
 LEVELS = ("superclasses", "groups", "classes")
 

@@ -1,0 +1,197 @@
+"""What can be changed in a draft of a hierarchy, as data; applying an edit is pure, and each has an inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+from hierarchy.errors import EditError, UnknownNode, nearest
+from hierarchy.proposal.draft import Draft, Place
+from hierarchy.tree import Hierarchy
+
+
+@dataclass(frozen=True)
+class Move:
+    """Puts a class (by id) into a group, new or old, given by its path."""
+
+    id: str
+    to: str
+
+    def __str__(self) -> str:
+        return f"move {self.id} to {self.to}"
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Gives a superclass or a group, given by its path, another name."""
+
+    node: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"rename {self.node} to {self.name}"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Puts everything below a superclass or a group into another one of its level, both given by their paths."""
+
+    node: str
+    into: str
+
+    def __str__(self) -> str:
+        return f"merge {self.node} into {self.into}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Moves some classes (by id) of one superclass or group into a new sibling of it, which gets a name."""
+
+    node: str
+    name: str
+    ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"split {len(self.ids)} classes off {self.node} as {self.name}"
+
+
+@dataclass(frozen=True)
+class Regroup:
+    """Puts many classes at once, each (id, path of a group); the path "" takes a class's place away."""
+
+    places: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return f"regroup {len(self.places)} classes"
+
+
+Edit: TypeAlias = Move | Rename | Merge | Split | Regroup
+
+_KINDS: dict[str, type[Edit]] = {"move": Move, "rename": Rename, "merge": Merge, "split": Split, "regroup": Regroup}
+
+
+def apply(edit: Edit, draft: Draft) -> Draft:
+    """The draft after an edit.
+
+    Raises:
+        UnknownNode: a class or node of the edit is not there.
+        EditError: the edit cannot be done: a level that does not fit, a name that is taken.
+        InvalidHierarchy: what it gives is no hierarchy: a name that is bad or the id of a class.
+
+    >>> before = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> apply(Move("a", "x/z"), before).settled.nodes(2)
+    ('x/z',)
+    """
+    if isinstance(edit, Move):
+        return _placed(draft, {edit.id: _group(edit.to)})
+    if isinstance(edit, Regroup):
+        return _placed(draft, {id: _group(to) if to else None for id, to in edit.places})
+    hierarchy = _settled(edit.node, draft)
+    level = _level(edit.node, hierarchy)
+    below = {hierarchy.classes[label]: hierarchy.groups[label] for label in hierarchy.labels(edit.node)}
+    if isinstance(edit, Merge):
+        if _level(edit.into, hierarchy) != level or edit.into == edit.node:
+            raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of one level")
+        superclass, _, group = edit.into.partition("/")
+        return _placed(draft, {id: (superclass, group or old[1]) for id, old in below.items()})
+    new = "/".join([*edit.node.split("/")[: level - 1], edit.name])
+    if new in hierarchy.nodes(1 if level == 1 else 2):
+        raise EditError(f"the name {new!r} is taken; choose another, or merge")
+    if isinstance(edit, Split):
+        strangers = sorted(set(edit.ids) - set(below))
+        if strangers:
+            raise EditError(f"not below {edit.node!r}: {', '.join(map(repr, strangers))}; give ids of classes that are")
+        below = {id: old for id, old in below.items() if id in set(edit.ids)}
+        if not below:
+            raise EditError(f"no classes to split off {edit.node!r}; give the ids of some")
+    return _placed(draft, {id: (edit.name, old[1]) if level == 1 else (old[0], edit.name) for id, old in below.items()})
+
+
+def inverse(edit: Edit, before: Draft) -> Regroup:
+    """The edit that leads back to the draft before another edit; raises what applying that one raises.
+
+    >>> before = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> inverse(Merge("x/y", "x/z"), before)
+    Regroup(places=(('a', 'x/y'),))
+    """
+    after = apply(edit, before)
+    return Regroup(tuple((id, before.place(id)) for id in before.classes.ids if before.place(id) != after.place(id)))
+
+
+def to_dict(edit: Edit) -> dict[str, Any]:
+    """An edit as plain values for JSON: its kind under "edit", then its fields.
+
+    >>> to_dict(Move("n1", "fish/sharks"))
+    {'edit': 'move', 'id': 'n1', 'to': 'fish/sharks'}
+    """
+    kind = next(kind for kind, cls in _KINDS.items() if isinstance(edit, cls))
+    return {"edit": kind, **{field.name: getattr(edit, field.name) for field in fields(edit)}}
+
+
+def from_dict(content: Mapping[str, Any]) -> Edit:
+    """Reads an edit as `to_dict` gives it, also after a way through JSON.
+
+    Raises:
+        EditError: the kind is unknown, or fields are missing, too many, or of the wrong type.
+    """
+    kind = content.get("edit")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise EditError(f"no kind of edit {kind!r}; there are {', '.join(_KINDS)}")
+    names = [field.name for field in fields(_KINDS[kind])]
+    if set(content) != {"edit", *names}:
+        raise EditError(
+            f"a {kind} has the fields {', '.join(sorted(set(content) - {'edit'}))}; give {', '.join(names)}"
+        )
+    values = {name: _value(name, content[name]) for name in names}
+    return _KINDS[kind](**values)
+
+
+def _value(name: str, value: Any) -> Any:
+    """A field as its type: a string, ids as a tuple of strings, places as a tuple of pairs of strings."""
+    if name == "ids":
+        if isinstance(value, list | tuple) and all(isinstance(id, str) for id in value):
+            return tuple(value)
+        raise EditError(f"ids are {value!r}; give a list of strings")
+    if name == "places":
+        if isinstance(value, list | tuple) and all(_is_pair(pair) for pair in value):
+            return tuple((id, to) for id, to in value)
+        raise EditError(f"places are {value!r}; give a list of pairs (id, path)")
+    if not isinstance(value, str):
+        raise EditError(f"{name} is {value!r}; give a string")
+    return value
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+
+
+def _settled(node: str, draft: Draft) -> Hierarchy:
+    """What is settled of a draft, where a node may be looked for."""
+    if not any(draft.places):
+        raise UnknownNode(f"no superclass or group {node!r}: no class has a place yet; move some first")
+    return draft.settled
+
+
+def _level(node: str, hierarchy: Hierarchy) -> int:
+    if node in hierarchy.nodes(1):
+        return 1
+    if node in hierarchy.nodes(2):
+        return 2
+    raise UnknownNode(f"no superclass or group {node!r}{nearest(node, hierarchy.nodes(1) + hierarchy.nodes(2))}")
+
+
+def _group(path: str) -> Place:
+    superclass, slash, group = path.partition("/")
+    if not slash or "/" in group:
+        raise EditError(f"{path!r} is no group; give superclass/group")
+    return superclass, group
+
+
+def _placed(draft: Draft, changed: Mapping[str, Place | None]) -> Draft:
+    known = set(draft.classes.ids)
+    for id in changed:
+        if id not in known:
+            raise UnknownNode(f"no class {id!r} to move{nearest(id, draft.classes.ids)}; give the id of a class")
+    places = zip(draft.classes.ids, draft.places, strict=True)
+    return Draft(draft.classes, tuple(changed.get(id, old) for id, old in places))

@@ -1,0 +1,116 @@
+"""The one call that measures everything on a GPU, tried out on the CPU at a small size."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from support import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import gpu
+
+from timm_nhl.models.parent_conv import PerParent
+
+SMALL = ["--backbones", "test_resnet", "--nodes", "2", "3", "6", "--batch", "2", "--size", "64", "--rounds", "1"]
+ARGUMENTS = ["gpu.py", "--device", "cpu", "--no-compile", *SMALL]
+
+
+def ran(monkeypatch, capsys, *more):
+    """Exit code and lines of the script."""
+    monkeypatch.setattr(sys, "argv", [*ARGUMENTS, *more])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    return bool(ended.value.code), [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_it_checks_times_and_weighs_everything(monkeypatch, capsys):
+    failed, lines = ran(monkeypatch, capsys)
+    assert not failed
+    checks = {line["check"] for line in lines if "check" in line}
+    assert {"expert and NHL", "NHL and one module per branch", "batch and loop, level 3"} <= checks
+    timed = {line["mode"]: line for line in lines if "ms" in line}
+    assert set(timed) == {"inference", "training"}
+    everyone = {"plain", "trunk", "nhl", "expert", "module per branch"}
+    for line in timed.values():
+        assert set(line["ms"]) == set(line["time over MACs"]) == everyone
+        assert line["time over MACs"]["plain"] == 1.0
+    assert {line["memory_of"] for line in lines if "memory_of" in line} == everyone
+    assert not [line for line in lines if "skipped" in line]
+
+
+def test_numbers_that_disagree_end_in_an_error(monkeypatch, capsys):
+    batch = PerParent._batch
+    monkeypatch.setattr(PerParent, "_batch", lambda self, rows: batch(self, rows) + 1)
+    failed, lines = ran(monkeypatch, capsys)
+    assert failed
+    assert {line["check"] for line in lines if line.get("holds") is False} >= {"batch and loop, level 1"}
+
+
+def test_without_time_all_is_skipped_but_the_checks(monkeypatch, capsys):
+    failed, lines = ran(monkeypatch, capsys, "--seconds", "0")
+    assert not failed
+    assert not [line for line in lines if "ms" in line or "memory_of" in line]
+    assert len([line for line in lines if "skipped" in line]) == 2 + 5
+
+
+def test_compiled_models_are_timed_too(monkeypatch, capsys):
+    monkeypatch.setattr(torch, "compile", lambda model: model)  # takes minutes; test_contract compiles one
+    monkeypatch.setattr(sys, "argv", [argument for argument in ARGUMENTS if argument != "--no-compile"])
+    with pytest.raises(SystemExit):
+        gpu.main()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    timed = [line for line in lines if line.get("compiled")]
+    assert [line["mode"] for line in timed] == ["inference", "training"]
+    assert all(set(line["ms"]) == {"plain", "trunk", "nhl", "expert"} for line in timed)
+
+
+class Placed(torch.nn.Linear):
+    """A layer that only remembers where it was put."""
+
+    place = "gpu"
+
+    def to(self, device):
+        self.place = str(device)
+        return self
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_memory_is_that_of_one_model_alone(name, monkeypatch):
+    monkeypatch.setattr(gpu, "step", lambda model, x, train: lambda: None)
+    earlier = Placed(1024, 1024, bias=False)  # of another backbone, left on the GPU
+    models = {"small": Placed(512, 512, bias=False), "large": Placed(512, 2048, bias=False)}
+
+    def allocated():
+        return sum(layer.weight.nbytes for layer in (earlier, *models.values()) if layer.place == "gpu")
+
+    memory = SimpleNamespace(
+        memory_allocated=allocated,
+        max_memory_allocated=allocated,
+        reset_peak_memory_stats=lambda: None,
+        empty_cache=lambda: None,
+    )
+    assert gpu.peak_mib(models, name, SimpleNamespace(device="gpu"), memory) == {"small": 1.0, "large": 4.0}[name]
+    assert {layer.place for layer in models.values()} == {"cpu"}
+
+
+def test_a_gpu_is_timed_by_the_wall_once_it_is_done(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # where the CPU's clock is that of the process
+    running = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: [time.sleep(running.pop()) for _ in tuple(running)])
+    names = ("plain", "trunk", "nhl", "expert")
+    macs = dict(zip(names, (2, 1, 3, 2), strict=True))
+    monkeypatch.setattr(gpu, "step", lambda model, x, train: lambda: running.append(0.02))
+    found = gpu.compare(dict.fromkeys(names), macs, SimpleNamespace(is_cuda=True), train=False, rounds=1)
+    assert all(20 <= ms < 2000 for ms in found["ms"].values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_it_runs_on_a_gpu(monkeypatch, capsys):
+    failed, _ = ran(monkeypatch, capsys, "--device", "cuda")
+    assert not failed

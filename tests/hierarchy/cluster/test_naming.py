@@ -1,0 +1,88 @@
+"""Names of nodes: what they share, apart from their siblings, readable, unique."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hierarchy.cluster.naming import name_nodes
+from hierarchy.english import plural
+from hierarchy.sources.classes import ClassList
+from hierarchy.tree import Hierarchy
+from hierarchy.wordnet.disambiguate import choose_senses
+
+
+def names_of(wordnet, named, *groups):
+    """Names the groups, all of one superclass."""
+    classes = named(*(name for group in groups for name in group))
+    placement = [(0, index) for index, group in enumerate(groups) for _ in group]
+    meanings = choose_senses(classes, wordnet)
+    found = name_nodes(classes, placement, wordnet=wordnet, meanings=meanings)
+    return found[0][0], list(dict.fromkeys(group for _, group in found))
+
+
+def test_a_node_is_named_by_the_hypernym_its_classes_share(wordnet, named):
+    top, groups = names_of(
+        wordnet,
+        named,
+        ("hammerhead", "great white shark", "tiger shark"),
+        ("robin", "magpie", "jay"),
+        ("beagle", "collie"),
+    )
+    assert groups == ["sharks", "birds", "dogs"]
+    assert top == "animals"
+
+
+def test_two_kinds_are_named_together(wordnet, named):
+    _, groups = names_of(
+        wordnet, named, ("tiger", "lion", "leopard", "canoe", "yawl", "kayak"), ("hat", "coat", "sock")
+    )
+    assert groups[0] == "big cats and small boats"
+
+
+def test_siblings_never_share_a_name(wordnet, named):
+    _, groups = names_of(wordnet, named, ("beagle", "collie"), ("poodle", "boxer"), ("pug", "husky"))
+    assert len(set(groups)) == 3
+
+
+def test_no_superclass_is_called_like_a_class(wordnet, named):
+    classes = named("birds", "dogs", "sharks", "robin", "jay", "magpie")
+    found = name_nodes(classes, [(0, 0)] * 3 + [(1, 0)] * 3, wordnet=wordnet, meanings=choose_senses(classes, wordnet))
+    Hierarchy(classes.ids, classes.names, found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=30), st.data())
+def test_whatever_the_words_and_the_partition_the_names_make_a_hierarchy(placement, data):
+    words = st.text("abc /-'é🦈xyz ", min_size=1, max_size=8).map(str.strip).filter(lambda w: w and "/" not in w)
+    ids = tuple(f"id{i}" for i in range(len(placement)))
+    names = tuple(data.draw(words) for _ in placement)
+    classes = ClassList(ids, names, ("",) * len(ids), "")
+    found = name_nodes(classes, placement)
+    hierarchy = Hierarchy(ids, names, found)
+    assert hierarchy.sizes[1] == len(set(placement))
+    assert hierarchy.sizes[0] == len({top for top, _ in placement})
+
+
+def test_words_without_wordnet_are_named_by_their_common_end():
+    names = ("oak tree", "palm tree", "pine tree", "pickup truck", "tow truck")
+    classes = ClassList(names, names, ("",) * 5, "")
+    assert [group for _, group in name_nodes(classes, [(0, 0)] * 3 + [(0, 1)] * 2)] == ["trees"] * 3 + ["trucks"] * 2
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("berry", "berries"), ("day", "days"), ("bus", "buses"), ("church", "churches"), ("fox", "foxes"),
+        ("woman", "women"), ("human", "humans"), ("bookshelf", "bookshelves"),
+        ("mongoose", "mongooses"), ("monarch", "monarchs"), ("knife", "knives"),
+        ("glasses", "glasses"),
+        ("goldfish", "goldfish"), ("aircraft", "aircraft"), ("hen of the woods", "hens of the woods"),
+        ("sword and sheath", "swords and sheaths"), ("furniture", "furniture"), ("building", "buildings"),
+        ("bathing trunks", "bathing trunks"), ("compass", "compasses"),
+        ("octopus", "octopuses"), ("dormouse", "dormice"),
+    ],
+)  # fmt: skip
+def test_plurals(one, many):
+    assert plural(one) == many

@@ -1,0 +1,66 @@
+"""Prompts are strict files: what is declared is used, what is missing is named, and the table in prompts/ is theirs."""
+
+import pytest
+
+from hierarchy.errors import PromptError
+from hierarchy.files import folder
+from hierarchy.prompting.answers import SCHEMAS
+from hierarchy.prompting.prompts import load_prompt, parse_prompt, prompts, table
+
+GOOD = "when: now\nreply: Names\nvariables: a, b\n---\nSay {{a}}.\n---\nAbout {{b}}: {{a}}\n"
+
+
+def test_a_prompt_renders_both_texts():
+    assert parse_prompt("p", GOOD).render(a="yes", b="no") == (("system", "Say yes."), ("user", "About no: yes"))
+
+
+def test_values_are_never_read_as_variables():
+    assert parse_prompt("p", GOOD).render(a="{{b}}", b="{{a}}")[1] == ("user", "About {{a}}: {{b}}")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"a": "x"}, "prompt 'p': variable 'b' is missing; give it a value"),
+        ({}, "prompt 'p': variable 'a' is missing; give it a value; variable 'b' is missing; give it a value"),
+        ({"a": "x", "b": "y", "aa": "z"}, "prompt 'p': there is no variable 'aa'; nearest: 'a'"),
+    ],
+)
+def test_a_missing_or_unknown_variable_is_named(values, message):
+    with pytest.raises(PromptError) as caught:
+        parse_prompt("p", GOOD).render(**values)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("---\n", "", 1), "prompt 'p' has 2 parts; divide head, system and user by two lines of ---"),
+        (GOOD.replace("when: now\n", ""), "prompt 'p' begins with reply, variables; begin with when, reply, variables"),
+        (GOOD.replace("a, b", "a, b, c"), "prompt 'p': variable 'c' is declared and not used"),
+        (GOOD.replace("a, b", "a"), "prompt 'p': variable 'b' is used and not declared"),
+    ],
+)
+def test_a_malformed_file_is_refused(text, message):
+    with pytest.raises(PromptError) as caught:
+        parse_prompt("p", text)
+    assert str(caught.value) == message
+
+
+def test_an_unknown_prompt_is_refused_with_the_nearest():
+    with pytest.raises(PromptError, match=r"no prompt 'asign'; nearest: 'assign'.*; there are again, assign, groups"):
+        load_prompt("asign")
+
+
+def test_the_digest_changes_with_the_text():
+    digests = {parse_prompt("p", text).digest for text in (GOOD, GOOD.replace("Say", "Tell"), GOOD.replace("now", "x"))}
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("name", prompts())
+def test_every_prompt_names_a_schema_that_exists(name):
+    assert load_prompt(name).reply in {*SCHEMAS, "that of the request"}
+
+
+def test_the_table_in_the_readme_is_that_of_the_files():
+    assert table() in (folder("prompts") / "README.md").read_text(encoding="utf-8")

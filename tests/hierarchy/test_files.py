@@ -1,0 +1,402 @@
+"""Hierarchy files: what is saved is loaded, a file is whole or not there, and bad files are refused in words."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from support import ROOT
+from support.strategies import hierarchies, names
+
+from hierarchy import Hierarchy, load, save
+from hierarchy.errors import FormatError, OutputError, UnknownNode
+from hierarchy.files import dumps, folder, read, read_rows, read_text, shipped, to_csv, to_dict, write_text
+
+DOCS = ROOT / "docs"
+SCHEMA = Draft202012Validator(json.loads((folder("data") / "hierarchy.schema.json").read_text(encoding="utf-8")))
+SHIPPED = sorted(path for path in folder("data").glob("*.json") if not path.name.endswith(".schema.json"))
+SHARKS = Hierarchy.from_rows(
+    [("n01494475", "hammerhead", "marine animals", "sharks"), ("n01496331", "electric ray", "marine animals", "rays")]
+)
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+provenances = st.dictionaries(st.text(), values, max_size=4)
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """A folder that must hold nothing but what the test names, and no temporary files."""
+    yield tmp_path
+    assert not [path.name for path in tmp_path.rglob("*.tmp")]
+
+
+# Law 1
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("files")
+
+
+@given(hierarchies(), provenances)
+def test_what_is_saved_as_json_is_loaded_with_its_provenance(place, tree, provenance):
+    save(tree, place / "tree.json", provenance=provenance)
+    held = read(place / "tree.json")
+    assert held.hierarchy == load(str(place / "tree.json")) == tree
+    assert held.hierarchy.digest == tree.digest
+    assert held.provenance == provenance
+    assert [path.name for path in place.iterdir() if path.suffix == ".json"] == ["tree.json"]
+
+
+@given(hierarchies())
+def test_what_is_saved_as_csv_is_loaded(place, tree):
+    save(tree, place / "tree.csv", provenance={"lost": "here"})
+    assert load(place / "tree.csv") == tree
+    assert load(place / "tree.csv").digest == tree.digest
+    assert read(place / "tree.csv").provenance == {}
+
+
+@given(hierarchies(), provenances)
+def test_a_dict_is_loaded_and_plain(tree, provenance):
+    content = to_dict(tree, provenance=provenance)
+    assert load(content) == tree
+    assert read(json.loads(json.dumps(content))).provenance == provenance
+    assert load(tree) is tree
+
+
+@given(hierarchies(), provenances)
+def test_saved_text_is_valid_by_the_schema_and_says_the_digest(tree, provenance):
+    content = json.loads(dumps(tree, provenance=provenance))
+    SCHEMA.validate(content)
+    assert content["digest"] == tree.digest
+
+
+@given(hierarchies(fewest=2), st.data())
+def test_one_class_changed_is_one_line_changed_beside_the_digest(tree, data):
+    label = data.draw(st.integers(0, len(tree) - 1))
+    rows = [list(row) for row in tree.rows]
+    rows[label][1] = data.draw(names.filter(lambda name: name != tree.names[label]))
+    before, after = (dumps(one).splitlines() for one in (tree, Hierarchy.from_rows(rows)))
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 2
+    assert '"digest"' in changed[0][0]
+    assert json.loads(changed[1][1].rstrip(",")) == dict(
+        zip(("id", "name", "superclass", "group"), rows[label], strict=True)
+    )
+
+
+@given(hierarchies())
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(place, tree):
+    for ending, text in ((".json", dumps(tree)), (".csv", to_csv(tree))):
+        path = place / f"foreign{ending}"
+        path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+        assert load(path) == tree
+
+
+# The schema
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(SCHEMA.schema)
+    assert SCHEMA.is_valid(to_dict(SHARKS))
+
+
+def change(**fields):
+    content = {**to_dict(SHARKS), **fields}
+    return {key: value for key, value in content.items() if value is not ...}
+
+
+def change_class(**fields):
+    first = {**to_dict(SHARKS)["classes"][0], **fields}
+    return change(digest=..., classes=[{key: value for key, value in first.items() if value is not ...}])
+
+
+BAD = {
+    "no format": change(format=...),
+    "other format": change(format="tree"),
+    "no version": change(version=...),
+    "version 0": change(version=0),
+    "a future version": change(version=2),
+    "a version in words": change(version="1"),
+    "true": change(version=True),
+    "digest a number": change(digest=7),
+    "digest of something else": change(digest="0" * 63),
+    "provenance a list": change(provenance=[]),
+    "no classes": change(classes=...),
+    "classes an object": change(classes={}),
+    "no class": change(digest=..., classes=[]),
+    "a class that is a string": change(classes=["hammerhead"]),
+    "a class without a group": change_class(group=...),
+    "a class with a colour": change_class(colour="grey"),
+    "an id that is a number": change_class(id=7),
+    "an id that is a list": change_class(id=["n01494475"]),
+    "a name that is an object": change_class(name={}),
+    "an empty id": change_class(id=""),
+    "a slash": change_class(name="and/or"),
+    "a line break": change_class(group="a\nb"),
+    "a control character": change_class(superclass="a\x7f"),
+    "a line separator": change_class(superclass="a\u2028b"),
+    "a space in front": change_class(name=" a"),
+    "a space behind": change_class(name="a\u00a0"),
+    "a list": [],
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("content", BAD.values(), ids=BAD)
+def test_the_schema_and_the_reader_refuse_the_same(content, scratch):
+    assert not SCHEMA.is_valid(content)
+    path = scratch / "bad.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(FormatError, match=re.escape(str(path))):
+        load(path)
+    if isinstance(content, dict):
+        with pytest.raises(FormatError, match="the given dict"):
+            load(content)
+
+
+def test_a_file_by_hand_needs_neither_digest_nor_provenance_and_may_say_more():
+    content = change(digest=..., provenance=..., comment="by hand")
+    assert SCHEMA.is_valid(content)
+    assert load(content) == SHARKS
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_file_is_valid(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if path.name.endswith(".findings.json"):
+        assert isinstance(content, list)
+        return
+    SCHEMA.validate(content)
+    assert content["digest"] == load(path.stem).digest
+    assert content["provenance"]["command"].startswith("python -m hierarchy.generate ")
+    assert path.read_text(encoding="utf-8") == dumps(load(path.stem), provenance=content["provenance"])
+
+
+def test_the_hierarchies_shipped_are_those_of_the_package():
+    hierarchies = {path.stem for path in SHIPPED if "." not in path.stem}
+    assert set(shipped()) == hierarchies
+    assert not SHIPPED or hierarchies  # findings alone are no data
+
+
+def test_the_page_about_the_format_shows_a_valid_file():
+    page = (DOCS / "format.md").read_text(encoding="utf-8")
+    example, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    SCHEMA.validate(json.loads(example))
+    assert load(json.loads(example)) == SHARKS
+    for field in (*SCHEMA.schema["properties"], *SCHEMA.schema["properties"]["classes"]["items"]["properties"]):
+        assert f"| `{field}` |" in page
+    assert "`id,name,superclass,group`" in page and to_csv(SHARKS).startswith("id,name,superclass,group\n")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"", "{path}:1: not JSON (Expecting value at column 1); is the file complete?"),
+        ("a.json", b'{\n "format":', "{path}:2: not JSON (Expecting value at column 11); is the file complete?"),
+        ("a.json", b'{\n "format": "\xff"}', "{path}:2: not UTF-8 (byte 0xff); save it as UTF-8"),
+        ("a.json", b"[" * 100_000, "{path} nests too deeply to be a hierarchy; give a file written by `save`"),
+        ("a.json", b"9" * 1_000_000, "{path} holds a number too long to read; give a file written by `save`"),
+        ("a.csv", b"", "{path}:1: the header is ''; make it id,name,superclass,group"),
+        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; make it id,name,superclass,group"),
+        (
+            "a.csv",
+            b"id,name,superclass,group\na,b,c,d\na,b\n",
+            "{path}:3: 2 fields, not 4; quote one that holds a comma",
+        ),
+        (
+            "a.csv",
+            b'id,name,superclass,group\na,"b,c,d\n',
+            "{path}:2: not CSV (unexpected end of data); check the quotes",
+        ),
+        (
+            "a.csv",
+            b"id,name,superclass,group\n" + b"a" * 1_000_000 + b",b,c,d\n",
+            "{path}:2: not CSV (field larger than field limit (131072)); check the quotes",
+        ),
+        (
+            "a.csv",
+            b"id,name,superclass,group\na,b,c,d\na,b,c,d\n",
+            "{path}: not a hierarchy: id 'a' stands 2 times (labels 0, 1); ids must be unique;"
+            " `hierarchy check` tells more",
+        ),
+    ],
+    ids=["empty", "cut", "bytes", "deep", "digits", "empty csv", "header", "fields", "quote", "long", "twice"],
+)
+def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, scratch):
+    path = scratch / name
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as caught:
+        load(path)
+    assert str(caught.value) == message.format(path=path)
+
+
+def test_a_digest_of_other_classes_is_refused():
+    content = to_dict(SHARKS)
+    content["classes"][0]["name"] = "great hammerhead"
+    with pytest.raises(
+        FormatError, match=r"says digest '\w{12}', its classes have '\w{12}': it was changed by hand; if"
+    ):
+        load(content)
+
+
+def test_a_future_version_is_refused_with_advice():
+    with pytest.raises(FormatError, match=r"^the given dict has format version 2, .* reads up to 1; upgrade timm-nhl$"):
+        load(change(version=2))
+
+
+@pytest.mark.parametrize("source", ["no such", "imagenet_", "a.txt"])
+def test_an_unknown_name_is_refused(source):
+    with pytest.raises(UnknownNode, match=f"^no hierarchy {source!r} is shipped; "):
+        load(source)
+
+
+@pytest.mark.parametrize("source", ["a/b", "a/b.txt", ""])
+def test_a_path_of_another_kind_is_refused(source):
+    with pytest.raises(FormatError, match=r"is no hierarchy file; give a \.json or \.csv file$"):
+        load(source)
+
+
+def test_a_missing_file_and_a_folder_are_refused(scratch):
+    (scratch / "folder.json").mkdir()
+    for name, message in (
+        ("missing.json", "no file '.*'; check the name"),
+        ("folder.json", "is a directory; give a file that can be read$"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            load(scratch / name)
+
+
+def test_rows_are_read_from_a_table_that_is_no_hierarchy(scratch):
+    path = scratch / "twice.csv"
+    path.write_text("id,name,superclass,group\na,a,b,c\na,a,b/,d\n", encoding="utf-8")
+    assert read_rows(path) == (("a", "a", "b", "c"), ("a", "a", "b/", "d"))
+
+
+# Writing
+
+
+@pytest.mark.parametrize("target", ["file/below.json", "missing/below.json", "folder.json", "x" * 300 + ".json"])
+def test_what_cannot_be_written_is_told_and_leaves_nothing(target, scratch):
+    (scratch / "file").write_text("whole")
+    (scratch / "folder.json").mkdir()
+    before = sorted(scratch.rglob("*"))
+    with pytest.raises(OutputError, match=r"^cannot write '.*json': [a-z ]+; name a file in a writable folder$"):
+        save(SHARKS, scratch / target)
+    assert sorted(scratch.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["tree.txt", "tree", "tree.json.gz", ".json"])
+def test_another_ending_is_refused(name, scratch):
+    with pytest.raises(OutputError, match=r"^cannot save a hierarchy as '.*'; end the name in .json or .csv$"):
+        save(SHARKS, scratch / name)
+    assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failure_amid_writing_leaves_the_old_file(error, step, scratch, monkeypatch):
+    path = scratch / "tree.json"
+    path.write_text("old")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(*((os, "fsync", fail) if step == "fsync" else (os, "replace", fail)))
+    monkeypatch.setattr(Path, "replace", fail if step == "replace" else Path.replace)
+    with pytest.raises(OutputError if isinstance(error, OSError) else error):
+        save(SHARKS, path)
+    assert path.read_text() == "old"
+    assert [found.name for found in scratch.iterdir()] == ["tree.json"]
+
+
+def test_a_reader_never_sees_half_a_file(scratch):
+    """Another process writes without end and is killed; each file read meanwhile, and the last, is whole."""
+    path = scratch / "tree.json"
+    code = (
+        "import sys; from hierarchy import Hierarchy, save\n"
+        "trees = [Hierarchy.from_rows((f'{n}-{i}', 'x' * 50, 's', 'g') for i in range(n)) for n in (3, 2000)]\n"
+        "while True:\n for tree in trees: save(tree, sys.argv[1])"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, path])
+    try:
+        wait_for(path.exists)
+        seen = [len(load(path)) for _ in range(40)]
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    assert set(seen) <= {3, 2000}
+    assert len(load(path)) in {3, 2000}
+    for left in scratch.glob(".tree.json.*.tmp"):  # of a process that was killed while it wrote
+        left.unlink()
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_permissions_of_a_file_are_kept(mode, scratch):
+    path = scratch / "tree.json"
+    path.write_text("old")
+    path.chmod(mode)
+    save(SHARKS, path)
+    assert path.stat().st_mode & 0o7777 == mode
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_new_file_has_the_usual_permissions(mask, mode, scratch):
+    old = os.umask(mask)
+    try:
+        save(SHARKS, scratch / "tree.csv")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(old)
+    assert (scratch / "tree.csv").stat().st_mode & 0o7777 == mode
+
+
+def test_a_link_is_followed(scratch):
+    (scratch / "real.json").write_text("old")
+    (scratch / "link.json").symlink_to("real.json")
+    save(SHARKS, scratch / "link.json")
+    assert (scratch / "link.json").is_symlink()
+    assert load(scratch / "real.json") == SHARKS
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, Path("x"), b"x"])
+def test_a_provenance_that_json_does_not_know_is_refused_before_the_file_is_touched(value, scratch):
+    path = scratch / "tree.json"
+    path.write_text("old")
+    with pytest.raises(OutputError, match=r"^this provenance cannot be written as JSON \(.*\); give strings, numbers"):
+        save(SHARKS, path, provenance={"value": value})
+    assert path.read_text() == "old"
+
+
+def test_a_provenance_with_the_name_of_a_file_that_is_not_utf8_is_kept(scratch):
+    provenance = {"source": "b\udcff.txt", "other": "é🦈"}
+    save(SHARKS, scratch / "tree.json", provenance=provenance)
+    assert read(scratch / "tree.json").provenance == provenance
+
+
+def test_text_is_written_as_it_is(scratch):
+    write_text(scratch / "a.txt", "é\r\n🦈\n")
+    assert (scratch / "a.txt").read_bytes() == "é\r\n🦈\n".encode()
+    assert read_text(scratch / "a.txt") == "é\n🦈\n"

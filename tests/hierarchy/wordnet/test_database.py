@@ -1,0 +1,106 @@
+"""WordNet against NLTK's own answers, and the senses that are chosen for names."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from nltk.corpus import wordnet as nltk_wordnet
+
+from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.wordnet.disambiguate import choose_senses
+
+
+def theirs(wnid):
+    return nltk_wordnet.synset_from_pos_and_offset("n", int(wnid[1:]))
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    return read_classes("imagenet-1k")
+
+
+def test_every_imagenet_id_is_a_synset_by_its_offset(wordnet, imagenet):
+    for wnid, name in zip(imagenet.ids, imagenet.names, strict=True):
+        assert name.lower() in [word.lower() for word in wordnet.synset(wnid).words], wnid
+
+
+def test_paths_distances_and_similarities_are_those_of_nltk(wordnet, imagenet):
+    drawn = random.Random(0).sample(imagenet.ids, 40)
+    for first, second in zip(drawn[::2], drawn[1::2], strict=True):
+        paths = {tuple(f"n{s.offset():08}" for s in path) for path in theirs(first).hypernym_paths()}
+        assert set(wordnet.paths(first)) == paths
+        distances = dict(theirs(first).hypernym_distances())
+        assert wordnet.ancestors(first) == {
+            f"n{synset.offset():08}": min(d for s, d in theirs(first).hypernym_distances() if s == synset)
+            for synset in distances
+        }
+        lowest = {f"n{s.offset():08}" for s in theirs(first).lowest_common_hypernyms(theirs(second))}
+        assert wordnet.lowest_common(first, second) in lowest
+        assert wordnet.wu_palmer(first, second) == pytest.approx(wordnet.wu_palmer(second, first))
+        assert 0 < wordnet.wu_palmer(first, second) < wordnet.wu_palmer(first, first) == 1
+
+
+def test_304_imagenet_classes_have_several_hypernym_paths(wordnet, imagenet):
+    assert sum(len(wordnet.paths(wnid)) > 1 for wnid in imagenet.ids) == 304
+
+
+def test_information_is_that_of_counting_hyponyms_one_by_one(wordnet):
+    from math import log
+
+    dog = theirs("n02084071")
+    below = {dog, *dog.closure(lambda s: s.hyponyms() + s.instance_hyponyms())}
+    total = sum(1 for _ in nltk_wordnet.all_synsets("n"))
+    assert wordnet.information("n02084071") == pytest.approx(1 - log(len(below)) / log(total))
+    assert wordnet.information("n00001740") == 0  # entity
+
+
+@pytest.mark.parametrize("nonsense", ["n00000001", "n1440764", "dog", "v01440764", "n99999999"])
+def test_what_is_no_synset_is_said_to_be_none(wordnet, nonsense):
+    assert not wordnet.has(nonsense)
+    with pytest.raises(KeyError):
+        wordnet.synset(nonsense)
+
+
+def test_the_senses_of_names_alone_are_right_for_900_of_imagenets_classes(wordnet, imagenet):
+    blank = ClassList(tuple(map(str, range(1000))), imagenet.names, ("",) * 1000, "names")
+    chosen = choose_senses(blank, wordnet)
+    right = sum(meaning.wnid == wnid for meaning, wnid in zip(chosen, imagenet.ids, strict=True))
+    first = sum(wordnet.senses(name)[:1] == (wnid,) for name, wnid in zip(imagenet.names, imagenet.ids, strict=True))
+    assert right >= 900 > 800 > first
+
+
+def test_definitions_settle_most_of_the_rest(wordnet, imagenet):
+    told = ClassList(tuple(map(str, range(1000))), imagenet.names, imagenet.definitions, "names and definitions")
+    chosen = choose_senses(told, wordnet)
+    assert sum(meaning.wnid == wnid for meaning, wnid in zip(chosen, imagenet.ids, strict=True)) >= 980
+
+
+def test_company_decides_what_a_name_means(wordnet, named):
+    animals = dict(
+        zip(range(5), choose_senses(named("mouse", "rat", "hamster", "squirrel", "rabbit"), wordnet), strict=True)
+    )
+    devices = choose_senses(named("mouse", "computer keyboard", "printer", "modem", "trackball"), wordnet)
+    assert wordnet.synset(animals[0].wnid).field == "animal"
+    assert wordnet.synset(devices[0].wnid).field == "artifact"
+    assert devices[0].wnid in [wnid for wnid, _ in animals[0].shares] or len(animals[0].shares) == 1
+
+
+def test_a_wnid_is_believed_whatever_its_name(wordnet):
+    classes = ClassList(("n02012849", "n03126707"), ("crane", "crane"), ("", ""), "twins")
+    assert [meaning.wnid for meaning in choose_senses(classes, wordnet)] == ["n02012849", "n03126707"]
+    assert {meaning.how for meaning in choose_senses(classes, wordnet)} == {"id"}
+
+
+def test_phrases_are_understood_by_their_head_and_narrowed_by_what_is_before(wordnet, named):
+    fish, tree, nothing = choose_senses(named("aquarium fish", "maple tree", "xyzzy"), wordnet)
+    assert wordnet.synset(fish.wnid).words[0] == "fish" and fish.how == "head"
+    assert "maple" in wordnet.synset(tree.wnid).words
+    assert not nothing and nothing.shares == ()
+
+
+def test_runners_up_are_kept_with_their_shares(wordnet, named):
+    for meaning in choose_senses(named("seal", "ray", "crane", "bank"), wordnet):
+        shares = [share for _, share in meaning.shares]
+        assert meaning.shares[0][0] == meaning.wnid
+        assert shares == sorted(shares, reverse=True) and sum(shares) <= 1 + 1e-6

@@ -1,0 +1,6 @@
+"""What several tests share: servers, small data sets, strategies, and where things are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+TESTS = ROOT / "tests"

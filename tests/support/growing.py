@@ -1,0 +1,29 @@
+"""Small models to grow, and what growing must leave alone."""
+
+from __future__ import annotations
+
+import timm
+import torch
+
+from support.trees import scrambled
+
+
+def small(tree, backbone="test_resnet", **options):
+    return scrambled(
+        timm.create_model(f"{backbone}_nhl", hierarchy=tree, **{"widths": (8, 4, 4), "expansion": 2, **options})
+    )
+
+
+def assert_kept(grown, model):
+    """The expert of the old classes is the old model: tensors and logits are equal bit by bit."""
+    expert = grown.expert(model.hierarchy.classes)
+    assert sorted(expert.hierarchy.rows) == sorted(model.hierarchy.rows)
+    theirs = {name: value for name, value in model.state_dict().items() if name != "hierarchy_digest"}
+    mine = expert.state_dict()
+    assert mine.keys() - theirs.keys() == {"hierarchy_digest"}
+    for name, value in theirs.items():
+        assert torch.equal(mine[name], value), name
+    x = torch.randn(2, 3, 32, 32)
+    columns = [expert.hierarchy.classes.index(id) for id in model.hierarchy.classes]
+    with torch.no_grad():
+        assert torch.equal(expert.eval()(x)[:, columns], model(x))

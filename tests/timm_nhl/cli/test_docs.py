@@ -1,0 +1,65 @@
+"""What the docs and examples say, runs; importing the package stays cheap."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+
+import pytest
+from support import ROOT
+
+from timm_nhl.cli.main import main
+from timm_nhl.train.config import options
+from timm_nhl.train.config_check import flag
+
+TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md", "growing.md"))
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_block_of_the_docs_runs(block):
+    exec(compile(block, "docs", "exec"), {})
+
+
+@pytest.mark.parametrize("line", COSTS)
+def test_a_count_of_the_docs_runs(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code, capsys.readouterr().err
+
+
+def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs/training.md", "exec"), {})
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_the_page_on_training_names_flags_that_are():
+    flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "training.md").read_text()))
+    known = {flag(option.name) for _, option in options()} | {"--config"}
+    assert len(flags) > 20 and flags <= known
+
+
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    example = ROOT / "examples" / "shark_expert.py"
+    monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
+    runpy.run_path(str(example), run_name="__main__")
+    assert "hammerhead" in capsys.readouterr().out
+
+
+def test_importing_registers_within_a_second():
+    code = "import time, timm; start = time.perf_counter(); import timm_nhl; print(time.perf_counter() - start)"
+    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(seconds) < 1.0
+
+
+def test_importing_says_nothing():
+    done = subprocess.run([sys.executable, "-c", "import timm_nhl"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

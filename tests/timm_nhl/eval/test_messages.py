@@ -1,0 +1,268 @@
+"""Every message of an evaluation to a user stands in ../golden/evaluate_messages.txt, to be read aloud.
+
+After a change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/nhl/test_evaluate_messages.py`, and read the
+difference.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import sys
+import zlib
+
+import datasets
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from support.golden_messages import Golden
+from support.trees import shape
+
+import hierarchy
+from hierarchy import HierarchyError
+from hierarchy.cli.console import run
+from hierarchy.cli.main import app
+from timm_nhl.cli.main import main
+from timm_nhl.data.images import open_images
+from timm_nhl.errors import NHLError
+from timm_nhl.eval.compare import evaluate
+from timm_nhl.eval.intervals import difference_over_seeds, paired_difference, wilson
+from timm_nhl.eval.metrics import joined, measure, of_batch
+from timm_nhl.eval.model_io import Classifier, open_classifier
+from timm_nhl.eval.predict import Inference, predict
+from timm_nhl.export.export import load_model, save
+
+TREE = shape(2, 3, 6)
+TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))
+HERE = ["-j", "0", "--device", "cpu"]
+
+
+def outcomes(classes=6, value=0.0):
+    logits = torch.zeros(12, classes)
+    logits[1:11] += value
+    return of_batch(logits, torch.zeros(12, dtype=torch.int64), images=range(40, 52))
+
+
+def named(*names):
+    return Classifier("model", torch.nn.Identity(), names, None)
+
+
+def images():
+    return open_images("data", hierarchy=TREE, split="test")
+
+
+def broken():
+    nested = open_classifier("nested")
+    with torch.no_grad():
+        nested.model.head.fc.weight[2] = torch.nan
+    return nested
+
+
+CALLS = {  # what is wrong -> a call
+    "a share of nothing": lambda: wilson(0, 0),
+    "models that were asked about other images": lambda: paired_difference([True] * 4, [True] * 5),
+    "logits instead of what was right": lambda: difference_over_seeds([[0.5, 0.1]], [[0.2, 0.3]]),
+    "no networks": lambda: difference_over_seeds(torch.zeros(0, 4).bool(), torch.zeros(1, 4).bool()),
+    "labels of another shape": lambda: of_batch(torch.zeros(4, 6), torch.zeros(4, 6)),
+    "labels out of range": lambda: of_batch(torch.zeros(3, 6), torch.tensor([0, 6, -1]), images=[7, 8, 9]),
+    "no batches": lambda: joined([]),
+    "a hierarchy of fewer classes": lambda: measure(outcomes(), TREE.at([0, 1])),
+    "a logit that is not a number": lambda: joined([outcomes(value=torch.nan)]),
+    "two outputs of one class": lambda: named("n0000", "n0001", "n0000").along(TREE),
+    "outputs by names of several classes": lambda: named("twin", "n0001").along(TWINS),
+    "outputs of strangers": lambda: named("n0000", "n0009").along(TREE),
+    "classes without output": lambda: named("n0000").outputs(TREE.classes),
+    "broken weights": lambda: evaluate(broken(), images()),
+    "a part without images": lambda: predict(open_classifier("nested"), images(), [[5]], inference=Inference()),
+    "many without images": lambda: predict(open_classifier("few"), few(), [range(6)], inference=Inference()),
+    "images of one channel": lambda: evaluate(open_classifier("grey").along(TREE), images()),
+    "weights of another model than the config": lambda: load_model("mixed"),
+}
+COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
+    "nothing": [],
+    "no data": ["nested"],
+    "no such model": ["nestde", "data"],
+    "weights of a model with options": [
+        *["nested/model.safetensors", "data", "--model", "test_resnet_nhl", "--hierarchy", "tree.json"]
+    ],
+    "no such data": ["nested", "dtaa"],
+    "no such split": ["nested", "data", "--split", "tset"],
+    "no such class": ["nested", "data", "--classes", "super 07"],
+    "a plain model without hierarchy": ["flat", "data"],
+    "a plain model that does not know its classes": ["unnamed", "data", "--hierarchy", "tree.json"],
+    "names for another number of outputs": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "three.txt"],
+    "labels from nowhere": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "names.txt"],
+    "labels in another order": ["flat", "data", "--hierarchy", "tree.json", "--labels", "reversed.txt"],
+    "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
+    "a plain model of other classes": ["nested", "data", "--flat", "others"],
+    "data of more classes": ["expert", "data"],
+    "data of bare numbers": ["nested", "numbers", "--hierarchy", "tree.json"],
+    "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
+    "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
+    "a device that is not": ["nested", "data", "--device", "cdua"],
+    "a device that is not here": ["nested", "data", "--device", "xpu"],
+    "an image that cannot be decoded": ["nested", "broken"],
+    "an image of too many pixels": ["nested", "huge"],
+    "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
+    "a folder whose config is a list": ["listed", "data"],
+    "a crop of less than nothing": ["nested", "data", "--crop-pct", "-1"],
+    "a crop of more than there is": ["nested", "data", "--crop-pct", "1.5"],
+    "images of no whole patches": ["patches", "data", "--hierarchy", "tree.json", "--img-size", "50"],
+    "images of no whole patches for a nested model": ["nested-patches", "data", "--img-size", "50"],
+    "images of another size than a model has": ["fixed", "data", "--hierarchy", "tree.json", "--img-size", "50"],
+    "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
+}
+SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}
+
+
+def few():
+    return open_images("few-data", hierarchy=TREE, split="test")
+
+
+def huge():
+    """A small PNG whose header says that it is 20,000 pixels wide and high."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    content = bytearray(file.getvalue())
+    content[16:24] = struct.pack(">II", 20_000, 20_000)  # behind the signature, a length and the kind IHDR
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Data, models, and models that are wrong in every way."""
+    made = tmp_path_factory.mktemp("evaluation")
+
+    def data(labels, name):
+        pictures = [Image.new("RGB", (32, 32), (9 * number, 99, 200)) for number in range(len(labels))]
+        features = datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(TREE.classes))}
+        )
+        rows = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
+        datasets.DatasetDict(test=rows).save_to_disk(str(made / name), num_shards={"test": 1})
+
+    def plain(name, classes, model="test_resnet", **options):
+        model = timm.create_model(model, **options)
+        config = {"label_names": list(classes)} if classes else {}
+        timm.models.save_for_hf(model, str(made / name), model_config=config, safe_serialization=True)
+
+    data([0, 1, 2, 3, 4, 0, 1, 2, 3, 4], "data")
+    rows = datasets.load_from_disk(str(made / "data"))
+    features = rows["test"].features
+    rows.cast_column("label", datasets.Value("int64")).save_to_disk(str(made / "numbers"))
+    for name, content in {"broken": b"\x89PNG\r\n\x1a\n", "huge": huge()}.items():
+        pictures = [{"bytes": content, "path": None}] * 3
+        rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
+        datasets.DatasetDict(test=rows).save_to_disk(str(made / name))
+    data([], "few-data")
+    torch.manual_seed(0)
+    nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
+    patches = timm.create_model("test_vit_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
+    expert = nested.expert("super 00")
+    for name, model in {"nested": nested, "few": nested, "expert": expert, "nested-patches": patches}.items():
+        save(model, made / name)
+    plain("flat", TREE.classes, num_classes=6)
+    plain("named", TREE.names, num_classes=6)
+    plain("unnamed", None, num_classes=6)
+    plain("patches", TREE.classes, model="test_vit", num_classes=6)
+    plain("fixed", TREE.classes, model="convit_tiny", num_classes=6)
+    plain("others", [*TREE.classes[:5], "stranger"], num_classes=6)
+    plain("grey", TREE.classes, num_classes=6, in_chans=1)
+    plain("mixed", TREE.classes, num_classes=6)
+    state = load_file(made / "mixed" / "model.safetensors")
+    save_file({f"other.{name}": value for name, value in state.items()}, made / "mixed" / "model.safetensors")
+    hierarchy.save(TREE, made / "tree.json")
+    (made / "listed").mkdir()
+    (made / "listed" / "config.json").write_text("[]")
+    (made / "reversed.txt").write_text("\n".join(reversed(TREE.classes)))
+    (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _there(files, monkeypatch):
+    monkeypatch.chdir(files)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = sorted(files.rglob("*"))
+    yield
+    assert sorted(files.rglob("*")) == before
+
+
+def answer(arguments, monkeypatch, capsys):
+    """Exit code, stdout and the lines on stderr of the command."""
+    monkeypatch.setattr(
+        sys, "argv", ["timm-nhl", "evaluate", *arguments, *(HERE if "--device" not in arguments else [])]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err.splitlines()
+
+
+def all_cases():
+    tables = {"python": CALLS, "timm-nhl evaluate": COMMANDS}
+    return [f"{kind}: {case}" for kind, table in tables.items() for case in table]
+
+
+GOLDEN = Golden("evaluate_messages.txt", all_cases)
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_calls_refuse_bad_input_in_one_line(case):
+    with pytest.raises((NHLError, HierarchyError)) as caught:
+        CALLS[case]()
+    GOLDEN.compare(f"python: {case}", str(caught.value))
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
+    code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
+    lines = [line for line in lines if not re.fullmatch(r" *[\d.]+ s  .*", line)]  # networks that were run before
+    assert (code, out, len(lines)) == (2, "", 1), lines
+    assert lines[0].startswith("error: ")
+    GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])
+def test_predictions_that_cannot_be_written_do_not_take_the_numbers_along(flags, monkeypatch, capsys):
+    name = f"{'long' * 99}.csv"
+    code, out, lines = answer(["nested", "data", "--predictions", name, *flags], monkeypatch, capsys)
+    assert code == 2 and ("top1" if flags else "top-1, %") in out
+    assert lines[1:] == [f"error: cannot write '{name}': file name too long; name a file in a writable folder"]
+
+
+def test_nothing_is_run_where_predictions_have_no_folder(monkeypatch, capsys):
+    code, out, lines = answer(["nested", "data", "--predictions", "nowhere/it.csv"], monkeypatch, capsys)
+    assert (code, out, len(lines)) == (2, "", 1)  # no network says how long it took
+
+
+def test_bare_numbers_are_given_names_as_the_message_says(files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
+    words = ["dataset", "label", "numbers", "tree.json", "--names", tmp_path / "names.txt", "--out", tmp_path / "named"]
+    monkeypatch.setattr(sys, "argv", ["hierarchy", *map(str, words)])
+    assert run(app) == 0
+    code, out, _ = answer(["nested", str(tmp_path / "named")], monkeypatch, capsys)
+    assert code == 0 and "top-1, %" in out
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, monkeypatch, capsys):
+    code, out, lines = answer(SAID[case], monkeypatch, capsys)
+    assert code == 0 and "top-1, %" in out
+    assert [re.sub(r"^ *\d+\.\d", "0.0", line) for line in lines] == ["0.0 s  nested", "0.0 s  named"]
+
+
+def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
+    assert list(GOLDEN.messages()) == all_cases()
+
+
+@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
+def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
+    assert not re.match(r"[A-Z][a-z]", message)
+    assert not message.endswith(".")
+    assert "/tmp" not in message and "Errno" not in message
+    assert not re.search(r"\b(invalid input|illegal|failed|oops|please|sorry)\b", message, re.IGNORECASE)

@@ -1,0 +1,444 @@
+"""What a timm user expects of a model: its API, scripting, tracing, compiling, exporting, saving, training."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import pickle
+import threading
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from support.trees import scrambled, shape
+from timm.models import FeatureInfo, save_for_hf
+from timm.models._manipulate import group_parameters
+from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
+from timm.utils import ModelEmaV2, ModelEmaV3, reparameterize_model
+
+import timm_nhl
+from hierarchy.files import to_dict
+from timm_nhl.export.export import export_program, load, save
+
+FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
+TREE = shape(3, 7, 20)
+SMALL = {"widths": (8, 4, 4), "expansion": 2}
+
+
+def create(backbone="test_resnet", hierarchy=TREE, **options):
+    return timm.create_model(f"{backbone}_nhl", hierarchy=hierarchy, **{**SMALL, **options})
+
+
+def images(model, batch=2):
+    return torch.randn(batch, model.in_chans, *model.default_cfg["input_size"][1:])
+
+
+def test_every_backbone_has_its_nested_model():
+    plain = [name for name in timm.list_models() if not name.endswith("_nhl")]
+    assert {f"{name}_nhl" for name in plain} == set(timm.list_models("*_nhl"))
+    assert "resnet50_nhl.a1_in1k" in timm.list_pretrained("*_nhl*")
+    assert timm.get_pretrained_cfg("resnet50_nhl.a1_in1k").hf_hub_id == "timm/resnet50.a1_in1k"
+    assert timm.models.get_pretrained_cfg("resnet50_nhl").tag == timm.models.get_pretrained_cfg("resnet50").tag
+
+
+def test_the_published_options_are_the_defaults():
+    model = timm.create_model("resnet50_nhl", num_classes=20, device="meta")
+    assert [(branch.width, branch.expansion, branch.depth, branch.stride) for branch in model.branches] == [
+        (128, 4, 1, 1),
+        (64, 4, 1, 1),
+        (32, 4, 1, 2),
+    ]
+    assert (model.trunk.stride, model.trunk.channels, model.trunk.split) == (16, 1024, -2)
+    assert not any("layer4" in name for name, parameter in model.named_parameters())
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "convnextv2_tiny", "vit_small_patch16_224"])
+@pytest.mark.parametrize("split", [-1, -2, -3])
+def test_a_split_can_be_moved(backbone, split):
+    model = timm.create_model(f"{backbone}_nhl", hierarchy=TREE, split=split, strides=(2, 1, 2), device="meta")
+    assert model(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 20)
+    assert model.trunk.split == split
+
+
+@pytest.mark.parametrize("source", [TREE, to_dict(TREE)], ids=["Hierarchy", "dict"])
+def test_a_hierarchy_comes_in_any_form(source):
+    assert create(hierarchy=source, device="meta").hierarchy == TREE
+
+
+def test_a_hierarchy_comes_from_a_file(tmp_path):
+    import hierarchy
+
+    hierarchy.save(TREE, tmp_path / "tree.json")
+    assert create(hierarchy=str(tmp_path / "tree.json"), device="meta").hierarchy == TREE
+
+
+def test_classes_alone_give_a_balanced_tree():
+    model = timm.create_model("test_resnet_nhl", num_classes=42, device="meta")
+    assert model.hierarchy.sizes == (3, 12, 42)
+    assert timm.create_model("test_resnet_nhl", device="meta").num_classes == 1000
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_features_head_and_classifier(backbone):
+    model = create(backbone).eval()
+    x = images(model)
+    features = model.forward_features(x)
+    assert features.shape == (2, model.num_features, *model.default_cfg["pool_size"])
+    assert model.forward_head(features, pre_logits=True).shape == (2, model.head_hidden_size)
+    assert torch.equal(model.forward_head(features), model(x))
+    assert model.get_classifier() is model.head.fc
+    assert f"{model.default_cfg['classifier']}.weight" in model.state_dict()
+
+
+def test_a_classifier_can_be_reset():
+    model = create().eval()
+    x = images(model)
+    pooled = model.forward_head(model.forward_features(x), pre_logits=True)
+    model.reset_classifier(0)
+    assert torch.equal(model(x), pooled)
+    model.reset_classifier(0, "")
+    assert model(x).ndim == 4
+    model.reset_classifier(20, "max")
+    assert model(x).shape == (2, 20)
+    model.reset_classifier(5)
+    assert (model(x).shape, model.hierarchy.sizes) == ((2, 5), (2, 3, 5))
+    model.reset_classifier(9, hierarchy=shape(2, 3, 9))
+    assert model.hierarchy == shape(2, 3, 9)
+    assert model.head.global_pool.pool_type == "max"
+
+
+def test_a_pool_of_nothing_scores_every_place():
+    model = create(global_pool="").eval()
+    x = images(model)
+    maps = model(x)
+    assert maps.shape == (2, 20, *model.default_cfg["pool_size"])
+    model.head.set_pool("avg")
+    torch.testing.assert_close(maps.mean((2, 3)), model(x))
+
+
+def test_images_may_have_other_channels_and_sizes():
+    assert create(in_chans=5)(torch.randn(2, 5, 96, 96)).shape == (2, 20)
+    assert create("test_vit", img_size=96)(torch.randn(2, 3, 96, 96)).shape == (2, 20)
+    model = create("test_vit")
+    model.set_input_size(img_size=(96, 64))
+    assert model(torch.randn(2, 3, 96, 64)).shape == (2, 20)
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_features_only_gives_taps_and_levels(backbone):
+    model = create(backbone, features_only=True)
+    features = model(torch.randn(2, 3, 160, 160))
+    assert [feature.shape[1] for feature in features] == model.feature_info.channels()
+    assert [-(-160 // feature.shape[-1]) for feature in features] == model.feature_info.reduction()
+    whole = create(backbone).eval()
+    info = FeatureInfo(whole.feature_info, len(whole.feature_info))
+    final, features = whole.forward_intermediates(torch.randn(1, 3, 160, 160))
+    assert [feature.shape[1] for feature in features] == info.channels()
+    assert torch.equal(final, features[-1])
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("block", ["bottleneck", "convnext"])
+def test_every_parameter_gets_a_gradient(backbone, block):
+    model = create(backbone, block=block, drop_rate=0.1, drop=0.1, drop_path=0.1, depths=(1, 2, 1)).train()
+    model(images(model)).logsumexp(1).sum().backward()
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+def test_checkpointing_changes_no_gradient():
+    gradients = []
+    for enable in (False, True):
+        torch.manual_seed(0)
+        model = create().train()
+        model.set_grad_checkpointing(enable)
+        model(images(model)).logsumexp(1).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, recomputed)
+
+
+def test_layer_decay_goes_from_the_trunk_through_the_levels_to_the_head():
+    model = create("test_vit")
+    layers = group_parameters(model, model.group_matcher(), reverse=True)
+    ends = [
+        layers[name]
+        for name in ("levels.0.blocks.0.reduce.weight", "levels.2.blocks.0.reduce.weight", "head.fc.weight")
+    ]
+    assert max(layer for name, layer in layers.items() if name.startswith("trunk")) < ends[0] < ends[1] < ends[2]
+    groups = param_groups_layer_decay(model, layer_decay=0.5)
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    create_optimizer_v2(model, "adamw", lr=1e-3, layer_decay=0.7)
+
+
+def test_norms_are_not_decayed():
+    model = create("test_vit")
+    free, decayed = param_groups_weight_decay(model, 0.1, no_weight_decay_list=model.no_weight_decay())
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed_names = {names[id(parameter)] for parameter in decayed["params"]}
+    assert not [name for name in decayed_names if "norm" in name and name.startswith("levels")]
+    assert "head.fc.weight" in decayed_names
+    assert "trunk.net.pos_embed" not in decayed_names
+    assert free["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize("form", ["script", "trace", "fx", "deepcopy", "pickle", "channels_last", "export"])
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_a_model_survives_being_turned_into(form, backbone):
+    model = scrambled(create(backbone, depths=(1, 2, 1)))
+    x = images(model)
+    expected = model(x)
+    if form == "script":
+        other = torch.jit.script(model)
+    elif form == "trace":
+        other = torch.jit.trace(model, x)
+    elif form == "fx":
+        from timm.models import get_notrace_modules
+        from torchvision.models.feature_extraction import create_feature_extractor
+
+        graph = create_feature_extractor(model, ["head"], tracer_kwargs={"leaf_modules": list(get_notrace_modules())})
+        other = lambda x: graph(x)["head"]  # noqa: E731
+    elif form == "deepcopy":
+        other = copy.deepcopy(model)
+    elif form == "pickle":
+        other = pickle.loads(pickle.dumps(model))
+    elif form == "channels_last":
+        other, x = copy.deepcopy(model).to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    else:
+        other = torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)).module()
+    torch.testing.assert_close(other(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_model_compiles_into_one_graph():
+    model = scrambled(create())
+    x = images(model)
+    torch.testing.assert_close(torch.compile(model, fullgraph=True)(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_autocast_stays_close():
+    model = scrambled(create())
+    x = images(model)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        low = model(x)
+    torch.testing.assert_close(low.float(), model(x), rtol=0.1, atol=0.1)
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        model(x).float().logsumexp(1).sum().backward()
+
+
+def test_ddp_finds_no_unused_parameters(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        model = torch.nn.parallel.DistributedDataParallel(create().train())
+        for _ in range(2):  # the second forward raises where a parameter took no part in the first
+            model(images(model.module)).logsumexp(1).sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_a_saved_model_comes_back_whole(tmp_path):
+    model = scrambled(create(in_chans=4, depths=(1, 2, 1)))
+    save_for_hf(model, str(tmp_path), safe_serialization=True)
+    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    x = images(model)
+    assert again.hierarchy == model.hierarchy
+    assert torch.equal(again(x), model(x))
+    json.loads((tmp_path / "config.json").read_text())
+
+
+def test_a_saved_expert_comes_back_whole_and_trains(tmp_path):
+    expert = scrambled(create()).expert(["super 00", "class 0013"])
+    save_for_hf(expert, str(tmp_path), safe_serialization=True)
+    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
+    x = images(expert)
+    assert torch.equal(again(x), expert(x))
+    again.train()(x).logsumexp(1).sum().backward()
+    assert not [name for name, parameter in again.named_parameters() if parameter.grad is None]
+
+
+def channels_last(model):
+    return model.to(memory_format=torch.channels_last)
+
+
+LAID_OUT = {  # how weights lie -> what lays them so
+    "channels last": channels_last,
+    "bfloat16": torch.nn.Module.bfloat16,
+    "bfloat16, channels last": lambda model: channels_last(model.bfloat16()),
+    "float16": torch.nn.Module.half,
+    "float64": torch.nn.Module.double,
+    "GPU": torch.nn.Module.cuda,
+}
+WAYS = [
+    pytest.param(
+        way,
+        marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
+        if way == "GPU"
+        else [],
+    )
+    for way in LAID_OUT
+]
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_is_saved_however_its_weights_lie(way, backbone, tmp_path):
+    model = LAID_OUT[way](scrambled(create(backbone)))
+    before = {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()}
+    save(model, tmp_path / "saved")
+    assert {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()} == before
+    again = load(tmp_path / "saved").state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(again[name], value.cpu().to(again[name].dtype)), name
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_is_exported_however_its_weights_lie(way, tmp_path):
+    model = LAID_OUT[way](scrambled(create())).eval()
+    export_program(model, tmp_path / "model.pt2")
+    weight = next(model.parameters())
+    x = images(model).to(weight)
+    logits = torch.export.load(tmp_path / "model.pt2").module()(x)
+    assert (logits.device, logits.dtype) == (weight.device, weight.dtype)
+    torch.testing.assert_close(logits, model(x), rtol=2e-2, atol=2e-2)
+
+
+def test_an_expert_is_read_out_of_the_whole_models_file(tmp_path):
+    model = scrambled(create())
+    save_for_hf(model, str(tmp_path), safe_serialization=True)
+    wanted = ["super 01", "class 0004"]
+    expert = timm.create_model(
+        f"local-dir:{tmp_path}", pretrained=True, hierarchy=TREE.subset(*wanted), num_classes=None
+    )
+    x = images(model)
+    torch.testing.assert_close(expert.eval()(x), model.expert(wanted)(x))
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("in_chans", [3, 1])
+def test_a_backbones_weights_go_into_the_trunk(backbone, in_chans, tmp_path, caplog):
+    plain = timm.create_model(backbone).eval()
+    save_file(plain.state_dict(), tmp_path / "model.safetensors")
+    file = {"file": str(tmp_path / "model.safetensors")}
+    with caplog.at_level(logging.INFO):
+        model = create(backbone, pretrained=True, pretrained_cfg_overlay=file, in_chans=in_chans).eval()
+    assert f"the file holds {backbone}: its weights go into the trunk" in caplog.text
+    if in_chans == 3:
+        x = images(model)
+        index = model.trunk.index
+        torch.testing.assert_close(
+            model.trunk(x), plain.forward_intermediates(x, indices=[index], intermediates_only=True)[0]
+        )
+
+
+def test_a_full_checkpoint_fills_the_whole_model(tmp_path, caplog):
+    model = scrambled(create())
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    file = {"file": str(tmp_path / "model.safetensors")}
+    with caplog.at_level(logging.INFO):
+        again = create(pretrained=True, pretrained_cfg_overlay=file).eval()
+    assert "the file holds the whole test_resnet_nhl" in caplog.text
+    x = images(model)
+    assert torch.equal(again(x), model(x))
+
+
+def test_device_and_dtype_are_honoured():
+    model = create(device="meta", dtype=torch.bfloat16)
+    assert {value.device.type for value in model.state_dict().values()} == {"meta"}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+def test_unknown_options_are_a_type_error():
+    with pytest.raises(TypeError, match="not_an_option"):
+        create(not_an_option=1)
+
+
+def test_a_shared_expert_holds_the_same_memory():
+    model = scrambled(create())
+    whole = model.expert("", share=True)
+    assert whole.trunk is model.trunk
+    assert whole.levels[2].blocks[0].conv.weight.data_ptr() == model.levels[2].blocks[0].conv.weight.data_ptr()
+    own = model.expert("")
+    assert own.levels[2].blocks[0].conv.weight.data_ptr() != model.levels[2].blocks[0].conv.weight.data_ptr()
+
+
+def test_a_selection_holds_in_its_own_thread_only():
+    model = scrambled(create())
+    x = images(model)
+    wanted = [["class 0001"], ["super 01"], ["super 00", "class 0005"], [""]] * 2
+    expected = [model.expert(classes)(x) for classes in wanted]
+    start, failures = threading.Barrier(len(wanted)), []
+
+    def serve(classes, expected):
+        with torch.no_grad(), model.select(classes):
+            start.wait()
+            for _ in range(5):
+                if not torch.allclose(model(x), expected, atol=1e-5):
+                    failures.append(classes)
+
+    threads = [threading.Thread(target=serve, args=pair) for pair in zip(wanted, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert model(x).shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    "wanted", [["class 0003"], [""], ["class 0000", "class 0001", "class 0002"]], ids=["one", "all", "far"]
+)
+def test_experts_of_extremes_work(wanted):
+    model = scrambled(create())
+    x = images(model)
+    expert = model.expert(wanted)
+    torch.testing.assert_close(expert(x), model(x)[:, list(expert.labels)])
+
+
+def test_training_moves_a_fresh_model():
+    model = create().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    x, y = torch.randn(8, 3, 64, 64), torch.arange(8) % 20
+    losses = []
+    for _ in range(15):
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+
+
+def test_state_dict_round_trips_through_torch_save():
+    model = create()
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    create().load_state_dict(torch.load(file, weights_only=True))
+    assert timm_nhl.NHL is type(model)
+
+
+@pytest.mark.parametrize("average", [ModelEmaV2, ModelEmaV3])
+@pytest.mark.parametrize("decay", [0.9, 0.9995, 0.9999])
+def test_an_average_of_weights_over_time_is_still_of_this_hierarchy(average, decay):
+    model = create()
+    ema = average(model, decay=decay)
+    for _ in range(3):
+        ema.update(model)
+    create().load_state_dict(ema.module.state_dict())
+
+
+def test_timms_reparameterization_leaves_the_numbers():
+    model = scrambled(create("test_byobnet"))
+    x = images(model)
+    torch.testing.assert_close(reparameterize_model(model)(x), model(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("fast", "pool"), [("fast", "avg"), ("fastmax", "max"), ("fastavgmax", "avgmax")])
+def test_the_fast_poolings_that_timms_scripts_ask_for_are_those_there_are(fast, pool):
+    assert create(global_pool=fast, device="meta").head.global_pool.pool_type == pool

@@ -1,0 +1,215 @@
+"""A model beside what one would use instead: restricted to some classes, the expert of these, a flat model.
+
+One pass of each network over the images gives all that is asked of it: what a model predicts when it is restricted to
+some classes is in the logits that it computes for all of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+
+from hierarchy import Hierarchy
+from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.data.images import Images
+from timm_nhl.errors import OptionError
+from timm_nhl.eval.intervals import Estimate, mean_over, paired_difference
+from timm_nhl.eval.metrics import Measures, Outcomes, measure
+from timm_nhl.eval.model_io import Classifier
+from timm_nhl.eval.predict import Inference, Watch, only, predict, unwatched
+from timm_nhl.models.nhl import NHL
+
+RESTRICTED = ", restricted"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network on the images of some classes.
+
+    Args:
+        name: `full`, `expert` or `flat`; `full, restricted`, `flat, restricted` where it computes more classes than it
+            is asked to choose among.
+        hierarchy: of the classes; the outcomes' labels are its own.
+        outcomes: of each image.
+        measures: of all together.
+        cost: of the network.
+    """
+
+    name: str
+    hierarchy: Hierarchy
+    outcomes: Outcomes
+    measures: Measures
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more often one row is right than another, on the same images of the same classes."""
+
+    first: Row
+    second: Row
+    top1: Estimate
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Experts of random classes, and a flat model restricted to the same.
+
+    Args:
+        labels: of each expert.
+        experts, flat: their measures, in the same order; `flat` is empty where there is no flat model.
+        params, macs: of an expert, on average.
+    """
+
+    labels: tuple[tuple[int, ...], ...]
+    experts: tuple[Measures, ...]
+    flat: tuple[Measures, ...]
+    params: float
+    macs: float
+
+    @property
+    def gain(self) -> Estimate | None:
+        """By how much the experts' top-1 exceeds that of the restricted flat model, on average over the experts."""
+        pairs = zip(self.experts, self.flat, strict=False)
+        gains = [expert.top1.value - flat.top1.value for expert, flat in pairs]
+        return mean_over(gains, -1, 1) if gains else None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured, in the order it is reported."""
+
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    drawn: Drawn | None
+
+
+def evaluate(
+    main: Classifier,
+    images: Images,
+    *,
+    classes: Iterable[str] = (),
+    flat: Classifier | None = None,
+    draws: Sequence[tuple[int, ...]] = (),
+    inference: Inference | None = None,
+    watch: Watch = unwatched,
+) -> Evaluation:
+    """Measures a model on all images, and on those of some classes: restricted to them, and as their expert.
+
+    Args:
+        main: nested or flat; its classes, and `flat`'s, are ids of the images' hierarchy.
+        images: labelled along the hierarchy that is measured along.
+        classes: ids, names and paths of what the expert knows; without any there is no expert.
+        flat: what a nested model is compared with; it may know more classes than the images are of.
+        draws: labels of more experts. They are not run: their logits are the full network's at their classes.
+        inference: how networks are run; on the CPU by default.
+        watch: shows how far a network is.
+
+    Raises:
+        EvaluationError: a class without output or images, or logits that are not finite.
+        OptionError: a flat model is compared with a flat one.
+        UnknownNode, AmbiguousName: of what is asked for, as in `Hierarchy.labels`.
+    """
+    tree, inference = images.hierarchy, inference or Inference()
+    assert tree is not None
+    if flat is not None and not isinstance(main.model, NHL):
+        raise OptionError(f"--flat is what a nested model is compared with; {main.source!r} is flat itself")
+    asked = tuple(classes)
+    shown = [tuple(range(len(tree))), *([tree.labels(*asked)] if asked else [])]  # each has a row of its own
+    found = predict(main, images, [*shown, *draws], inference=inference, watch=watch)
+    rows = list(_rows(main, tree, shown, found, inference))
+    if asked and isinstance(main.model, NHL):
+        some = only(images, shown[1])
+        assert some.hierarchy is not None
+        expert = expert_of(main, some.classes)
+        everything = [tuple(range(len(some.classes)))]
+        outcomes = predict(expert, some, everything, inference=inference, watch=watch)
+        rows += _rows(expert, some.hierarchy, everything, outcomes, inference, name="expert")
+    found_flat: list[Outcomes] = []
+    if flat is not None:
+        found_flat = predict(flat, images, [*shown, *draws], inference=inference, watch=watch)
+        rows += _rows(flat, tree, shown, found_flat, inference)
+    drawn = None
+    if draws:
+        trees = [tree.at(labels) for labels in draws]
+        experts, others = (
+            tuple(measure(outcomes, small) for outcomes, small in zip(some_found, trees, strict=False))
+            for some_found in (found[len(shown) :], found_flat[len(shown) :])
+        )
+        costs = _costs(main, [small.classes for small in trees], inference)
+        params, macs = fmean(each.params for each in costs), fmean(each.macs for each in costs)
+        drawn = Drawn(tuple(draws), experts, others, params, macs)
+    return Evaluation(tuple(rows), tuple(_differences(rows)), drawn)
+
+
+def expert_of(nested: Classifier, classes: Sequence[str]) -> Classifier:
+    """The expert of some classes, by id."""
+    assert isinstance(nested.model, NHL)
+    expert = nested.model.expert([nested.model.hierarchy.classes[output] for output in nested.outputs(classes)])
+    known = tuple(nested.classes[label] for label in expert.labels)
+    return Classifier(f"expert of {nested.source}", expert, known, expert.hierarchy)
+
+
+def draw(classes: int, size: int, count: int, *, seed: int = 0) -> tuple[tuple[int, ...], ...]:
+    """Labels of some experts of `size` random classes each, ascending.
+
+    All classes are shuffled and cut into pieces; what is left over is dropped; and so on. So experts have no class in
+    common as long as there are enough.
+
+    Raises:
+        OptionError: a size that cannot be.
+
+    >>> draw(6, 3, 4)
+    ((0, 3, 5), (1, 2, 4), (2, 3, 5), (0, 1, 4))
+    """
+    if not 1 <= size <= classes:
+        raise OptionError(f"--size {size} is out of range: there are {classes} classes; use 1 to {classes}")
+    generator = random.Random(seed)
+    drawn: list[tuple[int, ...]] = []
+    while len(drawn) < count:
+        shuffled = generator.sample(range(classes), classes)
+        drawn += [tuple(sorted(shuffled[first : first + size])) for first in range(0, classes - size + 1, size)]
+    return tuple(drawn[:count])
+
+
+def _rows(
+    classifier: Classifier,
+    tree: Hierarchy,
+    parts: Sequence[Sequence[int]],
+    found: Sequence[Outcomes],
+    inference: Inference,
+    name: str | None = None,
+) -> Iterator[Row]:
+    """A row for each part of the classes."""
+    name = name or ("full" if isinstance(classifier.model, NHL) else "flat")
+    (total,) = _costs(classifier, [classifier.classes], inference)
+    for part, outcomes in zip(parts, found, strict=False):  # more may have been found
+        small = tree.at(part)
+        restricted = RESTRICTED if len(part) < len(classifier.classes) else ""
+        yield Row(name + restricted, small, outcomes, measure(outcomes, small), total)
+
+
+def _costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inference) -> list[Cost]:
+    """What the expert of each of some classes costs; a flat model has none, and costs the same for any."""
+    model = classifier.model
+    size = inference.config(model)["input_size"]
+    if isinstance(model, NHL):
+        counter = CostCounter(model, input_size=size)
+        return [counter.at(sorted(classifier.outputs(classes))) for classes in each]
+    return [cost(model, input_size=size)] * len(each)
+
+
+def _differences(rows: Sequence[Row]) -> Iterator[Difference]:
+    """Between each two rows about the same classes."""
+    for first, second in combinations(rows, 2):
+        if first.hierarchy == second.hierarchy:
+            yield Difference(first, second, paired_difference(first.outcomes.correct, second.outcomes.correct))
+
+
+if __name__ == "__main__":
+    from timm_nhl.cli.evaluate import main
+
+    main()

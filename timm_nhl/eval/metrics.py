@@ -1,0 +1,279 @@
+"""How good predictions are: accuracy, accuracy per level, height of the mistakes, calibration, likelihood.
+
+`of_batch` keeps a few numbers of each image and drops the logits, `joined` puts batches together, `measure` makes of
+them what is reported, each value with a 95 % interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hierarchy import Hierarchy
+from timm_nhl.errors import EvaluationError
+from timm_nhl.eval.intervals import (
+    RESAMPLES,
+    Estimate,
+    Floats,
+    difference_over_seeds,
+    mirrored,
+    paired_difference,
+    percentiles,
+    resampled_means,
+    wilson,
+)
+
+__all__ = [
+    "Estimate",
+    "Measures",
+    "Outcomes",
+    "difference_over_seeds",
+    "heights",
+    "joined",
+    "measure",
+    "of_batch",
+    "paired_difference",
+]
+
+Labels: TypeAlias = NDArray[np.int64]
+
+TOP = 5
+BINS = 15  # of confidence, as in Guo et al. 2017
+SHOWN = 8  # numbers of images in a message
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What is kept of each image.
+
+    Args:
+        classes: K, how many the model told apart.
+        images: (N,) numbers of the images.
+        targets: (N,) their labels.
+        top: (N, min(5, K)) the labels with the largest logits, largest first; equal ones as `torch.topk` orders them.
+        confidence: (N,) the probability given to the first of them.
+        nll: (N,) negative logarithm of the probability given to the target. It and the confidence are NaN where a
+            logit was not finite.
+    """
+
+    classes: int
+    images: Labels
+    targets: Labels
+    top: Labels
+    confidence: Floats
+    nll: Floats
+
+    def __len__(self) -> int:
+        """The number of images, N."""
+        return len(self.targets)
+
+    @property
+    def predicted(self) -> Labels:
+        """(N,) the first label."""
+        return self.top[:, 0]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,) whether the first label is the target."""
+        right: NDArray[np.bool_] = self.predicted == self.targets
+        return right
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How good a model is; everything but `nll` and the two heights is between 0 and 1.
+
+    Args:
+        images: how many it was measured on.
+        top1: share of images whose label has the largest logit.
+        top5: share of images whose label is among the five largest logits (or all, of fewer classes).
+        group, superclass: share of images whose most probable *class* lies in the right group, superclass. (Not the
+            node whose classes have the largest probability together: that is another decision than the one reported.)
+        mistake_severity: mean height of the mistakes (`heights`), None where there are none ("hierarchical distance of
+            a mistake", Bertinetto et al. 2020).
+        hierarchical_distance: mean height over all images, 0 for those that are right ("average hierarchical distance
+            at 1", ibid.).
+        ece: expected calibration error over 15 equally wide bins of confidence (Guo et al. 2017).
+        nll: mean negative logarithm of the probability given to the right class, in nats.
+    """
+
+    images: int
+    top1: Estimate
+    top5: Estimate
+    group: Estimate
+    superclass: Estimate
+    mistake_severity: Estimate | None
+    hierarchical_distance: Estimate
+    ece: Estimate
+    nll: Estimate
+
+    @property
+    def estimates(self) -> dict[str, Estimate | None]:
+        """The measured values by name, in order."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "images"}
+
+
+def of_batch(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels | None = None) -> Outcomes:
+    """(B, K) and (B,) -> what is kept of B images.
+
+    Args:
+        logits: of any floating type; the largest are found in that type, on its device, as timm's `accuracy` does.
+        targets: labels, 0 to K - 1.
+        images: their numbers; 0, 1, ... by default.
+
+    Raises:
+        EvaluationError: the shapes do not fit each other, or a label is out of range.
+
+    >>> batch = of_batch(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([1, 1]), images=[7, 8])
+    >>> batch.correct, batch.confidence.round(3), batch.nll.round(3)
+    (array([ True, False]), array([0.881, 0.731]), array([0.127, 1.313]))
+    """
+    if logits.ndim != 2 or targets.shape != logits.shape[:1] or not logits.shape[1]:
+        raise EvaluationError(
+            f"logits of shape {tuple(logits.shape)} and labels of shape {tuple(targets.shape)} do not fit;"
+            " give (B, K) and (B,), K at least 1"
+        )
+    numbers = np.arange(len(targets)) if images is None else np.asarray(images)
+    labels = targets.cpu().numpy().astype(np.int64)
+    classes = logits.shape[1]
+    outside = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(outside):
+        raise EvaluationError(
+            f"{_told(numbers[outside])} labels that are not within 0 to {classes - 1}, the outputs of the model;"
+            " label the data set along the model's hierarchy"
+        )
+    top = logits.topk(min(TOP, classes), dim=1).indices  # (B, K) -> (B, 5)
+    log_probabilities = logits.float().log_softmax(dim=1)
+    finite = logits.isfinite().all(dim=1)  # (B, K) -> (B,)
+    first = log_probabilities.gather(1, top[:, :1]).squeeze(1).exp()
+    target = log_probabilities.gather(1, targets.to(logits.device).long()[:, None]).squeeze(1)
+    return Outcomes(
+        classes=classes,
+        images=numbers.astype(np.int64),
+        targets=labels,
+        top=top.cpu().numpy(),
+        confidence=_array(first.where(finite, torch.nan)),
+        nll=_array(-target.where(finite, torch.nan)),
+    )
+
+
+def joined(batches: Iterable[Outcomes]) -> Outcomes:
+    """Puts batches together, in the order given.
+
+    Raises:
+        EvaluationError: there is none, or some logits were not finite; with the numbers of those images.
+    """
+    parts = list(batches)
+    if not parts:
+        raise EvaluationError("nothing can be measured on no images; check the split and the classes")
+    columns = ("images", "targets", "top", "confidence", "nll")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    outcomes = Outcomes(parts[0].classes, **whole)
+    _refuse_unfinite(outcomes)
+    return outcomes
+
+
+def heights(hierarchy: Hierarchy, predicted: Labels, targets: Labels) -> Labels:
+    """How far up the nearest common node of two classes is: 0 the same class, 1 group, 2 superclass, 3 only the root.
+
+    >>> pets = Hierarchy(("a", "b", "c"), ("a", "b", "c"), (("s", "x"), ("s", "x"), ("s", "y")))
+    >>> heights(pets, np.array([0, 1, 2]), np.array([0, 0, 0]))
+    array([0, 1, 2])
+    """
+    apart = np.zeros(len(targets), dtype=np.int64)
+    for level in (1, 2, 3):
+        nodes = np.array(hierarchy.ancestors(level))  # (K,), label -> node
+        apart += nodes[predicted] != nodes[targets]
+    return apart
+
+
+def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMPLES, seed: int = 0) -> Measures:
+    """Measures predictions, each value with its 95 % interval.
+
+    Shares have Wilson's; the others percentiles over images drawn again (`resamples` times, from `seed`), the ECE's
+    mirrored.
+
+    Args:
+        outcomes: of all images.
+        hierarchy: of the K classes, in the order of the labels.
+
+    Raises:
+        EvaluationError: of another number of classes, of no images, or of logits that were not finite.
+
+    >>> logits = torch.tensor([[3.0, 0, 0], [0, 3, 0], [3, 0, 0], [3, 0, 0]])
+    >>> pets = Hierarchy(("a", "b", "c"), ("a", "b", "c"), (("s", "x"), ("s", "x"), ("s", "y")))
+    >>> measures = measure(of_batch(logits, torch.tensor([0, 1, 2, 0])), pets)
+    >>> str(measures.top1), measures.mistake_severity.value, measures.hierarchical_distance.value
+    ('0.750 [0.301, 0.954]', 2.0, 0.5)
+    """
+    if len(hierarchy) != outcomes.classes:
+        raise EvaluationError(
+            f"predictions of {outcomes.classes} classes do not fit a hierarchy of {len(hierarchy)}; measure along the"
+            " model's own"
+        )
+    _refuse_unfinite(outcomes)
+    height = heights(hierarchy, outcomes.predicted, outcomes.targets)
+    wrong, count = height > 0, len(outcomes)
+    in_top = (outcomes.top == outcomes.targets[:, None]).any(axis=1)
+    shares = {
+        name: wilson(int(hits.sum()), count)
+        for name, hits in (("top1", ~wrong), ("top5", in_top), ("group", height <= 1), ("superclass", height <= 2))
+    }
+    gaps = _gaps(outcomes)  # (N, 15)
+    columns = np.column_stack([outcomes.nll, height, wrong, gaps])
+    nll, distance, mistakes, *_ = columns.mean(axis=0).tolist()
+    means = resampled_means(columns, resamples=resamples, seed=seed)  # (R, 3 + 15)
+    severities = np.divide(means[:, 1], means[:, 2], out=np.full(len(means), np.nan), where=means[:, 2] > 0)
+    return Measures(
+        images=count,
+        **shares,
+        mistake_severity=percentiles(distance / mistakes, severities) if mistakes else None,
+        hierarchical_distance=percentiles(distance, means[:, 1]),
+        ece=mirrored(float(_ece(columns[:, 3:].mean(axis=0, keepdims=True))[0]), _ece(means[:, 3:])),
+        nll=percentiles(nll, means[:, 0]),
+    )
+
+
+def _gaps(outcomes: Outcomes) -> Floats:
+    """(N, 15): of each image, right (1) or wrong (0) less the confidence, in the column of the confidence's bin."""
+    bins = np.clip(np.ceil(outcomes.confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)  # (a, b], as in Guo et al.
+    gaps = np.zeros((len(outcomes), BINS))
+    gaps[np.arange(len(outcomes)), bins] = outcomes.correct - outcomes.confidence
+    return gaps
+
+
+def _ece(gaps: Floats) -> Floats:
+    """(R, 15) means of the gaps over all images -> (R,): what the bins' accuracies and confidences differ by."""
+    total: Floats = np.abs(gaps).sum(axis=1)
+    return total
+
+
+def _refuse_unfinite(outcomes: Outcomes) -> None:
+    bad = outcomes.images[np.isnan(outcomes.nll)]
+    if len(bad):
+        raise EvaluationError(
+            f"{_told(bad)} logits that are not finite numbers, so nothing was counted; check the weights, or evaluate"
+            " in float32"
+        )
+
+
+def _told(images: Labels) -> str:
+    """The beginning of a sentence about images.
+
+    >>> _told(np.array([7])), _told(np.arange(10))
+    ('image 7 has', 'images 0, 1, 2, 3, 4, 5, 6, 7 and 2 more have')
+    """
+    shown = ", ".join(map(str, images[:SHOWN].tolist())) + (
+        f" and {len(images) - SHOWN:,} more" if len(images) > SHOWN else ""
+    )
+    return f"image {shown} has" if len(images) == 1 else f"images {shown} have"
+
+
+def _array(values: Tensor) -> Floats:
+    return values.detach().cpu().double().numpy()

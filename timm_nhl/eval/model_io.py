@@ -1,0 +1,152 @@
+"""A trained model and what its outputs mean: a nested one knows it, a plain one has to have been told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import timm
+from torch import nn
+
+from hierarchy import Hierarchy, HierarchyError
+from hierarchy.dataset.labels import match
+from hierarchy.dataset.loading import BESIDE
+from hierarchy.errors import nearest
+from hierarchy.files import load
+from timm_nhl.errors import EvaluationError, OptionError
+from timm_nhl.export.export import load_model
+from timm_nhl.models.nhl import NHL
+from timm_nhl.models.registry import SUFFIX
+from timm_nhl.models.weights import fill, folder_of, read_weights
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model in eval mode.
+
+    Args:
+        source: where it was loaded from, for messages.
+        model: images -> (B, K) scores.
+        classes: (K,) the class of each output, by id or by name.
+        hierarchy: of these classes, if the model or its folder has one.
+    """
+
+    source: str
+    model: nn.Module
+    classes: tuple[str, ...]
+    hierarchy: Hierarchy | None
+
+    def along(self, hierarchy: Hierarchy) -> Classifier:
+        """The same with the ids of a hierarchy, which has all the classes by id or else by name.
+
+        Raises:
+            EvaluationError: it has not, or two outputs are one class; all of them are named.
+        """
+        repeated = sorted(name for name, uses in Counter(self.classes).items() if uses > 1)
+        if repeated:
+            raise EvaluationError(
+                f"{self.source!r} has several outputs for {', '.join(map(repr, repeated))}; name each class once"
+            )
+        try:
+            label_of = match(self.classes, hierarchy)
+        except HierarchyError as error:
+            raise EvaluationError(f"{self.source!r}: {error}") from None
+        return replace(self, classes=tuple(hierarchy.classes[label_of[name]] for name in self.classes))
+
+    def outputs(self, classes: Sequence[str]) -> tuple[int, ...]:
+        """The output of each of some classes, by id.
+
+        Raises:
+            EvaluationError: classes that have none; the first few are named.
+        """
+        output_of = {id: output for output, id in enumerate(self.classes)}
+        missing = [id for id in classes if id not in output_of]
+        if missing:
+            some = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            raise EvaluationError(f"{self.source!r} has no output for {some}; name a model that knows these classes")
+        return tuple(output_of[id] for id in classes)
+
+
+def open_classifier(
+    source: str,
+    *,
+    model: str | None = None,
+    hierarchy: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> Classifier:
+    """Opens a trained model, nested or plain.
+
+    Args:
+        source: a folder that it was saved to, or a file of weights of a nested one.
+        model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
+        labels: the class of each output of a plain model; in other words than its folder says, if that says it.
+
+    Raises:
+        CheckpointError: a file is missing, corrupt or of another model.
+        EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
+    """
+    folder = folder_of(source)
+    if not folder.is_dir():
+        nested = open_weights(source, model, hierarchy)
+        return Classifier(source, nested, nested.hierarchy.classes, nested.hierarchy)
+    opened = load_model(folder)
+    if isinstance(opened, NHL):
+        return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
+    named = names_of(opened)
+    classes = tuple(labels or ()) or named
+    if classes != named and sorted(classes) == sorted(named):
+        raise EvaluationError(
+            f"--labels names the classes of {source!r} in another order than the label_names of its config; leave"
+            " --labels out, or mend the config"
+        )
+    if not classes:
+        raise EvaluationError(
+            f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"
+            " source of its classes in order (a .txt file with an id a line, or imagenet-1k)"
+        )
+    outputs: Any = opened.num_classes
+    if len(classes) != outputs:
+        raise EvaluationError(f"{len(classes)} classes are named for the {outputs} outputs of {source!r}; name each")
+    beside = folder / BESIDE
+    return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)
+
+
+def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
+    """Opens a file of weights of a nested model.
+
+    Raises:
+        CheckpointError: as in `read_weights`, or they are of another model, or of this one with other options.
+        OptionError: no architecture, none of a nested model, or no hierarchy is given.
+    """
+    weights = read_weights(source)
+    if model is None or hierarchy is None:
+        raise OptionError(f"{source!r} holds weights only; also give --model and --hierarchy, or a saved folder")
+    nested: Any = timm.create_model(nested_name(model), hierarchy=hierarchy)
+    assert isinstance(nested, NHL)
+    fill(
+        nested,
+        weights,
+        unfit=f"{source!r} does not fit a {model} as it is without options",
+        fix="give the saved folder, whose config has the options",
+    )
+    return nested.eval()
+
+
+def nested_name(model: str) -> str:
+    """The name of a nested model, as it is."""
+    known = timm.list_models(f"*{SUFFIX}", include_tags="." in model)
+    if model not in known:
+        raise OptionError(f"{model!r} is no nested model; name a `<backbone>_nhl`{nearest(model, known)}")
+    return model
+
+
+def names_of(model: nn.Module) -> tuple[str, ...]:
+    """What a model's cfg says its outputs are, output by output; nothing if it does not."""
+    cfg: Any = model.pretrained_cfg
+    names: Any = cfg.get("label_names") or ()
+    if isinstance(names, dict):  # output -> name; JSON's keys are text
+        by_output = {int(output): name for output, name in names.items()}
+        names = [by_output[output] for output in sorted(by_output)] if set(by_output) == set(range(len(names))) else ()
+    return tuple(names)

@@ -1,0 +1,179 @@
+"""An evaluation as a table, as numbers for a script, and image by image."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from timm_nhl.eval.compare import Drawn, Evaluation, Row
+from timm_nhl.eval.intervals import Estimate, mean_over
+from timm_nhl.eval.metrics import Measures, heights
+
+# measure -> its name in a table, the factor it is shown with, decimals, the least and most it can be
+SHOWN = {
+    "top1": ("top-1, %", 100, 1, 0, 1),
+    "top5": ("top-5, %", 100, 1, 0, 1),
+    "group": ("group, %", 100, 1, 0, 1),
+    "superclass": ("superclass, %", 100, 1, 0, 1),
+    "mistake_severity": ("height, mistakes", 1, 2, 1, 3),
+    "hierarchical_distance": ("height, all", 1, 2, 0, 3),
+    "ece": ("ECE, %", 100, 1, 0, 1),
+    "nll": ("NLL, nats", 1, 2, 0, math.inf),
+}
+
+
+def table(rows: Sequence[Row], *, title: str) -> Table:
+    """A column for each row of an evaluation; below each value its 95 % interval."""
+    made = Table(title=f"{title}, 95 % intervals")
+    made.add_column("")
+    for row in rows:
+        made.add_column(row.name, justify="right")
+    for label, cells in (
+        ("classes", [f"{len(row.hierarchy):,}" for row in rows]),
+        ("images", [f"{row.measures.images:,}" for row in rows]),
+        ("params, M", [f"{row.cost.params / 1e6:.3g}" for row in rows]),
+        ("MACs, G", [f"{row.cost.macs / 1e9:.3g}" for row in rows]),
+    ):
+        made.add_row(label, *cells)
+    made.add_section()
+    for measure, (label, factor, decimals, *_) in SHOWN.items():
+        made.add_row(label, *(_cell(row.measures.estimates[measure], factor, decimals) for row in rows))
+    return made
+
+
+def difference_table(evaluation: Evaluation) -> Table:
+    """Differences in top-1 between rows about the same images."""
+    made = Table(title="differences in top-1, points, on the same images")
+    for name in ("classes", "", "less", "difference"):
+        made.add_column(name, justify="right" if name in ("classes", "difference") else "left")
+    for each in evaluation.differences:
+        made.add_row(f"{len(each.first.hierarchy):,}", each.first.name, each.second.name, _points(each.top1))
+    return made
+
+
+def drawn_table(drawn: Drawn) -> Table:
+    """Means over experts of random classes."""
+    size = len(drawn.labels[0])
+    made = Table(title=f"mean of {len(drawn.labels)} experts of {size} random classes")
+    made.add_column("")
+    columns = {"expert": means(drawn.experts)}
+    if drawn.flat:
+        columns["flat, restricted"] = means(drawn.flat)
+    for name in columns:
+        made.add_column(name, justify="right")
+    blank = [""] * (len(columns) - 1)
+    made.add_row("params, M", f"{drawn.params / 1e6:.3g}", *blank)
+    made.add_row("MACs, G", f"{drawn.macs / 1e9:.3g}", *blank)
+    made.add_section()
+    for measure, (label, factor, decimals, *_) in SHOWN.items():
+        made.add_row(label, *(_cell(column[measure], factor, decimals) for column in columns.values()))
+    if drawn.gain is not None:
+        made.caption = f"experts less flat, restricted, in top-1: {_points(drawn.gain)} points"
+    return made
+
+
+def means(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
+    """Mean of each measure over experts, with Student's interval if they are several; None where no expert has it."""
+    each = [one.estimates for one in measures]
+    values = {name: [found.value for one in each if (found := one[name]) is not None] for name in SHOWN}
+    bounds = {name: (least, most) for name, (*_, least, most) in SHOWN.items()}
+    return {name: mean_over(some, *bounds[name]) if some else None for name, some in values.items()}
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything measured as plain values: shares between 0 and 1, intervals as (low, high), or None."""
+    content: dict[str, Any] = {
+        "rows": [_row(row) for row in evaluation.rows],
+        "differences": [
+            {
+                "first": each.first.name,
+                "second": each.second.name,
+                "classes": len(each.first.hierarchy),
+                "top1": _plain(each.top1),
+            }
+            for each in evaluation.differences
+        ],
+    }
+    drawn = evaluation.drawn
+    if drawn is not None:
+        content["random"] = {
+            "size": len(drawn.labels[0]),
+            "params": drawn.params,
+            "macs": drawn.macs,
+            "mean": {name: _plain(estimate) for name, estimate in means(drawn.experts).items()},
+            "flat_mean": {name: _plain(estimate) for name, estimate in means(drawn.flat).items()} or None,
+            "gain": _plain(drawn.gain),
+            "experts": [
+                {"labels": list(labels), "images": one.images, **_measures(one)}
+                for labels, one in zip(drawn.labels, drawn.experts, strict=True)
+            ],
+        }
+    return content
+
+
+def predictions(rows: Sequence[Row]) -> str:
+    """CSV: a line for each image of each row, by number of the image in its split, classes by id."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "classes", "image", "class", "predicted", "top5", "confidence", "nll", "height"])
+    for row in rows:
+        ids, found = row.hierarchy.classes, row.outcomes
+        columns = (
+            found.images.tolist(),
+            found.targets.tolist(),
+            found.top.tolist(),
+            found.confidence.tolist(),
+            found.nll.tolist(),
+            heights(row.hierarchy, found.predicted, found.targets).tolist(),
+        )
+        for image, target, top, confidence, nll, height in zip(*columns, strict=True):
+            numbers = f"{confidence:.6g}", f"{nll:.6g}"
+            writer.writerow([row.name, len(ids), image, ids[target], ids[top[0]], int(target in top), *numbers, height])
+    return text.getvalue()
+
+
+def _cell(estimate: Estimate | None, factor: float, decimals: int) -> str:
+    """A value, and its interval, if it has one, on the next line.
+
+    >>> _cell(Estimate(0.857, 0.841, 0.872), 100, 1)
+    '85.7\\n84.1–87.2'
+    """
+    if estimate is None:
+        return "no mistakes"
+    value, *ends = (f"{factor * each:.{decimals}f}" for each in (estimate.value, *(estimate.interval or ())))
+    return "\n".join([value, *(["–".join(ends)] if ends else [])])
+
+
+def _points(difference: Estimate) -> str:
+    """A difference of shares in points.
+
+    >>> _points(Estimate(0.028, -0.001, 0.05)), _points(Estimate(0.028))
+    ('+2.8 (-0.1 to +5.0)', '+2.8')
+    """
+    value, *ends = (f"{100 * each:+.1f}" for each in (difference.value, *(difference.interval or ())))
+    return f"{value} ({' to '.join(ends)})" if ends else value
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "classes": len(row.hierarchy),
+        "hierarchy": row.hierarchy.digest,
+        "images": row.measures.images,
+        "params": row.cost.params,
+        "macs": row.cost.macs,
+        **_measures(row.measures),
+    }
+
+
+def _measures(measures: Measures) -> dict[str, Any]:
+    return {name: _plain(estimate) for name, estimate in measures.estimates.items()}
+
+
+def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else {"value": estimate.value, "interval": estimate.interval}

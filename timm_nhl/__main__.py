@@ -1,6 +1,12 @@
-"""`python -m timm_nhl`: the command, for where its script is not on the path."""
+"""`python -m timm_nhl`: the command, also for torchrun and where its script is not on the path."""
 
-from timm_nhl.cli.main import main
+import sys
+
+# Python looks in the working folder first, and in a checkout of timm would find that timm; the script `timm-nhl` does not.
+if not getattr(sys.flags, "safe_path", False):
+    sys.path.append(sys.path.pop(0))
+
+from timm_nhl.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

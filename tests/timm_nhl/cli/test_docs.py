@@ -15,7 +15,9 @@ from timm_nhl.cli.main import main
 from timm_nhl.train.config import options
 from timm_nhl.train.config_check import flag
 
-TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md"))
+TEXT = "".join(
+    (ROOT / "docs" / name).read_text() for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md")
+)
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 

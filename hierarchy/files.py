@@ -1,6 +1,6 @@
 """Reading and writing hierarchies; the only file that knows the JSON format and where data/ and prompts/ live.
 
-A hierarchy file is one JSON object (docs/format.md, data/hierarchy.schema.json):
+A hierarchy file is one JSON object (docs/reference/formats.md, data/hierarchy.schema.json):
 
     {"format": "hierarchy", "version": 1, "digest": "...", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "superclass": "marine animals", "group": "sharks"}, ...]}

@@ -1,6 +1,6 @@
 """The file formats of a hierarchy, JSON and CSV, and the hierarchies shipped with the package.
 
-A hierarchy file is one JSON object (docs/format.md, data/hierarchy.schema.json):
+A hierarchy file is one JSON object (docs/reference/formats.md, data/hierarchy.schema.json):
 
     {"format": "hierarchy", "version": 1, "digest": "...", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "superclass": "marine animals", "group": "sharks"}, ...]}

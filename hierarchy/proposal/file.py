@@ -1,6 +1,6 @@
 """The file a proposal is kept in, X.proposal.json: who would put which class where; the base a review starts from.
 
-It is one JSON object (docs/format.md), a class a line:
+It is one JSON object (docs/reference/formats.md), a class a line:
 
     {"format": "proposal", "version": 1, "digest": "...", "source": "imagenet-1k", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "definition": "...", "superclass": "marine animals",

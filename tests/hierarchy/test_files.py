@@ -193,7 +193,7 @@ def test_the_hierarchies_shipped_are_those_of_the_package():
 
 
 def test_the_page_about_the_format_shows_a_valid_file():
-    page = (DOCS / "format.md").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "formats.md").read_text(encoding="utf-8")
     example, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     SCHEMA.validate(json.loads(example))
     assert load(json.loads(example)) == SHARKS

@@ -34,7 +34,7 @@ from hierarchy.dataset.operations import export, label, split
 from hierarchy.errors import HierarchyError
 from hierarchy.io import read
 
-PAGE = ROOT / "docs" / "dataset.md"
+PAGE = ROOT / "docs" / "how-to" / "datasets.md"
 IDS = list(PETS.classes)
 
 

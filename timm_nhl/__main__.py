@@ -2,11 +2,11 @@
 
 import sys
 
-# Python looks in the working folder first, and in a checkout of timm would find that timm; the script `timm-nhl` does not.
+# Python would look in the working folder first, and in a checkout of timm find that one; the script `timm-nhl` does not
 if not getattr(sys.flags, "safe_path", False):
     sys.path.append(sys.path.pop(0))
 
-from timm_nhl.cli.main import main  # noqa: E402
+from timm_nhl.cli.main import main
 
 if __name__ == "__main__":
     main()

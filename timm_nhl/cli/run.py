@@ -34,7 +34,6 @@ def run_command(
         raise OptionError(f"no script {str(script)!r}; give a Python file")
     import timm
 
-    import timm_nhl.models.registry  # registers
     from timm_nhl.cli.script_labels import paired_labels
 
     def tell(line: str) -> None:

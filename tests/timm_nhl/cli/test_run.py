@@ -84,7 +84,18 @@ def winner(model):
 
 
 def validated(command, model, data, *options, flags=()):
-    words = ("--data-dir", data, "--split", "none", "--model", f"local-dir:{model}", "--device", "cpu", "--img-size", 32)
+    words = (
+        "--data-dir",
+        data,
+        "--split",
+        "none",
+        "--model",
+        f"local-dir:{model}",
+        "--device",
+        "cpu",
+        "--img-size",
+        32,
+    )
     code, out, err = command("run", *flags, VALIDATE, *words, *options)
     return code, json.loads(out) if code == 0 else None, err
 

@@ -14,7 +14,6 @@ from unittest.mock import patch
 
 import timm
 import timm.data
-from torchvision.datasets import VisionDataset
 
 from hierarchy import Hierarchy
 from hierarchy.dataset.labels import match
@@ -48,8 +47,10 @@ def paired_labels(tell: Callable[[str], None]) -> Iterator[None]:
 
     def paired_dataset(*args: Any, **options: Any) -> Any:
         dataset = create_dataset(*args, **options)
-        if isinstance(dataset, VisionDataset):  # of torchvision: timm has no class map for it
-            labels.check(_classes(dataset), source=str(dataset.root), fix="leave out 'torch/'")
+        if not hasattr(dataset, "reader"):  # of torchvision: timm has no class map for it
+            labels.check(
+                _classes(dataset), source=str(getattr(dataset, "root", "the data set")), fix="leave out 'torch/'"
+            )
         return dataset
 
     def seen_model(name: str, *args: Any) -> Any:

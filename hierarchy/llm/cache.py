@@ -14,13 +14,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hierarchy.errors import ChatError, FormatError, OutputError
+from hierarchy.errors import ChatError, FormatError, Locked, OutputError
+from hierarchy.files import lock
 from hierarchy.llm.types import Chat, Reply, Request
 
 APPLICATION = 0x484C4447  # "HLDG" in SQLite's header says that a file is a ledger
@@ -205,9 +206,6 @@ class Ledger:
         Yields:
             How many requests nobody will ever tell of: the process that sent them died with them, as in a power cut.
             They may have been billed, and are told of once.
-
-        Raises:
-            OutputError: this system has no file locks.
         """
         with self.held(waiting):
             with self._transaction():
@@ -217,16 +215,13 @@ class Ledger:
     @contextmanager
     def held(self, waiting: Callable[[int], None]) -> Iterator[None]:
         """Holds the same right, and leaves it to `alone` to tell what nobody will tell of; arguments as there."""
-        try:
-            import fcntl
-        except ImportError:  # Windows; without a lock, two runs could pay for the same request
-            raise OutputError("this system has no POSIX file locks; run on Linux, macOS or WSL") from None
-        with Path(f"{self.path}.lock").open("w") as file:
+        file, busy = f"{self.path}.lock", f"{str(self.path)!r} is in use"
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(lock(file, busy=busy))
+            except Locked:
                 waiting(self.in_flight())
-                fcntl.flock(file, fcntl.LOCK_EX)
+                stack.enter_context(lock(file, busy=busy, wait=True))
             yield
 
     def learned(self, about: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The file a proposal is kept in, X.proposal.json, from which a review starts; parsed once, here.
 
-It is one JSON object (docs/format.md) with one class per line:
+It is one JSON object (docs/reference/formats.md) with one class per line:
 
     {"format": "proposal", "version": 1, "digest": "...", "source": "imagenet-1k", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "definition": "...", "superclass": "marine animals",
@@ -21,7 +21,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
-from hierarchy.files import json_table, of_format, read_json, write_text
+from hierarchy.files import read_json, write_text
+from hierarchy.io import check_format, json_table
 from hierarchy.proposal.findings import Finding
 from hierarchy.proposal.proposal import Proposal, Vote, Witness
 from hierarchy.sources.classes import ClassList
@@ -73,7 +74,7 @@ def read_proposal(path: str | os.PathLike[str]) -> Proposal:
         FormatError: the file is missing, corrupt, of a newer version or not a proposal; all its faults are named.
     """
     where = str(path)
-    content = of_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
+    content = check_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
     try:
         parsed = _File.model_validate(content)
     except ValidationError as error:

@@ -17,6 +17,7 @@ ORDER = {
     "hierarchy": [
         ["errors"],
         ["files", "english"],
+        ["names"],
         ["tree"],
         ["io"],
         ["sources"],

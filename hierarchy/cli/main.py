@@ -160,7 +160,7 @@ def explain(
 
     from hierarchy.checks.second_opinions import call_witnesses, hear, opinions
     from hierarchy.files import folder, shipped
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
     from hierarchy.review.explain import explain as gather
     from hierarchy.review.reviewed import read_base
     from hierarchy.review.storage import Paths
@@ -178,8 +178,8 @@ def explain(
             heard = dict(zip(now.classes.ids, opinions(hear(base.draft, witnesses)), strict=True))
             base = replace(base, opinions=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        ledger = Ledger.to_read(paths.replies) if paths.replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
+        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
+        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 
 

@@ -73,6 +73,10 @@ class OutputError(HierarchyError):
     """A file that cannot be written."""
 
 
+class Locked(HierarchyError):
+    """A file that another process is working on."""
+
+
 class ShapeError(HierarchyError):
     """A shape (numbers of superclasses and groups, sizes) that these classes cannot take."""
 

@@ -7,16 +7,15 @@ import os
 import re
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hierarchy.cli.console import print_json, progress, run
-from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError, os_reason
+from hierarchy.errors import BudgetReached, Locked, OutputError, ShapeError, os_reason
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
@@ -209,8 +208,8 @@ def _asked(
         made = generate(settings, chat=chat, known=known, cache=cache, tell=tell)
         try:
             _write(made, paths, tell)
-        except ReviewError as error:  # of a review that began meanwhile
-            raise ReviewError(f"{error}; then run again: all replies are in {cache.path.name!r}") from None
+        except Locked as error:  # a review began meanwhile
+            raise Locked(f"{error}; then run again: all replies are in {cache.path.name!r}") from None
     for name, total in cache.totals().items():
         tokens = total.input_tokens + total.output_tokens
         typer.echo(f"{cache.path}: {total.replies} replies from {name}, {tokens:,} tokens in all runs", err=True)
@@ -246,7 +245,8 @@ def _open_cache(paths: Paths, settings: Settings) -> ReplyCache:
 
 def _write(made: Generated, paths: Paths, tell: progress) -> None:
     """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
-    from hierarchy.files import save, write_text
+    from hierarchy.files import write_text
+    from hierarchy.io import save
     from hierarchy.proposal.file import save_findings, save_proposal
 
     tell("writing")
@@ -317,12 +317,11 @@ def _is_not_under_review(paths: Paths) -> None:
 
 
 def _reserved(paths: Paths) -> AbstractContextManager[None]:
-    """Keeps reviewers out meanwhile; ReviewError where one is there already."""
-    from hierarchy.lock import Lock
+    """Keeps reviewers out while the block runs; raises Locked if one is at work."""
     from hierarchy.review.review import utc_now
+    from hierarchy.review.storage import hold
 
-    # Without POSIX file locks nobody reviews, either.
-    return Lock(paths, "generate", utc_now()) if find_spec("fcntl") else nullcontext()
+    return hold(paths, "generate", utc_now())
 
 
 def _is_undecided(paths: Paths) -> None:

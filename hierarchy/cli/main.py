@@ -42,7 +42,7 @@ def show(
     find: Annotated[str | None, typer.Option(help="Show only what is called something like this.")] = None,
 ) -> None:
     """Prints a hierarchy as a tree, or the paths of the nodes that a text could mean."""
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     hierarchy = load(file)
     if find is not None:
@@ -108,7 +108,7 @@ def score(
     """Says how alike a hierarchy and a reference are, corrected for chance, beside random trees of its shape."""
     from hierarchy.checks.reference import read_reference
     from hierarchy.checks.score import score as measure
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     result = measure(load(file), read_reference(reference))
     if as_json:
@@ -128,7 +128,8 @@ def report(file: File, out: Annotated[Path, typer.Option(help="The page to write
     from hierarchy.checks.checks import check as all_checks
     from hierarchy.checks.report import report as page
     from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.files import read, write_text
+    from hierarchy.files import write_text
+    from hierarchy.io import read
     from hierarchy.proposal.proposal import Proposal
     from hierarchy.wordnet.disambiguate import described
 
@@ -159,7 +160,7 @@ def explain(
     from dataclasses import replace
 
     from hierarchy.checks.second_opinions import call_witnesses, hear, opinions
-    from hierarchy.files import folder, shipped
+    from hierarchy.io import folder, shipped
     from hierarchy.llm import ReplyCache
     from hierarchy.review.explain import explain as gather
     from hierarchy.review.reviewed import read_base
@@ -195,7 +196,7 @@ def wordnet_install(
 
 def _proposal(file: str, source: str | None) -> Proposal:
     """A file's rows as a proposal for the classes of a source, or for its own."""
-    from hierarchy.files import read_rows
+    from hierarchy.io import read_rows
     from hierarchy.proposal.proposal import Proposal
     from hierarchy.sources.classes import ClassList, read_classes
 

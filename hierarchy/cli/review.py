@@ -111,13 +111,13 @@ def _ask_on(err: bool) -> Callable[[str], str | None]:
 
 
 def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
-    from hierarchy.lock import Lock
     from hierarchy.review.log import read_log
     from hierarchy.review.review import utc_now
     from hierarchy.review.reviewed import check_is_new, read_base_for, read_findings, take_over, write_result
     from hierarchy.review.session import summary, who_decides, written
+    from hierarchy.review.storage import hold
 
-    with Lock(where.paths, who_decides(by), utc_now()):
+    with hold(where.paths, who_decides(by), utc_now()):
         base = read_base_for(where.file, where.paths)
         old, torn = read_log(log)
         if old is None:

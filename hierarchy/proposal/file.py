@@ -1,6 +1,6 @@
 """The file a proposal is kept in, X.proposal.json: who would put which class where; the base a review starts from.
 
-It is one JSON object (docs/format.md), a class a line:
+It is one JSON object (docs/reference/formats.md), a class a line:
 
     {"format": "proposal", "version": 1, "digest": "...", "source": "imagenet-1k", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "definition": "...", "superclass": "marine animals",
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
-from hierarchy.files import json_table, of_format, read_json, write_text
+from hierarchy.files import read_json, write_text
+from hierarchy.io import check_format, json_table
 from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.proposal import Finding, Opinion, Witness
 from hierarchy.sources.classes import ClassList
@@ -66,7 +67,7 @@ def read_proposal(path: str | os.PathLike[str]) -> ProposalFile:
         FormatError: the file is missing, corrupt, of a newer version or no proposal; all its faults are told.
     """
     where = str(path)
-    content = of_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
+    content = check_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
     for name, kind, needed in (
         ("provenance", dict, "an object"),
         ("source", str, "a string"),

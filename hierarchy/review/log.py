@@ -1,6 +1,6 @@
 """The decision log of a review, X.decisions.jsonl: what a person decided about a proposal, append-only.
 
-The first line says which proposal it is about, each further line is one decision (docs/format.md):
+The first line says which proposal it is about, each further line is one decision (docs/reference/formats.md):
 
     {"format": "decisions", "version": 1, "base": "<digest of the proposal>", "source": "imagenet-1k"}
     {"number": 1, "time": "2026-01-31T12:00:00Z", "who": "Ada", "what": "accept", "subject": "n01494475",

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.files import read, read_json, same_file, save, shipped, write_text
+from hierarchy.files import read_json, same_file, write_text
+from hierarchy.io import read, save, shipped
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.file import ProposalFile, read_proposal
 from hierarchy.proposal.proposal import Finding

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hierarchy.errors import ReviewError
-from hierarchy.lock import Lock
 from hierarchy.proposal.file import ProposalFile
 from hierarchy.review.review import Review, utc_now
 from hierarchy.review.reviewed import check_is_new, check_result, paths_of, read_base_for, read_findings, write_result
 from hierarchy.review.state import Replayed, replay
-from hierarchy.review.storage import LogFile, Looking, Paths
+from hierarchy.review.storage import LogFile, Looking, Paths, hold
 from hierarchy.tree import name_fault
 
 Tell: TypeAlias = Callable[[str], None]  # says something to the person, beside what is asked for
@@ -65,7 +64,7 @@ def sitting(
         yield open_review(where, who="", tell=tell, look=True, only=only)
         return
     who = who_decides(by)
-    with Lock(where.paths, who, utc_now()):
+    with hold(where.paths, who, utc_now()):
         held = open_review(where, who=who, tell=tell, only=only)
         try:
             yield held

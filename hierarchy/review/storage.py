@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hierarchy.errors import OutputError, ReviewError, os_reason
+from hierarchy.files import lock
 from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
 from hierarchy.proposal.proposal import Finding
 from hierarchy.review.log import Decision, Log, header_line, line, read_log
@@ -49,6 +51,20 @@ class Paths:
     @property
     def replies(self) -> Path:
         return self.result.with_suffix(".replies.sqlite")
+
+
+def hold(paths: Paths, who: str, since: str) -> AbstractContextManager[None]:
+    """Keeps a second reviewer out while a block runs.
+
+    Raises:
+        Locked: someone else is reviewing; the message says who, where and since when.
+    """
+    return lock(
+        paths.lock,
+        busy=f"{str(paths.result)!r} is being reviewed",
+        fix="wait, or look with --look",
+        holder=f"{who} (process {os.getpid()} on {socket.gethostname()}, since {since})",
+    )
 
 
 class LogFile:

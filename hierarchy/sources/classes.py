@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import SourceError, in_one_sentence, nearest, os_reason
-from hierarchy.files import folder, read_text
+from hierarchy.files import read_text
+from hierarchy.io import folder
 from hierarchy.tree import name_fault
 
 FEWEST = 3  # classes; with fewer, three levels have nothing to group

@@ -15,13 +15,13 @@ import time
 import pytest
 from support.golden_messages import Golden
 
-import hierarchy.files
+import hierarchy.io
 import hierarchy.wordnet.database
 from hierarchy import Hierarchy, load, save
 from hierarchy.cli.console import print_json, run
 from hierarchy.cli.main import app
 from hierarchy.errors import HierarchyError, WordNetMissing
-from hierarchy.files import dumps, to_dict
+from hierarchy.io import dumps, to_dict
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.edits import Merge, Move, Rename, Split, apply
 
@@ -238,7 +238,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(hierarchy.wordnet.database, "_reader", without_wordnet)
-    monkeypatch.setattr(hierarchy.files, "shipped", lambda: ("cifar100", "imagenet100", "imagenet1k"))
+    monkeypatch.setattr(hierarchy.io, "shipped", lambda: ("cifar100", "imagenet100", "imagenet1k"))
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before

@@ -17,8 +17,9 @@ from support import ROOT
 from support.strategies import hierarchies, names
 
 from hierarchy import Hierarchy, load, save
-from hierarchy.errors import FormatError, OutputError, UnknownNode
-from hierarchy.files import dumps, folder, read, read_rows, read_text, shipped, to_csv, to_dict, write_text
+from hierarchy.errors import FormatError, Locked, OutputError, UnknownNode
+from hierarchy.files import lock, read_text, write_text
+from hierarchy.io import dumps, folder, read, read_rows, shipped, to_csv, to_dict
 
 DOCS = ROOT / "docs"
 SCHEMA = Draft202012Validator(json.loads((folder("data") / "hierarchy.schema.json").read_text(encoding="utf-8")))
@@ -192,7 +193,7 @@ def test_the_hierarchies_shipped_are_those_of_the_package():
 
 
 def test_the_page_about_the_format_shows_a_valid_file():
-    page = (DOCS / "format.md").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "formats.md").read_text(encoding="utf-8")
     example, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     SCHEMA.validate(json.loads(example))
     assert load(json.loads(example)) == SHARKS
@@ -400,3 +401,59 @@ def test_text_is_written_as_it_is(scratch):
     write_text(scratch / "a.txt", "é\r\n🦈\n")
     assert (scratch / "a.txt").read_bytes() == "é\r\n🦈\n".encode()
     assert read_text(scratch / "a.txt") == "é\n🦈\n"
+
+
+# Locks
+
+HOLD = "from hierarchy.files import lock\nwith lock('x.lock', busy='x', holder='Ada'):\n print(flush=True)\n input()"
+
+
+@pytest.fixture
+def holder(scratch):
+    """Another process that holds a lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=scratch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+
+
+def refusal(path, error, **words):
+    with pytest.raises(error) as caught, lock(path, **words):
+        pass
+    return str(caught.value)
+
+
+def test_a_lock_keeps_others_out_and_says_who_holds_it(holder, scratch):
+    path = scratch / "x.lock"
+    said = "'x' is being reviewed by Ada; wait until it has finished"
+    assert refusal(path, Locked, busy="'x' is being reviewed") == said
+    holder.communicate("\n")
+    with lock(path, busy="x"):
+        assert refusal(path, Locked, busy="y", fix="stop it") == "y by another process; stop it"
+    assert not path.exists()
+
+
+def test_a_lock_is_waited_for(holder, scratch):
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    with lock(scratch / "x.lock", busy="x", wait=True):
+        pass
+
+
+def test_a_killed_process_leaves_no_lock(holder, scratch):
+    holder.kill()
+    holder.wait()
+    assert (scratch / "x.lock").read_text() == "Ada"
+    with lock(scratch / "x.lock", busy="x"):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_refused(scratch):
+    (scratch / "file").touch()
+    path = scratch / "file" / "x.lock"
+    assert re.fullmatch(
+        f"cannot write '{path}': [a-z ]+; name a file in a writable folder", refusal(path, OutputError, busy="x")
+    )

@@ -12,12 +12,11 @@ from support.openai_server import Server
 from hierarchy import Hierarchy, load
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
-from hierarchy.files import read
+from hierarchy.io import read
 from hierarchy.llm import ReplyCache
-from hierarchy.lock import Lock
 from hierarchy.prompting.prompts import load_prompt
 from hierarchy.proposal.file import read_proposal
-from hierarchy.review.storage import Paths
+from hierarchy.review.storage import Paths, hold
 
 TREE = Hierarchy.from_rows(
     [
@@ -249,7 +248,7 @@ def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(pr
 
 
 def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
-    lock = Lock(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+    lock = hold(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
 
     class Reviewed(Brain):
         def propose(self, text):
@@ -263,7 +262,7 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
     assert "'pets.json' is being reviewed by Ada (process " in err
     assert "; then run again: all replies are in 'pets.replies.sqlite'\n" in err
     assert (tmp_path / "pets.json").read_text() == "under review" and not (tmp_path / "pets.proposal.json").exists()
-    lock.__exit__()
+    lock.__exit__(None, None, None)
     (tmp_path / "pets.decisions.jsonl").touch()
     code, out, err = propose("--yes")
     assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err

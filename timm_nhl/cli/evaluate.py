@@ -19,7 +19,8 @@ from hierarchy import Hierarchy
 from hierarchy.cli.console import print_json
 from hierarchy.cli.console import run as run_command
 from hierarchy.errors import DataError, HierarchyError
-from hierarchy.files import load, write_text
+from hierarchy.files import write_text
+from hierarchy.io import load
 from hierarchy.sources.classes import read_classes
 from timm_nhl.cli.asked import listed
 from timm_nhl.data.images import open_images

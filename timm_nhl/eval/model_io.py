@@ -14,7 +14,7 @@ from hierarchy import Hierarchy, HierarchyError
 from hierarchy.dataset.labels import match
 from hierarchy.dataset.loading import BESIDE
 from hierarchy.errors import nearest
-from hierarchy.files import load
+from hierarchy.io import load
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.export.export import load_model
 from timm_nhl.models.nhl import NHL

@@ -11,7 +11,7 @@ from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy
-from hierarchy.files import to_dict
+from hierarchy.io import to_dict
 from timm_nhl.errors import NHLError, OptionError
 from timm_nhl.experts.extract import cut, fused
 from timm_nhl.experts.node_index import Selection, active, current, labels_of, rows_of

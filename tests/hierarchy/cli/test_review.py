@@ -23,8 +23,7 @@ from hierarchy import load, save
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import ReviewError
-from hierarchy.files import read
-from hierarchy.lock import Lock
+from hierarchy.io import read
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.edits import Move, Rename
 from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
@@ -32,7 +31,7 @@ from hierarchy.proposal.proposal import Finding
 from hierarchy.review.log import read_log
 from hierarchy.review.review import Review
 from hierarchy.review.reviewed import read_base
-from hierarchy.review.storage import LogFile, Paths
+from hierarchy.review.storage import LogFile, Paths, hold
 
 NOON = "2026-01-31T12:00:00Z"
 
@@ -535,8 +534,8 @@ def test_a_proposal_that_was_made_anew_and_is_the_same_is_gone_on_with(folder):
 def test_a_lock_that_a_crash_left_keeps_nobody_out(folder):
     paths = Paths(Path("pets.json"))
     paths.lock.write_text('{"who": "Ada"')
-    with Lock(paths, "Bob", NOON):
-        assert json.loads(paths.lock.read_text())["who"] == "Bob"
+    with hold(paths, "Bob", NOON):
+        assert paths.lock.read_text().startswith("Bob (process ")
     assert not paths.lock.exists()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.strategies import names
 
 from hierarchy.errors import FormatError, SourceError
-from hierarchy.files import folder
+from hierarchy.io import folder
 from hierarchy.sources.classes import LONGEST, known_sources, read_classes
 
 ODD = ["tabby, cat", 'the "big" one', "jack-o'-lantern", "Löwe", "大熊猫", "🦈"]

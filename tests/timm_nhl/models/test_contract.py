@@ -20,7 +20,7 @@ from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_grou
 from timm.utils import ModelEmaV2, ModelEmaV3, reparameterize_model
 
 import timm_nhl
-from hierarchy.files import to_dict
+from hierarchy.io import to_dict
 from timm_nhl.export.export import export_program, load, save
 
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hierarchy.proposal.draft import Draft
     from hierarchy.proposal.file import ProposalFile
     from hierarchy.proposal.proposal import Finding
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.sources import ClassList
     from hierarchy.tree import Hierarchy
 
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
@@ -111,7 +111,7 @@ def generate(
 def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
     from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.sources.classes import read_classes
+    from hierarchy.sources import read_classes
     from hierarchy.wordnet.disambiguate import described
 
     tell("reading classes")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hierarchy.cluster.embeddings import embedder
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet, open_wordnet
 from hierarchy.wordnet.disambiguate import Meaning, choose_senses
 

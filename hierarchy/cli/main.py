@@ -198,7 +198,7 @@ def _proposal(file: str, source: str | None) -> Proposal:
     """A file's rows as a proposal for the classes of a source, or for its own."""
     from hierarchy.io import read_rows
     from hierarchy.proposal.proposal import Proposal
-    from hierarchy.sources.classes import ClassList, read_classes
+    from hierarchy.sources import ClassList, read_classes
 
     rows = read_rows(file)
     if source is not None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hierarchy.prompting.stages import Branch, Node
 from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 NONE = -1  # the vote that a class fits no superclass
 

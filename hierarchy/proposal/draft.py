@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hierarchy.errors import InvalidHierarchy
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group

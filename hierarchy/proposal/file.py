@@ -23,7 +23,7 @@ from hierarchy.files import read_json, write_text
 from hierarchy.io import check_format, json_table
 from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.proposal import Finding, Opinion, Witness
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 FORMAT = "proposal"
 VERSION = 1

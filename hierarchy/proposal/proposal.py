@@ -9,7 +9,7 @@ from typing import Any, Literal
 from hierarchy.errors import InvalidHierarchy
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.edits import Edit, to_dict
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
 Severity = Literal["error", "warning", "note"]  # no hierarchy; look at it; good to know

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
 from hierarchy.files import read_text
+from hierarchy.names import name_fault
 from hierarchy.proposal.difference import difference
 from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.edits import Edit
-from hierarchy.tree import name_fault
 
 HEAD = """\
 # Move lines between groups, rename headings, add new ones: "superclass" at the margin, "    group" by 4 spaces,

@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
 from hierarchy.files import read_text
+from hierarchy.names import name_fault
 from hierarchy.proposal.difference import difference
 from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.edits import Edit
 from hierarchy.proposal.proposal import Opinion, Witness
 from hierarchy.review.queue import Opinions, dispute, said_now
 from hierarchy.review.state import Standing
-from hierarchy.tree import name_fault
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)
 COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES, "draft")

@@ -10,7 +10,7 @@ from pathlib import Path
 from hierarchy.llm.cache import Ledger
 from hierarchy.llm.client import ChatOptions, openai_chat
 from hierarchy.prompting.pipeline import Plan, propose
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 
 def main(classes_file, ledger, url, out):

@@ -10,7 +10,7 @@ from hierarchy.cluster.embeddings import embedder
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.edits import Merge, Move, apply
 from hierarchy.proposal.proposal import Proposal
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet.disambiguate import choose_senses
 

@@ -19,7 +19,7 @@ from hierarchy.cluster.constrained import Shape
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.proposal import Opinion, Proposal
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 from hierarchy.wordnet.disambiguate import choose_senses, described
 
 PLACES = {
@@ -106,7 +106,7 @@ def test_neighbours_are_those_of_brute_force():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     places = [("s", f"g{i % 4}") if i % 7 else None for i in range(40)]
     names = tuple(map(str, range(40)))
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.sources import ClassList
 
     seating = Seating(Draft(ClassList(names, names, ("",) * 40, ""), tuple(places)))
     for label, near in enumerate(neighbourhoods(seating, vectors)):

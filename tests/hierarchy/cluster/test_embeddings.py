@@ -25,7 +25,7 @@ from hierarchy.errors import EmbedError
 from hierarchy.llm.cache import Ledger
 from hierarchy.llm.outliving import start
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.sources import ClassList, read_classes
 from hierarchy.wordnet.disambiguate import choose_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
@@ -79,7 +79,7 @@ def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
     import sys
 
     code = (
-        "import hashlib; from hierarchy.sources.classes import ClassList;"
+        "import hashlib; from hierarchy.sources import ClassList;"
         "from hierarchy.cluster.embeddings import embedder;"
         "from hierarchy.wordnet.disambiguate import choose_senses; from hierarchy.wordnet.database import WordNet;"
         f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); w=WordNet();"

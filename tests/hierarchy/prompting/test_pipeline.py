@@ -26,7 +26,7 @@ from hierarchy.prompting.rehearsal import Rehearsal
 from hierarchy.prompting.stages import brief
 from hierarchy.proposal.draft import Draft
 from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.sources import ClassList, read_classes
 
 CIFAR = hierarchy.load("cifar100")
 CLASSES = read_classes("cifar-100")

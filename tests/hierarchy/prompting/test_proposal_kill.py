@@ -15,7 +15,7 @@ from support.brain import Brain
 from support.openai_server import Server
 
 import hierarchy
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 
 RUN = TESTS / "support" / "proposal_run.py"
 KILLS = 20

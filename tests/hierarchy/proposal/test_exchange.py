@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
+from hierarchy.names import name_fault
 from hierarchy.proposal.exchange import to_hiclass, to_newick
-from hierarchy.tree import name_fault
 
 NAMES = st.text("ab'(),;:[] \\\"é_", min_size=1, max_size=6).filter(lambda name: name_fault(name) is None)
 

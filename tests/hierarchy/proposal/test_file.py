@@ -74,10 +74,13 @@ def with_class(**fields):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], 'is no proposal: it has no "format": "proposal"; give a file written by `generate`'),
-        (changed(format="hierarchy"), 'is no proposal: it has no "format": "proposal"; give a file written by'),
-        (changed(version=2), "has format version 2, this release reads up to 1; upgrade timm-nhl"),
-        (changed(version="1"), "\"version\" is '1', not a whole number from 1; give a file written by `generate`"),
+        ([], 'is not a proposal file: "format": "proposal" is missing; give a file written by `generate`'),
+        (
+            changed(format="hierarchy"),
+            'is not a proposal file: "format": "proposal" is missing; give a file written by',
+        ),
+        (changed(version=2), "has format version 2, but this release reads up to 1; upgrade timm-nhl"),
+        (changed(version="1"), "\"version\" is '1', not a positive integer; give a file written by `generate`"),
         (changed(source=7), "'source' is a int, not a string; mend it"),
         (changed(provenance=None), "'provenance' is a NoneType, not an object; mend it"),
         (changed(classes={}), "'classes' is a dict, not a list; mend it"),
@@ -87,7 +90,7 @@ def with_class(**fields):
         (changed(classes=changed()["classes"] * 2), "class 'n1' stands twice; class 'n2' stands twice"),
         (with_class(name=7), "the name of class 1 is '7', not a string"),
         (with_class(group=None), "class 1 has superclass and group ('fish', None); give two strings, or null twice"),
-        (with_class(superclass="a/b"), "not a hierarchy: superclass 'a/b' holds '/'"),
+        (with_class(superclass="a/b"), "not a hierarchy: superclass 'a/b' contains '/'"),
         (with_class(opinions=[{"witness": "llm"}]), "the opinions of class 1 are no list of witness, node, strength"),
         (with_class(opinions=[{"witness": "me", "node": "", "strength": 1, "why": ""}]), "the opinions of class 1"),
         (

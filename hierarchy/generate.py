@@ -161,12 +161,12 @@ def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known
     rehearsed = replace(settings, embed=free or DEFAULT_EMBED)
     with progress() as tell:
         known = know(rehearsed, tell)
-        draft = clustered(known, rehearsed, tell)
+        proposal = clustered(known, rehearsed, tell)
         tell("rehearsing")
         published = ChatOptions(base_url=settings.base_url).server is None
         price = limits.price or (price_of(settings.propose.model) if published else None)
         plan = settings.plan(len(known.classes))
-        expected = estimate(draft, plan, price=price, factor=BATCH if batch else 1.0)
+        expected = estimate(proposal, plan, price=price, factor=BATCH if batch else 1.0)
     return (known if rehearsed == settings else None), expected
 
 
@@ -255,7 +255,7 @@ def _write(made: Generated, paths: Paths, tell: progress) -> None:
     """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
     from hierarchy.files import write_text
     from hierarchy.io import save
-    from hierarchy.proposal.file import save_findings, save_proposal
+    from hierarchy.proposal import save_findings, save_proposal
 
     tell("writing")
     paths.result.parent.mkdir(parents=True, exist_ok=True)
@@ -263,7 +263,7 @@ def _write(made: Generated, paths: Paths, tell: progress) -> None:
         _is_undecided(paths)  # still
         save_proposal(made.proposal, paths.base)
         save_findings(made.findings, paths.findings)
-        if made.proposal.draft.unsettled:
+        if made.proposal.unsettled:
             _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
         else:
             save(made.hierarchy, paths.result, provenance=made.proposal.provenance)
@@ -280,29 +280,30 @@ def _set_aside(target: Path) -> None:
 
 def _summary(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
     """Says what was made; the exit code, 1 where classes are unsettled."""
-    draft = made.proposal.draft
+    proposal = made.proposal
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
-    numbers = draft.settled.sizes if any(draft.places) else (0, 0, 0)
+    numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
-    target, beside, proposal = paths.result, paths.findings, paths.base
+    target, beside = paths.result, paths.findings
     if as_json:
-        files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
-        what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": draft.digest}
-        print_json({**files, "proposal_file": str(proposal), **what, "seconds": round(seconds, 1)})
-        return int(bool(draft.unsettled))
-    typer.echo(f"{proposal if draft.unsettled else target}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
+        files = {"file": None if proposal.unsettled else str(target), "findings_file": str(beside)}
+        what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": proposal.digest}
+        print_json({**files, "proposal_file": str(paths.base), **what, "seconds": round(seconds, 1)})
+        return int(bool(proposal.unsettled))
+    made_file = paths.base if proposal.unsettled else target
+    typer.echo(f"{made_file}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
     typer.echo(f"{beside}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
     troubles = made.proposal.provenance.get("troubles")
     if troubles:
         kinds = ", ".join(f"{number} {kind}" for kind, number in troubles.items())
         typer.echo(f"troubles with answers, all dealt with or listed: {kinds}", err=True)
-    names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    names = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     for id, why in made.left.items():
         typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
     if made.left:
         count = "one class is" if len(made.left) == 1 else f"{len(made.left)} classes are"
         typer.echo(f"{count} unsettled; `hierarchy review {target}` places them", err=True)
-    return int(bool(draft.unsettled))
+    return int(bool(proposal.unsettled))
 
 
 _SEVERITIES = ("error", "warning", "note")

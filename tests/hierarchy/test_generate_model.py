@@ -15,7 +15,7 @@ from hierarchy.cli.main import app
 from hierarchy.io import read
 from hierarchy.llm.cache import Ledger
 from hierarchy.prompting.prompts import load_prompt
-from hierarchy.proposal.file import read_proposal
+from hierarchy.proposal import read_proposal
 from hierarchy.review.storage import Paths, hold
 
 TREE = Hierarchy.from_rows(
@@ -79,9 +79,9 @@ def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_pat
     assert "--propose openai --model m --superclasses 2 --groups 4 --base-url URL" in provenance["command"]
     assert server.url not in (tmp_path / "pets.json").read_text()
     held = read_proposal(tmp_path / "pets.proposal.json")
-    assert held.draft.hierarchy() == TREE and len(held.replies["cod"]) >= 4
-    assert {opinion.witness for opinion in held.opinions["cod"]} >= {"llm", "embedding"}
-    assert held.opinions["cod"][0].why == "3 of 3 votes"
+    assert held.hierarchy() == TREE and len(held.replies["cod"]) >= 4
+    assert {vote.witness for vote in held.votes["cod"]} >= {"llm", "embedding"}
+    assert held.votes["cod"][0].why == "3 of 3 votes"
     assert len(Ledger(tmp_path / "pets.replies.sqlite").keys()) == 8
 
 
@@ -176,7 +176,7 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
     assert code == 1 and out.startswith("pets.proposal.json: 0 superclasses, 0 groups, 0 classes")
     assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
     assert "8 classes are unsettled" in err and "troubles with answers, all dealt with or listed: " in err
-    assert read_proposal(tmp_path / "pets.proposal.json").draft.unsettled == TREE.classes
+    assert read_proposal(tmp_path / "pets.proposal.json").unsettled == TREE.classes
 
 
 def test_a_dry_run_asks_no_embedding_server_either(propose, server):

@@ -10,6 +10,7 @@ from pathlib import Path
 from hierarchy.llm.cache import Ledger
 from hierarchy.llm.client import ChatOptions, openai_chat
 from hierarchy.prompting.pipeline import Plan, propose
+from hierarchy.proposal.file import to_json
 from hierarchy.sources import ClassList
 
 
@@ -18,8 +19,7 @@ def main(classes_file, ledger, url, out):
     classes = ClassList(tuple(ids), tuple(names), tuple(definitions), "imagenet-1k")
     with openai_chat(Ledger(ledger), options=ChatOptions(base_url=url, backoff=0.01, concurrency=2)) as chat:
         made = propose(classes, chat, Plan("a model", 20, 200, part=40))  # many requests: each run killed gets some
-    content = [made.draft.places, [[vars(o) for o in said] for said in made.opinions], made.replies, dict(made.left)]
-    Path(out).write_text(json.dumps(content))
+    Path(out).write_text(json.dumps([to_json(made.proposal), dict(made.left)]))
 
 
 if __name__ == "__main__":

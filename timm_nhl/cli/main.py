@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from hierarchy.files import write_text
 from timm_nhl.cli import cost_table as cost_report
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.evaluate import evaluate_command
+from timm_nhl.cli.run import run_command as run_script
 from timm_nhl.cli.train import train_command
 from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
@@ -133,22 +133,10 @@ def export(
     console.print(f"{out}: gives the model's numbers")
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-)
-def run(
-    context: typer.Context,
-    script: Annotated[Path, typer.Argument(help="Somebody's timm script: validate.py, benchmark.py, ...")],
-) -> None:
-    """Runs a script, with its own arguments behind it, with the nested models registered."""
-    if not script.is_file():
-        raise OptionError(f"no script {str(script)!r}; give a Python file")
-    sys.argv = [str(script), *context.args]
-    sys.path.insert(0, str(script.parent.resolve()))  # as Python does for a script
-    try:
-        runpy.run_path(str(script), run_name="__main__")
-    except KeyboardInterrupt:  # what the script had half-written is not known here
-        sys.exit(130)
+app.command(
+    "run",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)(run_script)
 
 
 def _three(name: str, text: str, like: str) -> tuple[int, ...]:

@@ -78,7 +78,10 @@ VOTE = {"witness": "llm", "node": "", "strength": 1, "why": ""}
     ("content", "message"),
     [
         ([], 'is not a proposal file: "format": "proposal" is missing; give a file written by `generate`'),
-        (changed(format="hierarchy"), 'is not a proposal file: "format": "proposal" is missing; give a file written by'),
+        (
+            changed(format="hierarchy"),
+            'is not a proposal file: "format": "proposal" is missing; give a file written by',
+        ),
         (changed(version=2), "has format version 2, but this release reads up to 1; upgrade timm-nhl"),
         (changed(version="1"), "\"version\" is '1', not a positive integer; give a file written by `generate`"),
         (changed(source=7), "source: input should be a valid string, got 7"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hierarchy.llm import Chat, ReplyCache
     from hierarchy.prompting.pipeline import Proposed
     from hierarchy.proposal import Finding, Proposal
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.sources import ClassList
     from hierarchy.tree import Hierarchy
 
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
@@ -102,7 +102,7 @@ def generate(
 def know(settings: Settings, tell: Tell = _quiet, cache: ReplyCache | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
     from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.sources.classes import read_classes
+    from hierarchy.sources import read_classes
     from hierarchy.wordnet.disambiguate import described
 
     tell("reading classes")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hierarchy.cluster.embeddings import embedder
 from hierarchy.proposal import Proposal, Vote
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet, open_wordnet
 from hierarchy.wordnet.disambiguate import Meaning, choose_senses
 

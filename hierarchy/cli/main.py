@@ -196,7 +196,7 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
     """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
     from hierarchy.io import read_rows
     from hierarchy.proposal import collect
-    from hierarchy.sources.classes import ClassList, read_classes
+    from hierarchy.sources import ClassList, read_classes
 
     rows = read_rows(file)
     if source is not None:

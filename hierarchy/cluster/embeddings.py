@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hierarchy.cluster.embed_server import embed_texts
 from hierarchy.errors import EmbedError, in_one_sentence, nearest
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 from hierarchy.wordnet.disambiguate import UNKNOWN, Meaning, described
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group

@@ -16,7 +16,7 @@ from hierarchy.cluster.embed_server import BATCH, embed_texts
 from hierarchy.cluster.embeddings import EXACT, embedder
 from hierarchy.errors import EmbedError
 from hierarchy.llm import ReplyCache
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.sources import ClassList, read_classes
 from hierarchy.wordnet.disambiguate import choose_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
@@ -68,7 +68,7 @@ def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
 def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
 
     code = (
-        "import hashlib; from hierarchy.sources.classes import ClassList;"
+        "import hashlib; from hierarchy.sources import ClassList;"
         "from hierarchy.cluster.embeddings import embedder;"
         "from hierarchy.wordnet.disambiguate import choose_senses; from hierarchy.wordnet.database import WordNet;"
         f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); w=WordNet();"

@@ -22,7 +22,7 @@ from hierarchy.prompting.pipeline import Plan, propose
 from hierarchy.prompting.rehearsal import Rehearsal
 from hierarchy.prompting.stages import brief
 from hierarchy.proposal import Proposal, Vote
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.sources import ClassList, read_classes
 
 CIFAR = hierarchy.load("cifar100")
 CLASSES = read_classes("cifar-100")

@@ -36,7 +36,7 @@ def model():
 
 def test_an_unknown_class_is_answered_with_the_nearest(model):
     for method in (model.expert, model.select):
-        with pytest.raises(UnknownNode, match=r"'clas 0003' is no id, name or path .*; nearest: 'class 0003'"):
+        with pytest.raises(UnknownNode, match=r"'clas 0003' is not an id, name or path .*; nearest: 'class 0003'"):
             method(["clas 0003"])
 
 
@@ -237,7 +237,7 @@ def test_a_damaged_config_is_named(model, tmp_path):
     changed = json.loads(text)
     changed["model_args"]["hierarchy"]["classes"][0]["group"] = "another"
     config.write_text(json.dumps(changed))
-    with pytest.raises(CheckpointError, match="was changed by hand"):
+    with pytest.raises(CheckpointError, match="the file was edited"):
         load(tmp_path / "saved")
 
 

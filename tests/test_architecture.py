@@ -16,7 +16,7 @@ from support import ROOT
 ORDER = {
     "hierarchy": [
         ["errors"],
-        ["files", "english"],
+        ["files", "english", "names"],
         ["tree"],
         ["io"],
         ["sources"],

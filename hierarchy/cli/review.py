@@ -144,7 +144,7 @@ def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.review.spreadsheet import from_sheet
 
     with sitting(where, by, tell=tell) as held:
-        edits = from_sheet(read_text(sheet), held.review.draft, str(sheet))
+        edits = from_sheet(read_text(sheet), held.review.proposal, str(sheet))
         if edits:
             held.review.do(*edits)
         else:
@@ -167,7 +167,7 @@ def _export(held: Held, sheet: Path, as_json: bool) -> int:
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
     if not may_be_replaced(sheet):
         raise OutputError(f"cannot write {str(sheet)!r}: it is there already and is no sheet; choose another name")
-    write_text(sheet, to_sheet(held.review.standing, held.review.opinions))
+    write_text(sheet, to_sheet(held.review.standing, held.review.votes))
     if as_json:
         _report(held, as_json)
     else:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from hierarchy.errors import OutputError, ReviewError, os_reason
 from hierarchy.files import lock
-from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
-from hierarchy.proposal.proposal import Finding
+from hierarchy.proposal import Finding, Proposal, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import Decision, Log, header_line, line, read_log
 
 
@@ -83,13 +82,13 @@ class LogFile:
     def __init__(
         self,
         paths: Paths,
-        base: ProposalFile,
+        base: Proposal,
         findings: Sequence[Finding] = (),
         *,
         tell: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.paths, self.base, self._findings, self._tell = paths, base, findings, tell
-        self._log, self._torn = Log(base.draft.digest, base.draft.classes.source), b""
+        self._log, self._torn = Log(base.digest, base.classes.source), b""
         if paths.log.exists():
             log, self._torn = read_log(paths.log)
             self._log = log or self._log
@@ -129,7 +128,7 @@ class LogFile:
 
     def _check_base(self) -> None:
         """Makes sure that the proposal is still what the review started from."""
-        if self.paths.base.exists() and read_proposal(self.paths.base).draft.digest != self.base.draft.digest:
+        if self.paths.base.exists() and read_proposal(self.paths.base).digest != self.base.digest:
             raise ReviewError(
                 f"{str(self.paths.base)!r} was made anew since this review began; nothing was decided, quit and begin"
                 " again"
@@ -149,7 +148,7 @@ class LogFile:
             self._tell(f"the torn line of {self.paths.log} was moved to {beside}")
 
 
-def keep_base(paths: Paths, base: ProposalFile, findings: Sequence[Finding]) -> None:
+def keep_base(paths: Paths, base: Proposal, findings: Sequence[Finding]) -> None:
     """Writes what a review starts from beside its log, if it is not there."""
     if not paths.base.exists():
         if findings and not paths.findings.exists():

@@ -22,7 +22,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         CheckpointError: it is missing, cut short, holds no weights, or is a pickle with more than tensors.
     """
     if not Path(path).is_file():
-        raise CheckpointError(f"no file {str(path)!r}; check the name and the folder")
+        raise CheckpointError(f"no such file: {str(path)!r}; check the name and the folder")
     try:
         state: Any = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:

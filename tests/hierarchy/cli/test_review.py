@@ -24,10 +24,7 @@ from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import ReviewError
 from hierarchy.io import read
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Move, Rename
-from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
-from hierarchy.proposal.proposal import Finding
+from hierarchy.proposal import Finding, Move, Proposal, Rename, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import read_log
 from hierarchy.review.review import Review
 from hierarchy.review.reviewed import read_base
@@ -100,7 +97,7 @@ def test_the_first_decision_writes_the_proposal_and_the_log_and_the_end_the_resu
             "log": log.digest,
         },
     }
-    assert read_proposal("pets.proposal.json").draft.settled == PETS and log.source == "pets"
+    assert read_proposal("pets.proposal.json").settled == PETS and log.source == "pets"
 
 
 def test_undoing_to_the_beginning_gives_the_very_file_of_the_proposal(folder, hierarchy):
@@ -516,7 +513,7 @@ def test_a_second_person_is_told_who_reviews_and_may_look(folder, hierarchy):
 def test_the_first_decision_is_refused_where_the_proposal_was_made_anew_meanwhile(folder):
     paths = Paths(Path("pets.json"))
     review = Review(read_base("pets.json"), LogFile(paths, read_base("pets.json")), who="Ada", now=lambda: NOON)
-    save_proposal(ProposalFile(Draft.of(PETS.at([1, 2, 3]), source="pets")), paths.base)
+    save_proposal(Proposal.from_hierarchy(PETS.at([1, 2, 3]), source="pets"), paths.base)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ReviewError, match=r"'pets\.proposal\.json' was made anew since this review began; no"):
         review.do(Move("n1", "mammals/dogs"))

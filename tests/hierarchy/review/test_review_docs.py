@@ -10,13 +10,14 @@ import shlex
 
 import pytest
 from support import ROOT, TESTS
+from support.editing import PETS
 from support.reviewing import NOON
 from typer.main import get_command
 
 from hierarchy.cli.edit import USAGE
 from hierarchy.cli.main import app
-from hierarchy.proposal.edits import Move
-from hierarchy.proposal.file import COLUMNS
+from hierarchy.proposal import Move, Proposal
+from hierarchy.proposal.file import to_json
 from hierarchy.review.actions import DIGITS, DIGITS_HELP, KEYS
 from hierarchy.review.log import Decision, dumps, parse
 from hierarchy.review.queue import KINDS
@@ -69,7 +70,8 @@ def test_the_formats_are_those_that_are_written():
         r"```json\n(.*?)```", (DOCS / "reference" / "formats.md").read_text(encoding="utf-8"), re.DOTALL
     )
     proposal, log = json.loads(blocks[1]), blocks[2]
-    assert all(tuple(entry) == COLUMNS for entry in proposal["classes"])
+    written = json.loads(to_json(Proposal.from_hierarchy(PETS)))["classes"][0]
+    assert all(list(entry) == list(written) for entry in proposal["classes"])
     found, torn = parse(log.encode())
     assert (dumps(found), torn) == (log, b"")
     move = found.decisions[1]

@@ -41,7 +41,7 @@ def test_a_damaged_config_is_named(model, tmp_path):
     changed = json.loads(text)
     changed["model_args"]["hierarchy"]["classes"][0]["group"] = "another"
     config.write_text(json.dumps(changed))
-    with pytest.raises(CheckpointError, match="was changed by hand"):
+    with pytest.raises(CheckpointError, match="the file was edited"):
         load(tmp_path / "saved")
 
 

@@ -211,7 +211,7 @@ def test_a_damaged_file_of_weights_is_named(model, name, damage, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="no file"):
+    with pytest.raises(CheckpointError, match="no such file"):
         read_weights(tmp_path / "nothing.safetensors")
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         load(tmp_path)

@@ -86,7 +86,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise FormatError(f"no file {str(path)!r}; check the name and the folder") from None
+        raise FormatError(f"no such file: {str(path)!r}; check the name and the folder") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise FormatError(
@@ -94,7 +94,7 @@ def read_text(path: Path) -> str:
         ) from None
     except OSError as error:
         reason = os_reason(error)
-        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
+        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a readable file") from None
 
 
 def read_json(path: Path) -> Any:
@@ -107,13 +107,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise FormatError(f"{path} nests too deeply to be a hierarchy; give a file written by `save`") from None
+        raise FormatError(f"{path} is nested too deeply; give a file written by `save`") from None
     except json.JSONDecodeError as error:
         raise FormatError(
             f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
         ) from None
     except ValueError:  # an integer of thousands of digits, which Python refuses to read
-        raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
+        raise FormatError(f"{path} contains a number with too many digits; give a file written by `save`") from None
 
 
 @contextmanager

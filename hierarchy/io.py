@@ -29,7 +29,7 @@ COLUMNS = ("id", "name", "superclass", "group")
 
 @dataclass(frozen=True)
 class HierarchyFile:
-    """What a hierarchy file holds: the hierarchy, and how it came to be (commands, versions, settings)."""
+    """The content of a hierarchy file: the hierarchy, and its provenance (command, versions, settings)."""
 
     hierarchy: Hierarchy
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -39,12 +39,12 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any] | Hierarchy) -> Hier
     """Loads a hierarchy.
 
     Args:
-        source: the name of a shipped one (`shipped()` lists them), a path to a .json or .csv file, the content of
-            such a JSON file as a dict, or a `Hierarchy`, which is given back as it is.
+        source: the name of a shipped hierarchy (`shipped()` lists them), a path to a .json or .csv file, the content
+            of such a JSON file as a dict, or a `Hierarchy`, which is returned unchanged.
 
     Raises:
         FormatError: the file is missing, corrupt, of a newer version, or not a hierarchy.
-        UnknownNode: a bare name that is no shipped hierarchy.
+        UnknownNode: no hierarchy of this name is shipped.
 
     >>> load("imagenet100").sizes[2]
     100
@@ -60,27 +60,27 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
     try:
         hierarchy = Hierarchy.from_rows(table.rows)
     except InvalidHierarchy as error:
-        raise FormatError(f"{where}: {error}; `hierarchy check` tells more") from None
+        raise FormatError(f"{where}: {error}; `hierarchy check` lists the details") from None
     if table.digest is not None and table.digest != hierarchy.digest:
         raise FormatError(
-            f"{where} says digest {table.digest[:12]!r}, its classes have {hierarchy.digest[:12]!r}: it was changed by"
-            ' hand; if that was meant, delete its "digest" line'
+            f"{where}: the digest is {table.digest[:12]!r}, but the classes have {hierarchy.digest[:12]!r}: the file"
+            ' was edited; if that was on purpose, delete its "digest" line'
         )
     return HierarchyFile(hierarchy, table.provenance)
 
 
 def read_rows(source: str | os.PathLike[str]) -> tuple[Row, ...]:
-    """Reads the rows (id, name, superclass, group) of a hierarchy file that may not be a hierarchy.
+    """Reads the rows (id, name, superclass, group) of a file that may not be a valid hierarchy.
 
     Raises:
-        FormatError, UnknownNode: as in `load`, but not for classes that stand twice or names that are bad.
+        FormatError, UnknownNode: as in `load`, but not for duplicate classes or bad names.
     """
     return _table(source)[1].rows
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A file's content before it is known to be a hierarchy."""
+    """A file's content before it is validated as a hierarchy."""
 
     rows: tuple[Row, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class _Table:
 
 
 def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Table]:
-    """Where a table was read, for messages, and the table."""
+    """The place a table was read from, for messages, and the table."""
     if isinstance(source, Mapping):
         return "the given dict", _from_json(source, "the given dict")
     path = _find(source)
@@ -100,10 +100,10 @@ def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Ta
 def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:
     """Writes a hierarchy to a .json file (with its provenance) or a .csv file (id, name, superclass, group).
 
-    The file appears whole or not at all.
+    The file is written atomically.
 
     Raises:
-        OutputError: it cannot be written, its ending is neither .json nor .csv, or the provenance is not for JSON.
+        OutputError: the file cannot be written, it does not end in .json or .csv, or the provenance is not valid JSON.
     """
     ending = Path(path).suffix.lower()
     if ending == ".json":
@@ -115,7 +115,7 @@ def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapp
 
 
 def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON object of a hierarchy, as plain lists, dicts and strings; `load` takes it back."""
+    """The JSON object of a hierarchy, as plain lists, dicts and strings; `load` accepts it."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -126,17 +126,17 @@ def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None
 
 
 def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
-    """The text of a hierarchy file: JSON with one class a line, so that one class changed is one line changed."""
+    """The text of a hierarchy file: JSON with one class a line, so that a changed class is a changed line."""
     content = to_dict(hierarchy, provenance=provenance)
     classes = content.pop("classes")
     return json_table(content, classes)
 
 
 def json_table(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> str:
-    """The text of a JSON object with a list "classes" at its end, one class a line.
+    """The text of a JSON object that ends in a list "classes", one class a line.
 
     Raises:
-        OutputError: the head holds what JSON does not know.
+        OutputError: the head contains values that JSON cannot represent.
     """
     start = _json(head).removesuffix("\n}")
     lines = ",\n".join("  " + _line(row) for row in classes)
@@ -154,9 +154,9 @@ def _json(content: Mapping[str, Any]) -> str:
     except (RecursionError, TypeError, ValueError) as error:
         reason = str(error)[:1].lower() + str(error)[1:]
         raise OutputError(
-            f"this provenance cannot be written as JSON ({reason}); give strings, numbers, lists and dicts"
+            f"cannot write the provenance as JSON ({reason}); use strings, numbers, lists and dicts"
         ) from None
-    # Half a surrogate pair, as in the name of a file that is not UTF-8, can be written only escaped.
+    # Half a surrogate pair, as in a file name that is not UTF-8, can only be written escaped.
     return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(content, allow_nan=False, indent=1)
 
 
@@ -164,7 +164,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def to_csv(hierarchy: Hierarchy) -> str:
-    """The table as CSV with a header; reading it back gives an equal hierarchy."""
+    """The table as CSV with a header."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -173,12 +173,12 @@ def to_csv(hierarchy: Hierarchy) -> str:
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the hierarchies that come with the package."""
+    """Names of the hierarchies shipped with the package."""
     return tuple(sorted(path.stem for path in folder("data").glob("*.json") if "." not in path.stem))  # no .schema.json
 
 
 def folder(name: str) -> Path:
-    """Where `data/` or `prompts/` lies: inside the installed package, or beside it in a checkout."""
+    """The folder `data/` or `prompts/`: inside the installed package, or next to it in a checkout."""
     inside = Path(__file__).parent / "_shipped" / name
     return inside if inside.is_dir() else Path(__file__).parent.parent / name
 
@@ -188,40 +188,42 @@ def _find(source: str | os.PathLike[str]) -> Path:
     path = Path(source)
     if path.suffix.lower() in (".json", ".csv") or len(path.parts) != 1:
         if path.suffix.lower() not in (".json", ".csv"):
-            raise FormatError(f"{str(path)!r} is no hierarchy file; give a .json or .csv file")
+            raise FormatError(f"{str(path)!r} is not a hierarchy file; give a .json or .csv file")
         return path
     known = shipped()
     if str(source) not in known:
         raise UnknownNode(
-            f"no hierarchy {str(source)!r} is shipped; there are {', '.join(known)}{nearest(str(source), known)};"
-            " a file is named with its ending (.json, .csv)"
+            f"no hierarchy {str(source)!r} is shipped{nearest(str(source), known)}; use one of {', '.join(known)},"
+            " or a path that ends in .json or .csv"
         )
     return folder("data") / f"{source}.json"
 
 
 def check_format(content: Any, where: str, form: str, newest: int, *, written_by: str) -> Mapping[str, Any]:
-    """The content of a JSON file, if it says that it is of a format and of a version that is known here.
+    """The content of a JSON file if it has this format, in a version that this release knows.
 
     Args:
         where: the file, for messages.
         form, newest: the format, and its newest version.
-        written_by: who writes such files.
+        written_by: the command or function that writes such files, for messages.
 
     Raises:
-        FormatError: it is something else.
+        FormatError: the content has another format or a newer version.
 
     >>> check_format({"format": "proposal", "version": 2}, "pets.json", "proposal", 1, written_by="generate")
     Traceback (most recent call last):
-    hierarchy.errors.FormatError: pets.json has format version 2, this release reads up to 1; upgrade timm-nhl
+    hierarchy.errors.FormatError: pets.json has format version 2, but this release reads up to 1; upgrade timm-nhl
     """
     fix = f"give a file written by `{written_by}`"
     if not isinstance(content, Mapping) or content.get("format") != form:
-        raise FormatError(f'{where} is no {form}: it has no "format": "{form}"; {fix}')
+        raise FormatError(f'{where} is not a {form} file: "format": "{form}" is missing; {fix}')
     version = content.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(f'{where}: "version" is {version!r}, not a whole number from 1; {fix}')
+        raise FormatError(f'{where}: "version" is {version!r}, not a positive integer; {fix}')
     if version > newest:
-        raise FormatError(f"{where} has format version {version}, this release reads up to {newest}; upgrade timm-nhl")
+        raise FormatError(
+            f"{where} has format version {version}, but this release reads up to {newest}; upgrade timm-nhl"
+        )
     return content
 
 
@@ -229,7 +231,9 @@ def _from_json(content: Any, where: str) -> _Table:
     content = check_format(content, where, FORMAT, VERSION, written_by="save")
     provenance, digest = content.get("provenance", {}), content.get("digest")
     if not isinstance(provenance, Mapping):
-        raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object; delete or mend it')
+        raise FormatError(
+            f'{where}: "provenance" is a {type(provenance).__name__}, not an object; delete or correct it'
+        )
     if digest is not None and not isinstance(digest, str):
         raise FormatError(f'{where}: "digest" is a {type(digest).__name__}, not a string; delete it')
     return _Table(_json_rows(content.get("classes"), where), dict(provenance), digest)
@@ -243,8 +247,8 @@ def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
     rows: list[Row] = []
     for label, entry in enumerate(classes):
         if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) else "no fields"
-            raise FormatError(f"{where}: class {label} has {found or 'none'}; give it {', '.join(COLUMNS)}")
+            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) and entry else "no fields"
+            raise FormatError(f"{where}: class {label} has {found}; give it {', '.join(COLUMNS)}")
         for column in COLUMNS:
             if not isinstance(entry[column], str):
                 raise FormatError(f"{where}: the {column} of class {label} is {entry[column]!r}; give a string")
@@ -258,11 +262,12 @@ def _from_csv(text: str, where: str) -> tuple[Row, ...]:
     try:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
-            raise FormatError(f"{where}:1: the header is {','.join(header)!r}; make it {','.join(COLUMNS)}")
+            raise FormatError(f"{where}:1: the header is {','.join(header)!r}; it must be {','.join(COLUMNS)}")
         for row in reader:
             if len(row) != len(COLUMNS):
                 raise FormatError(
-                    f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}; quote one that holds a comma"
+                    f"{where}:{reader.line_num}: expected {len(COLUMNS)} fields, got {len(row)};"
+                    " quote fields that contain commas"
                 )
             rows.append((row[0], row[1], row[2], row[3]))
     except csv.Error as error:

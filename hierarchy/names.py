@@ -1,10 +1,11 @@
-"""From what a person writes to what is meant: ids, names and paths, resolved here and nowhere else."""
+"""Names of classes and nodes: which are valid, and what a person means by one; nothing else resolves names."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from unicodedata import category
 
 from hierarchy.errors import AmbiguousName, UnknownNode, nearest
 
@@ -46,7 +47,7 @@ class NameIndex:
             AmbiguousName: several classes have that name; their paths and ids are given.
         """
         if not isinstance(asked, str):
-            raise TypeError(f"cannot look up {asked!r}; give ids, names and paths, as in labels('shark', 'n01494475')")
+            raise TypeError(f"cannot look up {asked!r}; give ids, names or paths, as in labels('shark', 'n01494475')")
         if asked == "":
             return tuple(range(len(self._ids)))
         meanings = self._meanings.get(asked, set())
@@ -55,7 +56,7 @@ class NameIndex:
         if meanings:
             labels = sorted((label for found in meanings for label in found), key=self.paths.__getitem__)
             choices = [f"{self.paths[label]!r} (id {self._ids[label]!r})" for label in labels]
-            raise AmbiguousName(f"{asked!r} means {' and '.join(choices)}; use an id or a path")
+            raise AmbiguousName(f"{asked!r} is ambiguous: {' and '.join(choices)}; use an id or a path")
         raise UnknownNode(f"no class or node {asked!r}{nearest(asked, self._meanings)}; use an id, a name or a path")
 
     def label(self, asked: str) -> int:
@@ -138,3 +139,59 @@ def _positions(classes: Sequence[Words], spelling: Callable[[Words], set[str]]) 
         for word in spelling(words):
             found[word].add(i)
     return found
+
+
+def name_fault(value: object) -> str | None:
+    """What is wrong with an id or a name, as the end of a sentence; None if it is valid.
+
+    >>> name_fault("and/or")
+    "contains '/', which separates the parts of a path; replace it"
+    """
+    if not isinstance(value, str):
+        return f"is of type {type(value).__name__}; give a string"
+    return _fault(value)
+
+
+@lru_cache(maxsize=1 << 16)  # an edit changes one name of thousands and all are checked again
+def _fault(value: str) -> str | None:
+    if not value:
+        return "is empty; give it a name"
+    if "/" in value:
+        return "contains '/', which separates the parts of a path; replace it"
+    if any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+        return "contains a control character such as a line break; remove it"
+    if value != value.strip():
+        return "starts or ends with a space; strip it"
+    return None
+
+
+def table_problems(
+    classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]
+) -> Iterator[str]:
+    """Everything that keeps the three columns of a table from being a hierarchy."""
+    if not len(classes) == len(names) == len(groups):
+        yield f"got {len(classes)} ids, {len(names)} names and {len(groups)} groups; give one of each per class"
+        return
+    if not classes:
+        yield "no classes; give at least one"
+    no_pairs = [label for label, group in enumerate(groups) if not isinstance(group, tuple) or len(group) != 2]
+    yield from (
+        f"group {groups[label]!r} of label {label} is not a pair; give (superclass, group)" for label in no_pairs
+    )
+    if no_pairs:
+        return
+    for id, uses in Counter(id for id in classes if isinstance(id, str)).items():
+        if uses > 1:
+            places = [label for label, other in enumerate(classes) if other == id]
+            yield f"id {id!r} occurs {uses} times (labels {', '.join(map(str, places))}); ids must be unique"
+    for kind, values in (
+        ("id", classes),
+        ("name", names),
+        ("superclass", [superclass for superclass, _ in groups]),
+        ("group", [group for _, group in groups]),
+    ):
+        faults = ((value, name_fault(value)) for value in values)
+        yield from dict.fromkeys(f"{kind} {value!r} {fault}" for value, fault in faults if fault)
+    superclasses = {superclass for superclass, _ in groups if isinstance(superclass, str) and superclass}
+    for superclass in sorted(superclasses.intersection(id for id in classes if isinstance(id, str))):
+        yield f"superclass {superclass!r} is also the id of a class, so it would be ambiguous; rename it"

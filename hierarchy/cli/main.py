@@ -159,7 +159,7 @@ def explain(
 
     from hierarchy.checks.second_opinions import call_witnesses, hear, votes
     from hierarchy.io import folder, shipped
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
     from hierarchy.review.explain import explain as gather
     from hierarchy.review.reviewed import read_base
     from hierarchy.review.storage import Paths
@@ -177,8 +177,8 @@ def explain(
             heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
             base = replace(base, votes=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        ledger = Ledger.to_read(paths.replies) if paths.replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
+        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
+        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 
 
@@ -196,7 +196,7 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
     """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
     from hierarchy.io import read_rows
     from hierarchy.proposal import collect
-    from hierarchy.sources.classes import ClassList, read_classes
+    from hierarchy.sources import ClassList, read_classes
 
     rows = read_rows(file)
     if source is not None:

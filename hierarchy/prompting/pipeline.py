@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 
 from hierarchy.english import plural
 from hierarchy.errors import ChatError
-from hierarchy.llm.types import Chat
+from hierarchy.llm import Chat
+from hierarchy.names import name_fault
 from hierarchy.prompting.retry import Asked, Question, Value, ask
 from hierarchy.prompting.stages import Branch, Node, Wording
 from hierarchy.prompting.votes import NONE, Tally
 from hierarchy.proposal import Proposal, Vote
 from hierarchy.settings import DEFAULT_VOTES
-from hierarchy.sources.classes import ClassList
-from hierarchy.tree import name_fault
+from hierarchy.sources import ClassList
 
 CHOICES = 4  # groups that a disputed class may choose from,
 MOST_CHOICES = 8  # and one without a place

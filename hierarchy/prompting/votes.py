@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hierarchy.prompting.stages import Branch, Node
 from hierarchy.proposal import Place, Proposal, Vote
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 NONE = -1  # the vote that a class fits no superclass
 

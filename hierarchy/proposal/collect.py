@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hierarchy.errors import InvalidHierarchy
 from hierarchy.proposal.findings import Finding, rank
 from hierarchy.proposal.proposal import Place, Proposal
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 
 def collect(classes: ClassList, placements: Iterable[tuple[str, str, str]]) -> tuple[Proposal, tuple[Finding, ...]]:

@@ -25,7 +25,7 @@ from hierarchy.files import read_json, write_text
 from hierarchy.io import check_format, json_table
 from hierarchy.proposal.findings import Finding
 from hierarchy.proposal.proposal import Proposal, Vote, Witness
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 FORMAT = "proposal"
 VERSION = 1

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
 from hierarchy.names import NameIndex
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group

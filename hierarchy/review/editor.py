@@ -13,8 +13,8 @@ from pathlib import Path
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
 from hierarchy.files import read_text
+from hierarchy.names import name_fault
 from hierarchy.proposal import Edit, Place, Proposal, difference
-from hierarchy.tree import name_fault
 
 HEAD = """\
 # Move lines between groups, rename headings, add new ones: "superclass" at the margin, "    group" by 4 spaces,

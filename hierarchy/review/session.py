@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hierarchy.errors import ReviewError
+from hierarchy.names import name_fault
 from hierarchy.proposal import Proposal
 from hierarchy.review.review import Review, utc_now
 from hierarchy.review.reviewed import check_is_new, check_result, paths_of, read_base_for, read_findings, write_result
 from hierarchy.review.state import Replayed, replay
 from hierarchy.review.storage import LogFile, Looking, Paths, hold
-from hierarchy.tree import name_fault
 
 Tell: TypeAlias = Callable[[str], None]  # says something to the person, beside what is asked for
 

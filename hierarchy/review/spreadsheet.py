@@ -11,10 +11,10 @@ from typing import Any, get_args
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
 from hierarchy.files import read_text
+from hierarchy.names import name_fault
 from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, difference
 from hierarchy.review.queue import Votes, dispute, said_now
 from hierarchy.review.state import Standing
-from hierarchy.tree import name_fault
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)
 COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES, "proposal")

@@ -151,7 +151,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "a seed in words": ["pets.txt", "--seed", "one"],
     "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
     "a dry run without a model": ["pets.txt", "--dry-run"],
-    "a batch without a model": ["pets.txt", "--batch"],
+    "asking again without a model": ["pets.txt", "--ask-again"],
     "a model, and money, where none proposes": ["pets.txt", "--model", "gpt-5", "--max-cost", "2", "--yes"],
     "a server where none is asked": ["pets.txt", "--base-url", "http://localhost:1"],
     "a limit of an embedding server's calls": ["pets.txt", "--embed", "tfidf+openai:m", "--max-calls", "3"],

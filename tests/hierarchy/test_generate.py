@@ -22,7 +22,7 @@ from hierarchy.cluster.constrained import Shape
 from hierarchy.io import folder, read, shipped
 from hierarchy.review.storage import Paths, hold
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 
 REFERENCES = TESTS / "references"
 

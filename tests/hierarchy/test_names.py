@@ -23,7 +23,10 @@ def test_an_id_a_name_and_a_path_mean_the_class_settled_or_not(asked, label):
 def test_a_repeated_name_is_refused_with_the_paths_and_ids():
     with pytest.raises(AmbiguousName) as caught:
         PETS.label("crane")
-    assert str(caught.value) == "'crane' means 'birds/waders/crane' (id 'n3') and 'n4' (id 'n4'); use an id or a path"
+    assert (
+        str(caught.value)
+        == "'crane' is ambiguous: 'birds/waders/crane' (id 'n3') and 'n4' (id 'n4'); use an id or a path"
+    )
     assert PETS.candidates("crane") == (2, 3) and PETS.candidates("n4") == (3,) and PETS.candidates("dodo") == ()
 
 

@@ -21,7 +21,7 @@ from hierarchy.cli.console import run as run_command
 from hierarchy.errors import DataError, HierarchyError
 from hierarchy.files import write_text
 from hierarchy.io import load
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 from timm_nhl.cli.asked import listed
 from timm_nhl.data.images import open_images
 from timm_nhl.errors import EvaluationError, NHLError, OptionError

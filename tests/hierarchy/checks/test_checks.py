@@ -10,7 +10,7 @@ import pytest
 from hierarchy.checks.checks import KINDS, check
 from hierarchy.cluster.embeddings import embedder
 from hierarchy.proposal import Merge, Move, Proposal, apply
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet.disambiguate import choose_senses
 

@@ -18,7 +18,7 @@ from hierarchy.checks.second_opinions import (
 from hierarchy.cluster.constrained import Shape
 from hierarchy.proposal import Proposal, Vote
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 from hierarchy.wordnet.disambiguate import choose_senses, described
 
 PLACES = {
@@ -105,7 +105,7 @@ def test_neighbours_are_those_of_brute_force():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     places = [("s", f"g{i % 4}") if i % 7 else None for i in range(40)]
     names = tuple(map(str, range(40)))
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.sources import ClassList
 
     seating = Seating(Proposal(ClassList(names, names, ("",) * 40, ""), tuple(places)))
     for label, near in enumerate(neighbourhoods(seating, vectors)):

@@ -1,7 +1,7 @@
 """Rows become a proposal: what is certain is settled, everything else is an error that names it."""
 
 from hierarchy.proposal import collect
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 
 CLASSES = ClassList(("a", "b", "c", "d"), ("a", "b", "c", "d"), ("",) * 4, "letters")
 

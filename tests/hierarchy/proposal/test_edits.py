@@ -105,7 +105,7 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
         (Rename("fish", "fish"), EditError, "the name 'fish' is taken; choose another, or merge"),
         (Rename("mammals/cats", "dogs"), EditError, "the name 'mammals/dogs' is taken; choose another, or merge"),
         (Rename("fish", " "), InvalidHierarchy, "not a hierarchy: superclass ' ' starts or ends with a space; strip"),
-        (Rename("fish", "a/b"), InvalidHierarchy, "not a hierarchy: superclass 'a/b' holds '/', which separates"),
+        (Rename("fish", "a/b"), InvalidHierarchy, "not a hierarchy: superclass 'a/b' contains '/', which separates"),
         (Merge("fish", "fish"), EditError, "cannot merge 'fish' into 'fish'; give two nodes of one level"),
         (Merge("fish", "food/cats"), EditError, "cannot merge 'fish' into 'food/cats'; give two nodes of one level"),
         (Merge("fish", "foot"), UnknownNode, "no superclass or group 'foot'; nearest: 'food'"),

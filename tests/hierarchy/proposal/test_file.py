@@ -77,10 +77,13 @@ VOTE = {"witness": "llm", "node": "", "strength": 1, "why": ""}
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], 'is no proposal: it has no "format": "proposal"; give a file written by `generate`'),
-        (changed(format="hierarchy"), 'is no proposal: it has no "format": "proposal"; give a file written by'),
-        (changed(version=2), "has format version 2, this release reads up to 1; upgrade timm-nhl"),
-        (changed(version="1"), "\"version\" is '1', not a whole number from 1; give a file written by `generate`"),
+        ([], 'is not a proposal file: "format": "proposal" is missing; give a file written by `generate`'),
+        (
+            changed(format="hierarchy"),
+            'is not a proposal file: "format": "proposal" is missing; give a file written by',
+        ),
+        (changed(version=2), "has format version 2, but this release reads up to 1; upgrade timm-nhl"),
+        (changed(version="1"), "\"version\" is '1', not a positive integer; give a file written by `generate`"),
         (changed(source=7), "source: input should be a valid string, got 7"),
         (changed(provenance=None), "provenance: input should be a valid dictionary, got None"),
         (changed(classes={}), "classes: input should be a valid list, got {}"),
@@ -91,7 +94,7 @@ VOTE = {"witness": "llm", "node": "", "strength": 1, "why": ""}
         (with_class(name=7), "classes.1.name: input should be a valid string, got 7"),
         (with_class(colour="red"), "classes.1.colour: extra inputs are not permitted, got 'red'"),
         (with_class(group=None), "classes.1: superclass and group must both be strings or both be null"),
-        (with_class(superclass="a/b"), "not a hierarchy: superclass 'a/b' holds '/'"),
+        (with_class(superclass="a/b"), "not a hierarchy: superclass 'a/b' contains '/'"),
         (with_class(superclass="", group=""), "not a hierarchy: superclass '' is empty"),
         (with_class(votes=[VOTE | {"witness": "me"}]), "classes.1.votes.0.witness: input should be 'llm', 'wordnet'"),
         (with_class(votes=[VOTE | {"strength": 2}]), "classes.1.votes.0.strength: input should be less than or equal"),

@@ -45,8 +45,8 @@ def test_what_is_written_becomes_edits(old, new, edits):
         ("n1", "n3", "line 4: class 'n3' stands twice"),
         ("mammals\n", "", "line 1: group 'cats' stands below no superclass; line 4: group 'dogs' stands"),
         ("    cats\n", "", "line 2: class 'n3' stands below no group; line 3: class 'n1' stands below no group"),
-        ("cats", "ca/ts", "line 2: heading 'ca/ts' holds '/', which separates the parts of a path, spell it otherwise"),
-        ("mammals", "n2", "superclass 'n2' is also the id of a class, so neither could be asked for, rename it"),
+        ("cats", "ca/ts", "line 2: heading 'ca/ts' contains '/', which separates the parts of a path, replace it"),
+        ("mammals", "n2", "superclass 'n2' is also the id of a class, so it would be ambiguous, rename it"),
         ("    cats", '    "cats', "line 2: '\"cats' has an open quote"),
     ],
 )

@@ -143,7 +143,7 @@ def sheet(**changes):
         (sheet(x=["n1", "tabby", "", "a", "b"]), ReviewError, "s.csv:7: class 'n1' stands already in line 2"),
         (sheet(n1=["n1", "cat", "", "a", "b"]), ReviewError, "s.csv:2: 'n1' is called 'tabby', not 'cat'; the name of"),
         (sheet(n1=["n1", "tabby", "", "a", ""]), ReviewError, "s.csv:2: 'n1' has a superclass or a group alone; give"),
-        (sheet(n1=["n1", "tabby", "", "a/b", "c"]), ReviewError, "s.csv:2: superclass 'a/b' holds '/'"),
+        (sheet(n1=["n1", "tabby", "", "a/b", "c"]), ReviewError, "s.csv:2: superclass 'a/b' contains '/'"),
         (sheet(n1=["n1", "tabby", "", "n2", "c"]), ReviewError, "s.csv: superclass 'n2' is also the id of a class"),
         (
             sheet(n1=None, n2=["n2", "carp", "", " a", "b"]),

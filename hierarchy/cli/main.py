@@ -12,9 +12,9 @@ import typer
 from hierarchy.cli.console import print_json, progress, run
 from hierarchy.cli.dataset import dataset_app
 from hierarchy.cli.edit import edit_command
+from hierarchy.cli.generate import generate_command
 from hierarchy.cli.review import review_command
 from hierarchy.errors import UnknownNode
-from hierarchy.generate import generate_command
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
@@ -75,15 +75,15 @@ def check(
 
     Reads files that are no hierarchy yet, too: with classes missing, placed twice or unknown.
     """
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.second_opinions import call_witnesses
+    from hierarchy.checks import check as all_checks
+    from hierarchy.checks import gather
 
     with progress() as tell:
         tell("reading")
         proposal, errors = _proposal(file, classes)
-        witnesses = call_witnesses(proposal.classes, embed, tell=tell)
+        evidence = gather(proposal.classes, embed, tell=tell)
         tell("checking")
-        findings = errors or all_checks(proposal, **vars(witnesses))
+        findings = errors or all_checks(proposal, evidence)
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -104,8 +104,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Says how alike a hierarchy and a reference are, corrected for chance, beside random trees of its shape."""
-    from hierarchy.checks.reference import read_reference
-    from hierarchy.checks.score import score as measure
+    from hierarchy.checks import read_reference
+    from hierarchy.checks import score as measure
     from hierarchy.io import load
 
     result = measure(load(file), read_reference(reference))
@@ -123,23 +123,22 @@ def score(
 @app.command()
 def report(file: File, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("hierarchy.html")) -> None:
     """Writes one HTML page with a picture to zoom into, search and the findings; it needs no network."""
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.report import report as page
-    from hierarchy.checks.second_opinions import call_witnesses
+    from hierarchy.checks import check as all_checks
+    from hierarchy.checks import gather
+    from hierarchy.checks import report as page
     from hierarchy.files import write_text
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
-    from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
         tell("reading")
         held = read(file)
         proposal = Proposal.from_hierarchy(held.hierarchy)
-        witnesses = call_witnesses(proposal.classes, tell=tell)
+        evidence = gather(proposal.classes, tell=tell)
         tell("checking")
-        findings = all_checks(proposal, **vars(witnesses))
+        findings = all_checks(proposal, evidence)
         tell("drawing")
-        known = described(proposal.classes, witnesses.wordnet, witnesses.meanings)
+        known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
         write_text(out, page(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
@@ -157,13 +156,12 @@ def explain(
     """Tells where a class stands and why: witnesses, hypernyms, neighbours, decisions, prompts and replies."""
     from dataclasses import replace
 
-    from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+    from hierarchy.checks import ask_witnesses, gather
     from hierarchy.io import folder, shipped
     from hierarchy.llm import ReplyCache
-    from hierarchy.review.explain import explain as gather
+    from hierarchy.review.explain import explain as explain_class
     from hierarchy.review.reviewed import read_base
     from hierarchy.review.storage import Paths
-    from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
         tell("reading")
@@ -171,14 +169,13 @@ def explain(
         paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
         now, decisions = _reviewed(paths, base)
         id = now.classes.ids[now.index.label(asked)]
-        witnesses = call_witnesses(now.classes, embed, tell=tell)
+        evidence = gather(now.classes, embed, tell=tell)
         tell("explaining")
         if not base.votes:  # a hierarchy without a proposal beside it
-            heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
-            base = replace(base, votes=heard)
-            now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
+            votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
+            base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
+        found = explain_class(id, base, now, evidence, decisions=decisions, cache=cache)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 
 
@@ -187,9 +184,9 @@ def wordnet_install(
     target: Annotated[Path | None, typer.Option("--dir", help="An nltk_data folder.")] = None,
 ) -> None:
     """Gets WordNet 3.0: with NLTK's downloader, else the system's copy, else Debian's packages (no root needed)."""
-    from hierarchy.wordnet.install import install
+    from hierarchy.wordnet import install_wordnet
 
-    install(target, tell=typer.echo)
+    install_wordnet(target, tell=typer.echo)
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

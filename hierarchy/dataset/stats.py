@@ -130,7 +130,7 @@ class Stats:
 
     def page(self, *, title: str) -> str:
         """The text of an HTML page whose picture shows nodes as large as their images are many."""
-        from hierarchy.checks.report import report
+        from hierarchy.checks import report
         from hierarchy.proposal import Finding
 
         total = {

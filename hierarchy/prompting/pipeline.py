@@ -23,8 +23,7 @@ from hierarchy.names import name_fault
 from hierarchy.prompting.retry import Asked, Question, Value, ask
 from hierarchy.prompting.stages import Branch, Node, Wording
 from hierarchy.prompting.votes import NONE, Tally
-from hierarchy.proposal import Proposal, Vote
-from hierarchy.settings import DEFAULT_VOTES
+from hierarchy.proposal import DEFAULT_VOTES, Proposal, Vote
 from hierarchy.sources import ClassList
 
 CHOICES = 4  # groups that a disputed class may choose from,

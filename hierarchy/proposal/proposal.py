@@ -16,6 +16,7 @@ from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group
 Witness = Literal["llm", "wordnet", "embedding"]
+DEFAULT_VOTES = 3  # of a language model on each class; odd, so that two superclasses cannot tie
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
 if TYPE_CHECKING:
-    from hierarchy.checks.second_opinions import Witnesses
+    from hierarchy.checks import Evidence
     from hierarchy.llm import ReplyCache
 
 NEAREST = 6  # neighbours shown
@@ -104,7 +104,7 @@ def explain(
     id: str,
     proposal: Proposal,
     now: Proposal,
-    witnesses: Witnesses,
+    evidence: Evidence,
     *,
     decisions: Sequence[Decision] = (),
     cache: ReplyCache | None = None,
@@ -115,7 +115,7 @@ def explain(
         id: of the class.
         proposal: what was proposed, with what was said of it.
         now: where the classes stand after the review so far.
-        witnesses: what is known of the proposal's classes.
+        evidence: what is known about the proposal's classes.
         decisions: those that are in effect.
         cache: the model's replies, if a model proposed and they are at hand.
     """
@@ -134,8 +134,8 @@ def explain(
             if place and other != id and now.place(other) == place
         ),
         votes=proposal.votes.get(id, ()),
-        hypernyms=_hypernyms(label, witnesses),
-        nearest=_nearest(label, now, witnesses),
+        hypernyms=_hypernyms(label, evidence),
+        nearest=_nearest(label, now, evidence),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
         said=tuple(_said(label + 1, request, reply) for request, reply in history),
     )
@@ -145,18 +145,18 @@ def _row(head: str, text: str) -> str:
     return f"  {head:{WIDTH}}{text}"
 
 
-def _hypernyms(label: int, witnesses: Witnesses) -> tuple[tuple[str, ...], ...]:
-    if witnesses.wordnet is None or not witnesses.meanings or not witnesses.meanings[label]:
+def _hypernyms(label: int, evidence: Evidence) -> tuple[tuple[str, ...], ...]:
+    if not evidence.senses or not evidence.senses.meanings[label]:
         return ()
-    wordnet = witnesses.wordnet
-    paths = wordnet.paths(witnesses.meanings[label].wnid)
+    wordnet = evidence.senses.wordnet
+    paths = wordnet.paths(evidence.senses.meanings[label].wnid)
     return tuple(tuple(wordnet.synset(wnid).words[0] for wnid in path) for path in paths)
 
 
-def _nearest(label: int, now: Proposal, witnesses: Witnesses) -> tuple[Neighbour, ...]:
-    if witnesses.vectors is None:
+def _nearest(label: int, now: Proposal, evidence: Evidence) -> tuple[Neighbour, ...]:
+    if evidence.vectors is None:
         return ()
-    near = (witnesses.vectors @ witnesses.vectors[label]).round(9)
+    near = (evidence.vectors @ evidence.vectors[label]).round(9)
     order = [int(other) for other in (-near).argsort(kind="stable") if other != label][:NEAREST]
     ids, names = now.classes.ids, now.classes.names
     return tuple(Neighbour(ids[o], names[o], round(float(near[o]), 3), now.place(ids[o])) for o in order)

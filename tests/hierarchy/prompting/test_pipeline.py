@@ -14,7 +14,7 @@ from support.brain import Brain
 from support.openai_server import FAULTS, Server, always, at_random
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+from hierarchy.checks import ask_witnesses, gather
 from hierarchy.errors import ChatError
 from hierarchy.llm import ChatOptions, OpenAIChat, Reply, ReplyCache, count_input_tokens
 from hierarchy.prompting.estimate import estimate
@@ -338,8 +338,8 @@ def test_the_estimate_of_a_thousand_classes_agrees_with_the_servers_own_count(th
     expected = estimate(Proposal(classes, tree.groups), Plan("m", *tree.sizes[:2]))
     assert expected.calls <= 80 and expected.tokens <= 200_000
     with Server(Brain(tree)) as server:
-        witnesses = call_witnesses(classes)
-        heard = lambda proposal: votes(hear(proposal, witnesses))  # noqa: E731
+        evidence = gather(classes)
+        heard = lambda proposal: ask_witnesses(proposal, evidence).votes()  # noqa: E731
         made = run(server, tmp_path / "in1k.sqlite", classes, tree, witnesses=heard)
         counts = server.counts
     assert made.proposal.hierarchy() == tree

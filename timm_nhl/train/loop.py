@@ -16,7 +16,6 @@ from typing import Any
 from hierarchy import Hierarchy, load
 from hierarchy.dataset.loading import BESIDE, open_data
 from hierarchy.errors import DataError
-from timm_nhl.cli.asked import listed
 from timm_nhl.cli.train_flags import command_of
 from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.sampler import Order
@@ -149,7 +148,7 @@ def open_splits(settings: Settings) -> tuple[Images, Images]:
             settings.source,
             hierarchy=tree,
             split=split,
-            classes=listed(tree, data.classes) if tree is not None else (),
+            classes=data.classes if tree is not None else (),
             image=data.image,
             column=data.column,
         )

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from timm_nhl.errors import TrainingError
-from timm_nhl.eval.model_io import names_of
-from timm_nhl.export import load_model
+from timm_nhl.export import list_label_names, load_model
 from timm_nhl.models.nhl import NHL
 
 
@@ -41,5 +40,5 @@ def classes_of(model: nn.Module) -> tuple[str, ...] | None:
     """The ids of a model's classes, by label, where it says so."""
     if isinstance(model, NHL):
         return model.hierarchy.classes
-    names = names_of(model)
+    names = list_label_names(model)
     return names if names and len(names) == model.num_classes else None

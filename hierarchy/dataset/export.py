@@ -1,8 +1,7 @@
-"""Writes a data set as an image folder, parquet files or WebDataset shards, the bytes of images as they are."""
+"""Writes a data set as an image folder, parquet files or WebDataset shards, with the bytes of images unchanged."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -10,45 +9,36 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hierarchy.dataset.images import Unreadable, ending, image_bytes, image_column, in_processes
-from hierarchy.dataset.labels import (
-    Bad,
-    Column,
-    Data,
-    Problems,
-    features_of,
-    find_columns,
-    is_streaming,
-    parts_of,
-    read_numbers,
-    tables_of,
-)
-from hierarchy.dataset.loading import BESIDE, new_folder
-from hierarchy.dataset.resume import Unfinished, resumed_folder
+from hierarchy.dataset.images import Unreadable, find_ending, find_image_column, image_bytes, in_processes
+from hierarchy.dataset.labels import Column, find_columns, read_numbers
+from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder
+from hierarchy.dataset.rows import Bad, Data, Problems, is_streaming, iterate_tables, list_splits, read_features
 from hierarchy.errors import DataError, nearest
 
-ROWS = 4096  # of a shard: with ImageNet's images of 110 kB about 450 MB
+ROWS = 4096  # of a shard; with ImageNet's images of 110 kB about 450 MB
 BATCH = 128  # rows in memory at once
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A shard to be written: some rows of a split, the number of the first, the folder, what the columns are.
+    """Rows to write: a shard of a split, or a whole stream.
 
-    Its mark is a file that says, once it is there, that the shard is written; a stream, which is one job, has none.
+    Args:
+        form, split, folder: the format, the name of the split ("" without splits), and the folder to write into.
+        number, first: the number of the (first) shard, and of its first row.
+        rows: the rows.
+        label, image: the label column and the image column.
     """
 
     form: str
     split: str
-    number: int
-    rows: Any
-    first: int
     folder: Path
-    mark: Path | None
+    number: int
+    first: int
+    rows: Any
     label: Column
     image: str
 
@@ -61,135 +51,113 @@ def export(
     column: str | None = None,
     image: str | None = None,
     num_proc: int = 1,
-    beside: str | None = None,
+    hierarchy: str | None = None,
 ) -> None:
-    """Writes a data set for other tools. The folder appears whole or not at all; takes streams.
-
-    Where it is stopped half-way, the same call goes on with the shards that are missing; of a stream it begins anew.
+    """Writes a data set for other tools. The folder is written atomically. Accepts streams.
 
     Args:
-        data: a data set of images, as `label` or `subset` gives it.
-        out: the folder to make; it must not be there.
-        form: what is written, the split being `train` where there is none:
-            - `image-folder`: `train/<class>/00000042.jpg`, by name of the class and number of the row;
-            - `parquet`: `train-00000.parquet` with all columns and what `datasets` knows of them;
+        data: a data set of images, as `label` or `subset` returns it.
+        out: the folder to create; it must not exist.
+        form: the format; a data set without splits becomes the split `train`:
+            - `image-folder`: `train/<class>/00000042.jpg`, with the name of the class and the number of the row;
+            - `parquet`: `train-00000.parquet` with all columns and their features;
             - `webdataset`: `train-000000.tar` with `00000042.jpg`, `.cls` (the label) and `.json` (the other columns,
-              and the class by name) for each row.
-        column: the label column, as in `label`; for an image folder a column of strings will do.
-        image: the column of images; the only one by default.
-        num_proc: processes that write shards; a stream is written by one.
-        beside: the text of a file of the labels' hierarchy, to lie beside the rows as `hierarchy.json`.
+              and the name of the class) for each row.
+        column: the label column, as in `label`; for an image folder it may contain strings.
+        image: the image column; None if there is only one.
+        num_proc: number of processes that write shards; a stream is written by one.
+        hierarchy: the text of a hierarchy file, to be saved with the rows as `hierarchy.json`.
 
     Raises:
-        DataError: no such column, an unreadable image, a bad label, or what a form cannot hold; with all bad rows.
-        OutputError: the folder is there already, or cannot be written.
+        DataError: there is no such column, an image is unreadable, a label is bad, or the format cannot represent the
+            data; with all bad rows.
+        OutputError: the folder exists or cannot be written.
     """
     if form not in FORMS:
-        raise DataError([f"no form {form!r}{nearest(form, FORMS)}; there are {', '.join(FORMS)}"])
+        raise DataError([f"unknown form {form!r}{nearest(form, FORMS)}; use one of {', '.join(FORMS)}"])
     problems = Problems()
     labels = find_columns(data, column, None, problems)
     images: dict[str, str] = {}
-    for name, part in parts_of(data).items():
+    for name, part in list_splits(data).items():
         try:
-            images[name] = image_column(features_of(part), image)
+            images[name] = find_image_column(read_features(part), image)
         except DataError as error:
             problems.add(*error.problems)
-    for name, part in parts_of(data).items():
+    for name, part in list_splits(data).items():
         if name in labels and name in images:
-            problems.add(*_form_faults(form, labels[name], images[name], features_of(part)))
+            problems.add(*_find_misfits(form, labels[name], images[name], read_features(part)))
     if num_proc > 1 and is_streaming(data):
-        problems.add("a stream is written by one process; leave num_proc out, or take a data set that is at hand")
-    problems.settle()
-    with ExitStack() as stack:
-        made: Unfinished | None = None
-        if is_streaming(data):
-            folder = stack.enter_context(new_folder(out))
-        else:
-            made = stack.enter_context(resumed_folder(out, _work(data, form, labels, images)))
-            folder = made.folder
+        problems.add("a stream is written by one process; omit num_proc, or use a data set that is not streamed")
+    problems.raise_all()
+    with new_folder(out) as folder:
         jobs = (
             job
-            for name, part in parts_of(data).items()
-            for job in _jobs(form, name, part, folder, made, labels[name], images[name])
+            for name, part in list_splits(data).items()
+            for job in _plan(form, name, part, folder, labels[name], images[name])
         )
         done: Iterable[tuple[str, Bad]] = map(_write, jobs) if num_proc == 1 else in_processes(_write, jobs, num_proc)
         for split, bad in done:
             problems.add_rows(split, bad)
-        problems.settle()
-        if beside is not None:
-            (folder / BESIDE).write_text(beside, encoding="utf-8")
+        problems.raise_all()
+        if hierarchy is not None:
+            (folder / HIERARCHY_FILE).write_text(hierarchy, encoding="utf-8")
 
 
-def _work(data: Data, form: str, labels: Mapping[str, Column], images: Mapping[str, str]) -> str:
-    """A digest of all that decides what is written of a data set at hand."""
-    splits = [
-        (name, part._fingerprint, len(part), str(part.features), labels[name].name, labels[name].values, images[name])
-        for name, part in parts_of(data).items()  # the library's digest of the rows has no public name
-    ]
-    return hashlib.sha256(json.dumps([version("timm-nhl"), form, ROWS, splits]).encode()).hexdigest()
-
-
-def _form_faults(form: str, label: Column, image: str, features: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps the columns of a split from being written in a form."""
+def _find_misfits(form: str, label: Column, image: str, features: Mapping[str, Any]) -> Iterator[str]:
+    """What a format cannot represent of the columns of a split."""
     from datasets import Image
 
     others = [name for name, feature in features.items() if isinstance(feature, Image) and name != image]
     if others and form != "image-folder":
-        yield f"{form} is written with one image a row; remove {', '.join(others)}"
+        yield f"{form} has one image a row; remove {', '.join(others)}"
     if form == "webdataset" and label.values is None:
-        yield f"column {label.name!r} holds names, and a .cls is a number; `label` gives numbers"
+        yield f"column {label.name!r} contains names, but .cls files contain numbers; use `label` first"
     if form == "image-folder":
         for value in label.values or ():
             if not _can_be_folder(value):
-                yield f"class {value!r} cannot be the name of a folder; write parquet or webdataset"
+                yield f"class {value!r} cannot be the name of a folder; use parquet or webdataset"
 
 
 def _can_be_folder(name: str) -> bool:
-    """Whether readers of image folders find a class of this name, wherever the folder is taken."""
+    """Whether readers of image folders find a class of this name, on any system."""
     fits = name and len(name.encode(errors="replace")) < 250 and name == name.strip(" .") and name.isprintable()
-    fits = fits and not name.startswith("__")  # which the library passes over
+    fits = fits and not name.startswith("__")  # the library ignores such folders
     return bool(fits) and not set(name) & set('/\\:*?"<>|')
 
 
-def _jobs(
-    form: str, split: str, part: Any, folder: Path, made: Unfinished | None, label: Column, image: str
-) -> Iterator[_Job]:
-    """The shards of a split that are not written yet."""
-    if made is None:
-        yield _Job(form, split, 0, part, 0, folder, None, label, image)
+def _plan(form: str, split: str, part: Any, folder: Path, label: Column, image: str) -> Iterator[_Job]:
+    """The shards of a split; a stream is one job."""
+    if is_streaming(part):
+        yield _Job(form, split, folder, 0, 0, part, label, image)
         return
     for number, first in enumerate(range(0, max(len(part), 1), ROWS)):
-        mark = made.mark(f"{split or 'train'}-{number:06}")
-        if not mark.exists():
-            rows = part.select(range(first, min(first + ROWS, len(part))))
-            yield _Job(form, split, number, rows, first, folder, mark, label, image)
+        rows = part.select(range(first, min(first + ROWS, len(part))))
+        yield _Job(form, split, folder, number, first, rows, label, image)
 
 
 def _write(job: _Job) -> tuple[str, Bad]:
-    """Writes the rows of a job; gives those that are bad."""
+    """Writes the rows of a job; returns the bad ones."""
     bad: dict[str, list[int]] = {}
     opened = _WRITERS[job.form]
     with ExitStack() as stack:
         writer = stack.enter_context(opened(job, job.number))
         row = job.first
-        for table in tables_of(job.rows, rows=BATCH):
-            if row > job.first and (row - job.first) % ROWS == 0:  # of a stream; else a job is a shard
+        for table in iterate_tables(job.rows, rows=BATCH):
+            if row > job.first and (row - job.first) % ROWS == 0:  # the next shard of a stream
                 stack.close()
                 writer = stack.enter_context(opened(job, job.number + (row - job.first) // ROWS))
             batch, faults = _read(job, row, table)
-            if not faults and not bad:  # else nothing will be kept, and only more bad rows are sought
+            if not faults and not bad:  # after a bad row nothing is kept, so only more bad rows are collected
                 faults = list(writer(batch))
             for fault, places in faults:
                 bad.setdefault(fault, []).extend(row + place for place in places)
             row += table.num_rows
-    if job.mark is not None and not bad:
-        job.mark.touch()
     return job.split, list(bad.items())
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some rows, the first of which has a number, their images and classes."""
+    """Some rows: the number of the first, the table, the images, and the labels as numbers and names."""
 
     first: int
     table: Any
@@ -205,8 +173,8 @@ def _read(job: _Job, row: int, table: Any) -> tuple[_Batch, list[tuple[str, Sequ
     for place, stored in enumerate(table.column(job.image).to_pylist()):
         try:
             content = image_bytes(stored)
-            if ending(content) == "avif" and job.form != "parquet":
-                raise Unreadable(f"an AVIF image, which readers of {job.form} files pass over; write parquet")
+            if find_ending(content) == "avif" and job.form != "parquet":
+                raise Unreadable(f"AVIF image, which readers of {job.form} files ignore; use parquet")
             images.append(content)
         except Unreadable as fault:
             faults.append((str(fault), [place]))
@@ -220,17 +188,17 @@ _Writer: TypeAlias = Callable[[_Batch], Bad]
 
 @contextmanager
 def _folders(job: _Job, number: int) -> Iterator[_Writer]:
-    """A folder a class, a file a row."""
+    """One folder a class, one file a row."""
     at = job.folder / (job.split or "train")
     at.mkdir(exist_ok=True)
 
     def write(batch: _Batch) -> Bad:
         for place, (content, name) in enumerate(zip(batch.images, batch.names, strict=True)):
             if not _can_be_folder(name):
-                yield f"class {name!r}, which cannot be the name of a folder", [place]
+                yield f"class {name!r} cannot be the name of a folder", [place]
                 continue
             (at / name).mkdir(exist_ok=True)
-            (at / name / f"{batch.first + place:08}.{ending(content)}").write_bytes(content)
+            (at / name / f"{batch.first + place:08}.{find_ending(content)}").write_bytes(content)
 
     yield write
 
@@ -242,7 +210,7 @@ def _parquet(job: _Job, number: int) -> Iterator[_Writer]:
     import pyarrow.parquet as pq
     from datasets import Features
 
-    schema = Features(features_of(job.rows)).arrow_schema
+    schema = Features(read_features(job.rows)).arrow_schema
     with pq.ParquetWriter(job.folder / f"{job.split or 'train'}-{number:05}.parquet", schema) as file:
 
         def write(batch: _Batch) -> Bad:
@@ -263,7 +231,7 @@ def _parquet(job: _Job, number: int) -> Iterator[_Writer]:
 
 @contextmanager
 def _tar(job: _Job, number: int) -> Iterator[_Writer]:
-    """A tar file with the files of a row side by side, as WebDataset wants them."""
+    """A tar file with the files of each row next to each other, as WebDataset requires."""
     with tarfile.open(job.folder / f"{job.split or 'train'}-{number:06}.tar", "w") as file:
 
         def add(name: str, content: bytes) -> None:
@@ -275,15 +243,15 @@ def _tar(job: _Job, number: int) -> Iterator[_Writer]:
             rows = batch.table.drop_columns([job.image]).to_pylist()
             for place, (content, row) in enumerate(zip(batch.images, rows, strict=True)):
                 try:
-                    told = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False, allow_nan=False)
+                    about = json.dumps({**row, job.label.name: batch.names[place]}, ensure_ascii=False, allow_nan=False)
                 except (TypeError, ValueError) as error:  # bytes and dates; NaN and infinity
                     what = "value" if isinstance(error, TypeError) else "number"
-                    yield f"a {what} that JSON cannot hold; remove its column or write parquet", [place]
+                    yield f"a {what} that JSON cannot represent; remove its column or use parquet", [place]
                     continue
                 key = f"{batch.first + place:08}"
-                add(f"{key}.{ending(content)}", content)
+                add(f"{key}.{find_ending(content)}", content)
                 add(f"{key}.cls", str(batch.numbers[place]).encode())
-                add(f"{key}.json", told.encode())
+                add(f"{key}.json", about.encode())
 
         yield write
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 import hierarchy
 from hierarchy import Hierarchy
-from hierarchy.dataset.loading import BESIDE
+from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
@@ -62,7 +62,7 @@ def tree_of(training: Training, data: Path) -> Hierarchy:
     Raises:
         hierarchy.errors.ShapeError: the names cannot be clustered into as many nodes as Unicode has.
     """
-    own = hierarchy.load(data / BESIDE)
+    own = hierarchy.load(data / HIERARCHY_FILE)
     if training.tree == "generated":
         return generated(data, own)
     if training.tree == "random":

@@ -11,8 +11,7 @@ from hierarchy.settings import Settings
 
 if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
-    from hierarchy.llm.cache import Ledger
-    from hierarchy.llm.types import Chat
+    from hierarchy.llm import Chat, ReplyCache
     from hierarchy.prompting.pipeline import Proposed
     from hierarchy.proposal import Finding, Proposal
     from hierarchy.sources import ClassList
@@ -58,7 +57,7 @@ def generate(
     *,
     chat: Chat | None = None,
     known: Known | None = None,
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
     tell: Tell = _quiet,
 ) -> Generated:
     """Builds a hierarchy over the classes of a source: by clustering, or by asking a model.
@@ -67,7 +66,7 @@ def generate(
         settings: source, shape, embedder, seed and, for a model, how it is asked.
         chat: who is asked, where the settings say that a model proposes.
         known: what `know` gave for these settings, where that was done already.
-        ledger: where the vectors of an embedding server are kept.
+        cache: where the vectors of an embedding server are kept.
         tell: is called with the name of each stage as it begins.
 
     Raises:
@@ -76,7 +75,7 @@ def generate(
     from hierarchy.checks.checks import check
     from hierarchy.checks.second_opinions import hear, votes
 
-    known = known or know(settings, tell, ledger)
+    known = known or know(settings, tell, cache)
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
@@ -100,7 +99,7 @@ def generate(
     return Generated(made, findings, proposed.left if proposed else {})
 
 
-def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) -> Known:
+def know(settings: Settings, tell: Tell = _quiet, cache: ReplyCache | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
     from hierarchy.checks.second_opinions import call_witnesses
     from hierarchy.sources import read_classes
@@ -109,7 +108,7 @@ def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) 
     tell("reading classes")
     classes = read_classes(settings.source)
     witnesses = call_witnesses(
-        classes, settings.embed, base_url=settings.base_url, ledger=ledger, seed=settings.seed, tell=tell
+        classes, settings.embed, base_url=settings.base_url, cache=cache, seed=settings.seed, tell=tell
     )
     return Known(described(classes, witnesses.wordnet, witnesses.meanings), witnesses)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
 
     Vectors = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def call_witnesses(
     embed: str = "tfidf",
     *,
     base_url: str | None = None,
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
     seed: int = 0,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Witnesses:
@@ -59,7 +59,7 @@ def call_witnesses(
 
     Args:
         embed: the name of an embedder, as `hierarchy.cluster.embeddings.embedder` takes it.
-        base_url, ledger, seed: of the embedder.
+        base_url, cache, seed: of the embedder.
         tell: is called with the name of each stage.
 
     Raises:
@@ -71,7 +71,7 @@ def call_witnesses(
     wordnet = open_wordnet()
     meanings = choose_senses(classes, wordnet) if wordnet else ()
     tell(f"embedding with {embed}")
-    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, ledger=ledger, seed=seed)(classes)
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, cache=cache, seed=seed)(classes)
     return Witnesses(wordnet, meanings, vectors)
 
 

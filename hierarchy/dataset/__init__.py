@@ -5,14 +5,14 @@ They read only the label column; images are neither decoded nor copied.
 """
 
 from hierarchy.dataset.columns import Relabelling
-from hierarchy.dataset.export import FORMS, export
+from hierarchy.dataset.counts import Balance, Stats, stats
+from hierarchy.dataset.formats import FORMS, export
 from hierarchy.dataset.images import Unreadable, check_images, find_image_column, image_bytes
-from hierarchy.dataset.labels import LEVELS, Part, match, read_labels, read_parts
+from hierarchy.dataset.labels import LEVELS, Numbers, Part, match, read_labels, read_parts
 from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder, open_data, save_data
 from hierarchy.dataset.relabel import Subset, label, subset
 from hierarchy.dataset.rows import Data, Problems, read_features
-from hierarchy.dataset.split import Split, split
-from hierarchy.dataset.stats import Balance, Stats, stats
+from hierarchy.dataset.stratify import Split, split
 
 __all__ = [
     "FORMS",
@@ -20,6 +20,7 @@ __all__ = [
     "LEVELS",
     "Balance",
     "Data",
+    "Numbers",
     "Part",
     "Problems",
     "Relabelling",

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hierarchy.dataset.labels import LEVELS, Column, Part, match, read_numbers
+from hierarchy.dataset.labels import LEVELS, Column, Numbers, Part, match, read_numbers
 from hierarchy.dataset.rows import Problems, read_features
 from hierarchy.tree import Hierarchy
-
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Numbers
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,8 @@ def _none() -> Numbers:
 def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     """A data set with columns added or replaced.
 
-    `Dataset.add_column` would copy all rows of a selection, images included, so the columns are expanded to the rows that
-    were selected from, and the selection is applied again.
+    `Dataset.add_column` would copy all rows of a selection, images included. So the columns are expanded to the rows
+    that were selected from, and the selection is applied again.
     """
     import numpy as np
     from datasets import Dataset, Features
@@ -124,7 +121,9 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     chosen = None if data._indices is None else data._indices.column(0).to_numpy()  # no public name
     whole = data if chosen is None else Dataset(data.data, info=data.info.copy(), split=data.split)
     order = [*data.column_names, *(name for name in columns if name not in data.column_names)]
-    fresh = {name: f"new {name}" for name in columns}  # a data set without columns loses its rows, so the new ones come first
+    fresh = {
+        name: f"new {name}" for name in columns
+    }  # a data set without columns loses its rows, so the new ones come first
     while set(fresh.values()) & set(data.column_names):
         fresh = {name: f"new {other}" for name, other in fresh.items()}
     if not len(data):  # the library cannot add columns to a selection of no rows

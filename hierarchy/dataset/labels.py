@@ -14,8 +14,7 @@ from hierarchy.tree import Hierarchy, Level
 if TYPE_CHECKING:
     import numpy as np
 
-    Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
-
+Numbers: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 LEVELS: Mapping[str, Level] = {"superclass": 1, "group": 2}  # the columns of levels above the classes
 
 

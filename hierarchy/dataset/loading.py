@@ -25,9 +25,9 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
     """Opens a data set; images are neither moved nor decoded.
 
     Args:
-        source: a folder written by `save_to_disk`, a .parquet file, a folder of .parquet files or of images, or the name
-            of a Hugging Face data set (`owner/name`, or `datasets:name`).
-        split: opens only this split. `validation` also finds `val` and `valid`, `train` also `training`, and vice versa.
+        source: a folder written by `save_to_disk`, a .parquet file, a folder of .parquet files or of images, or the
+            name of a Hugging Face data set (`owner/name`, or `datasets:name`).
+        split: opens only this split; `validation`, `val` and `valid` find each other, as do `train` and `training`.
         streaming: reads row by row, without a copy in the library's cache.
 
     Raises:
@@ -56,7 +56,9 @@ def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
     problems.raise_all()
     rows = {name: len(part) for name, part in list_splits(data).items()}
     processes = min(num_proc, *rows.values(), num_proc)  # every process needs a row
-    shards = {name: None if count else 1 for name, count in rows.items()}  # a split without shards could not be read again
+    shards = {
+        name: None if count else 1 for name, count in rows.items()
+    }  # a split without shards could not be read again
     data.save_to_disk(
         str(folder / "data"),
         num_shards=shards if isinstance(data, Mapping) else shards[""],

@@ -38,7 +38,7 @@ def label(
     """Labels the rows by a hierarchy and adds the columns `superclass` and `group`.
 
     The label column becomes a ClassLabel of the hierarchy's ids, in its order; `superclass` and `group` are ClassLabels
-    of its paths in node order, as in `Hierarchy.ancestors`. Accepts streams, whose bad rows raise when they are reached.
+    of its paths in node order, as in `Hierarchy.ancestors`. Accepts streams; their bad rows raise when reached.
 
     Args:
         data: a data set.
@@ -126,10 +126,14 @@ def _relabel_stream(
     values = next(iter(columns.values())).values
     known = match(values or (), relabelling.hierarchy)
     done = {name: relabel_stream(part, columns[name], relabelling) for name, part in list_splits(data).items()}
-    return Subset(join_splits(data, done), relabelling.small, _mapping(values, True, known, relabelling) if values else None)
+    return Subset(
+        join_splits(data, done), relabelling.small, _mapping(values, True, known, relabelling) if values else None
+    )
 
 
-def _mapping(values: Sequence[str], numbered: bool, known: Mapping[str, int], relabelling: Relabelling) -> dict[int | str, int]:
+def _mapping(
+    values: Sequence[str], numbered: bool, known: Mapping[str, int], relabelling: Relabelling
+) -> dict[int | str, int]:
     """Old value of the label column -> new label."""
     new = {old: label for label, old in enumerate(relabelling.kept)}
     return {

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hierarchy.llm.budget import Price, input_tokens
-from hierarchy.llm.types import Reply, Request
+from hierarchy.llm import Price, Reply, Request, count_input_tokens
 from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Plan, Votes, propose
 from hierarchy.prompting.rehearsal import Rehearsal
 from hierarchy.prompting.retry import SPARE
@@ -47,7 +46,7 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
     def __str__(self) -> str:
-        price = "the price of the model is unknown"
+        price = "pass --price for the cost"
         if self.cost is not None and self.most_cost is not None:
             price = f"${self.cost:.2f} (at most ${self.most_cost:.2f})"
         return (
@@ -60,14 +59,13 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None, factor: float = 1.0) -> Estimate:
+def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
     """Rehearses a proposal.
 
     Args:
         proposal: the classes with their definitions, all of them placed: what the rehearsal answers from.
         plan: what a model is going to be asked for.
         price: of the model, if known.
-        factor: on the price; 0.5 for batches.
     """
     chat = _Counting(Rehearsal(proposal.hierarchy()))
     propose(proposal.classes, chat, plan, witnesses=_disagreeing)
@@ -82,8 +80,8 @@ def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None, fact
         input_tokens=read,
         output_tokens=written,
         most_tokens=round(most_read + most_written),
-        cost=price.of(read, written) * factor if price else None,
-        most_cost=price.of(most_read, most_written) * factor if price else None,
+        cost=price.cost(read, written) if price else None,
+        most_cost=price.cost(most_read, most_written) if price else None,
         prompts={stage.prompt: stage.calls for stage in chat.stages},
         first=chat.stages[0].first,
     )
@@ -118,7 +116,7 @@ def _all_again(proposal: Proposal, plan: Plan) -> tuple[int, float, int]:
     wording = Wording(proposal.classes, plan.model, plan.settings)
     request = wording.again(part, dict.fromkeys(part, tuple(longest)), longest).request()
     calls = -(-len(numbers) // len(part))
-    return calls + max(SPARE, calls), input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
+    return calls + max(SPARE, calls), count_input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from hierarchy.english import plural
 from hierarchy.errors import ChatError
-from hierarchy.llm.types import Chat
+from hierarchy.llm import Chat
 from hierarchy.names import name_fault
 from hierarchy.prompting.retry import Asked, Question, Value, ask
 from hierarchy.prompting.stages import Branch, Node, Wording

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hierarchy.llm.types import Request
+from hierarchy.llm import Request
 from hierarchy.names import name_fault
 from hierarchy.prompting.answers import (
     SCHEMAS,

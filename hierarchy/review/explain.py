@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.errors import HierarchyError
-from hierarchy.llm.types import Reply, Request
+from hierarchy.llm import Reply, Request
 from hierarchy.prompting.answers import Groups, Placements, read_answer
 from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
 if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
 
 NEAREST = 6  # neighbours shown
 TOGETHER = 6  # classes of the same group shown
@@ -107,7 +107,7 @@ def explain(
     witnesses: Witnesses,
     *,
     decisions: Sequence[Decision] = (),
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
 ) -> Explanation:
     """Gathers all that is known of a class.
 
@@ -117,11 +117,11 @@ def explain(
         now: where the classes stand after the review so far.
         witnesses: what is known of the proposal's classes.
         decisions: those that are in effect.
-        ledger: the model's replies, if a model proposed and they are at hand.
+        cache: the model's replies, if a model proposed and they are at hand.
     """
     label = now.classes.ids.index(id)
     place = now.place(id)
-    history = ledger.history(proposal.replies.get(id, ())) if ledger else []
+    history = cache.history(proposal.replies.get(id, ())) if cache else []
     return Explanation(
         id=id,
         name=now.classes.names[label],

@@ -151,7 +151,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "a seed in words": ["pets.txt", "--seed", "one"],
     "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
     "a dry run without a model": ["pets.txt", "--dry-run"],
-    "a batch without a model": ["pets.txt", "--batch"],
+    "asking again without a model": ["pets.txt", "--ask-again"],
     "a model, and money, where none proposes": ["pets.txt", "--model", "gpt-5", "--max-cost", "2", "--yes"],
     "a server where none is asked": ["pets.txt", "--base-url", "http://localhost:1"],
     "a limit of an embedding server's calls": ["pets.txt", "--embed", "tfidf+openai:m", "--max-calls", "3"],
@@ -342,7 +342,7 @@ def test_python_m_without_arguments_says_how_help_is_had(folder):
     process = start(folder)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.count("\n")) == (2, "", 1)
-    assert err.endswith("; `python -m hierarchy.generate --help` shows what there is\n")
+    assert err.endswith("; see `python -m hierarchy.generate --help`\n")
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "new/out.json"]], ids=["default", "folder"])
@@ -357,7 +357,7 @@ def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - sent < 20  # at once, on a machine with other work
     assert (process.returncode, out) == (2, "")
-    assert err.splitlines() == ["stopped; no file is half-written"]
+    assert err.splitlines() == ["interrupted; no partial files were left"]
 
 
 def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):

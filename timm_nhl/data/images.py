@@ -18,10 +18,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hierarchy import Hierarchy
-from hierarchy.dataset.columns import Placing
-from hierarchy.dataset.images import Unreadable, image_bytes, image_column
-from hierarchy.dataset.labels import Problems, features_of, read_labels, read_parts
-from hierarchy.dataset.loading import open_data
+from hierarchy.dataset import (
+    Problems,
+    Relabelling,
+    Unreadable,
+    find_image_column,
+    image_bytes,
+    open_data,
+    read_features,
+    read_labels,
+    read_parts,
+)
 from hierarchy.errors import DataError
 from timm_nhl.data.sampler import Batches, Draw, Order
 from timm_nhl.data.seeds import ERASE, IMAGE, seed_all
@@ -29,7 +36,7 @@ from timm_nhl.data.seeds import ERASE, IMAGE, seed_all
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hierarchy.dataset.labels import Numbers
+    from hierarchy.dataset import Numbers
 
 
 class BrokenImage(DataError):
@@ -117,18 +124,18 @@ def open_images(
     from datasets import Image as ImageFeature
 
     part = open_data(source, split=split)
-    found = image_column(features_of(part), image)
+    found = find_image_column(read_features(part), image)
     if hierarchy is None:
         problems = Problems()
         (read,) = read_parts(part, column, None, None, problems) or (None,)
-        problems.settle()
+        problems.raise_all()
         assert read is not None  # else there was a problem
         if read.column.values is None:
             raise DataError([f"column {read.column.name!r} holds names, in no order; give a hierarchy of them"])
         rows, labels, ids, tree = np.arange(len(part)), read.numbers, read.values, None
     else:
         ((read,), _) = read_labels(part, hierarchy, column, None)
-        placing = Placing(hierarchy, hierarchy.labels(*classes) if classes else range(len(hierarchy)))
+        placing = Relabelling(hierarchy, hierarchy.labels(*classes) if classes else range(len(hierarchy)))
         new = placing.new(read.numbers)
         rows, tree = np.flatnonzero(new >= 0), placing.small
         labels, ids = new[rows], tree.classes

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy import Hierarchy, load
-from hierarchy.dataset.loading import BESIDE, open_data
+from hierarchy.dataset import HIERARCHY_FILE, open_data
 from hierarchy.errors import DataError
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.train_flags import command_of
@@ -22,7 +22,7 @@ from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.sampler import Order
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.experts.grow import Growth
-from timm_nhl.models.weights import folder_of
+from timm_nhl.export import find_folder
 from timm_nhl.train.build import is_nested
 from timm_nhl.train.config import Settings
 from timm_nhl.train.config_check import check
@@ -172,7 +172,7 @@ def _called(name: str | None) -> str:
 
 def hierarchy_of(settings: Settings) -> Hierarchy | None:
     """The hierarchy that is asked for, or the one beside the data."""
-    beside = Path(settings.source) / BESIDE
+    beside = Path(settings.source) / HIERARCHY_FILE
     if settings.data.hierarchy is not None:
         return load(settings.data.hierarchy)
     if beside.is_file():
@@ -223,7 +223,7 @@ def facts_of(settings: Settings, images: Images, val_images: Images, process: Pr
 
 def _digest_of(saved: str) -> str:
     """Of all files in the folder of a saved model."""
-    folder = folder_of(saved)
+    folder = find_folder(saved)
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     return _digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
 

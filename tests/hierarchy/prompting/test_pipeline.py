@@ -16,10 +16,7 @@ from support.openai_server import FAULTS, Server, always, at_random
 import hierarchy
 from hierarchy.checks.second_opinions import call_witnesses, hear, votes
 from hierarchy.errors import ChatError
-from hierarchy.llm.budget import input_tokens
-from hierarchy.llm.cache import Ledger
-from hierarchy.llm.client import ChatOptions, openai_chat
-from hierarchy.llm.types import Reply
+from hierarchy.llm import ChatOptions, OpenAIChat, Reply, ReplyCache, count_input_tokens
 from hierarchy.prompting.estimate import estimate
 from hierarchy.prompting.pipeline import Plan, propose
 from hierarchy.prompting.rehearsal import Rehearsal
@@ -324,8 +321,8 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
 
 
 def run(server, path, classes, tree, *, witnesses=None, **options):
-    chat = openai_chat(Ledger(path), options=ChatOptions(base_url=server.url, backoff=0.01, **options))
-    with chat:
+    with ReplyCache(path) as cache:
+        chat = OpenAIChat(cache, ChatOptions(base_url=server.url, **options))
         superclasses, groups, _ = tree.sizes
         return propose(classes, chat, Plan("m", superclasses, groups), witnesses=witnesses)
 
@@ -393,7 +390,7 @@ def test_no_model_takes_more_than_the_estimate_says_at_most(thousand, answer):
 
     propose(classes, chat, plan)
     assert 50 < len(asked) <= expected.most_calls
-    most = sum(input_tokens(request) + request.settings["max_tokens"] for request in asked)
+    most = sum(count_input_tokens(request) + request.settings["max_tokens"] for request in asked)
     assert most <= expected.most_tokens
 
 
@@ -422,7 +419,7 @@ def propose_until_done(server, path, timeout):
         try:
             return runs, run(server, path, CLASSES, CIFAR, timeout=timeout)
         except ChatError as error:
-            assert "run again to go on" in str(error)
+            assert "run again to continue" in str(error)
     raise AssertionError("no run came to an end")
 
 
@@ -447,7 +444,7 @@ def test_the_table_of_faults_is_what_happens(tmp_path):
             runs, made = propose_until_done(server, path, timeout=2.0 if name.startswith("hang") else 30.0)
             counts = server.counts
         troubles = ", ".join(f"{count} {kind}" for kind, count in made.troubles.items()) or "none"
-        vain = max(0, sum(counts["paid"].values()) - len(Ledger(path).keys()))
+        vain = max(0, sum(counts["paid"].values()) - ReplyCache(path).count())
         calls, left = counts["http"]["/chat/completions"], len(made.left)
         lines.append(f"| {name} | {runs} | {len(CLASSES) - left} | {left} | {calls} | {vain} | {troubles} |")
         assert set(made.left) == set(made.proposal.unsettled)

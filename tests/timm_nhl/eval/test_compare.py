@@ -23,7 +23,7 @@ from support.training_runs import dataset, small
 from support.trees import shape
 
 import hierarchy
-from hierarchy.dataset.operations import export, label
+from hierarchy.dataset import export, label
 from timm_nhl.cli.main import main
 from timm_nhl.cost import cost
 from timm_nhl.data.images import eval_batches, open_images
@@ -31,7 +31,7 @@ from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval.compare import draw, evaluate, expert_of
 from timm_nhl.eval.model_io import open_classifier
 from timm_nhl.eval.predict import Inference, only, predict
-from timm_nhl.export.export import load, load_model, save
+from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
 TREE = shape(3, 7, 20)

@@ -6,13 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hierarchy.dataset.labels import read_parts
+from hierarchy.dataset.labels import Numbers, read_parts
 from hierarchy.dataset.rows import Check, Data, Problems, is_streaming
-
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Numbers
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def split(
 ) -> Split:
     """Splits the rows of each class into parts at random; equal data, shares and seeds give equal parts.
 
-    A class with at least as many rows as parts is in every part. A smaller one comes as close to the shares as possible,
+    A class with at least as many rows as parts is in every part. A smaller one comes as close to the shares as it can,
     large parts first: two rows become 2, 0, 0 in parts of 0.8, 0.1, 0.1, and 1, 1, 0 in parts of 0.4, 0.3, 0.3.
 
     Args:

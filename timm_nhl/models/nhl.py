@@ -11,7 +11,7 @@ from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy
-from hierarchy.files import to_dict
+from hierarchy.io import to_dict
 from timm_nhl.errors import OptionError
 from timm_nhl.experts.extract import cut, fused
 from timm_nhl.experts.node_index import Selection, active, current, labels_of, rows_of
@@ -343,6 +343,12 @@ class NHL(nn.Module):
         """Loads a backbone's weights in a foreign format (timm's name for it)."""
         load_custom(self, checkpoint_path)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads weights, with `strict=False` any part of them, after checking that they belong to this model."""
+        if strict:  # torch does not say so below
+            check_belongs(self, state_dict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        check_belongs(self, state_dict, prefix)
+        check_belongs(self, state_dict, prefix, strict=False)
         super()._load_from_state_dict(state_dict, prefix, *args)

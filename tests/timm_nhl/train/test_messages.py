@@ -248,7 +248,7 @@ def test_the_command_says_what_it_does(case, monkeypatch, capsys):
 
 
 def test_an_image_that_cannot_be_read_is_told_with_its_row():
-    with pytest.raises(DataError, match=r"^broken train row 0: cannot decode the image$"):
+    with pytest.raises(DataError, match=r"^broken train row 0: an image that cannot be decoded$"):
         open_images("broken", hierarchy=TREE, split="train")[0]
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from hierarchy import Hierarchy
-from hierarchy.cli.console import print_json
-from hierarchy.cli.console import run as run_command
+from hierarchy.cli import print_json
+from hierarchy.cli import run as run_command
 from hierarchy.errors import DataError, HierarchyError
 from hierarchy.files import write_text
 from hierarchy.io import load

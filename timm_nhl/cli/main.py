@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from hierarchy.cli.console import run as run_command
+from hierarchy.cli import run as run_command
 from hierarchy.errors import HierarchyError
 from hierarchy.files import write_text
 from timm_nhl.cli import cost_table as cost_report

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hierarchy.cli.console import run as run_command
+from hierarchy.cli import run as run_command
 from hierarchy.errors import FormatError
 from hierarchy.files import read_json
 from timm_nhl.cli.train_flags import parse, with_flags

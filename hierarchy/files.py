@@ -137,24 +137,27 @@ def lock(
         Locked: another process holds the lock.
         OutputError: the lock file cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, SoftFileLock, Timeout
 
     file = Path(path)
     held = FileLock(file)
+    named = not isinstance(held, SoftFileLock)  # a system without locks: filelock keeps a record of its own in the file
     try:
         held.acquire(blocking=wait)
     except Timeout:
-        raise Locked(f"{busy} by {_holder(file)}; {fix}") from None
+        raise Locked(f"{busy} by {_holder(file) if named else 'another process'}; {fix}") from None
     except OSError as error:
         reason = os_reason(error)
         raise OutputError(f"cannot write {str(file)!r}: {reason}; name a file in a writable folder") from None
     try:
-        with suppress(OSError):  # only a message depends on it
-            file.write_text(holder, encoding="utf-8")
+        if named:
+            with suppress(OSError):  # only a message depends on it
+                file.write_text(holder, encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):  # Windows does not remove an open file
-            file.unlink()
+        if named:
+            with suppress(OSError):  # Windows does not remove an open file
+                file.unlink()
         held.release()
 
 

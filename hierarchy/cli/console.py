@@ -95,6 +95,7 @@ def _show_usage(error: Any) -> None:
         return
     message = error.format_message().rstrip(".")
     message = re.sub(r"\. Did you mean (.*?)\?| \(Possible options: (.*)\)", r"; nearest: \1\2", message)
+    message = re.sub(r"(?<=: )(Value error, |Input (?=should))", "", message)  # pydantic's
     message = re.sub(r"(^|: )([A-Z])", lambda found: found[1] + found[2].lower(), message)
     path = error.ctx.command_path if error.ctx else "hierarchy"
     typer.echo(f"error: {message}; see `{path} --help`", err=True)

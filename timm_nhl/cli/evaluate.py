@@ -23,7 +23,7 @@ from hierarchy.files import write_text
 from hierarchy.io import load
 from hierarchy.sources import read_classes
 from timm_nhl.cli.asked import listed
-from timm_nhl.data.images import open_images
+from timm_nhl.data import open_images
 from timm_nhl.errors import EvaluationError, NHLError, OptionError
 from timm_nhl.eval import report
 from timm_nhl.eval.compare import Evaluation, draw, evaluate

@@ -13,7 +13,7 @@ from hierarchy import Hierarchy, HierarchyError
 from hierarchy.dataset import HIERARCHY_FILE, match
 from hierarchy.io import load
 from timm_nhl.errors import EvaluationError
-from timm_nhl.export import find_folder, load_model
+from timm_nhl.export import find_folder, list_label_names, load_model
 from timm_nhl.models.nhl import NHL
 
 
@@ -86,7 +86,7 @@ def open_classifier(
     opened = load_model(source, model=model, hierarchy=hierarchy if is_file else None)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    named = names_of(opened)
+    named = list_label_names(opened)
     classes = tuple(labels or ()) or named
     if classes != named and sorted(classes) == sorted(named):
         raise EvaluationError(
@@ -103,13 +103,3 @@ def open_classifier(
         raise EvaluationError(f"{len(classes)} classes are named for the {outputs} outputs of {source!r}; name each")
     beside = find_folder(source) / HIERARCHY_FILE
     return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)
-
-
-def names_of(model: nn.Module) -> tuple[str, ...]:
-    """What a model's cfg says its outputs are, output by output; nothing if it does not."""
-    cfg: Any = model.pretrained_cfg
-    names: Any = cfg.get("label_names") or ()
-    if isinstance(names, dict):  # output -> name; JSON's keys are text
-        by_output = {int(output): name for output, name in names.items()}
-        names = [by_output[output] for output in sorted(by_output)] if set(by_output) == set(range(len(names))) else ()
-    return tuple(names)

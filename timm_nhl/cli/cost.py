@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hierarchy.cli.console import print_json
+from hierarchy.cli import print_json
 from hierarchy.files import write_text
 from timm_nhl.cli.convert import Classes
 from timm_nhl.errors import OptionError

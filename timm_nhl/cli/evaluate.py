@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hierarchy.cli.console import print_json
+from hierarchy.cli import print_json
 from hierarchy.errors import DataError
 from hierarchy.files import write_text
 from timm_nhl.errors import EvaluationError, OptionError
@@ -135,7 +135,7 @@ def _open_models(
 
 def _open_images(data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, **options: Any) -> Any:
     """The images of the classes that the model knows."""
-    from timm_nhl.data.images import open_images
+    from timm_nhl.data import open_images
 
     fewer = main.classes if len(main.classes) < len(tree) else ()
     try:

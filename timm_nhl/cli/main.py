@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from hierarchy.cli.console import run
+from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
 from timm_nhl.cli.convert import expert_command, export_command
 from timm_nhl.cli.cost import cost_command

@@ -14,7 +14,7 @@ from statistics import fmean
 
 from hierarchy import Hierarchy
 from timm_nhl.cost import Cost, CostCounter, cost
-from timm_nhl.data.images import Images
+from timm_nhl.data import Images
 from timm_nhl.errors import OptionError
 from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean
 from timm_nhl.eval.metrics import Measures, Outcomes, measure

@@ -10,8 +10,7 @@ from typing import Any
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
-from hierarchy.dataset.labels import match
-from hierarchy.dataset.loading import BESIDE
+from hierarchy.dataset import HIERARCHY_FILE, match
 from hierarchy.io import load
 from timm_nhl.errors import EvaluationError
 from timm_nhl.export import find_folder, list_label_names, load_model
@@ -102,5 +101,5 @@ def open_classifier(
     outputs: Any = opened.num_classes
     if len(classes) != outputs:
         raise EvaluationError(f"expected {outputs} classes for the outputs of {source!r}, got {len(classes)}")
-    beside = find_folder(source) / BESIDE
+    beside = find_folder(source) / HIERARCHY_FILE
     return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)

@@ -11,7 +11,7 @@ import torch
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from timm_nhl.data.images import Images, eval_batches
+from timm_nhl.data import Images, eval_loader
 from timm_nhl.errors import EvaluationError, OptionError, reason_of
 from timm_nhl.eval.metrics import Outcomes, join, judge
 from timm_nhl.eval.model_io import Classifier
@@ -105,7 +105,7 @@ def predict(
     columns = [outputs[list(part)] for part in parts]
     places = [_find_places(part, len(images.classes)).to(device) for part in parts]
     kept: list[list[Outcomes]] = [[] for _ in parts]
-    loader = eval_batches(
+    loader = eval_loader(
         images, config, batch_size=inference.batch_size, workers=inference.workers, device=inference.device
     )
     precision: AbstractContextManager[Any] = nullcontext()

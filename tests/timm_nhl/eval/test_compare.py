@@ -23,10 +23,10 @@ from support.training_runs import dataset, small
 from support.trees import shape
 
 import hierarchy
-from hierarchy.dataset.operations import export, label
+from hierarchy.dataset import export, label
 from timm_nhl.cli.main import main
 from timm_nhl.cost import cost
-from timm_nhl.data.images import eval_batches, open_images
+from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval import (
     Inference,
@@ -69,7 +69,7 @@ def fitted(model, images, epochs):
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     torch.manual_seed(0)
     for _ in range(epochs):
-        for x, targets in eval_batches(images, config, batch_size=40):
+        for x, targets in eval_loader(images, config, batch_size=40):
             loss = torch.nn.functional.cross_entropy(model.train()(x), targets)
             optimizer.zero_grad()
             loss.backward()
@@ -200,7 +200,7 @@ def test_a_restricted_flat_model_is_the_largest_logit_among_the_classes(folder, 
     assert (whole.name, restricted.name) == ("flat", "flat, restricted")
     with torch.no_grad():
         config = timm.data.resolve_data_config({}, model=flat)
-        logits = torch.cat([flat(x) for x, _ in eval_batches(test_images, config, batch_size=50)])
+        logits = torch.cat([flat(x) for x, _ in eval_loader(test_images, config, batch_size=50)])
     assert np.array_equal(whole.outcomes.predicted, logits.argmax(1).numpy())
     some = np.isin(test_images.labels, labels)
     wanted = logits[some][:, list(labels)].argmax(1).numpy()
@@ -316,7 +316,7 @@ def test_what_a_training_wrote_is_evaluated_as_it_evaluated_itself(command, tmp_
     models = {"nested": {}, "flat": {"model": "test_resnet", "model_kwargs": ()}}
     logged = {}
     for name, options in models.items():
-        train(small(data, epochs=3, **options), out=tmp_path / name)
+        train(small(data, tmp_path / name, epochs=3, **options))
         logged[name] = list(csv.DictReader((tmp_path / name / "metrics.csv").open()))[-1]
     words = ("evaluate", tmp_path / "nested" / "last", data, "--flat", tmp_path / "flat" / "last", "-j", 0, "--json")
     rows = {row["name"]: row for row in json.loads(command(*words))["rows"]}

@@ -26,7 +26,7 @@ from hierarchy import HierarchyError
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from timm_nhl.cli.main import main
-from timm_nhl.data.images import open_images
+from timm_nhl.data import open_images
 from timm_nhl.errors import NHLError
 from timm_nhl.eval import (
     Classifier,

@@ -33,11 +33,13 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["models"],
         ["experts"],
+        ["weights"],
+        ["models"],
         ["cost"],
+        ["export"],
         ["data"],
-        ["train", "eval", "export"],
+        ["train", "eval"],
         ["cli"],
     ],
 }

@@ -20,11 +20,8 @@ from timm_nhl.cli.run import run_command as run_script
 from timm_nhl.cli.train import train_command
 from timm_nhl.cost import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
-from timm_nhl.eval.model_io import nested_name, open_weights
-from timm_nhl.export.export import export_onnx, export_program, load, save
-from timm_nhl.models.nhl import NHL
+from timm_nhl.export import check_nested_name, export_onnx, export_program, load, save
 from timm_nhl.models.registry import SUFFIX
-from timm_nhl.models.weights import folder_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.command("train", no_args_is_help=True)(train_command)
@@ -68,7 +65,7 @@ def cost_command(
     ):
         if text is not None:
             options[name] = _three(name, text, like)
-    counter = CostCounter(nested_name(model), hierarchy=hierarchy, **options)
+    counter = CostCounter(check_nested_name(model), hierarchy=hierarchy, **options)
     tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(
@@ -105,7 +102,7 @@ def expert(
     hierarchy: HierarchyOption = None,
 ) -> None:
     """Cuts the expert of some classes out of a trained model and writes it as safetensors and config."""
-    nested = _opened(checkpoint, model, hierarchy)
+    nested = load(checkpoint, model=model, hierarchy=hierarchy)
     cut = nested.expert(listed(nested.hierarchy, classes or ()))
     save(cut, out)
     params = sum(parameter.numel() for parameter in cut.parameters())
@@ -127,7 +124,7 @@ def export(
     writers = {".onnx": export_onnx, ".pt2": export_program}
     if out.suffix not in writers:
         raise OptionError(f"cannot tell the format of {str(out)!r}; end it in {' or '.join(writers)}")
-    nested = _opened(checkpoint, model, hierarchy)
+    nested = load(checkpoint, model=model, hierarchy=hierarchy)
     wanted = listed(nested.hierarchy, classes or ())
     writers[out.suffix](nested.expert(wanted) if wanted else nested, out)
     console.print(f"{out}: gives the model's numbers")
@@ -148,13 +145,6 @@ def _three(name: str, text: str, like: str) -> tuple[int, ...]:
     if len(numbers) != 3:
         raise OptionError(f"--{name} {text!r} is not a whole number for each of the three levels; like --{name} {like}")
     return numbers
-
-
-def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
-    """A model from a saved folder, or from a file of weights."""
-    if folder_of(checkpoint).is_dir():
-        return load(checkpoint)
-    return open_weights(checkpoint, model, hierarchy)
 
 
 def _plain(model: str) -> str:

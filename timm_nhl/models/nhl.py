@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy
 from hierarchy.io import to_dict
-from timm_nhl.errors import NHLError, OptionError
+from timm_nhl.errors import OptionError
 from timm_nhl.experts.extract import cut, fused
 from timm_nhl.experts.node_index import Selection, active, current, labels_of, rows_of
 from timm_nhl.models.anonymous import agreed
@@ -323,8 +323,6 @@ class NHL(nn.Module):
     @property
     def _model_args(self) -> dict[str, Any]:
         """What timm writes into a config to build this model again; the hierarchy as plain JSON."""
-        if self.fused:
-            raise NHLError("a fused model is for running and exporting; save the model it was made of")
         return {**self.__dict__.get("_args", {}), "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
 
     @_model_args.setter
@@ -343,6 +341,12 @@ class NHL(nn.Module):
         """Loads a backbone's weights in a foreign format (timm's name for it)."""
         load_custom(self, checkpoint_path)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads weights, with `strict=False` any part of them, after checking that they belong to this model."""
+        if strict:  # torch does not say so below
+            check_belongs(self, state_dict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        check_belongs(self, state_dict, prefix)
+        check_belongs(self, state_dict, prefix, strict=False)
         super()._load_from_state_dict(state_dict, prefix, *args)

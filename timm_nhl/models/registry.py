@@ -80,6 +80,9 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments with the hierarchy loaded and its number of classes filled in, also for timm's loader."""
     kwargs = dict(kwargs)
     saved = kwargs.get("pretrained_model_args") or {}
+    others = saved and kwargs.get("num_classes") not in (None, 0, saved.get("num_classes"))
+    if others and kwargs.get("hierarchy") is saved.get("hierarchy"):
+        kwargs["hierarchy"] = None  # other classes are wanted than those that were saved
     if kwargs.get("hierarchy") is not None:
         kwargs["hierarchy"] = load(kwargs["hierarchy"])
         if kwargs.get("num_classes") is not None and kwargs["num_classes"] == saved.get("num_classes"):

@@ -7,7 +7,6 @@ import io
 import json
 import pickle
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -15,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import save_for_hf
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.errors import Locked, OutputError, os_reason
-from hierarchy.files import lock, publish, read_json, replacing, write_text
-from hierarchy.io import save as save_hierarchy
+from hierarchy.files import lock, read_json, replacing, write_text
 from timm_nhl.errors import TrainingError, reason_of
-from timm_nhl.export.export import contiguous
+from timm_nhl.export import write_files
 from timm_nhl.train.config import Settings, options
 from timm_nhl.train.config_check import flag, shown
 from timm_nhl.train.curves import curves
@@ -102,14 +99,7 @@ class RunFolder:
         """
         folder = self.path / name
         folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
-            save_for_hf(
-                contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
-            )
-            if tree is not None:
-                save_hierarchy(tree, Path(temporary) / "hierarchy.json")
-            for made in sorted(Path(temporary).iterdir()):
-                publish(made, folder / made.name)
+        write_files(model, folder, label_names=classes, hierarchy=tree)
 
     def _unfinished(self) -> list[Path]:
         """What a killed run half wrote."""

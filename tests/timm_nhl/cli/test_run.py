@@ -18,7 +18,7 @@ from support.trees import shape
 
 import hierarchy
 from timm_nhl.cli.main import main
-from timm_nhl.export.export import load, save
+from timm_nhl.export import load, save
 
 VALIDATE = TESTS / "support" / "validating.py"
 SORTED = shape(2, 3, 6)

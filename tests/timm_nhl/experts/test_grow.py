@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 
 import timm_nhl
 from hierarchy import Hierarchy
-from timm_nhl.export.export import export_program, load, save
+from timm_nhl.export import export_program, load, save
 
 TREE = Hierarchy.from_rows(
     [

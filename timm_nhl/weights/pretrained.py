@@ -1,0 +1,91 @@
+"""Bringing pretrained weights into a nested model: those of its backbone, of itself, or of a larger nested model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor
+
+from hierarchy import Hierarchy, HierarchyError, load
+from timm_nhl.experts.node_index import same_rows
+from timm_nhl.weights.digest import DIGEST, decode_digest, encode_digest
+from timm_nhl.weights.fitting import NET
+
+_log = logging.getLogger(__name__)
+RANDOM = "its levels and head are random until they are trained"
+
+
+def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Makes pretrained weights fit a nested model, as far as they can; warns of what stays random.
+
+    timm calls this with a file's content (`pretrained_filter_fn`) and loads what it returns.
+
+    Args:
+        state: weights of the model's backbone, or of a nested model with the same trunk.
+        model: an `NHL` as timm makes it.
+    """
+    backbone, own = model.trunk.backbone, model.state_dict()
+    if not any(name.startswith(NET) for name in state):
+        _log.warning("loaded weights of a plain %s into the trunk of %s_nhl; %s", backbone, backbone, RANDOM)
+        return {**own, **_load_trunk(model, {**_describe_source(model), "state_dict": dict(state)})}
+    digest = state.get(DIGEST)
+    theirs = model.hierarchy.digest if digest is None else decode_digest(digest)
+    if theirs == model.hierarchy.digest:
+        _log.info("loaded all weights of %s_nhl", backbone)
+        return dict(state)
+    rows = _find_rows(model, theirs)
+    if rows is None:
+        _log.warning("loaded the trunk of a %s_nhl of other classes; %s", backbone, RANDOM)
+        return {**own, **{name: value for name, value in state.items() if name.startswith("trunk.")}}
+    _log.info("loaded %s classes of a larger %s_nhl", len(model.hierarchy), backbone)
+    taken = dict(state)
+    for name, value in state.items():
+        kind, _, rest = name.partition(".")
+        if kind in ("levels", "head"):
+            depth = int(rest.partition(".")[0]) if kind == "levels" else 2
+            taken[name] = value[torch.tensor(rows[depth])]
+    taken[DIGEST] = encode_digest(model.hierarchy)
+    return taken
+
+
+def load_custom(model: Any, path: str) -> None:
+    """Loads weights in a format of the backbone's own (`custom_load` of its cfg, like JAX's .npz) into the trunk."""
+    source = {**_describe_source(model), "file": path, "custom_load": True}
+    backbone = model.trunk.backbone
+    _log.warning("loaded weights of a plain %s into the trunk of %s_nhl; %s", backbone, backbone, RANDOM)
+    model.load_state_dict({**model.state_dict(), **_load_trunk(model, source)})
+
+
+def _load_trunk(model: Any, pretrained_cfg: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of a model's trunk, taken from a pretrained backbone that timm itself builds and loads.
+
+    The backbone has the channels of its source: timm adapts the first convolution afterwards, in the nested model.
+    """
+    trunk = model.trunk
+    args = {name: value for name, value in trunk.backbone_args.items() if name not in ("device", "dtype")}
+    args["in_chans"] = (pretrained_cfg.get("input_size") or (3,))[0]
+    cfg = {**pretrained_cfg, "architecture": trunk.backbone, "source": None}
+    loaded = type(trunk)(trunk.backbone, split=trunk.split, pretrained=True, pretrained_cfg=cfg, **args)
+    return {f"trunk.{name}": value for name, value in loaded.state_dict().items()}
+
+
+def _describe_source(model: Any) -> dict[str, Any]:
+    """The backbone's cfg, with what the model's own says about the inputs of the file."""
+    cfg, own = timm.get_pretrained_cfg(model.trunk.backbone), getattr(model, "pretrained_cfg", {})
+    inputs = {name: own[name] for name in ("input_size", "fixed_input_size") if name in own}
+    return {**(cfg.to_dict() if cfg else {}), **inputs}
+
+
+def _find_rows(model: Any, digest: str) -> tuple[tuple[int, ...], ...] | None:
+    """The rows of a model's classes in each level of the saved one; None if that does not have all of them."""
+    source = getattr(model, "pretrained_model_args", {}).get("hierarchy")
+    try:
+        whole: Hierarchy | None = load(source) if source is not None else None
+    except HierarchyError:
+        whole = None
+    kept = same_rows(whole, model.hierarchy) if whole is not None and whole.digest == digest else None
+    return None if kept is None else tuple(rows.rows for rows in kept)

@@ -7,10 +7,9 @@ from hierarchy.prompting.answers import describe_answer
 from hierarchy.prompting.estimate import Estimate, estimate
 from hierarchy.prompting.pipeline import Proposed, propose
 from hierarchy.prompting.prompts import Prompt, list_prompts, load_prompt
-from hierarchy.prompting.stages import DEFAULT_VOTES, Plan
+from hierarchy.prompting.stages import Plan
 
 __all__ = [
-    "DEFAULT_VOTES",
     "Estimate",
     "Plan",
     "Prompt",

@@ -1,4 +1,4 @@
-"""What a model may answer: the schemas that are sent, strict reading of what comes back, and what it says of a class."""
+"""What a model may answer: the schemas that are sent, strict reading of the replies, and what they say of a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's proposal will take: the pipeline is rehearsed with answers from the clustering, which costs nothing."""
+"""What a model's proposal will take: the pipeline is rehearsed with answers from the clustering, at no cost."""
 
 from __future__ import annotations
 

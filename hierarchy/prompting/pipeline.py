@@ -61,8 +61,8 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """Who asks what."""
+class _Run:
+    """A proposal under way: who is asked about which classes, and how."""
 
     classes: ClassList
     plan: Plan
@@ -98,28 +98,28 @@ def propose(
         plan: how.
         witnesses: the votes of WordNet and the embedding on a proposal; where they agree against the model, the
             model is asked again.
-        tell: receives the name of each stage.
+        tell: receives the name of each run.
 
     Raises:
         ChatError: the model proposed no superclasses.
     """
-    stage = _Stage(classes, plan, chat, tell)
-    superclasses, first = _find_superclasses(stage)
-    assigned = _assign(stage, superclasses)
+    run = _Run(classes, plan, chat, tell)
+    superclasses, first = _find_superclasses(run)
+    assigned = _assign(run, superclasses)
     tally = count_votes(assigned.found, plan.votes)
-    tree, divided = _divide(stage, superclasses, tally)
+    tree, divided = _divide(run, superclasses, tally)
     votes: Votes = [()] * len(classes)
     if witnesses is not None and tree.group:
         votes = witnesses(_make_proposal(classes, tree, tally, [*assigned.found, *divided.found], {}))
-    chosen = _choose(stage, tree, tally, votes)
+    chosen = _choose(run, tree, tally, votes)
     picks = {number: group for answer in chosen.found for number, group in answer.value.items()}
-    tree = replace(tree, group=tree.group | {number: group for number, group in picks.items() if group != NONE})
-    renamed = _rename(stage, tree)
+    tree = replace(tree, group={**tree.group, **{n: group for n, group in picks.items() if group != NONE}})
+    renamed = _rename(run, tree)
     for answer in renamed.found:
         tree = rename_nodes(tree, answer.value, classes.ids)
     left = _merge_left(assigned, divided, chosen)
     asked: list[Answers[Any]] = [*first, assigned, divided, chosen, renamed]
-    unsettled = {classes.ids[number - 1]: number for number in stage.numbers if number not in tree.group}
+    unsettled = {classes.ids[number - 1]: number for number in run.numbers if number not in tree.group}
     return Proposed(
         _make_proposal(classes, tree, tally, [*assigned.found, *divided.found, *chosen.found], picks),
         {
@@ -131,52 +131,52 @@ def propose(
     )
 
 
-def _find_superclasses(stage: _Stage) -> tuple[list[Node], list[Answers[list[Node]]]]:
+def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]]:
     """Has superclasses proposed from all classes, in parts, and merged."""
-    stage.tell("asking for superclasses")
-    parts = _split(stage.shuffle("superclasses"), 2 * stage.plan.part)
-    asked = [ask(stage.chat, [stage.questions.superclasses(part, alone=len(parts) == 1) for part in parts])]
+    run.tell("asking for superclasses")
+    parts = _split(run.shuffle("superclasses"), 2 * run.plan.part)
+    asked = [ask(run.chat, [run.questions.superclasses(part, alone=len(parts) == 1) for part in parts])]
     suggested = [node for answer in asked[0].found for node in answer.value]
     if not suggested:
         why = next(iter(asked[0].left.values()), "no answer")
         raise ChatError(
-            f"model {stage.plan.model!r} proposed no superclasses ({why}); try another model, or larger --reply-tokens"
+            f"model {run.plan.model!r} proposed no superclasses ({why}); try another model, or larger --reply-tokens"
             " for one that thinks before it answers"
         )
     if len(asked[0].found) > 1:
-        stage.tell("merging superclasses")
-        asked.append(ask(stage.chat, [stage.questions.merge(suggested)]))
+        run.tell("merging superclasses")
+        asked.append(ask(run.chat, [run.questions.merge(suggested)]))
         merged = asked[1].found
-        suggested = merged[0].value if merged else _take_commonest(suggested, stage.plan.superclasses)
-    return _make_distinct(suggested, taken=set(stage.classes.ids)), asked
+        suggested = merged[0].value if merged else _take_commonest(suggested, run.plan.superclasses)
+    return _make_distinct(suggested, taken=set(run.classes.ids)), asked
 
 
-def _assign(stage: _Stage, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
+def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
     """Has every class put into a superclass several times, each time in another order."""
-    stage.tell(f"{stage.plan.votes} votes on every class")
+    run.tell(f"{run.plan.votes} votes on every class")
     questions = []
-    for vote in range(stage.plan.votes):
-        order = Random(f"{stage.plan.seed} nodes {vote}").sample(range(len(superclasses)), len(superclasses))
-        parts = _split(stage.shuffle(f"vote {vote}"), stage.plan.part)
-        questions += [stage.questions.assign(part, superclasses, order) for part in parts]
-    return ask(stage.chat, questions)
+    for vote in range(run.plan.votes):
+        order = Random(f"{run.plan.seed} nodes {vote}").sample(range(len(superclasses)), len(superclasses))
+        parts = _split(run.shuffle(f"vote {vote}"), run.plan.part)
+        questions += [run.questions.assign(part, superclasses, order) for part in parts]
+    return ask(run.chat, questions)
 
 
-def _divide(stage: _Stage, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, str]]]:
+def _divide(run: _Run, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, str]]]:
     """Has the classes of each superclass divided into groups."""
-    stage.tell("dividing superclasses into groups")
-    homes = {number: home for number in stage.shuffle("groups") if (home := tally.majority(number)) is not None}
+    run.tell("dividing superclasses into groups")
+    homes = {number: home for number in run.shuffle("groups") if (home := tally.majority(number)) is not None}
     questions = []
     for home in sorted(set(homes.values())):
         siblings = [node.name for other, node in enumerate(superclasses) if other != home]
         inside = [number for number, own in homes.items() if own == home]
-        for part in _split(inside, 3 * stage.plan.part):
-            questions.append(stage.questions.divide(part, superclasses[home].name, siblings))
-    asked = ask(stage.chat, questions)
+        for part in _split(inside, 3 * run.plan.part):
+            questions.append(run.questions.divide(part, superclasses[home].name, siblings))
+    asked = ask(run.chat, questions)
     return group_classes(superclasses, homes, asked.found), asked
 
 
-def _choose(stage: _Stage, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[int, int]]:
+def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[int, int]]:
     """Asks again about classes without a group, and those that the witnesses agree to put elsewhere."""
     disputed = {
         number: strength
@@ -184,46 +184,46 @@ def _choose(stage: _Stage, tree: Tree, tally: Tally, votes: Votes) -> Answers[di
         for node, strength in _find_agreement(votes[number - 1])
         if node != tree.path(group)
     }
-    worst = sorted(disputed, key=lambda number: (-disputed[number], number))[: round(AGAIN * len(stage.classes))]
-    most = {number: MOST_CHOICES for number in stage.numbers if number not in tree.group} | dict.fromkeys(worst, CHOICES)
+    worst = sorted(disputed, key=lambda number: (-disputed[number], number))[: round(AGAIN * len(run.classes))]
+    most = {number: MOST_CHOICES for number in run.numbers if number not in tree.group} | dict.fromkeys(worst, CHOICES)
     choices = {
         number: groups
         for number, limit in most.items()
         if (groups := find_candidates(tree, tally, number, votes[number - 1], limit))
     }
-    stage.tell(f"asking again about {len(choices)} classes")
+    run.tell(f"asking again about {len(choices)} classes")
     shown = {group for groups in choices.values() for group in groups}
-    names = stage.classes.names
+    names = run.classes.names
     options = {group: Option(tree.path(group), tree.members(group, names)[:EXAMPLES]) for group in shown}
-    parts = _split(list(choices), stage.plan.part // 4)
-    return ask(stage.chat, [stage.questions.choose(part, choices, options) for part in parts])
+    parts = _split(list(choices), run.plan.part // 4)
+    return ask(run.chat, [run.questions.choose(part, choices, options) for part in parts])
 
 
-def _rename(stage: _Stage, tree: Tree) -> Answers[NewNames]:
+def _rename(run: _Run, tree: Tree) -> Answers[NewNames]:
     """Has the names checked, a few superclasses at a time."""
-    stage.tell("checking names")
+    run.tell("checking names")
     parts: list[list[Branch]] = []
     room = 0
-    for branch in tree.branches(stage.classes.names):
+    for branch in tree.branches(run.classes.names):
         size = sum(len(names) for _, _, names in branch.groups)
         if size > room:
             parts.append([])
-            room = 3 * stage.plan.part
+            room = 3 * run.plan.part
         parts[-1].append(branch)
         room -= size
     questions = []
     for part in parts:
         shown = {branch.index for branch in part}
         taken = [node.name for index, node in enumerate(tree.superclasses) if index not in shown]
-        questions.append(stage.questions.rename(part, taken))
-    return ask(stage.chat, questions)
+        questions.append(run.questions.rename(part, taken))
+    return ask(run.chat, questions)
 
 
 def _make_proposal(
     classes: ClassList,
     tree: Tree,
     tally: Tally,
-    answers: Iterable[Answer[Mapping[int, Any]]],
+    answers: Iterable[Answer[Any]],
     picks: Mapping[int, int],
 ) -> Proposal:
     """All classes with their places, the model's votes, and the replies that mention them.

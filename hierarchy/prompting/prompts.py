@@ -75,7 +75,9 @@ def parse_prompt(name: str, text: str) -> Prompt:
     """Reads the text of a prompt's file; errors as in `load_prompt`."""
     parts = re.split(r"^---\n", text, flags=re.MULTILINE)
     if len(parts) != 3:
-        raise PromptError(f"prompt {name!r}: expected 3 parts (head, system, user) between lines of ---, got {len(parts)}")
+        raise PromptError(
+            f"prompt {name!r}: expected 3 parts (head, system, user) between lines of ---, got {len(parts)}"
+        )
     head = dict(line.split(": ", 1) for line in parts[0].splitlines() if ": " in line)
     if tuple(head) != HEAD:
         raise PromptError(f"prompt {name!r}: expected the fields {', '.join(HEAD)}, got {', '.join(head) or 'none'}")

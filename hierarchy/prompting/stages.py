@@ -18,7 +18,6 @@ from hierarchy.prompting.prompts import load_prompt
 from hierarchy.prompting.retry import Question, Reading
 from hierarchy.sources import ClassList
 
-DEFAULT_VOTES = 3  # odd, so that two superclasses cannot tie
 MANY = 2  # times the wanted number of superclasses are too many
 BRIEF = 60  # characters of a definition that are sent; the mean of WordNet's first clauses
 NONE = -1  # in place of a node's index: the class fits none
@@ -42,7 +41,7 @@ class Plan:
     model: str
     superclasses: int
     groups: int
-    votes: int = DEFAULT_VOTES
+    votes: int
     part: int = 125
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -278,7 +277,7 @@ def _read_placements(text: str, items: tuple[int, ...], nodes: Mapping[int, Foun
 
 
 def _read_groups(text: str, items: tuple[int, ...]) -> Reading[dict[int, str]]:
-    """The name of each item's group, if the answer gives it exactly one; the others are asked about in a later stage."""
+    """The name of each item's group, if the answer gives it exactly one; a later stage asks about the others."""
     groups = read_answer(text, Groups).groups
     uses = Counter(number for group in groups for number in set(group.ids))
     found = {number: _clean(group.name) for group in groups for number in group.ids}

@@ -38,7 +38,7 @@ class Tally:
         return self.counts.get(number, Counter())
 
 
-def count_votes(answers: Iterable[Answer[Mapping[int, int]]], wanted: int) -> Tally:
+def count_votes(answers: Iterable[Answer[dict[int, int]]], wanted: int) -> Tally:
     """Counts the votes of some answers, each class number -> index of a superclass."""
     counts: dict[int, Counter[int]] = {}
     for answer in answers:
@@ -90,7 +90,7 @@ class Tree:
 
 
 def group_classes(
-    superclasses: Sequence[Node], homes: Mapping[int, int], answers: Iterable[Answer[Mapping[int, str]]]
+    superclasses: Sequence[Node], homes: Mapping[int, int], answers: Iterable[Answer[dict[int, str]]]
 ) -> Tree:
     """The tree that answers (class number -> name of a group) make of classes whose superclass is known.
 

@@ -19,8 +19,8 @@ demo: $(READY)
 	$(BIN)/hierarchy report $(DEMO)/tree.json --out $(DEMO)/tree.html
 	$(BIN)/timm-nhl train $(DEMO)/digits --model test_resnet_nhl --model-kwargs widths=32,16,16 --out $(DEMO)/nested $(RECIPE)
 	$(BIN)/timm-nhl train $(DEMO)/digits --model test_resnet --out $(DEMO)/flat $(RECIPE)
-	$(BIN)/timm-nhl expert $(DEMO)/nested/last --classes three,five,eight --out $(DEMO)/expert
-	$(BIN)/timm-nhl evaluate $(DEMO)/nested/last $(DEMO)/digits --classes three,five,eight --flat $(DEMO)/flat/last
+	$(BIN)/timm-nhl expert $(DEMO)/nested/last --classes three --classes five --classes eight --out $(DEMO)/expert
+	$(BIN)/timm-nhl evaluate $(DEMO)/nested/last $(DEMO)/digits --classes three --classes five --classes eight --flat $(DEMO)/flat/last
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadgroup

@@ -157,7 +157,7 @@ def explain_command(
         id = now.classes.ids[now.index.label(asked)]
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
-        if not base.votes:  # a hierarchy without a proposal beside it
+        if not base.votes:  # a hierarchy without a proposal file
             heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
             base = replace(base, votes=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))

@@ -20,18 +20,16 @@ from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
 from hierarchy.llm import Chat, ReplyCache
-from hierarchy.proposal import DEFAULT_VOTES, Finding, Proposal, save_findings, save_proposal
-from hierarchy.review.review import utc_now
-from hierarchy.review.storage import Paths, hold
+from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
+from hierarchy.review import Paths, hold_lock, utc_now
 from hierarchy.sources import ClassList, read_classes
 from hierarchy.tree import Hierarchy
 
 if TYPE_CHECKING:
-    from hierarchy.prompting.pipeline import Plan
-
-__all__ = ["DEFAULT_MODEL", "Generated", "ModelSettings", "Settings", "gather_evidence", "generate", "write"]
+    from hierarchy.prompting import Plan
 
 DEFAULT_MODEL = "gpt-4.1"
+DEFAULT_VOTES = 3  # odd, so that two superclasses cannot tie
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # packages that a result depends on,
 USED_BY = {  # and further ones, by embedder
     "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
@@ -189,7 +187,7 @@ def propose_offline(settings: Settings, evidence: Evidence, *, tell: Tell = lamb
 
 def make_plan(settings: Settings, classes: ClassList) -> Plan:
     """What a language model is asked for, given the settings and the number of classes."""
-    from hierarchy.prompting.pipeline import Plan
+    from hierarchy.prompting import Plan
 
     assert settings.propose is not None
     superclasses, groups = likely_numbers(settings.shape, len(classes))
@@ -212,8 +210,7 @@ def _propose(
         assert evidence.vectors is not None, "only an empty class list has no vectors"
         proposal = propose_by_clustering(evidence.classes, evidence.vectors, evidence.senses, settings.shape, tell=tell)
         return proposal, {}
-    from hierarchy.prompting.pipeline import propose
-    from hierarchy.prompting.prompts import load_prompt, prompts
+    from hierarchy.prompting import list_prompts, load_prompt, propose
 
     assert chat is not None, "a language model proposes, so a chat is needed"
     plan = make_plan(settings, evidence.classes)
@@ -227,7 +224,7 @@ def _propose(
     asked = {
         "requests": proposed.requests,
         "troubles": proposed.troubles,
-        "prompts": {name: load_prompt(name).digest for name in prompts()},
+        "prompts": {name: load_prompt(name).digest for name in list_prompts()},
     }
     return replace(proposed.proposal, provenance=asked), proposed.left
 
@@ -259,7 +256,7 @@ def write(generated: Generated, paths: Paths) -> None:
     """
     proposal = generated.proposal
     paths.result.parent.mkdir(parents=True, exist_ok=True)
-    with hold(paths, "generate", utc_now()):
+    with hold_lock(paths, "generate", utc_now()):
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)
@@ -268,7 +265,7 @@ def write(generated: Generated, paths: Paths) -> None:
                 paths.result.replace(paths.result.with_suffix(f".before{paths.result.suffix}"))
             return
         save(proposal.hierarchy(), paths.result, provenance=proposal.provenance)
-        if paths.result.suffix.lower() == ".csv":  # has no room for provenance
+        if paths.is_csv:  # has no room for provenance
             write_text(paths.provenance, json.dumps(proposal.provenance, indent=1) + "\n")
 
 

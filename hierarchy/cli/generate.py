@@ -6,10 +6,10 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from hierarchy.cli import generate_flags as flags
 from hierarchy.cli.console import print_json, progress, run
 from hierarchy.cli.propose import (
     ask_model,
@@ -24,37 +24,100 @@ from hierarchy.cli.propose import (
 from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
 from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
-from hierarchy.generate import DEFAULT_MODEL, Generated, ModelSettings, Settings, check_undecided, generate
-from hierarchy.proposal import DEFAULT_VOTES
-from hierarchy.review.review import utc_now
-from hierarchy.review.storage import Paths, hold
+from hierarchy.generate import (
+    DEFAULT_MODEL,
+    DEFAULT_VOTES,
+    Generated,
+    ModelSettings,
+    Settings,
+    check_undecided,
+    generate,
+)
+from hierarchy.review import Paths, hold_lock, utc_now
+
+SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")]
+Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
+Embed = Annotated[
+    str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
+]
+BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
+Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Superclasses = Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.", rich_help_panel=SHAPE)]
+Groups = Annotated[str | None, typer.Option(help="How many in all: 23, or a range.", rich_help_panel=SHAPE)]
+PerGroup = Annotated[str | None, typer.Option(help="Range of sizes, such as 2:12.", rich_help_panel=SHAPE)]
+PerSuperclass = Annotated[str | None, typer.Option(help="Range of sizes, such as 10:150.", rich_help_panel=SHAPE)]
+Chains = Annotated[bool, typer.Option("--chains", help="Allow nodes with a single child.", rich_help_panel=SHAPE)]
+Propose = Annotated[
+    str | None,
+    typer.Option(help="openai: have a language model propose, on any such server.", rich_help_panel=MODEL),
+]
+Model = Annotated[str, typer.Option(help="The model that proposes.", rich_help_panel=MODEL)]
+Votes = Annotated[int, typer.Option(help="Of the model on every class.", min=1, max=15, rich_help_panel=MODEL)]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of the model; not sent by default.", min=0, max=2, rich_help_panel=MODEL)
+]
+ReplyTokens = Annotated[
+    int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
+]
+Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
+AskAgain = Annotated[
+    bool, typer.Option("--ask-again", help="Ask for replies that are in the cache too.", rich_help_panel=MODEL)
+]
+PriceFlag = Annotated[
+    str | None, typer.Option(help="INPUT:OUTPUT, US dollars per million tokens.", rich_help_panel=SPENDING)
+]
+MaxCalls = Annotated[
+    int | None, typer.Option(help="Stop before exceeding this number of calls.", min=1, rich_help_panel=SPENDING)
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0, rich_help_panel=SPENDING),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the estimate and spend nothing.", rich_help_panel=SPENDING)
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=SPENDING)]
+
+OF_A_MODEL: tuple[str, ...] = (
+    "model",
+    "votes",
+    "temperature",
+    "reply_tokens",
+    "price",
+    "max_calls",
+    "max_cost",
+    "concurrency",
+)
+OF_A_MODEL += ("ask_again", "dry_run", "yes")
 
 
 def generate_command(
     context: typer.Context,
-    source: flags.Source,
-    out: flags.Out = None,
-    superclasses: flags.Superclasses = None,
-    groups: flags.Groups = None,
-    classes_per_group: flags.PerGroup = None,
-    classes_per_superclass: flags.PerSuperclass = None,
-    chains: flags.Chains = False,
-    embed: flags.Embed = DEFAULT_EMBED,
-    base_url: flags.BaseUrl = None,
-    seed: flags.Seed = 0,
-    propose: flags.Propose = None,
-    model: flags.Model = DEFAULT_MODEL,
-    votes: flags.Votes = DEFAULT_VOTES,
-    temperature: flags.Temperature = None,
-    reply_tokens: flags.ReplyTokens = None,
-    price: flags.PriceFlag = None,
-    max_calls: flags.MaxCalls = None,
-    max_cost: flags.MaxCost = None,
-    concurrency: flags.Concurrency = 8,
-    ask_again: flags.AskAgain = False,
-    dry_run: flags.DryRun = False,
-    yes: flags.Yes = False,
-    as_json: flags.AsJson = False,
+    source: Source,
+    out: Out = None,
+    superclasses: Superclasses = None,
+    groups: Groups = None,
+    classes_per_group: PerGroup = None,
+    classes_per_superclass: PerSuperclass = None,
+    chains: Chains = False,
+    embed: Embed = DEFAULT_EMBED,
+    base_url: BaseUrl = None,
+    seed: Seed = 0,
+    propose: Propose = None,
+    model: Model = DEFAULT_MODEL,
+    votes: Votes = DEFAULT_VOTES,
+    temperature: Temperature = None,
+    reply_tokens: ReplyTokens = None,
+    price: PriceFlag = None,
+    max_calls: MaxCalls = None,
+    max_cost: MaxCost = None,
+    concurrency: Concurrency = 8,
+    ask_again: AskAgain = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
 
@@ -102,7 +165,7 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
     Calls to an embedding server have no limit.
     """
     views = served_views(embed)
-    names = (*flags.OF_A_MODEL, *(() if views else ("base_url",)))
+    names = (*OF_A_MODEL, *(() if views else ("base_url",)))
     sources = {name: context.get_parameter_source(name) for name in names}
     given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
     if given:
@@ -186,7 +249,7 @@ def _check_target(paths: Paths, source: str, *, named: bool) -> None:
         raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")
     check_writable(target)
     if paths.lock.exists():
-        with hold(paths, "generate", utc_now()):
+        with hold_lock(paths, "generate", utc_now()):
             pass
     check_undecided(paths)
     if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source

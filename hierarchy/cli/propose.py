@@ -14,11 +14,11 @@ from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
-from hierarchy.review.storage import Paths
+from hierarchy.review import Paths
 
 if TYPE_CHECKING:
     from hierarchy.checks import Evidence
-    from hierarchy.prompting.estimate import Estimate
+    from hierarchy.prompting import Estimate
 
 
 def parse_limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:
@@ -35,7 +35,7 @@ def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estim
 
     No server is asked: an embedder on a server is replaced, and then there is no evidence yet.
     """
-    from hierarchy.prompting.estimate import estimate
+    from hierarchy.prompting import estimate
 
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
     rehearsed = replace(settings, embed=free or DEFAULT_EMBED)

@@ -19,10 +19,9 @@ from hierarchy.proposal.edits import (
 )
 from hierarchy.proposal.file import read_proposal, save_findings, save_proposal
 from hierarchy.proposal.findings import Finding, Severity, rank
-from hierarchy.proposal.proposal import DEFAULT_VOTES, Place, Proposal, Vote, Witness
+from hierarchy.proposal.proposal import Place, Proposal, Vote, Witness
 
 __all__ = [
-    "DEFAULT_VOTES",
     "Edit",
     "Finding",
     "Merge",

@@ -16,7 +16,6 @@ from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group
 Witness = Literal["llm", "wordnet", "embedding"]
-DEFAULT_VOTES = 3  # of a language model on each class; odd, so that two superclasses cannot tie
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hierarchy.errors import FormatError, in_one_sentence
+from hierarchy.errors import FormatError, in_one_sentence, validation_problems
 from hierarchy.proposal.proposal import Witness
 
 
@@ -56,15 +56,4 @@ def parse(content: Mapping[str, Any], where: str) -> ProposalContent:
     try:
         return ProposalContent.model_validate(content)
     except ValidationError as error:
-        raise FormatError(f"{where}: {in_one_sentence('', _problems(error))}") from None
-
-
-def _problems(error: ValidationError) -> tuple[str, ...]:
-    """What pydantic found, as "classes.1.name: input should be a valid string, got 7"."""
-    found = []
-    for problem in error.errors(include_url=False, include_context=False):
-        message = problem["msg"].removeprefix("Value error, ")
-        got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r:.80}"
-        where = ".".join(map(str, problem["loc"]))
-        found.append(f"{where}: {message[:1].lower()}{message[1:]}{got}")
-    return tuple(found)
+        raise FormatError(f"{where}: {in_one_sentence('', validation_problems(error))}") from None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
-from hierarchy.errors import AmbiguousName, InvalidHierarchy, UnknownNode, nearest
-from hierarchy.names import table_problems
+from hierarchy.errors import InvalidHierarchy, UnknownNode
+from hierarchy.names import NameIndex, table_problems
 
 Level = Literal[1, 2, 3]  # superclasses, groups, classes
 Row = tuple[str, str, str, str]  # id, name, superclass, group
@@ -106,7 +105,7 @@ class Hierarchy:
         if level == 2:
             return tuple(f"{superclass}/{group}" for superclass, group in self._groups)
         if level == 3:
-            return tuple(self._class_paths[label] for label in self._leaves)
+            return tuple(self.index.paths[label] for label in self._leaves)
         raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
 
     def parents(self, level: Level) -> tuple[int, ...]:
@@ -148,11 +147,11 @@ class Hierarchy:
 
         Raises:
             UnknownNode: the hierarchy has no such class or node; the message suggests the nearest names.
-            AmbiguousName: two classes have this name; the message gives their ids and paths.
+            AmbiguousName: several classes have this name; the message gives their ids and paths.
         """
         found: set[int] = set()
         for item in asked:
-            found.update(self._resolve(item))
+            found.update(self.index.labels(item))
         return tuple(sorted(found))
 
     def subset(self, *asked: str) -> Hierarchy:
@@ -193,6 +192,11 @@ class Hierarchy:
         return tuple(dict.fromkeys(path for word in close for path, words in spellings.items() if word in words))
 
     @cached_property
+    def index(self) -> NameIndex:
+        """What each class and node answers to."""
+        return NameIndex(self.classes, self.names, self.groups)
+
+    @cached_property
     def _superclasses(self) -> tuple[str, ...]:
         return tuple(sorted({superclass for superclass, _ in self.groups}))
 
@@ -207,56 +211,13 @@ class Hierarchy:
         return tuple(sorted(range(len(key)), key=key.__getitem__))
 
     @cached_property
-    def _class_paths(self) -> tuple[str, ...]:
-        """The path of each class, in label order: by name if the name is unique in its group."""
-        table = list(zip(self.classes, self.names, self.groups, strict=True))
-        uses = Counter((group, word) for id, name, group in table for word in {id, name})
-        return tuple("/".join((*group, name if uses[group, name] == 1 else id)) for id, name, group in table)
-
-    @cached_property
     def _spellings(self) -> dict[str, tuple[str, ...]]:
         """Path -> what a person may call the node, casefolded; superclasses, then groups, then classes."""
         table: dict[str, tuple[str, ...]] = {path: (path.casefold(),) for path in self.nodes(1)}
         table |= {path: (path.split("/")[1].casefold(),) for path in self.nodes(2)}
         for label in self._leaves:
-            table[self._class_paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
+            table[self.index.paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
         return table
-
-    @cached_property
-    def _meanings(self) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
-        """Everything that can be asked for -> its meanings, each (path, labels); several are ambiguous."""
-        meanings: defaultdict[str, set[tuple[str, tuple[int, ...]]]] = defaultdict(set)
-        members: defaultdict[str, list[int]] = defaultdict(list)
-        for label, (superclass, group) in enumerate(self.groups):
-            members[superclass].append(label)
-            members[f"{superclass}/{group}"].append(label)
-        for label, (id, name, superclass, group) in enumerate(self.rows):
-            for spelling in (name, f"{superclass}/{group}/{name}", f"{superclass}/{group}/{id}"):
-                meanings[spelling].add((self._class_paths[label], (label,)))
-        for path, labels in members.items():  # ids and paths win over names
-            meanings[path] = {(path, tuple(labels))}
-        for label, (id, path) in enumerate(zip(self.classes, self._class_paths, strict=True)):
-            for spelling in (id, path):
-                meanings[spelling] = {(path, (label,))}
-        return dict(meanings)
-
-    def _resolve(self, asked: str) -> tuple[int, ...]:
-        if not isinstance(asked, str):
-            raise TypeError(f"cannot look up {asked!r}; give ids, names or paths, as in labels('shark', 'n01494475')")
-        if asked == "":
-            return tuple(range(len(self.classes)))
-        meanings = self._meanings.get(asked, set())
-        if len(meanings) == 1:
-            ((_, labels),) = meanings
-            return labels
-        if meanings:
-            choices = [f"{path!r} (id {self.classes[labels[0]]!r})" for path, labels in sorted(meanings)]
-            raise AmbiguousName(f"{asked!r} is ambiguous: {' and '.join(choices)}; use an id or a path")
-        superclasses, groups, classes = self.sizes
-        raise UnknownNode(
-            f"{asked!r} is not an id, name or path of this hierarchy"
-            f" ({superclasses} superclasses, {groups} groups, {classes} classes){nearest(asked, self._meanings)}"
-        )
 
 
 def _frozen(group: Any) -> Any:

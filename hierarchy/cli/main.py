@@ -170,7 +170,7 @@ def explain(
         base = read_base(file)
         paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
         now, decisions = _reviewed(paths, base)
-        id = _class_id(asked, now)
+        id = now.classes.ids[now.index.label(asked)]
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
         if not base.votes:  # a hierarchy without a proposal beside it
@@ -217,19 +217,6 @@ def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, .
         return base, ()
     held = (base.provenance.get("review") or {}).get("log") == log.digest
     return (base if held else replay(log, base).proposal), log.in_effect
-
-
-def _class_id(asked: str, proposal: Proposal) -> str:
-    """The id of a class by its id, name or path, also of one that is unsettled."""
-    if asked in proposal.classes.ids:
-        return asked
-    unsettled = [id for id in proposal.unsettled if proposal.classes.names[proposal.classes.ids.index(id)] == asked]
-    if len(unsettled) == 1:
-        return unsettled[0]
-    labels = proposal.settled.labels(asked)
-    if len(labels) != 1:
-        raise UnknownNode(f"{asked!r} is a node of {len(labels)} classes; give one of them")
-    return proposal.settled.classes[labels[0]]
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
+from hierarchy.names import NameIndex
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
@@ -124,6 +125,11 @@ class Proposal:
             for id, name, place in zip(self.classes.ids, self.classes.names, self.places, strict=True)
         ]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+
+    @cached_property
+    def index(self) -> NameIndex:
+        """What each class, settled or not, and each node answers to."""
+        return NameIndex(self.classes.ids, self.classes.names, self.places)
 
     @cached_property
     def _label(self) -> dict[str, int]:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hierarchy.errors import AmbiguousName, ReviewError, UnknownNode, nearest
+from hierarchy.errors import ReviewError, nearest
 from hierarchy.proposal import Proposal
 from hierarchy.review.state import groups, nodes
 
 
 def class_meant(text: str, proposal: Proposal) -> str:
-    """The id of the one class that a text means: an id, or a name that only one class has.
+    """The id of the one class that a text means: its id, a name that only one class has, or its path.
 
     Raises:
         UnknownNode, AmbiguousName: no class or several.
     """
-    ids, names = proposal.classes.ids, proposal.classes.names
-    if text in ids:
-        return text
-    found = [id for id, name in zip(ids, names, strict=True) if name == text]
-    if len(found) > 1:
-        raise AmbiguousName(f"{text!r} is the name of {', '.join(map(repr, found))}; ask by id")
-    if not found:
-        raise UnknownNode(f"no class {text!r}{nearest(text, [*ids, *names])}; give its id or its name")
-    return found[0]
+    return proposal.classes.ids[proposal.index.label(text)]
 
 
 def group_meant(text: str, proposal: Proposal) -> str:

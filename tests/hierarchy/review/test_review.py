@@ -247,9 +247,11 @@ def test_a_group_may_be_meant_by_a_part_of_its_name():
         group_meant("whales", proposal)
     assert sibling_meant("bird", "fish", proposal) == "birds"
     assert class_meant("boa", proposal) == class_meant("n10", proposal) == "n10"
-    with pytest.raises(AmbiguousName, match="'crane' is the name of 'n05', 'n06'; ask by id"):
+    with pytest.raises(
+        AmbiguousName, match=r"'crane' is ambiguous: 'birds/wading birds/crane' \(id 'n05'\) and 'machines/"
+    ):
         class_meant("crane", proposal)
-    with pytest.raises(UnknownNode, match="no class 'bao'; nearest: 'boa'; give its id or its name"):
+    with pytest.raises(UnknownNode, match="no class or node 'bao'; nearest: 'boa'; use an id, a name or a path"):
         class_meant("bao", proposal)
 
 

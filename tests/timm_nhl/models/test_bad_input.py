@@ -28,7 +28,7 @@ def model():
 
 def test_an_unknown_class_is_answered_with_the_nearest(model):
     for method in (model.expert, model.select):
-        with pytest.raises(UnknownNode, match=r"'clas 0003' is not an id, name or path .*; nearest: 'class 0003'"):
+        with pytest.raises(UnknownNode, match=r"no class or node 'clas 0003'; nearest: 'class 0003'"):
             method(["clas 0003"])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hierarchy.build import Generated, Known
     from hierarchy.cluster.constrained import Shape
     from hierarchy.llm import Limits, ReplyCache
-    from hierarchy.prompting.estimate import Estimate
+    from hierarchy.prompting import Estimate
     from hierarchy.review.storage import Paths
 
 
@@ -152,7 +152,7 @@ def _expected(settings: Settings, limits: Limits) -> tuple[Known | None, Estimat
     Known is nothing yet where the embedder is a server, which may want money: the rehearsal then has another one.
     """
     from hierarchy.build import clustered, know
-    from hierarchy.prompting.estimate import estimate
+    from hierarchy.prompting import estimate
 
     assert settings.propose is not None
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))

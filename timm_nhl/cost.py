@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hierarchy import Hierarchy
 from timm_nhl.experts.node_index import Rows, labels_of, rows_of
 from timm_nhl.models.backbone import Trunk
-from timm_nhl.models.level import Level
+from timm_nhl.models.levels import Level
 from timm_nhl.models.nhl import NHL
 
 LEVELS = ("superclasses", "groups", "classes")
@@ -146,11 +146,7 @@ def trunk_cost(trunk: Trunk, input_size: Sequence[int] | None = None) -> Part:
 def _level(name: str, level: Level, rows: Rows, size: tuple[int, int]) -> tuple[Part, tuple[int, int]]:
     """Each node costs the same: one node's share times the nodes kept."""
     params = sum(parameter.numel() for parameter in level.parameters()) // level.nodes
-    macs = outputs = 0
-    layers, size = level.resolutions(size)
-    for layer, (height, width) in layers:
-        macs += layer.weight.numel() // level.nodes * height * width
-        outputs += layer.out_channels * height * width
+    macs, outputs, size = level.count(size)
     nodes = len(rows.rows)
     return Part(name, nodes * params, nodes * macs, 4 * nodes * outputs), size
 

@@ -1,4 +1,4 @@
-"""The command `hierarchy edit`: single edits of a hierarchy under review, for scripts."""
+"""The command `hierarchy edit`: single edits of a hierarchy, for scripts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def edit_command(
     file: Annotated[str, typer.Argument(help="The hierarchy to edit: a .json or .csv file.")],
     verb: Annotated[str, typer.Argument(help="move, rename, merge, split or undo.")],
-    words: Annotated[list[str] | None, typer.Argument(help="What and where, as listed above.")] = None,
-    new: Annotated[bool, typer.Option("--new", help="A move may make a group.")] = False,
-    by: Annotated[str | None, typer.Option(help="Who decides, as for review.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(help="The arguments of the verb, as listed above.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Allow move to create a group.")] = False,
+    by: Annotated[str | None, typer.Option(help="The name of the reviewer, as for review.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> int:
-    """Makes one edit of a hierarchy under review, for scripts; it goes into the same decision log.
+    """Makes one edit of a hierarchy, for scripts; it is recorded in the decision log of its review.
 
     move CLASS GROUP | rename NODE NAME | merge NODE INTO | split NODE NAME CLASS... | undo [NUMBER]
 
-    A CLASS is an id, or a name only one class has; nodes are given by their paths.
+    CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths.
     """
     from hierarchy.review.session import report, sitting, where_of
 
@@ -44,7 +44,7 @@ def edit_command(
     return 0
 
 
-VERBS = {"move": 2, "rename": 2, "merge": 2, "split": 3, "undo": 0}  # and the fewest words each needs
+VERBS = {"move": 2, "rename": 2, "merge": 2, "split": 3, "undo": 0}  # the smallest number of arguments
 USAGE = {
     "move": "move CLASS GROUP",
     "rename": "rename NODE NAME",
@@ -60,19 +60,21 @@ def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
     from hierarchy.review.state import groups
 
     if verb not in USAGE:
-        raise EditError(f"no verb {verb!r}{nearest(verb, USAGE)}; there are {', '.join(USAGE)}")
+        raise EditError(f"unknown verb {verb!r}{nearest(verb, USAGE)}; use one of {', '.join(USAGE)}")
     most = {"split": len(words), "undo": 1}.get(verb, VERBS[verb])
     if not VERBS[verb] <= len(words) <= most:
-        raise EditError(f"{verb} with {len(words)} words; give {USAGE[verb]}")
+        raise EditError(f"wrong number of arguments for {verb} ({len(words)}); use {USAGE[verb]}")
     if verb == "undo":
         if words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
-            raise EditError(f"undo {words[0][:40]!r}; give the number of a decision, or nothing for the last")
+            raise EditError(
+                f"invalid number of a decision {words[0][:40]!r}; use undo NUMBER, or undo for the last decision"
+            )
         return review.undo(int(words[0]) if words else None)
     edit: Edit
     if verb == "move":
         known = groups(review.proposal)
         if words[1] not in known and not new:
-            raise EditError(f"no group {words[1]!r}{nearest(words[1], known)}; --new makes one")
+            raise EditError(f"no group {words[1]!r}{nearest(words[1], known)}; use --new to create it")
         edit = Move(class_meant(words[0], review.proposal), words[1])
     elif verb == "rename":
         edit = Rename(words[0], words[1])

@@ -63,11 +63,11 @@ class Reference(nn.Module):
                     if isinstance(mine.shortcut, nn.Sequential):
                         pairs.append((mine.shortcut, block.shortcut, block.norm4))
                     for (conv, norm), layer, stacked in pairs:
-                        outputs, inputs, kernel, _ = conv.weight.shape
-                        weight = layer.weight[node].view(outputs, kernel, kernel, inputs)
-                        conv.weight.copy_(weight.permute(0, 3, 1, 2))
+                        products = getattr(layer, "parents", [layer])
+                        weight = torch.cat([product.weight.flatten(1) for product in products])  # (N*D, C*k*k)
+                        conv.weight.copy_(weight.unflatten(0, (len(blocks), -1))[node].view_as(conv.weight))
                         for name in ("weight", "bias", "running_mean", "running_var"):
-                            getattr(norm, name).copy_(getattr(stacked, name)[node])
+                            getattr(norm, name).copy_(getattr(stacked, name).unflatten(0, (len(blocks), -1))[node])
         for node, fc in enumerate(self.fcs):
             fc.weight.copy_(model.head.fc.weight[node : node + 1])
             fc.bias.copy_(model.head.fc.bias[node : node + 1])

@@ -16,7 +16,7 @@ import timm
 import timm.data
 
 from hierarchy import Hierarchy
-from hierarchy.dataset.labels import match
+from hierarchy.dataset import match
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import OptionError
 from timm_nhl.models.anonymous import balanced

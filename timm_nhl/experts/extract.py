@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from timm.models import reparameterize_model
 from torch import nn
 
 from hierarchy import Hierarchy
 from timm_nhl.experts.node_index import rows_of
-from timm_nhl.experts.slicing import shallow, take
+from timm_nhl.experts.slicing import take_head
 from timm_nhl.models.backbone import Trunk
 from timm_nhl.models.head import Head
-from timm_nhl.models.level import Bottleneck, Level
+from timm_nhl.models.levels import Level, shallow
 from timm_nhl.models.weights import DIGEST, digest_of
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ def cut(model: NHL, labels: Sequence[int], *, share: bool) -> NHL:
     """The network of the classes at these labels, ascending; `NHL.expert` says what `share` means."""
     tree = model.hierarchy.at(labels)
     kept = rows_of(model.hierarchy, labels)
-    picks = [_pick(rows.rows, share=share) for rows in kept]
     expert = assembled(
         model,
         tree,
         trunk=model.trunk if share else copy.deepcopy(model.trunk),
         levels=[
-            take(level, pick, rows.counts) for level, pick, rows in zip(model.each_level(), picks, kept, strict=True)
+            level.take(rows.rows, rows.counts, share=share)
+            for level, rows in zip(model.each_level(), kept, strict=True)
         ],
-        head=take(model.head, picks[2], [len(labels)]),
+        head=take_head(model.head, kept[2].rows, share=share),
     )
     expert.__dict__["_labels"] = tuple(labels)
     return expert
@@ -55,22 +56,12 @@ def assembled(model: NHL, tree: Hierarchy, *, trunk: Trunk, levels: Sequence[Lev
 
 
 def fused(model: NHL) -> NHL:
-    """A copy in eval mode whose levels have their batch norms folded into the convolutions."""
-    clone = copy.deepcopy(model).eval()
-    for block in clone.levels.modules():
-        if isinstance(block, Bottleneck):
-            block.fold_norms()
-    clone.fused = True
-    return clone
+    """A copy in eval mode for inference: the backbone reparameterised, the levels' batch norms folded."""
+    clone: Any = reparameterize_model(model)
+    return cast("NHL", clone.eval())
 
 
 def cfg_for(cfg: Mapping[str, Any], tree: Hierarchy) -> dict[str, Any]:
     """A model's cfg for other classes; where it names the outputs, it names theirs."""
     names = list(tree.classes) if cfg.get("label_names") else None
     return {**cfg, "num_classes": len(tree), "label_names": names, "label_descriptions": None}
-
-
-def _pick(rows: tuple[int, ...], *, share: bool) -> slice | tuple[int, ...]:
-    """Rows as a slice where views are wanted and possible."""
-    together = rows[-1] - rows[0] + 1 == len(rows)
-    return slice(rows[0], rows[-1] + 1) if share and together else rows

@@ -15,10 +15,10 @@ from hierarchy import Hierarchy, load
 from timm_nhl.errors import GrowthError
 from timm_nhl.experts.extract import assembled, cfg_for
 from timm_nhl.experts.node_index import rows_of, same_rows
-from timm_nhl.experts.slicing import merge
+from timm_nhl.experts.slicing import merge_heads
 from timm_nhl.models.head import Head
-from timm_nhl.models.level import Level
-from timm_nhl.models.param_groups import Layers, norms_of
+from timm_nhl.models.levels import Level
+from timm_nhl.models.param_groups import Layers
 
 if TYPE_CHECKING:
     from timm_nhl.models.nhl import NHL
@@ -121,10 +121,10 @@ class Growth(nn.Module):
         """A plain NHL of all classes, with copies of the old weights and of the fresh ones as they are now."""
         fresh = self.fresh_levels()
         levels = [
-            merge(level, fresh[depth], seam.order, seam.counts) if depth in fresh else copy.deepcopy(level)
+            level.join(fresh[depth]).take(seam.order, seam.counts) if depth in fresh else copy.deepcopy(level)
             for depth, (level, seam) in enumerate(zip(self.old.each_level(), self.seams, strict=True))
         ]
-        head = merge(self.old.head, self.head, self.seams[2].order, self.seams[2].counts)
+        head = merge_heads(self.old.head, self.head, self.seams[2].order)
         model = assembled(self.old, self.hierarchy, trunk=copy.deepcopy(self.old.trunk), levels=levels, head=head)
         for name in ("pretrained_cfg", "default_cfg"):
             if hasattr(self, name):
@@ -167,10 +167,6 @@ class Growth(nn.Module):
     def group_matcher(self, coarse: bool = False) -> Layers:
         """Layers for layer-wise learning rates: the frozen part, then the levels, then the head."""
         return Layers({})
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters of norms."""
-        return norms_of(self.levels)
 
 
 @dataclass(frozen=True)

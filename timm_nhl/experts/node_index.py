@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hierarchy import Hierarchy
 from timm_nhl.errors import OptionError
-from timm_nhl.experts.slicing import take
-from timm_nhl.models.level import Level
+from timm_nhl.experts.slicing import take_head
+from timm_nhl.models.levels import Level
 
 if TYPE_CHECKING:
     from timm_nhl.models.head import Head
@@ -138,7 +138,7 @@ def _pieces(level: Level, kept: Rows) -> list[tuple[Level, int, int]]:
         mine = parent_of[done : done + end - start]
         first, last = mine[0], mine[-1] + 1
         counts = [mine.count(parent) for parent in range(first, last)]
-        pieces.append((take(level, slice(start, end), counts), first, last))
+        pieces.append((level.take(range(start, end), counts, share=True), first, last))
         done += end - start
     return pieces
 
@@ -147,7 +147,7 @@ def _head_pieces(head: Head, kept: Rows, hierarchy: Hierarchy) -> list[tuple[Hea
     pieces, done = [], 0
     for start, end in kept.runs:
         size = end - start
-        piece = take(head, slice(start, end), [size])
+        piece = take_head(head, range(start, end), share=True)
         piece.set_order(range(size), torch.device("cpu"))
         pieces.append((piece, done * head.channels, (done + size) * head.channels))
         done += size

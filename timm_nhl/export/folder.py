@@ -142,6 +142,16 @@ def find_folder(source: str | os.PathLike[str]) -> Path:
     return Path(os.fspath(source).removeprefix(LOCAL))
 
 
+def list_label_names(model: nn.Module) -> tuple[str, ...]:
+    """The class of each output, as the `label_names` of a model's config say; empty if they do not."""
+    cfg: Any = model.pretrained_cfg
+    names: Any = cfg.get("label_names") or ()
+    if isinstance(names, dict):  # output -> name; JSON's keys are text
+        by_output = {int(output): name for output, name in names.items()}
+        names = [by_output[output] for output in sorted(by_output)] if set(by_output) == set(range(len(names))) else ()
+    return tuple(names)
+
+
 def check_nested_name(model: str) -> str:
     """A name of a nested model, as it is.
 

@@ -11,13 +11,12 @@ from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from timm_nhl.errors import OptionError
-from timm_nhl.models.layers import Stacked
 
 POOLS = ("avg", "max", "avgmax", "")
 FAST = {"fast": "avg", "fastavg": "avg", "fastmax": "max", "fastavgmax": "avgmax"}  # what timm also calls them
 
 
-class LeafFC(Stacked):
+class LeafFC(nn.Module):
     """One fully connected layer of one output per class: (B, K*D) -> (B, K); weight (K, D), bias (K,).
 
     With `maps`, which `global_pool=""` leaves, a score at every place: (B, K*D, H, W) -> (B, K, H, W).

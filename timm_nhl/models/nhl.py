@@ -18,8 +18,8 @@ from timm_nhl.experts.node_index import Selection, active, current, labels_of, r
 from timm_nhl.models.anonymous import agreed
 from timm_nhl.models.backbone import Trunk
 from timm_nhl.models.head import Head
-from timm_nhl.models.level import Branch, Level
-from timm_nhl.models.param_groups import layer_of, undecayed
+from timm_nhl.models.levels import Branch, Level
+from timm_nhl.models.param_groups import number_layers, undecayed
 from timm_nhl.models.weights import DIGEST, check_belongs, digest_of, load_custom
 
 
@@ -36,7 +36,7 @@ class NHL(nn.Module):
         in_chans: channels of the images.
         global_pool: `avg`, `max`, `avgmax` or `""`.
         split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
-        widths, depths, strides: of each level's branches; `expansion`, `block`, `act`, `norm`, `drop`: of all.
+        widths, depths, strides: of each level's branches; `expansion`, `act`, `norm`, `drop`: of all.
         drop_rate: dropout in front of the classifier.
         drop_path_rate: stochastic depth of the trunk and, unless `drop_path` says otherwise, of the branches.
         device, dtype: where and as what the parameters are made.
@@ -62,11 +62,10 @@ class NHL(nn.Module):
         hierarchy_digest: Tensor
         pretrained_cfg: dict[str, Any]
         default_cfg: dict[str, Any]
-        fused: bool
         grad_checkpointing: bool
 
     # TorchScript would try to compile every property
-    __jit_unused_properties__: ClassVar[list[str]] = ["_model_args", "labels"]
+    __jit_unused_properties__: ClassVar[list[str]] = ["_model_args", "labels", "fused"]
 
     def __init__(
         self,
@@ -81,9 +80,8 @@ class NHL(nn.Module):
         expansion: int = 4,
         depths: Sequence[int] = (1, 1, 1),
         strides: Sequence[int] = (1, 1, 2),
-        block: Literal["bottleneck", "convnext"] = "bottleneck",
-        act: str | None = None,
-        norm: Literal["batch", "layer"] | None = None,
+        act: str = "relu",
+        norm: Literal["batch", "group"] = "batch",
         drop_rate: float = 0.0,
         drop: float = 0.0,
         drop_path: float | None = None,
@@ -104,7 +102,6 @@ class NHL(nn.Module):
                 depth=depth,
                 stride=stride,
                 expansion=expansion,
-                block=block,
                 act=act,
                 norm=norm,
                 drop=drop,
@@ -117,7 +114,6 @@ class NHL(nn.Module):
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
-        self.fused = False
         self._build(tree, classify=num_classes != 0, pool=global_pool, device=device, dtype=dtype)
 
     def _build(
@@ -260,11 +256,17 @@ class NHL(nn.Module):
         return active(self, Selection(self, labels_of(self.hierarchy, classes)))
 
     def fuse(self) -> "NHL":
-        """A copy whose levels have their batch norms folded into the convolutions, for deployment.
+        """A copy for inference: batch norms of the levels folded into plain convolutions, the backbone reparameterised.
 
-        Gives the same numbers in eval mode, cannot be trained or saved as a checkpoint; the trunk stays as it is.
+        It gives the same logits and is meant to be run and exported, not trained or saved. timm's
+        `reparameterize_model` does the same, also to a module that contains this one.
         """
         return fused(self)
+
+    @property
+    def fused(self) -> bool:
+        """Whether this is a copy that `fuse` made."""
+        return any(level.fused for level in self.each_level())
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -314,11 +316,11 @@ class NHL(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> Any:
         """Layers from the input to the head for layer-wise learning rates: the trunk's own, then levels, then head."""
-        return layer_of(self, coarse=coarse)
+        return number_layers(self.trunk.net, coarse=coarse)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters of norms, and what the backbone says."""
-        return undecayed(self)
+        """Names of the trunk's parameters that the backbone exempts; timm itself exempts norms and biases."""
+        return undecayed(self.trunk.net)
 
     @property
     def _model_args(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hierarchy import Hierarchy, HierarchyError, load
-from timm_nhl.experts.node_index import same_rows
+from timm_nhl.experts.node_index import Rows, rows_of, same_rows
 from timm_nhl.weights.digest import DIGEST, decode_digest, encode_digest
 from timm_nhl.weights.fitting import NET
 
@@ -37,19 +37,33 @@ def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tenso
     if theirs == model.hierarchy.digest:
         _log.info("loaded all weights of %s_nhl", backbone)
         return dict(state)
-    rows = _find_rows(model, theirs)
-    if rows is None:
+    whole = _find_hierarchy(model, theirs)
+    kept = None if whole is None else same_rows(whole, model.hierarchy)
+    if whole is None or kept is None:
         _log.warning("loaded the trunk of a %s_nhl of other classes; %s", backbone, RANDOM)
         return {**own, **{name: value for name, value in state.items() if name.startswith("trunk.")}}
     _log.info("loaded %s classes of a larger %s_nhl", len(model.hierarchy), backbone)
-    taken = dict(state)
+    taken = {name: value for name, value in state.items() if not name.startswith("levels.")}
+    for depth, level in enumerate(model.levels):
+        counts = rows_of(whole, range(len(whole)))[depth].counts
+        taken |= _take_level(state, f"levels.{depth}.", level, counts, kept[depth])
     for name, value in state.items():
-        kind, _, rest = name.partition(".")
-        if kind in ("levels", "head"):
-            depth = int(rest.partition(".")[0]) if kind == "levels" else 2
-            taken[name] = value[torch.tensor(rows[depth])]
-    taken[DIGEST] = encode_digest(model.hierarchy)
-    return taken
+        if name.startswith("head."):
+            taken[name] = value[torch.tensor(kept[2].rows)]
+    return {**taken, DIGEST: encode_digest(model.hierarchy)}
+
+
+def _take_level(
+    state: Mapping[str, Tensor], prefix: str, level: Any, counts: Sequence[int], kept: Rows
+) -> dict[str, Tensor]:
+    """The weights of a level, out of those of a larger one of the same kind that has `counts` children per parent."""
+    with torch.device("meta"):
+        whole = type(level)(counts, level.in_channels, level.branch)
+    whole.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}, assign=True
+    )
+    weights: dict[str, Tensor] = whole.take(kept.rows, kept.counts).state_dict(prefix=prefix)
+    return weights
 
 
 def load_custom(model: Any, path: str) -> None:
@@ -80,12 +94,11 @@ def _describe_source(model: Any) -> dict[str, Any]:
     return {**(cfg.to_dict() if cfg else {}), **inputs}
 
 
-def _find_rows(model: Any, digest: str) -> tuple[tuple[int, ...], ...] | None:
-    """The rows of a model's classes in each level of the saved one; None if that does not have all of them."""
+def _find_hierarchy(model: Any, digest: str) -> Hierarchy | None:
+    """The hierarchy of the saved model that timm is loading, if it is there and has this digest."""
     source = getattr(model, "pretrained_model_args", {}).get("hierarchy")
     try:
-        whole: Hierarchy | None = load(source) if source is not None else None
+        whole = load(source) if source is not None else None
     except HierarchyError:
-        whole = None
-    kept = same_rows(whole, model.hierarchy) if whole is not None and whole.digest == digest else None
-    return None if kept is None else tuple(rows.rows for rows in kept)
+        return None
+    return whole if whole is not None and whole.digest == digest else None

@@ -563,7 +563,7 @@ def test_ctrl_c_in_a_sitting_loses_nothing(folder):
     wait_for(process, "stands well?")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (2, "stopped; no file is half-written\n")
+    assert (process.returncode, err) == (2, "interrupted; no partial files were left\n")
     assert load("zoo.json") == ZOO and not Path("zoo.lock").exists()
 
 

@@ -14,8 +14,8 @@ from hierarchy import save
 CODE = """
 import json, sys
 from hierarchy import load
-from hierarchy.dataset.operations import label, stats
-from hierarchy.dataset.loading import open_data
+from hierarchy.dataset import label, stats
+from hierarchy.dataset import open_data
 from hierarchy.errors import SourceError
 pets = load("pets.json")
 found = {}

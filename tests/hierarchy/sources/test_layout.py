@@ -1,4 +1,4 @@
-"""Which split and class each file of a folder is of; what is refused stands in golden/dataset_messages.txt."""
+"""Which split and class each file of a folder belongs to; golden/dataset_messages.txt has the refusals."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import datasets
 import pytest
 from support.pictures import picture, pictures
 
-from hierarchy.dataset.loading import open_data
+from hierarchy.dataset import open_data
 from hierarchy.errors import SourceError
 from hierarchy.sources import read_classes
 
@@ -30,7 +30,7 @@ def images(*paths, root="img"):
     return root
 
 
-def told(data):
+def classes_by_split(data):
     """The class of each row by split, or None where there is none; rows in order."""
     return {
         split: [part.features["label"].int2str(row["label"]) for row in part.remove_columns("image")]
@@ -81,7 +81,7 @@ LAYOUTS = {  # files -> the classes that rows of each split have
 def test_folders_of_images_are_splits_or_classes(case, streaming):
     files, expected = LAYOUTS[case]
     data = open_data(images(*files), streaming=streaming)
-    assert told(data) == expected
+    assert classes_by_split(data) == expected
     assert list(data) == list(expected)
     labels = [part.features["label"] for part in data.values() if "label" in part.features]
     assert all(label == labels[0] for label in labels)
@@ -99,7 +99,7 @@ def test_the_classes_of_a_folder_are_those_of_its_data_set(case):
 @pytest.mark.parametrize("root", [".", "photos [of] 2*/a", ".hidden", "__made"])
 def test_the_folder_itself_may_have_any_name(root):
     images("train/apple/1.png", "test/[b]/2.png", root=root)
-    assert told(open_data(root)) == {"train": ["apple"], "test": ["[b]"]}
+    assert classes_by_split(open_data(root)) == {"train": ["apple"], "test": ["[b]"]}
 
 
 def test_folders_may_be_links():
@@ -109,8 +109,8 @@ def test_folders_may_be_links():
     Path("classes").mkdir()
     Path("classes/bear").symlink_to("../elsewhere/bear")
     images("apple/3.png", root="classes")
-    assert told(open_data("splits")) == {"train": ["apple", "bear"]}
-    assert told(open_data("classes")) == {"train": ["apple", "bear"]}
+    assert classes_by_split(open_data("splits")) == {"train": ["apple", "bear"]}
+    assert classes_by_split(open_data("classes")) == {"train": ["apple", "bear"]}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stratified splits: every class in every part in the same share, by a seed."""
+"""Stratified splits: every class has the same share in every part; reproducible by seed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hierarchy.dataset.labels import Check, Data, Problems, is_streaming, read_parts
-
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Numbers
+from hierarchy.dataset.labels import Numbers, read_parts
+from hierarchy.dataset.rows import Check, Data, Problems, is_streaming
 
 
 @dataclass(frozen=True)
@@ -19,8 +17,8 @@ class Split:
     """A data set in parts.
 
     Args:
-        data: a `DatasetDict` of the parts; each has its rows in their old order.
-        too_small: class -> rows, for each class that has fewer rows than there are parts, so that some lack it.
+        data: a `DatasetDict` of the parts; each keeps the order of its rows.
+        too_small: class -> rows, for each class with fewer rows than parts, which some parts therefore lack.
     """
 
     data: Any
@@ -36,20 +34,19 @@ def split(
     seed: int = 0,
     check: Check | None = None,
 ) -> Split:
-    """Splits the rows of each class into parts, at random but alike for equal data, shares and seed.
+    """Splits the rows of each class into parts at random; equal data, shares and seeds give equal parts.
 
-    A class with as many rows as there are parts, or more, is in each part. One with fewer comes as near to the shares
-    as it can, large parts first: two rows are dealt out 2, 0, 0 to parts of 0.8, 0.1, 0.1, and 1, 1, 0 to parts of
-    0.4, 0.3, 0.3.
+    A class with at least as many rows as parts is in every part. A smaller one comes as close to the shares as it can,
+    large parts first: two rows become 2, 0, 0 in parts of 0.8, 0.1, 0.1, and 1, 1, 0 in parts of 0.4, 0.3, 0.3.
 
     Args:
-        data: a data set without splits, or with one; no stream, whose end is unknown.
-        shares: name of a part -> its share of the rows; together 1.
+        data: a data set without splits, or with one; not a stream, whose end is unknown.
+        shares: name of a part -> its share of the rows; they add up to 1.
         column, names, check: as in `label`.
-        seed: of the choice of rows.
+        seed: seed of the random choice of rows.
 
     Raises:
-        DataError: the shares are none, or rows are bad.
+        DataError: the shares are invalid, or rows are bad.
 
     >>> from datasets import Dataset
     >>> rows = Dataset.from_dict({"label": ["carp"] * 10 + ["tabby"] * 5 + ["eel"]})
@@ -65,15 +62,13 @@ def split(
     if isinstance(data, Mapping) and len(data) == 1:
         (data,) = data.values()
     if isinstance(data, Mapping):
-        problems.add(f"the data set is split already, into {', '.join(data)}; name one of these to split it further")
-        problems.settle()
+        problems.add(f"the data set is already split into {', '.join(data)}; choose one of them to split it further")
+        problems.raise_all()
     if is_streaming(data):
-        problems.add(
-            "a stream cannot be split in equal shares, for its end is unknown; take a data set that is at hand"
-        )
-        problems.settle()
+        problems.add("cannot split a stream, whose number of rows is unknown; use a data set that is not streamed")
+        problems.raise_all()
     parts = read_parts(data, column, names, check, problems)
-    problems.settle()
+    problems.raise_all()
     (part,) = parts
     sizes = np.bincount(part.numbers, minlength=len(part.values))
     counts = [allot(int(size), tuple(shares.values())) for size in sizes]
@@ -86,7 +81,7 @@ def split(
 
 
 def allot(rows: int, shares: Sequence[float]) -> list[int]:
-    """Shares out rows by largest remainders; where there are enough, each part gets one at least.
+    """Divides rows by largest remainders; each part gets at least one if there are enough.
 
     >>> allot(10, (0.8, 0.1, 0.1)), allot(4, (0.8, 0.1, 0.1))
     ([8, 1, 1], [2, 1, 1])
@@ -107,7 +102,7 @@ def allot(rows: int, shares: Sequence[float]) -> list[int]:
 
 
 def _members(numbers: Numbers, counts: Sequence[Sequence[int]], seed: int) -> Numbers:
-    """The part of each row: a shuffle, stably sorted by class, is dealt out by the counts of each class's parts."""
+    """The part of each row: rows are shuffled, sorted by class, and assigned by the counts of each class."""
     import numpy as np
 
     shuffled = np.random.default_rng(seed).permutation(len(numbers))
@@ -120,18 +115,18 @@ def _members(numbers: Numbers, counts: Sequence[Sequence[int]], seed: int) -> Nu
 
 
 def _faults(shares: Mapping[str, float]) -> list[str]:
-    """What keeps shares from being some."""
+    """Everything that is wrong with the shares."""
     if not shares:
-        return ["no parts to split into; give some, as train=0.8 and test=0.2"]
+        return ["no parts to split into; give some, such as train=0.8 and test=0.2"]
     found = [
-        f"part {name!r} is no name of a split; use letters, digits and _"
+        f"part {name!r} cannot be the name of a split; use letters, digits and _"
         for name in shares
         if not re.fullmatch(r"\w+(\.\w+)*", name)
     ]
     odd = {name: share for name, share in shares.items() if not isfinite(share) or share <= 0}
-    found += [f"the share of {name!r} is {share:g}; give a number above 0" for name, share in odd.items()]
+    found += [f"the share of {name!r} is {share:g}; it must be above 0" for name, share in odd.items()]
     total = sum(shares.values())
     if not odd and not isclose(total, 1, abs_tol=1e-6):
-        told = ", ".join(f"{name}={share:g}" for name, share in shares.items())
-        found.append(f"the shares {told} add up to {total:g}; make it 1")
+        listed = ", ".join(f"{name}={share:g}" for name, share in shares.items())
+        found.append(f"the shares {listed} add up to {total:g}; they must add up to 1")
     return found

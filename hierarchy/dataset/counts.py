@@ -1,4 +1,4 @@
-"""Figures of a data set along a hierarchy: images per node, imbalance, missing classes; as a table and as a page."""
+"""Statistics of a data set along a hierarchy: images per node, imbalance, missing classes; as a table and as a page."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from functools import cached_property
 from math import log2
 from typing import Any
 
-from hierarchy.dataset.labels import Check, Data, read_labels
+from hierarchy.dataset.labels import read_labels
+from hierarchy.dataset.rows import Check, Data
 from hierarchy.tree import Hierarchy, Level
 
 LEVELS: Mapping[str, Level] = {"superclasses": 1, "groups": 2, "classes": 3}
-MOST = 100  # missing classes of a split that a table names
+MOST = 100  # missing classes that a table lists per split
 
 
 @dataclass(frozen=True)
 class Balance:
-    """How evenly the images of a level lie.
+    """How evenly the images are distributed over the nodes of a level.
 
     Args:
-        nodes: of the level.
-        missing: nodes without an image.
-        least, most: images of a node, missing ones left out.
-        entropy: of a random image's node, in bits.
-        evenness: the entropy over that of equal nodes; 1 is even.
+        nodes: number of nodes of the level.
+        missing: number of nodes without images.
+        least, most: smallest and largest number of images of a node that has any.
+        entropy: entropy of the node of a random image, in bits.
+        evenness: the entropy divided by that of a uniform distribution; 1 is even.
     """
 
     nodes: int
@@ -36,7 +37,7 @@ class Balance:
 
     @property
     def imbalance(self) -> float | None:
-        """The most images of a node over the least; None where there are no images."""
+        """The largest number of images of a node divided by the smallest; None if there are no images."""
         return self.most / self.least if self.least else None
 
 
@@ -45,15 +46,15 @@ class Stats:
     """Images per class, split by split.
 
     Args:
-        hierarchy: of the classes.
-        counts: split ("" where there is none) -> images of each class, in label order.
+        hierarchy: the hierarchy of the classes.
+        counts: split ("" for a data set without splits) -> images of each class, in label order.
     """
 
     hierarchy: Hierarchy
     counts: Mapping[str, tuple[int, ...]]
 
     def images(self, level: Level, split: str | None = None) -> dict[str, int]:
-        """Path of each node of a level -> its images, in one split or in all, in node order."""
+        """Path of each node of a level -> number of its images in one split or in all, in node order."""
         chosen = self.counts.values() if split is None else [self.counts[split]]
         totals = dict.fromkeys(self.hierarchy.nodes(level), 0)
         paths = tuple(totals)
@@ -63,23 +64,23 @@ class Stats:
         return totals
 
     def balance(self, level: Level) -> Balance:
-        """How evenly the images of all splits lie on a level."""
+        """How evenly the images of all splits are distributed over a level."""
         counts = list(self.images(level).values())
-        there = [count for count in counts if count]
-        total = sum(there)
-        entropy = -sum(count / total * log2(count / total) for count in there) + 0.0
+        present = [count for count in counts if count]
+        total = sum(present)
+        entropy = -sum(count / total * log2(count / total) for count in present) + 0.0
         return Balance(
             nodes=len(counts),
-            missing=len(counts) - len(there),
-            least=min(there, default=0),
-            most=max(there, default=0),
+            missing=len(counts) - len(present),
+            least=min(present, default=0),
+            most=max(present, default=0),
             entropy=entropy,
             evenness=entropy / log2(len(counts)) if len(counts) > 1 else 1.0,
         )
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """Split -> ids of the classes it has no image of, for each split that lacks some."""
+        """Split -> ids of the classes without images, for each split that lacks some."""
         lacking = {
             split: tuple(id for id, count in zip(self.hierarchy.classes, counts, strict=True) if not count)
             for split, counts in self.counts.items()
@@ -103,7 +104,7 @@ class Stats:
         }
 
     def text(self, *, depth: int = 2) -> str:
-        """A table: the balance of each level, the images of the nodes down to a depth, the missing classes."""
+        """A table: the balance of each level, the images of each node down to a depth, the missing classes."""
         lines = [f"{'':14}{'nodes':>8}{'missing':>9}{'least':>9}{'most':>9}{'ratio':>9}{'evenness':>10}"]
         for name, level in LEVELS.items():
             at = self.balance(level)
@@ -125,11 +126,11 @@ class Stats:
             which = f"{split}: " if split else ""
             rest = f" and {len(ids) - MOST:,} more; --json lists all" if len(ids) > MOST else ""
             shown = ", ".join(map(self._called, ids[:MOST])) + rest
-            lines += ["", f"{which}no image of {len(ids):,} class{'es' * (len(ids) > 1)}: {shown}"]
+            lines += ["", f"{which}no images of {len(ids):,} class{'es' * (len(ids) > 1)}: {shown}"]
         return "\n".join(lines)
 
     def page(self, *, title: str) -> str:
-        """The text of an HTML page whose picture shows nodes as large as their images are many."""
+        """An HTML page with a chart that sizes nodes by their number of images."""
         from hierarchy.checks.report import report
         from hierarchy.proposal import Finding
 
@@ -138,7 +139,7 @@ class Stats:
         }
         where = {split: f"in {split}" if split else "in the data set" for split in self.missing}
         findings = [
-            Finding("missing", id, f"no image of {self._called(id)} {where[split]}", "warning")
+            Finding("missing", id, f"no images of {self._called(id)} {where[split]}", "warning")
             for split, ids in self.missing.items()
             for id in ids
         ]
@@ -149,7 +150,7 @@ class Stats:
         return report(self.hierarchy, findings, title=title, provenance=figures, images=total)
 
     def _called(self, id: str) -> str:
-        """A class for a person: its name, and its id where that is another."""
+        """A class for a person: its name, and its id if different."""
         name = self._names[id]
         return id if name == id else f"{name} ({id})"
 
@@ -166,7 +167,7 @@ def stats(
     names: Sequence[str] | None = None,
     check: Check | None = None,
 ) -> Stats:
-    """Counts the images of each class of a hierarchy, split by split. Takes streams.
+    """Counts the images of each class of a hierarchy, split by split. Accepts streams.
 
     Args:
         data, hierarchy, column, names, check: as in `label`.

@@ -13,8 +13,7 @@ from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
-    from hierarchy.review.log import Decision
-    from hierarchy.review.storage import Paths
+    from hierarchy.review import Decision, Paths
 
 File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -146,9 +145,8 @@ def explain_command(
     from hierarchy.checks.second_opinions import call_witnesses, hear, votes
     from hierarchy.io import folder, shipped
     from hierarchy.llm import ReplyCache
-    from hierarchy.review.explain import explain as gather
-    from hierarchy.review.reviewed import read_base
-    from hierarchy.review.storage import Paths
+    from hierarchy.review import Paths, read_base
+    from hierarchy.review import explain as gather
     from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
@@ -185,10 +183,9 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
 
 def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, ...]]:
     """A file's proposal after the decisions of its review, and the decisions; a result already includes them."""
-    from hierarchy.review.log import read_log
-    from hierarchy.review.state import replay
+    from hierarchy.review import read_log, replay
 
-    log = read_log(paths.log)[0] if paths.log.is_file() else None
+    log = read_log(paths.log) if paths.log.is_file() else None
     if log is None:
         return base, ()
     held = (base.provenance.get("review") or {}).get("log") == log.digest

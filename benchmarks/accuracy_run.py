@@ -40,7 +40,7 @@ DIGITS = 4  # behind the point, of a logit in a file
 
 
 def data_of(each: List, folder: Path) -> Path:
-    """The data set of a list, made unless it is there."""
+    """The dataset of a list, made unless it is there."""
     place = folder / each.name
     if not place.exists():
         sheets = [read_sheet(fetch(vendor, CACHE), vendor) for vendor in VENDORS]
@@ -175,7 +175,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
 
     Args:
         folder: of the results, below `results`.
-        data: where data sets are, or are made.
+        data: where datasets are, or are made.
     """
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)

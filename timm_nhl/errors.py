@@ -29,7 +29,7 @@ class OptionError(NHLError):
 
 
 class GrowthError(NHLError):
-    """A model, a hierarchy or a data set that cannot be grown with; `problems` lists all that is wrong."""
+    """A model, a hierarchy or a dataset that cannot be grown with; `problems` lists all that is wrong."""
 
     def __init__(self, problems: Iterable[str], *, fix: str) -> None:
         self.problems = tuple(problems)

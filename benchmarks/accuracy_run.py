@@ -25,7 +25,7 @@ from hierarchy import Hierarchy
 from hierarchy.dataset.loading import BESIDE
 from hierarchy.errors import OutputError
 from hierarchy.files import save, write_text
-from timm_nhl.cost import Cost, CostCounter
+from timm_nhl.costs import Cost, CostCounter
 from timm_nhl.data.images import Images, eval_batches, open_images
 from timm_nhl.data.sampler import Order
 from timm_nhl.models.nhl import NHL

@@ -2,8 +2,8 @@
 
     python benchmarks/gpu.py   # one JSON line a finding; exit code 1 where numbers disagree
 
-First it checks: the NHL gives the logits of one module per branch, an expert those of the full model, and the forms of
-the per-parent product agree in bfloat16. Then it times plain backbone, trunk, NHL, expert and one module per branch in
+First it checks: the NHL gives the logits of one module per branch, an expert and a fused model those of the full model,
+and bfloat16 about those of float32. Then it times plain backbone, trunk, NHL, expert and one module per branch in
 turns, in channels_last under bfloat16 autocast: inference and training steps, eager and compiled (but for one module
 per branch, which takes minutes to compile); and the memory of a training step, each model alone on the GPU.
 `time over MACs` is a time over plain's, divided by the same for multiply-accumulates: 1 is proportional. What no time
@@ -58,23 +58,15 @@ def check(models: Models, x: torch.Tensor) -> bool:
     assert isinstance(nhl, NHL) and isinstance(expert, NHL)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         whole, part, slow = nhl(x), expert(x), models["module per branch"].eval()(x)
+        fused = nhl.fuse()(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            half = nhl(x).float()
     differ = {
         "expert and NHL": (apart(part, whole[:, list(expert.labels)]), TOLERANCE["float32"]),
         "NHL and one module per branch": (apart(whole, slow), TOLERANCE["float32"]),
+        "fused and NHL": (apart(fused, whole), TOLERANCE["float32"]),
+        "bfloat16 and float32": (apart(half, whole), TOLERANCE["bfloat16"]),
     }
-    with torch.autocast(x.device.type, torch.bfloat16):
-        maps = nhl.trunk(x)
-        for depth, level in enumerate(nhl.each_level()):
-            layer = level.blocks[0].shortcut
-            given = {}
-            for layer.form in ("loop", "batch"):
-                given[layer.form] = layer(maps).float()
-            layer.form = "auto"
-            differ[f"batch and loop, level {depth + 1}"] = (
-                apart(given["batch"], given["loop"]),
-                TOLERANCE["bfloat16"],
-            )
-            maps = level(maps)
     for what, (value, allowed) in differ.items():
         say(check=what, differ_by=value, allowed=allowed, holds=value <= allowed)
     return all(value <= allowed for value, allowed in differ.values())

@@ -21,7 +21,7 @@ from pathlib import Path
 import timm
 import torch
 
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.reference import Reference

@@ -28,6 +28,10 @@ class OptionError(NHLError):
     """An option of a model that cannot be taken, alone or together with another one."""
 
 
+class UnknownOption(OptionError, TypeError):
+    """An option that neither a model nor its backbone has; a TypeError too, as for any function."""
+
+
 class GrowthError(NHLError):
     """A model, a hierarchy or a data set that cannot be grown with; `problems` lists all that is wrong."""
 

@@ -19,7 +19,7 @@ from support import ROOT
 from support.trees import hierarchies, shape
 
 from hierarchy import Hierarchy
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data.images import open_images
 from timm_nhl.train.build import parsed
 from timm_nhl.train.config_check import check

@@ -14,7 +14,7 @@ from support import ROOT
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import gpu
 
-from timm_nhl.models.parent_conv import PerParent
+from timm_nhl.models.levels import ParentConv
 
 SMALL = ["--backbones", "test_resnet", "--nodes", "2", "3", "6", "--batch", "2", "--size", "64", "--rounds", "1"]
 ARGUMENTS = ["gpu.py", "--device", "cpu", "--no-compile", *SMALL]
@@ -32,7 +32,7 @@ def test_it_checks_times_and_weighs_everything(monkeypatch, capsys):
     failed, lines = ran(monkeypatch, capsys)
     assert not failed
     checks = {line["check"] for line in lines if "check" in line}
-    assert {"expert and NHL", "NHL and one module per branch", "batch and loop, level 3"} <= checks
+    assert {"expert and NHL", "NHL and one module per branch", "fused and NHL"} <= checks
     timed = {line["mode"]: line for line in lines if "ms" in line}
     assert set(timed) == {"inference", "training"}
     everyone = {"plain", "trunk", "nhl", "expert", "module per branch"}
@@ -44,11 +44,11 @@ def test_it_checks_times_and_weighs_everything(monkeypatch, capsys):
 
 
 def test_numbers_that_disagree_end_in_an_error(monkeypatch, capsys):
-    batch = PerParent._batch
-    monkeypatch.setattr(PerParent, "_batch", lambda self, rows: batch(self, rows) + 1)
+    fold = ParentConv.fold
+    monkeypatch.setattr(ParentConv, "fold", lambda self, norm: fold(self, None))
     failed, lines = ran(monkeypatch, capsys)
     assert failed
-    assert {line["check"] for line in lines if line.get("holds") is False} >= {"batch and loop, level 1"}
+    assert {line["check"] for line in lines if line.get("holds") is False} == {"fused and NHL"}
 
 
 def test_without_time_all_is_skipped_but_the_checks(monkeypatch, capsys):

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.costs import Cost, CostCounter, cost
 
 SMALL_MODELS = ("mobilenetv4_conv_small", "efficientnet_b0", "resnet18")  # what one would take instead of an expert
 

@@ -18,7 +18,7 @@ from timm_nhl.cli import cost_table as cost_report
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.evaluate import evaluate_command
 from timm_nhl.cli.train import train_command
-from timm_nhl.cost import CostCounter, cost
+from timm_nhl.costs import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
 from timm_nhl.eval.model_io import nested_name, open_weights
 from timm_nhl.export.export import export_onnx, export_program, load, save

@@ -13,7 +13,7 @@ from itertools import combinations
 from statistics import fmean
 
 from hierarchy import Hierarchy
-from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.costs import Cost, CostCounter, cost
 from timm_nhl.data.images import Images
 from timm_nhl.errors import OptionError
 from timm_nhl.eval.intervals import Estimate, mean_over, paired_difference

@@ -36,6 +36,8 @@ def save(model: NHL, folder: str | os.PathLike[str]) -> None:
         ExportError: the folder has something in it, cannot be written, or the model was not made by timm.
     """
     target = Path(folder)
+    if model.fused:
+        raise ExportError("a fused model cannot be saved, only run and exported; save the model that was fused")
     if not hasattr(model, "pretrained_cfg"):
         raise ExportError("this model has no cfg to save; make it with timm.create_model('<backbone>_nhl', ...)")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

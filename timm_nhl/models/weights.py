@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError, load
 from timm_nhl.errors import CheckpointError
-from timm_nhl.experts.node_index import same_rows
+from timm_nhl.experts import Rows, match_labels, select_rows
 from timm_nhl.models.backbone import Trunk
+from timm_nhl.models.levels import Level
 
 if TYPE_CHECKING:
     from timm_nhl.models.nhl import NHL
@@ -45,8 +46,8 @@ def digest_in(tensor: Tensor) -> str:
     Raises:
         CheckpointError: it is none: of another length, or of a type or with values that a digest cannot have.
 
-    >>> from timm_nhl import balanced
-    >>> digest_in(digest_of(balanced(8)) - 1) == digest_in(digest_of(balanced(8)).half()) == balanced(8).digest
+    >>> tree = Hierarchy.balanced(8)
+    >>> digest_in(digest_of(tree) - 1) == digest_in(digest_of(tree).half()) == tree.digest
     True
     """
     values = tensor.tolist() if tensor.dtype in EXACT and tensor.shape == (64,) else []
@@ -198,17 +199,28 @@ def _adapt_nhl(state: dict[str, Tensor], model: NHL) -> dict[str, Tensor]:
         whole = load(source) if source is not None else None
     except HierarchyError:
         whole = None
-    kept = same_rows(whole, model.hierarchy) if whole is not None and whole.digest == theirs else None
-    if kept is None:
+    labels = match_labels(whole, model.hierarchy) if whole is not None and whole.digest == theirs else None
+    if whole is None or labels is None:
         return state  # `check_belongs` says what is wrong when timm loads it
     _log.info("the file holds %s_nhl for more classes: the rows of these are loaded", model.trunk.backbone)
-    for name, value in state.items():
-        if name.startswith("levels."):
-            rows = kept[int(name.split(".")[1])].rows
-        elif name.startswith("head."):
-            rows = kept[2].rows
-        else:
-            continue
-        state[name] = value[torch.tensor(rows)]
-    state[DIGEST] = model.hierarchy_digest.cpu()
-    return state
+    every, kept = select_rows(whole, range(len(whole))), select_rows(whole, labels)
+    try:
+        for depth, level in enumerate(model.each_level()):
+            state = _take_level(state, f"levels.{depth}.", level, every[depth].counts, kept[depth])
+    except RuntimeError:
+        return state  # the levels of another model; torch says what is wrong when timm loads it
+    heads = {name: value[torch.tensor(labels)] for name, value in state.items() if name.startswith("head.")}
+    return {**state, **heads, DIGEST: model.hierarchy_digest.cpu()}
+
+
+def _take_level(
+    state: Mapping[str, Tensor], prefix: str, level: Level, counts: Sequence[int], kept: Rows
+) -> dict[str, Tensor]:
+    """The weights of a larger model with one of its levels cut down to the nodes of another model's level."""
+    with torch.device("meta"):
+        whole = Level(counts, level.in_channels, level.branch)
+    whole.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}, assign=True
+    )
+    part = whole.take(kept.rows, kept.counts).state_dict(prefix=prefix)
+    return {**{name: value for name, value in state.items() if not name.startswith(prefix)}, **part}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
 from timm_nhl.errors import CheckpointError, NHLError, OptionError, reason_of
-from timm_nhl.experts.grow import grow
+from timm_nhl.growing import grow
 from timm_nhl.export.export import load
 from timm_nhl.models.nhl import NHL
 from timm_nhl.models.registry import SUFFIX

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from timm.loss import create_classification_loss
 from timm.task import ClassificationTask, LogitDistillationTask, TrainingTask
 from timm.utils.clip_grad import dispatch_clip_grad
@@ -18,9 +19,8 @@ from timm_nhl.data.images import Images, eval_batches, train_batches
 from timm_nhl.data.sampler import Order
 from timm_nhl.data.seeds import MODEL, STEP, seed_all
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.experts.grow import Growth
+from timm_nhl.growing import Growth
 from timm_nhl.models.nhl import NHL
-from timm_nhl.models.sync_norm import convert_sync_batchnorm
 from timm_nhl.train.build import data_config, student_of
 from timm_nhl.train.config import Settings
 from timm_nhl.train.distributed import Process
@@ -56,7 +56,7 @@ class Learner:
         self.format = torch.channels_last if machine.channels_last else torch.preserve_format
         self.model.to(device=process.device).to(memory_format=self.format)
         if machine.sync_bn:
-            convert_sync_batchnorm(self.model)
+            self.model = convert_sync_batchnorm(self.model)
         self.optimizer = optimizer_of(
             self.model,
             settings.optimizer,

@@ -21,7 +21,7 @@ from timm_nhl.cli.train_flags import command_of
 from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.sampler import Order
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.experts.grow import Growth
+from timm_nhl.growing import Growth
 from timm_nhl.models.weights import folder_of
 from timm_nhl.train.build import is_nested
 from timm_nhl.train.config import Settings

@@ -15,7 +15,7 @@ from support.trees import scrambled, shape
 import hierarchy
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.export.export import export_program, load, save
 
 TREE = shape(3, 7, 20)

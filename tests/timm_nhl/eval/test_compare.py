@@ -25,7 +25,7 @@ from support.trees import shape
 import hierarchy
 from hierarchy.dataset.operations import export, label
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data.images import eval_batches, open_images
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval.compare import draw, evaluate, expert_of

@@ -73,15 +73,15 @@ def test_a_split_out_of_range_lists_the_choices(split):
     ("options", "text"),
     [
         ({"widths": (8, 4)}, "widths=(8, 4) is not one for each of the three levels"),
-        ({"widths": (8, 0, 4)}, "width=0 is no whole number from 1"),
-        ({"depths": (1, 1, 0)}, "depth=0 is no whole number from 1"),
+        ({"widths": (8, 0, 4)}, "width=0 is not a whole number >= 1"),
+        ({"depths": (1, 1, 0)}, "depth=0 is not a whole number >= 1"),
         ({"strides": 2}, "strides=2 is not one for each of the three levels"),
-        ({"expansion": 1.5}, "expansion=1.5 is no whole number from 1"),
-        ({"drop": 1.0}, "drop=1.0 is no probability below 1"),
-        ({"drop_path": -0.1}, "drop_path=-0.1 is no probability below 1"),
-        ({"block": "inception"}, "block='inception' is none of bottleneck, convnext"),
-        ({"norm": "instance"}, "norm='instance' is none of batch, layer"),
-        ({"act": "ruly"}, "act='ruly' is no activation of timm"),
+        ({"expansion": 1.5}, "expansion=1.5 is not a whole number >= 1"),
+        ({"drop": 1.0}, "drop=1.0 is not a probability; use a number >= 0 and < 1"),
+        ({"drop_path": -0.1}, "drop_path=-0.1 is not a probability; use a number >= 0 and < 1"),
+        ({"norm": "instance"}, "norm='instance' is not available; use one of 'batch', 'group'"),
+        ({"act": "ruly"}, "act='ruly' is not a timm activation; use one like 'relu', 'gelu' or 'silu'"),
+        ({"act": "prelu"}, "act='prelu' has weights, which branches would share; use one without, like 'relu'"),
         ({"global_pool": "catavgmax"}, "global_pool='catavgmax' is none of 'avg', 'max', 'avgmax', ''"),
     ],
     ids=str,
@@ -93,8 +93,8 @@ def test_an_impossible_option_is_named(options, text):
 
 
 def test_all_problems_of_a_branch_come_at_once():
-    with pytest.raises(OptionError, match=r"^drop=2 is no probability below 1; block='x' is none"):
-        create(drop=2, block="x")
+    with pytest.raises(OptionError, match=r"^drop=2 is not a probability; .*; norm='x' is not available"):
+        create(drop=2, norm="x")
 
 
 def test_weights_of_another_hierarchy_are_refused_by_digest(model):

@@ -19,7 +19,6 @@ import torch
 from safetensors.torch import save_file
 from support.golden_messages import Golden
 from support.trees import shape
-from timm.layers import SplitBatchNorm2d
 
 import hierarchy
 import timm_nhl
@@ -27,7 +26,6 @@ from hierarchy import HierarchyError
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
 from timm_nhl.export.export import export_onnx, export_program, load, save
-from timm_nhl.models.sync_norm import convert_sync_batchnorm
 from timm_nhl.models.weights import read_weights
 
 SOURCE = Path(timm_nhl.__file__).parent
@@ -87,7 +85,8 @@ CALLS = {  # what is wrong -> a call
     "all dropped": lambda: create(drop=1.0),
     "an unknown norm": lambda: create(norm="instance"),
     "an unknown activation": lambda: create(act="ruly"),
-    "two at once": lambda: create(block="inception", drop_path=-0.1),
+    "an activation with weights": lambda: create(act="prelu"),
+    "two at once": lambda: create(act="ruly", drop_path=-0.1),
     "a split out of range": lambda: create(split=-9),
     "features in another format": lambda: create().forward_intermediates(torch.zeros(1, 3, 64, 64), output_fmt="NHWC"),
     "no classes": lambda: create().expert([]),
@@ -120,10 +119,6 @@ CALLS = {  # what is wrong -> a call
     "growing without images of some new classes": lambda: growth().check_labels([0, 1, 19, *range(21, 27)]),
     "growing with images of new classes only": lambda: growth().check_labels(range(20, 30)),
     "an export that cannot be": lambda: export_program(Unsaved(), "model.pt2"),
-    "norms that cannot be synchronised": lambda: convert_sync_batchnorm(
-        torch.nn.Sequential(torch.nn.BatchNorm2d(4), SplitBatchNorm2d(4))
-    ),
-    "synchronised norms scripted": lambda: torch.jit.script(convert_sync_batchnorm(create())),
     "an export into no folder": lambda: export_program(create(), "nowhere/model.pt2"),
 }
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`

@@ -69,9 +69,7 @@ def test_a_growth_that_was_killed_ends_with_the_same_bits_and_all_old_ones(data,
 
 
 def test_two_processes_grow_and_keep_every_old_bit(data, trained, tmp_path):
-    settings = growing(
-        data, trained, epochs=1, batch_size=2, amp=True, channels_last=True, grad_accum_steps=2, sync_bn=True
-    )
+    settings = growing(data, trained, epochs=1, batch_size=2, amp=True, channels_last=True, grad_accum_steps=2)
     assert run(settings, tmp_path / "run", processes=2) == [0, 0]
     assert_kept(load(tmp_path / "run" / "last"), load(trained))
 

@@ -47,10 +47,8 @@ ADDITIONS = {  # what is new -> its rows
     ],
 }
 KINDS = {
-    "bottleneck": {},
-    "bottleneck, layer norm": {"norm": "layer", "depths": (1, 2, 1)},
-    "convnext": {"block": "convnext", "depths": (1, 1, 2)},
-    "convnext, batch norm": {"block": "convnext", "norm": "batch", "strides": (2, 1, 1)},
+    "published": {},
+    "later blocks, group norm": {"norm": "group", "depths": (1, 2, 1)},
 }
 
 
@@ -141,16 +139,17 @@ def test_old_columns_are_the_old_logits_while_fresh_branches_train(case):
 
 
 def test_the_optimizer_gets_fresh_weights_only_and_does_not_decay_their_norms():
-    growth = timm_nhl.grow(small(TREE, block="convnext"), larger(TREE, ADDITIONS["a superclass"]))
+    growth = timm_nhl.grow(small(TREE, depths=(2, 1, 1)), larger(TREE, ADDITIONS["a superclass"]))
     for options in ({}, {"layer_decay": 0.5}):
         groups = create_optimizer_v2(growth, opt="sgd", lr=1.0, weight_decay=0.5, **options).param_groups
         names = {id(value): name for name, value in growth.named_parameters()}
         decayed = {names[id(value)]: group["weight_decay"] > 0 for group in groups for value in group["params"]}
         assert not any(name.startswith("old.") for name in decayed)
-        assert decayed["levels.0.blocks.0.reduce.weight"] and decayed["head.fc.weight"]
-        assert not decayed["levels.0.blocks.1.norm.weight"] and not decayed["levels.0.blocks.1.scale.weight"]
+        assert decayed["levels.0.blocks.0.reduce.parents.0.weight"] and decayed["head.fc.weight"]
+        assert decayed["levels.0.blocks.1.reduce.weight"]
+        assert not decayed["levels.0.blocks.1.norm1.weight"] and not decayed["levels.0.blocks.0.norm4.bias"]
     scales = {names[id(value)]: group["lr_scale"] for group in groups for value in group["params"]}
-    names = ["levels.0.blocks.0.reduce.weight", "levels.2.blocks.0.reduce.weight", "head.fc.weight"]
+    names = ["levels.0.blocks.0.conv.weight", "levels.2.blocks.0.conv.weight", "head.fc.weight"]
     assert [scales[name] for name in names] == [0.125, 0.5, 1.0]
 
 

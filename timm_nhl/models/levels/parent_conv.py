@@ -1,0 +1,114 @@
+"""A 1x1 convolution from parents to children, for all nodes of a level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial, reduce
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from timm_nhl.models.levels.layers import join, shallow, take
+
+
+class ParentConv(nn.Module):
+    """A 1x1 convolution from parents to children: (B, P*C, H, W) -> (B, N*D, H/stride, W/stride).
+
+    Siblings read the same maps, so there is one product per parent, a plain `nn.Linear` that computes all children of
+    this parent from a view of its channels-last map; nothing is copied per child. `fold` turns the products into plain
+    `nn.Conv2d`, which edge compilers handle best (docs/decisions/0010).
+
+    Args:
+        counts: number of children of each of the P parents; their sum is N.
+        in_channels: channels C of each parent.
+        out_channels: channels D of each child.
+
+    >>> ParentConv([2, 1], 8, 4)(torch.zeros(5, 16, 6, 6)).shape
+    torch.Size([5, 12, 6, 6])
+    """
+
+    def __init__(self, counts: Sequence[int], in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.counts = tuple(counts)
+        self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
+        self.folded = False
+        self.parents = nn.ModuleList(nn.Linear(in_channels, count * out_channels, bias=False) for count in counts)
+        for parent in self.parents:
+            nn.init.normal_(parent.weight, std=(2.0 / out_channels) ** 0.5)  # He, by fan-out, as timm's ResNet
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, P*C, H, W) -> (B, N*D, H/stride, W/stride)."""
+        if self.folded:
+            maps = x.split(self.in_channels, dim=1)
+            # by index: torch.fx cannot iterate over the result of a split
+            return _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=1)
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        maps = x.permute(0, 2, 3, 1).split(self.in_channels, dim=3)  # (B, P*C, H, W) -> P x (B, H, W, C)
+        y = _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=3)
+        return y.permute(0, 3, 1, 2)  # (B, H, W, N*D) -> (B, N*D, H, W)
+
+    def take(self, rows: Sequence[int], counts: Sequence[int], *, share: bool = False) -> ParentConv:
+        """The layer of some children, in the order given; `counts` says how many each kept parent has."""
+        starts = [sum(self.counts[:parent]) for parent in range(len(self.counts))]
+        parent_of = [parent for parent, count in enumerate(self.counts) for _ in range(count)]
+        left = iter(rows)
+        kept = [self._take_siblings(list(islice(left, count)), starts, parent_of, share=share) for count in counts]
+        return self._with(kept, counts)
+
+    def join(self, other: ParentConv) -> ParentConv:
+        """The layer with the parents of both and their children, those of this one in front."""
+        return self._with([*self.parents, *other.parents], (*self.counts, *other.counts))
+
+    def fold(self, norm: nn.Module | None) -> ParentConv:
+        """The layer as plain convolutions, with a batch norm of its output folded in."""
+        convs = []
+        start = 0
+        for parent, count in zip(self.parents, self.counts, strict=True):
+            span = slice(start, start + count * self.out_channels)
+            convs.append(_fold(parent, norm, span, stride=self.stride))
+            start = span.stop
+        folded = self._with(convs, self.counts)
+        folded.folded = True
+        return folded
+
+    def _take_siblings(
+        self, rows: list[int], starts: Sequence[int], parent_of: Sequence[int], *, share: bool
+    ) -> nn.Module:
+        """The product of one kept parent; where a network grew, its children come from an old and a fresh product."""
+        sources = sorted({parent_of[row] for row in rows})
+        known = [row for source in sources for row in range(starts[source], starts[source] + self.counts[source])]
+        product = reduce(partial(join, siblings=True), [self.parents[source] for source in sources])
+        return take(product, [known.index(row) for row in rows], len(known), siblings=True, share=share)
+
+    def _with(self, parents: Sequence[nn.Module], counts: Sequence[int]) -> ParentConv:
+        clone = shallow(self)
+        clone.parents = nn.ModuleList(parents)
+        clone.parents.training = self.parents.training
+        clone.counts = tuple(counts)
+        return clone
+
+    def extra_repr(self) -> str:
+        return f"{len(self.counts)} parents x {self.in_channels} -> {sum(self.counts)} nodes x {self.out_channels}"
+
+
+def _cat(parts: list[Tensor], *, dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+def _fold(linear: nn.Module, norm: nn.Module | None, span: slice, *, stride: int) -> nn.Conv2d:
+    """A product as a 1x1 convolution, with the channels `span` of a batch norm folded in."""
+    assert isinstance(linear, nn.Linear)
+    weight = linear.weight[..., None, None]  # (n*D, C) -> (n*D, C, 1, 1)
+    bias = linear.bias
+    if norm is not None:
+        tensors = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        mean, var, factor, offset = (values[span] for values in tensors)
+        weight, bias = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, factor, offset)
+    outputs, inputs = linear.weight.shape
+    conv = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=bias is not None, device="meta")
+    conv.weight = nn.Parameter(weight.detach())
+    conv.bias = None if bias is None else nn.Parameter(bias.detach())
+    return conv

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint docs clean
 
 # all the way: names -> hierarchy -> nested network -> expert -> table; 4 min 25 s on two cores beside a full test run
 DEMO := build/demo
@@ -23,14 +23,17 @@ demo: $(READY)
 	$(BIN)/timm-nhl evaluate $(DEMO)/nested/last $(DEMO)/digits --classes three,five,eight --flat $(DEMO)/flat/last
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint test
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
+
+check: lint docs test
 
 $(READY): pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(VENV)

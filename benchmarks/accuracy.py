@@ -13,7 +13,6 @@ classes, which share none, three seeds), `cpu400` (one list of 400), `wide` (the
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -29,7 +28,8 @@ from pathlib import Path
 from accuracy_plan import List, Size, Training, protocol
 from accuracy_variations import AS_LARGE, MAIN, PUBLISHED_WIDTHS, VARIATIONS, WIDE, varied, wide
 
-from hierarchy.errors import HierarchyError
+from hierarchy.errors import HierarchyError, Locked
+from hierarchy.files import lock
 from timm_nhl.errors import NHLError
 
 FOLDER = Path("build") / "accuracy"
@@ -121,14 +121,13 @@ def work(trainings: Iterable[Training], folder: Path) -> None:
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process alone holds a file; it is let go however the process ends."""
-    with path.open("w") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(lock(path, busy=f"{str(path)!r} is in use"))
+        except Locked:
             yield False
             return
         yield True
-        path.unlink(missing_ok=True)
 
 
 def spread(processes: int, arguments: Sequence[str]) -> int:

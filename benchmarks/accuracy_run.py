@@ -24,7 +24,8 @@ import hierarchy
 from hierarchy import Hierarchy
 from hierarchy.dataset.loading import BESIDE
 from hierarchy.errors import OutputError
-from hierarchy.files import save, write_text
+from hierarchy.files import write_text
+from hierarchy.io import save
 from timm_nhl.costs import Cost, CostCounter
 from timm_nhl.data.images import Images, eval_batches, open_images
 from timm_nhl.data.sampler import Order

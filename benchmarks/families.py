@@ -1,4 +1,4 @@
-"""Builds every `_nhl` model on the meta device and runs one of each family; writes docs/families.md.
+"""Builds every `_nhl` model on the meta device and runs one of each family; writes docs/reference/families.md.
 
     python benchmarks/families.py            # about ten minutes on two cores
     python benchmarks/families.py --check    # exit code 1 where something does not build or run
@@ -25,7 +25,7 @@ import timm_nhl  # registers
 from timm_nhl.models.registry import SUFFIX
 
 LARGE = 150_000_000  # from here on only a model with fewer blocks is run
-DOC = Path(__file__).parent.parent / "docs" / "families.md"
+DOC = Path(__file__).parent.parent / "docs" / "reference" / "families.md"
 
 
 @dataclass

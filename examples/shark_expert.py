@@ -12,7 +12,7 @@ import torch
 
 import timm_nhl
 from hierarchy import Hierarchy
-from timm_nhl.export.export import load, save
+from timm_nhl.export import load, save
 
 tree = Hierarchy.from_rows(
     [

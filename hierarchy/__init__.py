@@ -7,7 +7,7 @@
 """
 
 from hierarchy.errors import HierarchyError
-from hierarchy.files import load, save
+from hierarchy.io import load, save
 from hierarchy.tree import Hierarchy
 
 __all__ = ["Hierarchy", "HierarchyError", "load", "save"]

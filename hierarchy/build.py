@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,10 @@ from hierarchy.settings import Settings
 
 if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
-    from hierarchy.llm.cache import Ledger
-    from hierarchy.llm.types import Chat
+    from hierarchy.llm import Chat, ReplyCache
     from hierarchy.prompting.pipeline import Proposed
-    from hierarchy.proposal.draft import Draft
-    from hierarchy.proposal.file import ProposalFile
-    from hierarchy.proposal.proposal import Finding
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.proposal import Finding, Proposal
+    from hierarchy.sources import ClassList
     from hierarchy.tree import Hierarchy
 
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # versions that a result depends on
@@ -45,14 +42,14 @@ class Known:
 class Generated:
     """What was proposed, what may be wrong with it, and why a class is unsettled, by id."""
 
-    proposal: ProposalFile
+    proposal: Proposal
     findings: tuple[Finding, ...]
     left: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hierarchy(self) -> Hierarchy:
         """The hierarchy; InvalidHierarchy where classes are unsettled."""
-        return self.proposal.draft.hierarchy()
+        return self.proposal.hierarchy()
 
 
 def generate(
@@ -60,7 +57,7 @@ def generate(
     *,
     chat: Chat | None = None,
     known: Known | None = None,
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
     tell: Tell = _quiet,
 ) -> Generated:
     """Builds a hierarchy over the classes of a source: by clustering, or by asking a model.
@@ -69,71 +66,65 @@ def generate(
         settings: source, shape, embedder, seed and, for a model, how it is asked.
         chat: who is asked, where the settings say that a model proposes.
         known: what `know` gave for these settings, where that was done already.
-        ledger: where the vectors of an embedding server are kept.
+        cache: where the vectors of an embedding server are kept.
         tell: is called with the name of each stage as it begins.
 
     Raises:
         HierarchyError: the source cannot be read, the shape cannot be had, or embedder or model cannot be used.
     """
     from hierarchy.checks.checks import check
-    from hierarchy.checks.second_opinions import hear, opinions
-    from hierarchy.proposal.file import ProposalFile
-    from hierarchy.proposal.proposal import Proposal
+    from hierarchy.checks.second_opinions import hear, votes
 
-    known = known or know(settings, tell, ledger)
+    known = known or know(settings, tell, cache)
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
         from hierarchy.prompting.pipeline import propose
 
         assert chat is not None, "a model proposes, so a chat is needed"
-        plan, said_of = settings.plan(len(classes)), lambda draft: opinions(hear(draft, witnesses))
+        plan, said_of = settings.plan(len(classes)), lambda proposal: votes(hear(proposal, witnesses))
         proposed = propose(classes, chat, plan, witnesses=said_of, tell=tell)
-        draft = proposed.draft
+        proposal = proposed.proposal
     else:
-        draft = clustered(known, settings, tell)
+        proposal = clustered(known, settings, tell)
     tell("checking")
-    placed = zip(classes.ids, draft.places, strict=True)
-    proposal = Proposal(classes, tuple((id, *place) for id, place in placed if place))
-    hearing = hear(draft, witnesses)
+    hearing = hear(proposal, witnesses)
     findings = check(proposal, **vars(witnesses), hearing=hearing)
-    said = proposed.opinions if proposed else ((),) * len(classes)
-    heard = zip(classes.ids, said, opinions(hearing), strict=True)
-    file = ProposalFile(
-        draft,
-        opinions={id: (*own, *others) for id, own, others in heard},
-        replies=dict(zip(classes.ids, proposed.replies, strict=True)) if proposed else {},
-        provenance=_provenance(settings, classes, witnesses, proposed),
-    )
-    return Generated(file, findings, proposed.left if proposed else {})
+    heard = {
+        id: said
+        for id, others in zip(classes.ids, votes(hearing), strict=True)
+        if (said := (*proposal.votes.get(id, ()), *others))
+    }
+    made = replace(proposal, votes=heard, provenance=_provenance(settings, classes, witnesses, proposed))
+    return Generated(made, findings, proposed.left if proposed else {})
 
 
-def know(settings: Settings, tell: Tell = _quiet, ledger: Ledger | None = None) -> Known:
+def know(settings: Settings, tell: Tell = _quiet, cache: ReplyCache | None = None) -> Known:
     """Reads the classes and calls the witnesses about them."""
     from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.sources.classes import read_classes
+    from hierarchy.sources import read_classes
     from hierarchy.wordnet.disambiguate import described
 
     tell("reading classes")
     classes = read_classes(settings.source)
     witnesses = call_witnesses(
-        classes, settings.embed, base_url=settings.base_url, ledger=ledger, seed=settings.seed, tell=tell
+        classes, settings.embed, base_url=settings.base_url, cache=cache, seed=settings.seed, tell=tell
     )
     return Known(described(classes, witnesses.wordnet, witnesses.meanings), witnesses)
 
 
-def clustered(known: Known, settings: Settings, tell: Tell = _quiet) -> Draft:
+def clustered(known: Known, settings: Settings, tell: Tell = _quiet) -> Proposal:
     """The proposal of the offline way: clusters of the vectors, named by what their classes share."""
     from hierarchy.cluster.constrained import cluster
     from hierarchy.cluster.naming import name_nodes
-    from hierarchy.proposal.draft import Draft
+    from hierarchy.proposal import Proposal
 
     classes, (wordnet, meanings, vectors) = known.classes, vars(known.witnesses).values()
     tell("clustering")
     placement = cluster(vectors, settings.shape)
     tell("naming")
     centrality = _centrality(vectors, placement)
-    return Draft(classes, name_nodes(classes, placement, wordnet=wordnet, meanings=meanings, centrality=centrality))
+    return Proposal(classes, name_nodes(classes, placement, wordnet=wordnet, meanings=meanings, centrality=centrality))
 
 
 def _centrality(vectors: Any, placement: list[tuple[int, int]]) -> list[float]:

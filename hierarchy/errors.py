@@ -1,4 +1,9 @@
-"""Every error this package raises on purpose; each message says what was asked, what was found and what to do."""
+"""The exceptions of this package.
+
+Every message says what was asked for, what was found and how to fix it. Library functions raise these exceptions. The
+commands catch `HierarchyError` in one place (`cli.console.run`), print the message and exit with 2. Catch a subclass to
+react to it, such as `DataError` to list bad rows, `BudgetReached` to continue later or `Locked` to wait.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from difflib import get_close_matches
 
 
 def os_reason(error: OSError) -> str:
-    """Why the system could not do something with a file, in small letters.
+    """The reason of a failed file operation, in lower case.
 
     >>> os_reason(FileNotFoundError(2, "No such file or directory")), os_reason(OSError())
     ('no such file or directory', 'oserror')
@@ -16,11 +21,11 @@ def os_reason(error: OSError) -> str:
 
 
 class HierarchyError(ValueError):
-    """The base of all errors here: catching it catches each of them and nothing else."""
+    """The base of all exceptions of this package."""
 
 
 class InvalidHierarchy(HierarchyError):
-    """A table of classes that is not a three-level hierarchy; `problems` lists all that is wrong with it."""
+    """A table of classes is not a three-level hierarchy; `problems` lists everything that is wrong."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -28,27 +33,27 @@ class InvalidHierarchy(HierarchyError):
 
 
 class UnknownNode(HierarchyError):
-    """A class or node that was asked for and is not there."""
+    """There is no such class, node or shipped hierarchy."""
 
 
 class AmbiguousName(HierarchyError):
-    """A name that several classes answer to."""
+    """Several classes have this name."""
 
 
 class EditError(HierarchyError):
-    """An edit that cannot be done to this hierarchy."""
+    """An edit does not fit the hierarchy."""
 
 
 class SourceError(HierarchyError):
-    """A source of class names that cannot be read; the message names the file and the line."""
+    """A source of classes or a data set cannot be read; the message names the file and the line."""
 
 
 class DataError(HierarchyError):
-    """A data set that does not fit: `problems` lists all that is wrong, `bad` each fault of rows and which have it.
+    """A data set does not fit: `problems` lists everything that is wrong, `bad` the rows.
 
     Args:
-        problems: sentences; long lists of rows are cut short in them.
-        bad: (split, fault) -> numbers of all rows that have it.
+        problems: sentences, in which long lists of rows are cut short.
+        bad: (split, fault) -> numbers of all rows with this fault.
     """
 
     def __init__(self, problems: Iterable[str], bad: Mapping[tuple[str, str], tuple[int, ...]] | None = None) -> None:
@@ -58,7 +63,7 @@ class DataError(HierarchyError):
 
     @property
     def rows(self) -> dict[str, tuple[int, ...]]:
-        """The bad rows of each split, whatever is wrong with them."""
+        """The bad rows of each split."""
         found: dict[str, set[int]] = {}
         for (split, _), rows in self.bad.items():
             found.setdefault(split, set()).update(rows)
@@ -66,49 +71,58 @@ class DataError(HierarchyError):
 
 
 class FormatError(HierarchyError):
-    """A file that is not what its ending or its header promises."""
+    """A file does not have the format that its ending or header promises."""
 
 
 class OutputError(HierarchyError):
-    """A file that cannot be written."""
+    """A file cannot be written."""
+
+
+class Locked(HierarchyError):
+    """Another process is working on the file."""
 
 
 class ShapeError(HierarchyError):
-    """A shape (numbers of superclasses and groups, sizes) that these classes cannot take."""
+    """The classes cannot be grouped into this shape (numbers of superclasses and groups, sizes)."""
 
 
 class EmbedError(HierarchyError):
-    """An embedder that is unknown, not installed or gives no vectors for these classes."""
+    """An embedder is unknown, is not installed or returns no vectors for these classes."""
 
 
 class WordNetMissing(HierarchyError):
-    """WordNet's data files are not on this machine."""
+    """WordNet's data files are not installed."""
 
 
 class PromptError(HierarchyError):
-    """A prompt file that is malformed, or a prompt that lacks a variable."""
+    """A prompt file is malformed or lacks a variable."""
 
 
 class ChatError(HierarchyError):
-    """A server that cannot be used at all: no key, no such model, no money, nobody there."""
+    """A model server cannot be used: no key, no such model, no credit, no answer."""
 
 
 class BudgetReached(HierarchyError):
-    """The number of calls or the cost that was allowed is used up; what was paid for is kept."""
+    """The allowed number of calls or cost is used up; replies received so far are kept."""
 
 
 class ReviewError(HierarchyError):
-    """A decision log that does not fit, or a review that cannot be held."""
+    """A decision log does not fit, or a review cannot be opened."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message without its full stop, or the error's type if it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def in_one_sentence(start: str, problems: tuple[str, ...], most: int = 8) -> str:
-    """Joins problems behind a start, the first few in full and the rest as a count."""
+    """Joins problems into one message, the first few in full and the rest as a count."""
     rest = f"; and {len(problems) - most} more" if len(problems) > most else ""
     return (f"{start}: " if start else "") + "; ".join(problems[:most]) + rest
 
 
 def nearest(asked: str, known: Iterable[str], most: int = 3) -> str:
-    """Gives `"; nearest: 'a', 'b'"`, or nothing where no known name is close.
+    """`"; nearest: 'a', 'b'"`, or nothing if no known name is similar.
 
     >>> nearest("hammerhed", ["hammerhead", "tench"])
     "; nearest: 'hammerhead'"

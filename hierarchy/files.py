@@ -1,193 +1,22 @@
-"""Reading and writing hierarchies; the only file that knows the JSON format and where data/ and prompts/ live.
-
-A hierarchy file is one JSON object (docs/format.md, data/hierarchy.schema.json):
-
-    {"format": "hierarchy", "version": 1, "digest": "...", "provenance": {...},
-     "classes": [{"id": "n01494475", "name": "hammerhead", "superclass": "marine animals", "group": "sharks"}, ...]}
-"""
+"""Files: text and JSON read with clear errors, atomic writes, and locks between processes."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hierarchy.errors import FormatError, InvalidHierarchy, OutputError, UnknownNode, nearest, os_reason
-from hierarchy.tree import Hierarchy, Row
-
-FORMAT = "hierarchy"
-VERSION = 1
-COLUMNS = ("id", "name", "superclass", "group")
-
-
-@dataclass(frozen=True)
-class HierarchyFile:
-    """What a hierarchy file holds: the hierarchy, and how it came to be (commands, versions, settings)."""
-
-    hierarchy: Hierarchy
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-
-def load(source: str | os.PathLike[str] | Mapping[str, Any] | Hierarchy) -> Hierarchy:
-    """Loads a hierarchy.
-
-    Args:
-        source: the name of a shipped one (`shipped()` lists them), a path to a .json or .csv file, the content of
-            such a JSON file as a dict, or a `Hierarchy`, which is given back as it is.
-
-    Raises:
-        FormatError: the file is missing, corrupt, of a newer version, or not a hierarchy.
-        UnknownNode: a bare name that is no shipped hierarchy.
-
-    >>> load("imagenet100").sizes[2]
-    100
-    """
-    if isinstance(source, Hierarchy):
-        return source
-    return read(source).hierarchy
-
-
-def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> HierarchyFile:
-    """Loads a hierarchy together with its provenance; arguments and errors as in `load`."""
-    where, table = _table(source)
-    try:
-        hierarchy = Hierarchy.from_rows(table.rows)
-    except InvalidHierarchy as error:
-        raise FormatError(f"{where}: {error}; `hierarchy check` tells more") from None
-    if table.digest is not None and table.digest != hierarchy.digest:
-        raise FormatError(
-            f"{where} says digest {table.digest[:12]!r}, its classes have {hierarchy.digest[:12]!r}: it was changed by"
-            ' hand; if that was meant, delete its "digest" line'
-        )
-    return HierarchyFile(hierarchy, table.provenance)
-
-
-def read_rows(source: str | os.PathLike[str]) -> tuple[Row, ...]:
-    """Reads the rows (id, name, superclass, group) of a hierarchy file that may not be a hierarchy.
-
-    Raises:
-        FormatError, UnknownNode: as in `load`, but not for classes that stand twice or names that are bad.
-    """
-    return _table(source)[1].rows
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A file's content before it is known to be a hierarchy."""
-
-    rows: tuple[Row, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    digest: str | None = None
-
-
-def _table(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, _Table]:
-    """Where a table was read, for messages, and the table."""
-    if isinstance(source, Mapping):
-        return "the given dict", _from_json(source, "the given dict")
-    path = _find(source)
-    if path.suffix.lower() == ".csv":
-        return str(path), _Table(_from_csv(read_text(path), str(path)))
-    return str(path), _from_json(read_json(path), str(path))
-
-
-def save(hierarchy: Hierarchy, path: str | os.PathLike[str], *, provenance: Mapping[str, Any] | None = None) -> None:
-    """Writes a hierarchy to a .json file (with its provenance) or a .csv file (id, name, superclass, group).
-
-    The file appears whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written, its ending is neither .json nor .csv, or the provenance is not for JSON.
-    """
-    ending = Path(path).suffix.lower()
-    if ending == ".json":
-        write_text(path, dumps(hierarchy, provenance=provenance))
-    elif ending == ".csv":
-        write_text(path, to_csv(hierarchy))
-    else:
-        raise OutputError(f"cannot save a hierarchy as {str(path)!r}; end the name in .json or .csv")
-
-
-def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON object of a hierarchy, as plain lists, dicts and strings; `load` takes it back."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "digest": hierarchy.digest,
-        "provenance": dict(provenance or {}),
-        "classes": [dict(zip(COLUMNS, row, strict=True)) for row in hierarchy.rows],
-    }
-
-
-def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
-    """The text of a hierarchy file: JSON with one class a line, so that one class changed is one line changed."""
-    content = to_dict(hierarchy, provenance=provenance)
-    classes = content.pop("classes")
-    return json_table(content, classes)
-
-
-def json_table(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> str:
-    """The text of a JSON object with a list "classes" at its end, one class a line.
-
-    Raises:
-        OutputError: the head holds what JSON does not know.
-    """
-    start = _json(head).removesuffix("\n}")
-    lines = ",\n".join("  " + _line(row) for row in classes)
-    return f'{start},\n "classes": [\n{lines}\n ]\n}}\n'
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    text = json.dumps(row, ensure_ascii=False)
-    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(row)
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    try:
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-    except (RecursionError, TypeError, ValueError) as error:
-        reason = str(error)[:1].lower() + str(error)[1:]
-        raise OutputError(
-            f"this provenance cannot be written as JSON ({reason}); give strings, numbers, lists and dicts"
-        ) from None
-    # Half a surrogate pair, as in the name of a file that is not UTF-8, can be written only escaped.
-    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(content, allow_nan=False, indent=1)
-
-
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-
-def to_csv(hierarchy: Hierarchy) -> str:
-    """The table as CSV with a header; reading it back gives an equal hierarchy."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(hierarchy.rows)
-    return text.getvalue()
-
-
-def shipped() -> tuple[str, ...]:
-    """Names of the hierarchies that come with the package."""
-    return tuple(sorted(path.stem for path in folder("data").glob("*.json") if "." not in path.stem))  # no .schema.json
-
-
-def folder(name: str) -> Path:
-    """Where `data/` or `prompts/` lies: inside the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "_shipped" / name
-    return inside if inside.is_dir() else Path(__file__).parent.parent / name
+from hierarchy.errors import FormatError, Locked, OutputError, os_reason
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file as UTF-8, whole or not at all: to a temporary file beside it, then renamed over it.
+    """Writes a UTF-8 text file atomically: to a temporary file in the same folder, which is then renamed.
 
-    Permissions are kept, and a link is followed.
+    Keeps the permissions of the old file and follows links.
 
     Raises:
         OutputError: the folder does not exist, is not writable, or the disk is full.
@@ -201,23 +30,23 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether two names lead to the same place, over links, and whatever their spelling; nothing need be there.
+    """Whether two paths name the same place, after links are followed; the files need not exist.
 
     >>> same_file("data/../pets.csv", "./pets.csv"), same_file("pets.csv", "pets.json")
     (True, False)
     """
     try:
         return Path(one).samefile(other)
-    except OSError:  # one is not there, or cannot be looked at
+    except OSError:  # one of them does not exist or cannot be read
         return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary file to be written, which takes the place of a file when all is well, and else is gone.
+    """Yields a temporary file that replaces `path` if the block succeeds and is deleted if it fails.
 
     Raises:
-        OSError: what the system says.
+        OSError: the file cannot be written.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -234,7 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Renames a file to where it belongs, once it is on the disk; with the permissions of what was there, if it was."""
+    """Flushes a file to the disk and renames it to `target`, with the permissions of the file it replaces."""
     with made.open("rb") as file:
         os.fsync(file.fileno())
     made.chmod(target.stat().st_mode & 0o7777 if target.exists() else unmasked(0o666))
@@ -242,38 +71,22 @@ def publish(made: Path, target: Path) -> None:
 
 
 def unmasked(mode: int) -> int:
-    """The permissions that something new gets, where a program asks for these."""
+    """The permissions a new file gets under this process's umask."""
     mask = os.umask(0)
     os.umask(mask)
     return mode & ~mask
-
-
-def _find(source: str | os.PathLike[str]) -> Path:
-    """The path of a file or of a shipped hierarchy."""
-    path = Path(source)
-    if path.suffix.lower() in (".json", ".csv") or len(path.parts) != 1:
-        if path.suffix.lower() not in (".json", ".csv"):
-            raise FormatError(f"{str(path)!r} is no hierarchy file; give a .json or .csv file")
-        return path
-    known = shipped()
-    if str(source) not in known:
-        raise UnknownNode(
-            f"no hierarchy {str(source)!r} is shipped; there are {', '.join(known)}{nearest(str(source), known)};"
-            " a file is named with its ending (.json, .csv)"
-        )
-    return folder("data") / f"{source}.json"
 
 
 def read_text(path: Path) -> str:
     """Reads a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        FormatError: no such file, not readable, or not UTF-8; the message names the line.
+        FormatError: the file does not exist, is not readable or is not UTF-8; the message names the line.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise FormatError(f"no file {str(path)!r}; check the name and the folder") from None
+        raise FormatError(f"no such file: {str(path)!r}; check the name and the folder") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise FormatError(
@@ -281,94 +94,72 @@ def read_text(path: Path) -> str:
         ) from None
     except OSError as error:
         reason = os_reason(error)
-        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a file that can be read") from None
+        raise FormatError(f"cannot read {str(path)!r}: {reason}; give a readable file") from None
 
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        FormatError: as in `read_text`, or it is no JSON that can be read.
+        FormatError: as in `read_text`, or the file is not JSON.
     """
     text = read_text(path)
     try:
         return json.loads(text)
     except RecursionError:
-        raise FormatError(f"{path} nests too deeply to be a hierarchy; give a file written by `save`") from None
+        raise FormatError(f"{path} is nested too deeply; give a file written by `save`") from None
     except json.JSONDecodeError as error:
         raise FormatError(
             f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); is the file complete?"
         ) from None
     except ValueError:  # an integer of thousands of digits, which Python refuses to read
-        raise FormatError(f"{path} holds a number too long to read; give a file written by `save`") from None
+        raise FormatError(f"{path} contains a number with too many digits; give a file written by `save`") from None
 
 
-def of_format(content: Any, where: str, form: str, newest: int, *, written_by: str) -> Mapping[str, Any]:
-    """The content of a JSON file, if it says that it is of a format and of a version that is known here.
+@contextmanager
+def lock(
+    path: str | os.PathLike[str],
+    *,
+    busy: str,
+    fix: str = "wait until it has finished",
+    holder: str = "another process",
+    wait: bool = False,
+) -> Iterator[None]:
+    """Holds a lock file while the block runs; the system frees the lock if this process dies.
 
     Args:
-        where: the file, for messages.
-        form, newest: the format, and its newest version.
-        written_by: who writes such files.
+        path: the lock file; it is removed afterwards.
+        busy, fix: the message for a process that finds the file locked: "BUSY by HOLDER; FIX".
+        holder: who holds the lock, for that message.
+        wait: wait for the lock instead of raising.
 
     Raises:
-        FormatError: it is something else.
-
-    >>> of_format({"format": "proposal", "version": 2}, "pets.json", "proposal", 1, written_by="generate")
-    Traceback (most recent call last):
-    hierarchy.errors.FormatError: pets.json has format version 2, this release reads up to 1; upgrade timm-nhl
+        Locked: another process holds the lock.
+        OutputError: the lock file cannot be written.
     """
-    fix = f"give a file written by `{written_by}`"
-    if not isinstance(content, Mapping) or content.get("format") != form:
-        raise FormatError(f'{where} is no {form}: it has no "format": "{form}"; {fix}')
-    version = content.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise FormatError(f'{where}: "version" is {version!r}, not a whole number from 1; {fix}')
-    if version > newest:
-        raise FormatError(f"{where} has format version {version}, this release reads up to {newest}; upgrade timm-nhl")
-    return content
+    from filelock import FileLock, Timeout
 
-
-def _from_json(content: Any, where: str) -> _Table:
-    content = of_format(content, where, FORMAT, VERSION, written_by="save")
-    provenance, digest = content.get("provenance", {}), content.get("digest")
-    if not isinstance(provenance, Mapping):
-        raise FormatError(f'{where}: "provenance" is a {type(provenance).__name__}, not an object; delete or mend it')
-    if digest is not None and not isinstance(digest, str):
-        raise FormatError(f'{where}: "digest" is a {type(digest).__name__}, not a string; delete it')
-    return _Table(_json_rows(content.get("classes"), where), dict(provenance), digest)
-
-
-def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
-    if not isinstance(classes, list):
-        raise FormatError(
-            f'{where}: "classes" is a {type(classes).__name__}, not a list; give a file written by `save`'
-        )
-    rows: list[Row] = []
-    for label, entry in enumerate(classes):
-        if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) else "no fields"
-            raise FormatError(f"{where}: class {label} has {found or 'none'}; give it {', '.join(COLUMNS)}")
-        for column in COLUMNS:
-            if not isinstance(entry[column], str):
-                raise FormatError(f"{where}: the {column} of class {label} is {entry[column]!r}; give a string")
-        rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
-    return tuple(rows)
-
-
-def _from_csv(text: str, where: str) -> tuple[Row, ...]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
+    file = Path(path)
+    held = FileLock(file)
     try:
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise FormatError(f"{where}:1: the header is {','.join(header)!r}; make it {','.join(COLUMNS)}")
-        for row in reader:
-            if len(row) != len(COLUMNS):
-                raise FormatError(
-                    f"{where}:{reader.line_num}: {len(row)} fields, not {len(COLUMNS)}; quote one that holds a comma"
-                )
-            rows.append((row[0], row[1], row[2], row[3]))
-    except csv.Error as error:
-        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
-    return tuple(rows)
+        held.acquire(blocking=wait)
+    except Timeout:
+        raise Locked(f"{busy} by {_holder(file)}; {fix}") from None
+    except OSError as error:
+        reason = os_reason(error)
+        raise OutputError(f"cannot write {str(file)!r}: {reason}; name a file in a writable folder") from None
+    try:
+        with suppress(OSError):  # only a message depends on it
+            file.write_text(holder, encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove an open file
+            file.unlink()
+        held.release()
+
+
+def _holder(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8") or "another process"
+    except (OSError, UnicodeDecodeError):  # Windows does not read a locked file
+        return "another process"

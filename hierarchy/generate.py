@@ -7,24 +7,21 @@ import os
 import re
 import sys
 import time
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hierarchy.cli.console import print_json, progress, run
-from hierarchy.errors import BudgetReached, OutputError, ReviewError, ShapeError, os_reason
+from hierarchy.errors import BudgetReached, Locked, OutputError, ShapeError, os_reason
 from hierarchy.settings import DEFAULT_EMBED, DEFAULT_MODEL, DEFAULT_VOTES, ModelSettings, Settings
 
 if TYPE_CHECKING:
     from hierarchy.build import Generated, Known
     from hierarchy.cluster.constrained import Shape
-    from hierarchy.llm.budget import Limits
-    from hierarchy.llm.cache import Ledger
-    from hierarchy.llm.types import Chat
+    from hierarchy.llm import Limits, ReplyCache
     from hierarchy.prompting.estimate import Estimate
     from hierarchy.review.storage import Paths
 
@@ -50,19 +47,21 @@ def generate_command(
     reply_tokens: Annotated[
         int | None, typer.Option(help="The most of a reply; by default what it needs.", min=1)
     ] = None,
-    price: Annotated[str | None, typer.Option(help="IN:OUT, US dollars for a million tokens.")] = None,
-    max_calls: Annotated[int | None, typer.Option(help="Stop before more calls than that.", min=1)] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Stop before more US dollars than that.", min=0)] = None,
-    concurrency: Annotated[int, typer.Option(help="Calls at a time.", min=1, max=256)] = 8,
-    batch: Annotated[bool, typer.Option("--batch", help="Use the Batch API: half the price, up to 24 hours.")] = False,
+    price: Annotated[str | None, typer.Option(help="INPUT:OUTPUT, US dollars per million tokens.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Stop before exceeding this number of calls.", min=1)] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0)
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256)] = 8,
+    ask_again: Annotated[bool, typer.Option("--ask-again", help="Ask for replies that are in the cache too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will take, and spend nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Spend without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
 
-    With --propose openai a model proposes it. Every answer is kept in OUT.replies.sqlite before it is read: killed and
-    run again, no answer is lost or paid for twice. Exits with 1 where classes are unsettled.
+    With --propose openai a model proposes it. Every reply is stored in OUT.replies.sqlite before it is read, and is
+    never asked for again without --ask-again. Exits with 1 if classes are unsettled.
     """
     from hierarchy.build import generate
     from hierarchy.cluster.constrained import Range, Shape
@@ -85,11 +84,11 @@ def generate_command(
     start = time.monotonic()
     if not asked:
         with progress() as tell:
-            made = generate(settings, ledger=_ledger(paths, settings) if _by_server(embed) else None, tell=tell)
+            made = generate(settings, cache=_open_cache(paths, settings) if _by_server(embed) else None, tell=tell)
             _write(made, paths, tell)
     else:
         limits = _limits(price, max_calls, max_cost)
-        known, expected = _expected(settings, limits, batch=batch)  # asks nobody, embeddings included
+        known, expected = _expected(settings, limits)  # asks nobody, embeddings included
         if dry_run:
             _show(expected, as_json)
             _say_of_vectors(embed)
@@ -97,18 +96,18 @@ def generate_command(
         typer.echo(expected, err=True)
         _say_of_vectors(embed)
         _consent(yes or max_calls is not None or max_cost is not None)
-        made = _asked(settings, known, paths, limits, concurrency=concurrency, batch=batch)
+        made = _asked(settings, known, paths, limits, concurrency=concurrency, ask_again=ask_again)
     return _summary(made, paths, time.monotonic() - start, as_json)
 
 
 _OF_A_MODEL: tuple[str, ...] = ("model", "votes", "temperature", "reply_tokens", "price", "max_calls", "max_cost")
-_OF_A_MODEL += ("concurrency", "batch", "dry_run", "yes")
+_OF_A_MODEL += ("concurrency", "ask_again", "dry_run", "yes")
 
 
 def _needs_no_model(context: typer.Context, embed: str) -> None:
-    """Refuses flags about a model where none proposes: nobody is to think that it is asked, or that a limit holds.
+    """Refuses flags about a model where none proposes: they would promise a limit that does not hold.
 
-    An embedding server is asked without any limit (docs/decisions/0020-the-keeper.md).
+    Calls to an embedding server have no limit.
     """
     views = _by_server(embed)
     sources = {name: context.get_parameter_source(name) for name in (*_OF_A_MODEL, *(() if views else ("base_url",)))}
@@ -137,24 +136,22 @@ def _model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSett
 
 
 def _limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:
-    from hierarchy.llm.budget import Limits, Price
+    from hierarchy.llm import Limits, Price
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", price) if price is not None else None
     if price is not None and not found:
         raise typer.BadParameter(
-            f"--price {price!r} is no price; write IN:OUT, US dollars for a million tokens, as 2:8"
+            f"--price {price!r} is not INPUT:OUTPUT; give US dollars per million tokens, such as 2:8"
         )
     return Limits(max_calls, max_cost, Price(float(found[1]), float(found[2])) if found else None)
 
 
-def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known | None, Estimate]:
+def _expected(settings: Settings, limits: Limits) -> tuple[Known | None, Estimate]:
     """What asking the model will take, rehearsed with the clustering's answers, and what is known of the classes.
 
     Known is nothing yet where the embedder is a server, which may want money: the rehearsal then has another one.
     """
     from hierarchy.build import clustered, know
-    from hierarchy.llm.budget import BATCH, price_of
-    from hierarchy.llm.client import ChatOptions
     from hierarchy.prompting.estimate import estimate
 
     assert settings.propose is not None
@@ -162,12 +159,10 @@ def _expected(settings: Settings, limits: Limits, *, batch: bool) -> tuple[Known
     rehearsed = replace(settings, embed=free or DEFAULT_EMBED)
     with progress() as tell:
         known = know(rehearsed, tell)
-        draft = clustered(known, rehearsed, tell)
+        proposal = clustered(known, rehearsed, tell)
         tell("rehearsing")
-        published = ChatOptions(base_url=settings.base_url).server is None
-        price = limits.price or (price_of(settings.propose.model) if published else None)
         plan = settings.plan(len(known.classes))
-        expected = estimate(draft, plan, price=price, factor=BATCH if batch else 1.0)
+        expected = estimate(proposal, plan, price=limits.price)
     return (known if rehearsed == settings else None), expected
 
 
@@ -184,7 +179,7 @@ def _show(expected: Estimate, as_json: bool) -> None:
 def _say_of_vectors(embed: str) -> None:
     """Says what no estimate holds and no limit binds."""
     if views := _by_server(embed):
-        typer.echo(f"beside that, and under no limit, vectors are asked for of --embed {'+'.join(views)}", err=True)
+        typer.echo(f"in addition, and without a limit, vectors are requested from --embed {'+'.join(views)}", err=True)
 
 
 def _consent(given: bool) -> None:
@@ -192,34 +187,32 @@ def _consent(given: bool) -> None:
     if given:
         return
     if not sys.stdin.isatty():
-        raise BudgetReached("nobody is there to say yes to that; add --yes, --max-cost or --max-calls")
-    typer.confirm("Go on?", abort=True, err=True)
+        raise BudgetReached(
+            "refusing to spend money without confirmation (stdin is not a terminal); pass --yes, --max-cost or"
+            " --max-calls"
+        )
+    typer.confirm("Continue?", abort=True, err=True)
 
 
 def _asked(
-    settings: Settings, known: Known | None, paths: Paths, limits: Limits, *, concurrency: int, batch: bool
+    settings: Settings, known: Known | None, paths: Paths, limits: Limits, *, concurrency: int, ask_again: bool
 ) -> Generated:
-    """Has the model propose, with its answers in the ledger beside the result, and writes that."""
+    """Has the model propose, with its replies in the cache beside the result, and writes that."""
     from hierarchy.build import generate
-    from hierarchy.llm.batch import batch_chat
-    from hierarchy.llm.client import ChatOptions, openai_chat
+    from hierarchy.llm import ChatOptions, OpenAIChat
 
-    ledger = _ledger(paths, settings)
-    options = ChatOptions(base_url=settings.base_url, concurrency=concurrency, limits=limits)
-    with progress() as tell, ExitStack() as stack:
-        chat: Chat
-        if batch:
-            chat = batch_chat(ledger, options=options, tell=tell.about)
-        else:
-            chat = stack.enter_context(openai_chat(ledger, options=options, tell=tell.about))
-        made = generate(settings, chat=chat, known=known, ledger=ledger, tell=tell)
+    cache = _open_cache(paths, settings)
+    options = ChatOptions(settings.base_url, concurrency, limits=limits, ask_again=ask_again)
+    with progress() as tell:
+        chat = OpenAIChat(cache, options, tell=tell.about)
+        made = generate(settings, chat=chat, known=known, cache=cache, tell=tell)
         try:
             _write(made, paths, tell)
-        except ReviewError as error:  # of a review that began meanwhile
-            raise ReviewError(f"{error}; then run again, all answers are kept in {ledger.path.name!r}") from None
-    for name, total in ledger.totals().items():
+        except Locked as error:  # a review began meanwhile
+            raise Locked(f"{error}; then run again: all replies are in {cache.path.name!r}") from None
+    for name, total in cache.totals().items():
         tokens = total.input_tokens + total.output_tokens
-        typer.echo(f"{ledger.path}: {total.replies} replies of {name}, {tokens:,} tokens in all runs", err=True)
+        typer.echo(f"{cache.path}: {total.replies} replies from {name}, {tokens:,} tokens in all runs", err=True)
     return made
 
 
@@ -228,34 +221,33 @@ def _by_server(embed: str) -> list[str]:
     return [view for view in embed.split("+") if view.startswith("openai:")]
 
 
-def _ledger(paths: Paths, settings: Settings) -> Ledger:
-    """The ledger beside the result: all that a server answered, and was paid for.
+def _open_cache(paths: Paths, settings: Settings) -> ReplyCache:
+    """The reply cache beside the result.
 
-    Says so where it answers for another server, as after another --base-url: the key of a request holds none.
+    Says if it holds replies of another server, as after a change of --base-url: keys of requests name no server.
     """
-    from hierarchy.llm.cache import Ledger
-    from hierarchy.llm.compat import server_of
-    from hierarchy.llm.sdk import address_of
+    from hierarchy.llm import ReplyCache, digest_server
 
     paths.result.parent.mkdir(parents=True, exist_ok=True)
-    ledger, server = Ledger(paths.replies), server_of(address_of(settings.base_url))
+    cache, server = ReplyCache(paths.replies), digest_server(settings.base_url)
     models = [view.partition(":")[2] for view in _by_server(settings.embed)]
     models += [settings.propose.model] if settings.propose else []
-    others = {model: number for model in models if (number := ledger.of_others(server, model))}
+    others = {model: number for model in models if (number := cache.count_from_other_servers(server, model))}
     if others:
-        answers = " and ".join(f"{number:,} answers of {model}" for model, number in others.items())
+        replies = " and ".join(f"{number:,} replies from {model}" for model, number in others.items())
         typer.echo(
-            f"{ledger.path}: {answers} came from another address, and are used where the same is asked; another --out"
-            " asks anew",
+            f"{cache.path}: {replies} came from another server and answer equal requests; pass --ask-again to replace"
+            " a model's, or another --out",
             err=True,
         )
-    return ledger
+    return cache
 
 
 def _write(made: Generated, paths: Paths, tell: progress) -> None:
     """Writes the proposal, the findings and, where every class is settled, the hierarchy, while nobody reviews it."""
-    from hierarchy.files import save, write_text
-    from hierarchy.proposal.file import save_findings, save_proposal
+    from hierarchy.files import write_text
+    from hierarchy.io import save
+    from hierarchy.proposal import save_findings, save_proposal
 
     tell("writing")
     paths.result.parent.mkdir(parents=True, exist_ok=True)
@@ -263,7 +255,7 @@ def _write(made: Generated, paths: Paths, tell: progress) -> None:
         _is_undecided(paths)  # still
         save_proposal(made.proposal, paths.base)
         save_findings(made.findings, paths.findings)
-        if made.proposal.draft.unsettled:
+        if made.proposal.unsettled:
             _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
         else:
             save(made.hierarchy, paths.result, provenance=made.proposal.provenance)
@@ -280,29 +272,30 @@ def _set_aside(target: Path) -> None:
 
 def _summary(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
     """Says what was made; the exit code, 1 where classes are unsettled."""
-    draft = made.proposal.draft
+    proposal = made.proposal
     counts = {severity: sum(finding.severity == severity for finding in made.findings) for severity in _SEVERITIES}
-    numbers = draft.settled.sizes if any(draft.places) else (0, 0, 0)
+    numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
-    target, beside, proposal = paths.result, paths.findings, paths.base
+    target, beside = paths.result, paths.findings
     if as_json:
-        files = {"file": None if draft.unsettled else str(target), "findings_file": str(beside)}
-        what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": draft.digest}
-        print_json({**files, "proposal_file": str(proposal), **what, "seconds": round(seconds, 1)})
-        return int(bool(draft.unsettled))
-    typer.echo(f"{proposal if draft.unsettled else target}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
+        files = {"file": None if proposal.unsettled else str(target), "findings_file": str(beside)}
+        what = {**sizes, "findings": counts, "unsettled": dict(made.left), "digest": proposal.digest}
+        print_json({**files, "proposal_file": str(paths.base), **what, "seconds": round(seconds, 1)})
+        return int(bool(proposal.unsettled))
+    made_file = paths.base if proposal.unsettled else target
+    typer.echo(f"{made_file}: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.items()))
     typer.echo(f"{beside}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
     troubles = made.proposal.provenance.get("troubles")
     if troubles:
         kinds = ", ".join(f"{number} {kind}" for kind, number in troubles.items())
         typer.echo(f"troubles with answers, all dealt with or listed: {kinds}", err=True)
-    names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    names = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     for id, why in made.left.items():
         typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
     if made.left:
         count = "one class is" if len(made.left) == 1 else f"{len(made.left)} classes are"
         typer.echo(f"{count} unsettled; `hierarchy review {target}` places them", err=True)
-    return int(bool(draft.unsettled))
+    return int(bool(proposal.unsettled))
 
 
 _SEVERITIES = ("error", "warning", "note")
@@ -325,18 +318,17 @@ def _is_not_under_review(paths: Paths) -> None:
 
 
 def _reserved(paths: Paths) -> AbstractContextManager[None]:
-    """Keeps reviewers out meanwhile; ReviewError where one is there already."""
-    from hierarchy.lock import Lock
+    """Keeps reviewers out while the block runs; raises Locked if one is at work."""
     from hierarchy.review.review import utc_now
+    from hierarchy.review.storage import hold
 
-    # Without POSIX file locks nobody reviews, either.
-    return Lock(paths, "generate", utc_now()) if find_spec("fcntl") else nullcontext()
+    return hold(paths, "generate", utc_now())
 
 
 def _is_undecided(paths: Paths) -> None:
     if paths.log.exists():
         copied = (
-            f", copy {paths.replies.name!r} to it so that no answer is paid for twice" if paths.replies.exists() else ""
+            f", copy {paths.replies.name!r} to it so that no reply is paid for twice" if paths.replies.exists() else ""
         )
         raise OutputError(
             f"cannot write {str(paths.result)!r}: decisions about it are in {paths.log.name!r}; choose another"

@@ -57,7 +57,7 @@ class Settings:
 
     @property
     def command(self) -> str:
-        """The command that gives the same hierarchy again; a model's answers come from the ledger beside the file."""
+        """The command that gives the same hierarchy again; a model's replies come from the cache beside the file."""
         words = ["python", "-m", "hierarchy.generate", self.source]
         if self.propose:
             words += ["--propose", "openai", "--model", self.propose.model]

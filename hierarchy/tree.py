@@ -1,18 +1,17 @@
-"""The hub of the project: three levels over classes, as one immutable table that is valid by construction."""
+"""`Hierarchy`: three levels over classes as one immutable table, valid by construction."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
-from unicodedata import category
 
-from hierarchy.errors import AmbiguousName, InvalidHierarchy, UnknownNode, nearest
+from hierarchy.errors import InvalidHierarchy, UnknownNode
+from hierarchy.names import NameIndex, table_problems
 
 Level = Literal[1, 2, 3]  # superclasses, groups, classes
 Row = tuple[str, str, str, str]  # id, name, superclass, group
@@ -25,14 +24,14 @@ class Hierarchy:
     Args:
         classes: K unique ids; the position is the label.
         names: K display names, which may repeat (ImageNet has two cranes).
-        groups: K pairs (superclass, group). A table, so that a cycle or a second parent cannot be written.
+        groups: K pairs (superclass, group). In a table, cycles and second parents cannot be written.
 
     Raises:
         InvalidHierarchy: with every problem of the table, not just the first.
 
-    The nodes of a level have one order, whatever the order of the labels: superclasses by name, groups by
-    (superclass, name), classes by (superclass, group, name, id). So siblings lie side by side, the order of a
-    subset is that of the whole with gaps, and only `ancestors` knows about labels.
+    The nodes of a level have one order, independent of the labels: superclasses by name, groups by (superclass, name),
+    classes by (superclass, group, name, id). So siblings are adjacent, a subset keeps the order of the whole, and only
+    `ancestors` depends on labels.
 
     >>> pets = Hierarchy(
     ...     classes=("tabby", "goldfish", "siamese"),
@@ -55,7 +54,7 @@ class Hierarchy:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "groups", tuple(map(_frozen, self.groups)))
-        problems = tuple(_problems(self.classes, self.names, self.groups))
+        problems = tuple(table_problems(self.classes, self.names, self.groups))
         if problems:
             raise InvalidHierarchy(problems)
 
@@ -121,15 +120,15 @@ class Hierarchy:
     def nodes(self, level: Level) -> tuple[str, ...]:
         """Paths of all nodes of a level, in node order.
 
-        A class goes by its name in a path, or by its id where another class of its group has the same name.
+        The path of a class ends in its name, or in its id if another class of its group has the same name.
         """
         if level == 1:
             return self._superclasses
         if level == 2:
             return tuple(f"{superclass}/{group}" for superclass, group in self._groups)
         if level == 3:
-            return tuple(self._class_paths[label] for label in self._leaves)
-        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+            return tuple(self.index.paths[label] for label in self._leaves)
+        raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
 
     def parents(self, level: Level) -> tuple[int, ...]:
         """For each node of a level, the index of its parent among `nodes(level - 1)`; 0, the root, at level 1."""
@@ -141,12 +140,12 @@ class Hierarchy:
         if level == 3:
             group_of = self.ancestors(2)
             return tuple(group_of[label] for label in self._leaves)
-        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+        raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
 
     def ancestors(self, level: Level) -> tuple[int, ...]:
         """For each class, in label order, the index of its node among `nodes(level)`.
 
-        At level 3 it is the class's own place, so `scores[:, ancestors(3)]` puts columns into label order.
+        At level 3 it is the class's own place, so `scores[:, ancestors(3)]` reorders columns to label order.
         """
         if level == 1:
             superclass_index = {superclass: i for i, superclass in enumerate(self._superclasses)}
@@ -159,22 +158,22 @@ class Hierarchy:
             for i, label in enumerate(self._leaves):
                 place[label] = i
             return tuple(place)
-        raise ValueError(f"level={level!r} is none of 1 (superclasses), 2 (groups), 3 (classes)")
+        raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
 
     def labels(self, *asked: str) -> tuple[int, ...]:
-        """Labels of all classes below what is asked, ascending, each once.
+        """Labels of all classes at or below what is asked, in ascending order, without duplicates.
 
         Args:
             asked: class ids, class names and node paths, mixed freely; `""` is the root, so every class. An id or a
-                path always means its own class or node, whatever class is called so.
+                path always means its own class or node, even if a class has the same name.
 
         Raises:
-            UnknownNode: something asked is not there; the nearest names are suggested.
-            AmbiguousName: a name that two classes answer to; their ids and paths are given.
+            UnknownNode: the hierarchy has no such class or node; the message suggests the nearest names.
+            AmbiguousName: several classes have this name; the message gives their ids and paths.
         """
         found: set[int] = set()
         for item in asked:
-            found.update(self._resolve(item))
+            found.update(self.index.labels(item))
         return tuple(sorted(found))
 
     def subset(self, *asked: str) -> Hierarchy:
@@ -182,7 +181,7 @@ class Hierarchy:
 
         Raises:
             UnknownNode, AmbiguousName: as in `labels`.
-            InvalidHierarchy: nothing was asked for.
+            InvalidHierarchy: nothing is asked for.
         """
         return self.at(self.labels(*asked))
 
@@ -191,7 +190,7 @@ class Hierarchy:
 
         Raises:
             UnknownNode: a label is out of range.
-            InvalidHierarchy: a label is given twice, or none.
+            InvalidHierarchy: a label is repeated, or there are none.
         """
         rows, wanted, count = self.rows, tuple(labels), len(self)
         for label in wanted:
@@ -200,7 +199,7 @@ class Hierarchy:
         return Hierarchy.from_rows(rows[label] for label in wanted)
 
     def find(self, text: str) -> tuple[str, ...]:
-        """Paths of the nodes that a text could mean: equal first, then those that contain it; else close misses.
+        """Paths of the nodes that a text may mean: equal names first, then names that contain it, else similar names.
 
         >>> Hierarchy(("n1",), ("great white shark",), (("marine animals", "sharks"),)).find("shark")
         ('marine animals/sharks', 'marine animals/sharks/great white shark')
@@ -213,6 +212,11 @@ class Hierarchy:
             return tuple(equal + part)
         close = get_close_matches(wanted, {word for words in spellings.values() for word in words}, n=5, cutoff=0.6)
         return tuple(dict.fromkeys(path for word in close for path, words in spellings.items() if word in words))
+
+    @cached_property
+    def index(self) -> NameIndex:
+        """What each class and node answers to."""
+        return NameIndex(self.classes, self.names, self.groups)
 
     @cached_property
     def _superclasses(self) -> tuple[str, ...]:
@@ -229,110 +233,15 @@ class Hierarchy:
         return tuple(sorted(range(len(key)), key=key.__getitem__))
 
     @cached_property
-    def _class_paths(self) -> tuple[str, ...]:
-        """The path of each class, in label order: by name where nothing else in its group answers to it."""
-        table = list(zip(self.classes, self.names, self.groups, strict=True))
-        uses = Counter((group, word) for id, name, group in table for word in {id, name})
-        return tuple("/".join((*group, name if uses[group, name] == 1 else id)) for id, name, group in table)
-
-    @cached_property
     def _spellings(self) -> dict[str, tuple[str, ...]]:
         """Path -> what a person may call the node, casefolded; superclasses, then groups, then classes."""
         table: dict[str, tuple[str, ...]] = {path: (path.casefold(),) for path in self.nodes(1)}
         table |= {path: (path.split("/")[1].casefold(),) for path in self.nodes(2)}
         for label in self._leaves:
-            table[self._class_paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
+            table[self.index.paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
         return table
-
-    @cached_property
-    def _meanings(self) -> dict[str, set[tuple[str, tuple[int, ...]]]]:
-        """Everything that can be asked for -> its meanings, each (path, labels); more than one is ambiguous."""
-        meanings: defaultdict[str, set[tuple[str, tuple[int, ...]]]] = defaultdict(set)
-        members: defaultdict[str, list[int]] = defaultdict(list)
-        for label, (superclass, group) in enumerate(self.groups):
-            members[superclass].append(label)
-            members[f"{superclass}/{group}"].append(label)
-        for label, (id, name, superclass, group) in enumerate(self.rows):
-            for spelling in (name, f"{superclass}/{group}/{name}", f"{superclass}/{group}/{id}"):
-                meanings[spelling].add((self._class_paths[label], (label,)))
-        for path, labels in members.items():  # ids and paths always mean their own, whatever class is called so
-            meanings[path] = {(path, tuple(labels))}
-        for label, (id, path) in enumerate(zip(self.classes, self._class_paths, strict=True)):
-            for spelling in (id, path):
-                meanings[spelling] = {(path, (label,))}
-        return dict(meanings)
-
-    def _resolve(self, asked: str) -> tuple[int, ...]:
-        if not isinstance(asked, str):
-            raise TypeError(f"cannot ask for {asked!r}; give ids, names and paths, as in labels('shark', 'n01494475')")
-        if asked == "":
-            return tuple(range(len(self.classes)))
-        meanings = self._meanings.get(asked, set())
-        if len(meanings) == 1:
-            ((_, labels),) = meanings
-            return labels
-        if meanings:
-            choices = [f"{path!r} (id {self.classes[labels[0]]!r})" for path, labels in sorted(meanings)]
-            raise AmbiguousName(f"{asked!r} means {' and '.join(choices)}; ask by id or by path")
-        superclasses, groups, classes = self.sizes
-        raise UnknownNode(
-            f"{asked!r} is no id, name or path of this hierarchy"
-            f" ({superclasses} superclasses, {groups} groups, {classes} classes){nearest(asked, self._meanings)}"
-        )
 
 
 def _frozen(group: Any) -> Any:
-    """A pair as a tuple; anything else as it is, for `_problems` to tell."""
+    """A pair as a tuple; anything else unchanged, for `table_problems` to report."""
     return tuple(group) if isinstance(group, list) else group
-
-
-def _problems(classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    """Says everything that keeps three columns from being a hierarchy."""
-    if not len(classes) == len(names) == len(groups):
-        yield f"{len(classes)} ids, {len(names)} names and {len(groups)} groups; give one of each per class"
-        return
-    if not classes:
-        yield "no classes; give at least one"
-    no_pairs = [label for label, group in enumerate(groups) if not isinstance(group, tuple) or len(group) != 2]
-    yield from (f"group {groups[label]!r} of label {label} is no pair; give (superclass, group)" for label in no_pairs)
-    if no_pairs:
-        return
-    for id, uses in Counter(id for id in classes if isinstance(id, str)).items():
-        if uses > 1:
-            places = [label for label, other in enumerate(classes) if other == id]
-            yield f"id {id!r} stands {uses} times (labels {', '.join(map(str, places))}); ids must be unique"
-    for kind, values in (
-        ("id", classes),
-        ("name", names),
-        ("superclass", [superclass for superclass, _ in groups]),
-        ("group", [group for _, group in groups]),
-    ):
-        faults = ((value, name_fault(value)) for value in values)
-        yield from dict.fromkeys(f"{kind} {value!r} {fault}" for value, fault in faults if fault)
-    superclasses = {superclass for superclass, _ in groups if isinstance(superclass, str) and superclass}
-    for superclass in sorted(superclasses.intersection(id for id in classes if isinstance(id, str))):
-        yield f"superclass {superclass!r} is also the id of a class, so neither could be asked for; rename it"
-
-
-def name_fault(value: object) -> str | None:
-    """What is wrong with an id or a name, as half a sentence; None if nothing is.
-
-    >>> name_fault("and/or")
-    "holds '/', which separates the parts of a path; spell it otherwise"
-    """
-    if not isinstance(value, str):
-        return f"is no string but of type {type(value).__name__}; give a string"
-    return _fault(value)
-
-
-@lru_cache(maxsize=1 << 16)  # an edit changes one name of thousands, and all of them are looked at again
-def _fault(value: str) -> str | None:
-    if not value:
-        return "is empty; give it a name"
-    if "/" in value:
-        return "holds '/', which separates the parts of a path; spell it otherwise"
-    if any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
-        return "holds a line break or another control character; remove it"
-    if value != value.strip():
-        return "starts or ends with a space; strip it"
-    return None

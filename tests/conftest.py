@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.watched import WATCHED
 
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 
 pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown

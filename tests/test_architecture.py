@@ -16,7 +16,7 @@ from support import ROOT
 ORDER = {
     "hierarchy": [
         ["errors"],
-        ["files", "english"],
+        ["files", "english", "names"],
         ["tree"],
         ["io"],
         ["sources"],
@@ -33,11 +33,14 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["models"],
         ["experts"],
-        ["cost"],
+        ["weights"],
+        ["models"],
+        ["growing"],
+        ["costs"],
+        ["export"],
         ["data"],
-        ["train", "eval", "export"],
+        ["train", "eval"],
         ["cli"],
     ],
 }

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 from hierarchy.checks.second_opinions import NEIGHBOURS, Hearing, Witnesses, hear, shared_hypernym
 from hierarchy.english import plural
-from hierarchy.errors import HierarchyError
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move
-from hierarchy.proposal.proposal import Finding, Proposal, ranked
+from hierarchy.proposal import Finding, Merge, Move, Proposal, find_unplaced, rank
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet.database import WordNet
 from hierarchy.wordnet.disambiguate import Meaning
@@ -29,7 +26,6 @@ KINDS = {
     "twice": "a class in two places",
     "unknown": "a class that was not asked for",
     "invalid": "a name that cannot be one, or another fault of the table",
-    "empty": "a node without classes",
     "oversized": "a node far larger than its siblings",
     "chain": "a node with a single child",
     "near-duplicate": "siblings whose names are almost the same",
@@ -57,26 +53,22 @@ def check(
     """All findings about a proposal, worst first.
 
     Args:
-        proposal: what to check; its coverage and names always are.
+        proposal: what to check; where classes are unsettled, nothing else is checked.
         wordnet, meanings: WordNet and what each class of `proposal.classes` means in it; without, a finding says that
             WordNet was not asked.
         vectors: (K, D), unit rows in the order of `proposal.classes`; likewise.
-        hearing: what these witnesses say of `proposal.draft()`, where they were heard already; half of the work.
+        hearing: what these witnesses say of the proposal, where they were heard already; half of the work.
     """
-    found = [*_coverage(proposal), *_empty(proposal)]
-    try:
-        hierarchy = proposal.settle()
-    except HierarchyError as error:
-        if not found:
-            found.append(Finding("invalid", "", str(error), "error", 1.0))
-        return tuple(ranked(found))
-    found += [
+    if proposal.unsettled:
+        return find_unplaced(proposal)
+    hierarchy = proposal.hierarchy()
+    found = [
         *_sizes(hierarchy),
         *_chains(hierarchy, vectors),
         *_near_duplicates(hierarchy),
         *_repeated_names(hierarchy),
     ]
-    heard = hearing or hear(Draft.of(hierarchy), Witnesses(wordnet, tuple(meanings), vectors))
+    heard = hearing or hear(proposal, Witnesses(wordnet, tuple(meanings), vectors))
     if wordnet is not None and any(meanings):
         found += [*_ambiguous(hierarchy, wordnet, meanings), *_wordnet(hierarchy, heard, wordnet, meanings)]
     else:
@@ -85,31 +77,7 @@ def check(
         found += _embedding(hierarchy, heard)
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, none was given", "note"))
-    return tuple(ranked(found))
-
-
-def _coverage(proposal: Proposal) -> Iterator[Finding]:
-    name_of = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
-    places: defaultdict[str, list[str]] = defaultdict(list)
-    for id, superclass, group in proposal.placements:
-        places[id].append(f"{superclass}/{group}")
-    for id in proposal.classes.ids:
-        if id not in places:
-            yield Finding("missing", id, f"{name_of[id]!r} ({id}) is placed nowhere", "error", 1.0)
-    for id, found in places.items():
-        if id not in name_of:
-            sentence = f"{id!r}, placed in {found[0]!r}, is none of the {len(name_of)} classes"
-            yield Finding("unknown", id, sentence, "error", 0.8, {"places": found})
-        elif len(found) > 1:
-            sentence = f"{name_of[id]!r} ({id}) is placed {len(found)} times: {', '.join(map(repr, found))}"
-            yield Finding("twice", id, sentence, "error", 0.9, {"places": found})
-
-
-def _empty(proposal: Proposal) -> Iterator[Finding]:
-    used = {path for _, superclass, group in proposal.placements for path in (superclass, f"{superclass}/{group}")}
-    for node in proposal.nodes:
-        if node not in used:
-            yield Finding("empty", node, f"{node!r} has no classes", "error", 0.5)
+    return rank(found)
 
 
 def _sizes(hierarchy: Hierarchy) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import FormatError, in_one_sentence
-from hierarchy.files import COLUMNS, FORMAT, load, read_text
+from hierarchy.files import read_text
+from hierarchy.io import COLUMNS, FORMAT, load
 from hierarchy.tree import Hierarchy
 
 PAIR = ("class", "superclass")  # the header of a reference table

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from statistics import median
 from typing import Any
 
-from hierarchy.proposal.proposal import Finding, ranked
+from hierarchy.proposal import Finding, rank
 from hierarchy.tree import Hierarchy
 
 
@@ -36,7 +36,7 @@ def report(
     """
     from plotly.offline import get_plotlyjs
 
-    worst_first = ranked(list(findings))
+    worst_first = rank(findings)
     nodes = _nodes(hierarchy, definitions or {})
     if images is not None:
         nodes["images"] = [images.get(id, 0) for id in nodes["ids"]]
@@ -80,7 +80,7 @@ def _nodes(hierarchy: Hierarchy, definitions: Mapping[str, str]) -> dict[str, An
     }
 
 
-def _rows(findings: list[Finding], hierarchy: Hierarchy) -> list[list[Any]]:
+def _rows(findings: Sequence[Finding], hierarchy: Hierarchy) -> list[list[Any]]:
     """A row a finding: severity, kind, message, node, suggested edit, index of the node among `_nodes` or -1."""
     paths = [*hierarchy.nodes(1), *hierarchy.nodes(2), *hierarchy.nodes(3)]
     index = {"": 0} | {path: i for i, path in enumerate(paths, 1)}
@@ -99,7 +99,7 @@ def _rows(findings: list[Finding], hierarchy: Hierarchy) -> list[list[Any]]:
     ]
 
 
-def _figures(hierarchy: Hierarchy, findings: list[Finding]) -> str:
+def _figures(hierarchy: Hierarchy, findings: Sequence[Finding]) -> str:
     """The headline figures, as the items of a description list."""
     superclasses, groups, classes = hierarchy.sizes
     severities = Counter(finding.severity for finding in findings)

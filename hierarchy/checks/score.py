@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from hierarchy.errors import HierarchyError, nearest
+from hierarchy.names import Words, match
 from hierarchy.tree import Hierarchy
 
 RANDOM_TREES = 10  # their mean triplet agreement varies by less than 0.01 from 100 classes on
 FEWEST = 3  # classes; a triplet is the smallest thing two trees can disagree about
-Words = tuple[str, ...]  # what a class may be called: its id, then its name
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,16 @@ def score(hierarchy: Hierarchy, reference: Hierarchy | Mapping[str, str], *, see
         words = [(key,) for key in reference]
         theirs = _Tree(*(tuple(reference.values()),) * 2)  # no groups of its own, so no deeper triplets
     known: list[Words] = list(zip(hierarchy.classes, hierarchy.names, strict=True))
-    match = _match(known, words)
-    unmatched = tuple(word[0] for i, word in enumerate(words) if i not in match)
-    if len(match) < FEWEST:
-        raise HierarchyError(_too_few(len(match), unmatched, known))
+    matched = match(known, words)
+    unmatched = tuple(word[0] for i, word in enumerate(words) if i not in matched)
+    if len(matched) < FEWEST:
+        raise HierarchyError(_too_few(len(matched), unmatched, known))
     # In the order of ids, so that the order of labels does not show through the random trees.
-    order = sorted(match, key=lambda i: hierarchy.classes[match[i]])
-    theirs, ours = theirs.at(order), _tree(hierarchy).at([match[i] for i in order])
+    order = sorted(matched, key=lambda i: hierarchy.classes[matched[i]])
+    theirs, ours = theirs.at(order), _tree(hierarchy).at([matched[i] for i in order])
     if not _agreeing(theirs, theirs):
         raise HierarchyError(
-            f"the reference puts all {len(match)} classes it covers together or each one apart, so nothing can be"
+            f"the reference puts all {len(matched)} classes it covers together or each one apart, so nothing can be"
             " compared; give one that puts some together and others apart"
         )
     measure = _measurer(theirs, with_groups=isinstance(reference, Hierarchy))
@@ -124,7 +124,9 @@ def score(hierarchy: Hierarchy, reference: Hierarchy | Mapping[str, str], *, see
     table: dict[str, Any] = {
         name: Measure(value, fmean(other[name] for other in shuffled)) for name, value in values.items()
     }
-    return Score(len(match), len(hierarchy), len(words), unmatched, **{"groups_ari": None, "groups_ami": None} | table)
+    return Score(
+        len(matched), len(hierarchy), len(words), unmatched, **{"groups_ari": None, "groups_ami": None} | table
+    )
 
 
 def _tree(hierarchy: Hierarchy) -> _Tree:
@@ -206,35 +208,6 @@ def _agreeing(one: _Tree, other: _Tree) -> int:
 
 def _pairs(count: int) -> int:
     return count * (count - 1) // 2
-
-
-def _match(ours: Sequence[Words], theirs: Sequence[Words]) -> dict[int, int]:
-    """Position in `theirs` -> position in `ours`, where one way of spelling leaves exactly one class on each side."""
-    spellings: tuple[Callable[[Words], set[str]], ...] = (
-        lambda words: {words[0]},
-        lambda words: set(words),
-        lambda words: {" ".join(word.replace("_", " ").casefold().split()) for word in words},
-    )
-    match: dict[int, int] = {}
-    for spelling in spellings:
-        mine, yours = _index(ours, spelling), _index(theirs, spelling)
-        answers: defaultdict[int, set[int]] = defaultdict(set)
-        for word, places in yours.items():
-            if len(places) == 1:
-                answers[min(places)] |= mine[word]
-        taken = set(match.values())
-        clear = {i: min(found) for i, found in answers.items() if len(found) == 1 and i not in match}
-        asked = Counter(clear.values())
-        match |= {i: label for i, label in clear.items() if label not in taken and asked[label] == 1}
-    return match
-
-
-def _index(classes: Sequence[Words], spelling: Callable[[Words], set[str]]) -> defaultdict[str, set[int]]:
-    index: defaultdict[str, set[int]] = defaultdict(set)
-    for i, words in enumerate(classes):
-        for word in spelling(words):
-            index[word].add(i)
-    return index
 
 
 def _too_few(covered: int, unmatched: tuple[str, ...], known: Sequence[Words]) -> str:

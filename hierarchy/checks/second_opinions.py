@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster.embeddings import embedder
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList
+from hierarchy.proposal import Proposal, Vote
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet, open_wordnet
 from hierarchy.wordnet.disambiguate import Meaning, choose_senses
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
 
     Vectors = NDArray[np.float64]
 
@@ -52,7 +51,7 @@ def call_witnesses(
     embed: str = "tfidf",
     *,
     base_url: str | None = None,
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
     seed: int = 0,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Witnesses:
@@ -60,7 +59,7 @@ def call_witnesses(
 
     Args:
         embed: the name of an embedder, as `hierarchy.cluster.embeddings.embedder` takes it.
-        base_url, ledger, seed: of the embedder.
+        base_url, cache, seed: of the embedder.
         tell: is called with the name of each stage.
 
     Raises:
@@ -72,7 +71,7 @@ def call_witnesses(
     wordnet = open_wordnet()
     meanings = choose_senses(classes, wordnet) if wordnet else ()
     tell(f"embedding with {embed}")
-    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, ledger=ledger, seed=seed)(classes)
+    vectors = embedder(embed, wordnet=wordnet, meanings=meanings, base_url=base_url, cache=cache, seed=seed)(classes)
     return Witnesses(wordnet, meanings, vectors)
 
 
@@ -102,13 +101,13 @@ class Neighbourhood:
 
 
 class Seating:
-    """Where all classes of a draft sit: paths of its groups, of each class the index of its own, or None, and back."""
+    """The groups of a proposal: their paths, the group of each class (None while unsettled) and the classes of each."""
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-        self.paths = draft.settled.nodes(2) if any(draft.places) else ()
+    def __init__(self, proposal: Proposal) -> None:
+        self.proposal = proposal
+        self.paths = proposal.settled.nodes(2) if any(proposal.places) else ()
         index = {path: i for i, path in enumerate(self.paths)}
-        self.group_of = [index["/".join(place)] if place else None for place in draft.places]
+        self.group_of = [index["/".join(place)] if place else None for place in proposal.places]
         self.size = Counter(group for group in self.group_of if group is not None)
         self.members: defaultdict[int, list[int]] = defaultdict(list)  # labels of each group
         for label, group in enumerate(self.group_of):
@@ -118,11 +117,11 @@ class Seating:
 
 @dataclass(frozen=True)
 class Hearing:
-    """What both witnesses say of a draft. They are heard once: checks and opinions are read from the same hearing.
+    """What both witnesses say of a proposal. They are heard once: checks and votes are read from the same hearing.
 
     Args:
         witnesses: who is heard.
-        seating: where the classes of the draft sit.
+        seating: where the classes of the proposal sit.
         kin: of each class, what its hypernyms say; empty without WordNet.
         near: of each class, what its nearest say; empty without vectors.
     """
@@ -133,23 +132,23 @@ class Hearing:
     near: Sequence[Neighbourhood | None]
 
 
-def hear(draft: Draft, witnesses: Witnesses) -> Hearing:
-    """Hears WordNet and the embedding, as far as they are at hand, about each class of a draft."""
+def hear(proposal: Proposal, witnesses: Witnesses) -> Hearing:
+    """Hears WordNet and the embedding, as far as they are at hand, about each class of a proposal."""
     wordnet, meanings, vectors = witnesses.wordnet, witnesses.meanings, witnesses.vectors
-    seating = Seating(draft)
+    seating = Seating(proposal)
     kin = kinships(seating, wordnet, meanings) if wordnet is not None and any(meanings) and seating.paths else []
     near = neighbourhoods(seating, vectors) if vectors is not None and seating.paths else []
     return Hearing(witnesses, seating, kin, near)
 
 
-def opinions(hearing: Hearing) -> tuple[tuple[Opinion, ...], ...]:
-    """Which group each witness that was heard speaks for, and why, for each class of the draft in label order.
+def votes(hearing: Hearing) -> tuple[tuple[Vote, ...], ...]:
+    """Which group each witness that was heard speaks for, and why, for each class of the proposal in label order.
 
-    A class that no group speaks for has no opinion about it.
+    A class that no group speaks for has no vote about it.
     """
     seating, wordnet, meanings = hearing.seating, hearing.witnesses.wordnet, hearing.witnesses.meanings
-    found: list[list[Opinion]] = [[] for _ in seating.draft.places]
-    names = seating.draft.classes.names
+    found: list[list[Vote]] = [[] for _ in seating.proposal.places]
+    names = seating.proposal.classes.names
     for label, kin in enumerate(hearing.kin):
         own = seating.group_of[label]
         if kin is None:
@@ -160,13 +159,13 @@ def opinions(hearing: Hearing) -> tuple[tuple[Opinion, ...], ...]:
             assert wordnet is not None  # it was heard
             fit = kin.here if stays else kin.there
             why = _shared(label, group, seating, wordnet, meanings)
-            found[label].append(Opinion("wordnet", seating.paths[group], round(min(1.0, fit), 3), why))
+            found[label].append(Vote("wordnet", seating.paths[group], round(min(1.0, fit), 3), why))
     for label, near in enumerate(hearing.near):
         if near is not None:
             alike = [names[other] for other in near.nearest if seating.group_of[other] == near.group][:SHOWN]
             why = f"{near.votes} of {len(near.nearest)} nearest: {', '.join(alike)}"
             strength = round(near.votes / len(near.nearest), 3)
-            found[label].append(Opinion("embedding", seating.paths[near.group], strength, why))
+            found[label].append(Vote("embedding", seating.paths[near.group], strength, why))
     return tuple(map(tuple, found))
 
 

@@ -18,7 +18,7 @@ import typer
 from hierarchy.errors import HierarchyError
 
 if TYPE_CHECKING:
-    from hierarchy.llm.budget import Progress
+    from hierarchy.llm import Progress
 
 
 class progress:  # a context manager, used as a function is

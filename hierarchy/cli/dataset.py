@@ -47,7 +47,7 @@ def label_command(
     """Gives each row its label in a hierarchy, its superclass and its group, and saves the data set."""
     from hierarchy.dataset.loading import new_folder
     from hierarchy.dataset.operations import label
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     tree = load(hierarchy)
     with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
@@ -77,7 +77,7 @@ def subset_command(
     """
     from hierarchy.dataset.loading import new_folder
     from hierarchy.dataset.operations import subset
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     tree = load(hierarchy)
     with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
@@ -105,7 +105,8 @@ def stats_command(
 ) -> None:
     """Counts the images of each node, and says how even they are and which classes are missing."""
     from hierarchy.dataset.operations import stats
-    from hierarchy.files import load, write_text
+    from hierarchy.files import write_text
+    from hierarchy.io import load
 
     tree = load(hierarchy)
     with progress() as tell, bad_rows_in(rows.bad_rows):
@@ -167,7 +168,7 @@ def export_command(
     hierarchy.json lies in the source, its hierarchy is written, too.
     """
     from hierarchy.dataset.operations import export
-    from hierarchy.files import dumps
+    from hierarchy.io import dumps
 
     with progress() as tell, bad_rows_in(bad_rows):
         tell("reading")
@@ -190,7 +191,7 @@ def export_command(
 def _beside(source: str) -> Hierarchy | None:
     """The hierarchy of a folder's labels, if it says one."""
     from hierarchy.dataset.loading import BESIDE
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     path = Path(source) / BESIDE
     return load(path) if path.is_file() else None
@@ -218,7 +219,8 @@ def _shares(parts: list[str]) -> dict[str, float]:
 def _save(data: Data, folder: Path, tree: Hierarchy | None, about: Mapping[str, Any], num_proc: int) -> None:
     """Saves a data set, with the hierarchy of its labels and how both came to be beside it."""
     from hierarchy.dataset.loading import BESIDE, save_data
-    from hierarchy.files import dumps, write_text
+    from hierarchy.files import write_text
+    from hierarchy.io import dumps
 
     provenance = _provenance(about)
     save_data(data, folder, num_proc=num_proc)

@@ -64,7 +64,7 @@ class Rows:
     def reading(self) -> Mapping[str, Any]:
         """What `label`, `subset`, `stats` and `split` of the library are given: column, names and check."""
         from hierarchy.dataset.operations import readable
-        from hierarchy.sources.classes import read_classes
+        from hierarchy.sources import read_classes
 
         names = None if self.names is None else read_classes(self.names, fewest=1).ids
         check = readable(self.image, num_proc=self.num_proc) if self.check_images else None

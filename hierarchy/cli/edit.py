@@ -55,7 +55,7 @@ USAGE = {
 
 
 def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
-    from hierarchy.proposal.edits import Edit, Merge, Move, Rename, Split
+    from hierarchy.proposal import Edit, Merge, Move, Rename, Split
     from hierarchy.review.lookup import class_meant
     from hierarchy.review.state import groups
 
@@ -70,14 +70,14 @@ def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
         return review.undo(int(words[0]) if words else None)
     edit: Edit
     if verb == "move":
-        known = groups(review.draft)
+        known = groups(review.proposal)
         if words[1] not in known and not new:
             raise EditError(f"no group {words[1]!r}{nearest(words[1], known)}; --new makes one")
-        edit = Move(class_meant(words[0], review.draft), words[1])
+        edit = Move(class_meant(words[0], review.proposal), words[1])
     elif verb == "rename":
         edit = Rename(words[0], words[1])
     elif verb == "merge":
         edit = Merge(words[0], words[1])
     else:
-        edit = Split(words[0], words[1], tuple(class_meant(word, review.draft) for word in words[2:]))
+        edit = Split(words[0], words[1], tuple(class_meant(word, review.proposal) for word in words[2:]))
     return review.do(edit)

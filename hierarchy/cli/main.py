@@ -17,9 +17,7 @@ from hierarchy.errors import UnknownNode
 from hierarchy.generate import generate_command
 
 if TYPE_CHECKING:
-    from hierarchy.proposal.draft import Draft
-    from hierarchy.proposal.file import ProposalFile
-    from hierarchy.proposal.proposal import Proposal
+    from hierarchy.proposal import Finding, Proposal
     from hierarchy.review.log import Decision
     from hierarchy.review.storage import Paths
 
@@ -42,7 +40,7 @@ def show(
     find: Annotated[str | None, typer.Option(help="Show only what is called something like this.")] = None,
 ) -> None:
     """Prints a hierarchy as a tree, or the paths of the nodes that a text could mean."""
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     hierarchy = load(file)
     if find is not None:
@@ -82,10 +80,10 @@ def check(
 
     with progress() as tell:
         tell("reading")
-        proposal = _proposal(file, classes)
+        proposal, errors = _proposal(file, classes)
         witnesses = call_witnesses(proposal.classes, embed, tell=tell)
         tell("checking")
-        findings = all_checks(proposal, **vars(witnesses))
+        findings = errors or all_checks(proposal, **vars(witnesses))
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -108,7 +106,7 @@ def score(
     """Says how alike a hierarchy and a reference are, corrected for chance, beside random trees of its shape."""
     from hierarchy.checks.reference import read_reference
     from hierarchy.checks.score import score as measure
-    from hierarchy.files import load
+    from hierarchy.io import load
 
     result = measure(load(file), read_reference(reference))
     if as_json:
@@ -128,14 +126,15 @@ def report(file: File, out: Annotated[Path, typer.Option(help="The page to write
     from hierarchy.checks.checks import check as all_checks
     from hierarchy.checks.report import report as page
     from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.files import read, write_text
-    from hierarchy.proposal.proposal import Proposal
+    from hierarchy.files import write_text
+    from hierarchy.io import read
+    from hierarchy.proposal import Proposal
     from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
         tell("reading")
         held = read(file)
-        proposal = Proposal.of(held.hierarchy)
+        proposal = Proposal.from_hierarchy(held.hierarchy)
         witnesses = call_witnesses(proposal.classes, tell=tell)
         tell("checking")
         findings = all_checks(proposal, **vars(witnesses))
@@ -158,9 +157,9 @@ def explain(
     """Tells where a class stands and why: witnesses, hypernyms, neighbours, decisions, prompts and replies."""
     from dataclasses import replace
 
-    from hierarchy.checks.second_opinions import call_witnesses, hear, opinions
-    from hierarchy.files import folder, shipped
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+    from hierarchy.io import folder, shipped
+    from hierarchy.llm import ReplyCache
     from hierarchy.review.explain import explain as gather
     from hierarchy.review.reviewed import read_base
     from hierarchy.review.storage import Paths
@@ -171,15 +170,15 @@ def explain(
         base = read_base(file)
         paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
         now, decisions = _reviewed(paths, base)
-        id = _class_id(asked, now)
+        id = now.classes.ids[now.index.label(asked)]
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
-        if not base.opinions:  # a hierarchy without a proposal beside it
-            heard = dict(zip(now.classes.ids, opinions(hear(base.draft, witnesses)), strict=True))
-            base = replace(base, opinions=heard)
+        if not base.votes:  # a hierarchy without a proposal beside it
+            heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
+            base = replace(base, votes=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        ledger = Ledger.to_read(paths.replies) if paths.replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, ledger=ledger)
+        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
+        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
     print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
 
 
@@ -193,11 +192,11 @@ def wordnet_install(
     install(target, tell=typer.echo)
 
 
-def _proposal(file: str, source: str | None) -> Proposal:
-    """A file's rows as a proposal for the classes of a source, or for its own."""
-    from hierarchy.files import read_rows
-    from hierarchy.proposal.proposal import Proposal
-    from hierarchy.sources.classes import ClassList, read_classes
+def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
+    """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
+    from hierarchy.io import read_rows
+    from hierarchy.proposal import collect
+    from hierarchy.sources import ClassList, read_classes
 
     rows = read_rows(file)
     if source is not None:
@@ -205,32 +204,19 @@ def _proposal(file: str, source: str | None) -> Proposal:
     else:
         own = {row[0]: row[1] for row in rows}
         classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
-    return Proposal(classes, tuple((id, superclass, group) for id, _, superclass, group in rows))
+    return collect(classes, ((id, superclass, group) for id, _, superclass, group in rows))
 
 
-def _reviewed(paths: Paths, base: ProposalFile) -> tuple[Draft, tuple[Decision, ...]]:
+def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, ...]]:
     """How the classes of a file stand after the decisions beside it, and these; a result already holds its own."""
     from hierarchy.review.log import read_log
     from hierarchy.review.state import replay
 
     log = read_log(paths.log)[0] if paths.log.is_file() else None
     if log is None:
-        return base.draft, ()
+        return base, ()
     held = (base.provenance.get("review") or {}).get("log") == log.digest
-    return (base.draft if held else replay(log, base.draft).draft), log.in_effect
-
-
-def _class_id(asked: str, draft: Draft) -> str:
-    """The id of a class by its id, name or path, also of one that is unsettled."""
-    if asked in draft.classes.ids:
-        return asked
-    unsettled = [id for id in draft.unsettled if draft.classes.names[draft.classes.ids.index(id)] == asked]
-    if len(unsettled) == 1:
-        return unsettled[0]
-    labels = draft.settled.labels(asked)
-    if len(labels) != 1:
-        raise UnknownNode(f"{asked!r} is a node of {len(labels)} classes; give one of them")
-    return draft.settled.classes[labels[0]]
+    return (base if held else replay(log, base).proposal), log.in_effect
 
 
 def main() -> None:

@@ -111,13 +111,13 @@ def _ask_on(err: bool) -> Callable[[str], str | None]:
 
 
 def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
-    from hierarchy.lock import Lock
     from hierarchy.review.log import read_log
     from hierarchy.review.review import utc_now
     from hierarchy.review.reviewed import check_is_new, read_base_for, read_findings, take_over, write_result
     from hierarchy.review.session import summary, who_decides, written
+    from hierarchy.review.storage import hold
 
-    with Lock(where.paths, who_decides(by), utc_now()):
+    with hold(where.paths, who_decides(by), utc_now()):
         base = read_base_for(where.file, where.paths)
         old, torn = read_log(log)
         if old is None:
@@ -144,7 +144,7 @@ def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.review.spreadsheet import from_sheet
 
     with sitting(where, by, tell=tell) as held:
-        edits = from_sheet(read_text(sheet), held.review.draft, str(sheet))
+        edits = from_sheet(read_text(sheet), held.review.proposal, str(sheet))
         if edits:
             held.review.do(*edits)
         else:
@@ -167,7 +167,7 @@ def _export(held: Held, sheet: Path, as_json: bool) -> int:
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
     if not may_be_replaced(sheet):
         raise OutputError(f"cannot write {str(sheet)!r}: it is there already and is no sheet; choose another name")
-    write_text(sheet, to_sheet(held.review.standing, held.review.opinions))
+    write_text(sheet, to_sheet(held.review.standing, held.review.votes))
     if as_json:
         _report(held, as_json)
     else:

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hierarchy.cluster.embed_server import vectors_of
+from hierarchy.cluster.embed_server import embed_texts
 from hierarchy.errors import EmbedError, in_one_sentence, nearest
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 from hierarchy.wordnet.disambiguate import UNKNOWN, Meaning, described
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
 
     Vectors = NDArray[np.float64]  # (K, D), rows of length 1
     Embedder = Callable[[ClassList], Vectors]
@@ -41,7 +41,7 @@ def embedder(
     wordnet: WordNet | None = None,
     meanings: Sequence[Meaning] = (),
     base_url: str | None = None,
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
     seed: int = 0,
 ) -> Embedder:
     """Makes an embedder from its name, or from several joined by "+", whose similarities are then averaged.
@@ -54,7 +54,7 @@ def embedder(
         wordnet: WordNet, where it is there.
         meanings: what each class means in WordNet, in label order; from `senses.choose_senses`.
         base_url: the server of `openai:`; the SDK's own default otherwise.
-        ledger: where the vectors of `openai:` are kept, so that none is paid for twice.
+        cache: where the vectors of `openai:` are kept, so that none is paid for twice.
         seed: for the random projections that large numbers of classes need.
 
     Raises:
@@ -66,7 +66,7 @@ def embedder(
     True
     """
     views = [
-        _view(part, wordnet, meanings, partial(vectors_of, base_url=base_url, ledger=ledger), seed)
+        _view(part, wordnet, meanings, partial(embed_texts, base_url=base_url, cache=cache), seed)
         for part in spec.split("+")
     ]
 

@@ -10,8 +10,8 @@ from itertools import chain, count
 from math import log
 
 from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
-from hierarchy.sources.classes import ClassList
-from hierarchy.tree import name_fault
+from hierarchy.names import name_fault
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import Synset, WordNet
 from hierarchy.wordnet.disambiguate import Meaning
 

@@ -154,15 +154,11 @@ def match(names: Iterable[str], hierarchy: Hierarchy) -> dict[str, int]:
     >>> match(["carp", "n1"], tree)
     {'carp': 1, 'n1': 0}
     """
-    by_id = {id: label for label, id in enumerate(hierarchy.classes)}
-    by_name: defaultdict[str, list[int]] = defaultdict(list)
-    for label, name in enumerate(hierarchy.names):
-        by_name[name].append(label)
     found: dict[str, int] = {}
     users: defaultdict[int, list[str]] = defaultdict(list)
     problems, strangers = [], []
     for name in dict.fromkeys(names):
-        meant = [by_id[name]] if name in by_id else by_name.get(name, [])
+        meant = hierarchy.index.candidates(name)
         if not meant:
             strangers.append(name)
         elif len(meant) > 1:
@@ -175,7 +171,7 @@ def match(names: Iterable[str], hierarchy: Hierarchy) -> dict[str, int]:
         if len(called) > 1:
             problems.append(f"{' and '.join(map(repr, called))} are one class, {hierarchy.classes[label]!r}; give one")
     if strangers:
-        near = nearest(strangers[0], [*by_id, *by_name]) if len(strangers) == 1 else ""
+        near = nearest(strangers[0], [*hierarchy.classes, *hierarchy.names]) if len(strangers) == 1 else ""
         problems.append(
             f"no class of the hierarchy has the id or name {', '.join(map(repr, strangers))}{near};"
             " rename them, or add them to the hierarchy"

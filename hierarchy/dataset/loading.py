@@ -16,7 +16,7 @@ from hierarchy.dataset.images import missing_files
 from hierarchy.dataset.labels import Data, Problems, parts_of
 from hierarchy.errors import OutputError, SourceError, nearest
 from hierarchy.files import unmasked
-from hierarchy.sources.layout import image_files, table_files
+from hierarchy.sources import image_files, table_files
 
 BESIDE = "hierarchy.json"  # the hierarchy of a folder's labels; readers of data sets pass over it
 

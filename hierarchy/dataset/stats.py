@@ -131,7 +131,7 @@ class Stats:
     def page(self, *, title: str) -> str:
         """The text of an HTML page whose picture shows nodes as large as their images are many."""
         from hierarchy.checks.report import report
-        from hierarchy.proposal.proposal import Finding
+        from hierarchy.proposal import Finding
 
         total = {
             id: sum(counts[label] for counts in self.counts.values()) for label, id in enumerate(self.hierarchy.classes)

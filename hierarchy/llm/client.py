@@ -1,310 +1,248 @@
-"""A chat with an OpenAI-compatible server, in which no answer is lost or paid for twice.
+"""A chat with an OpenAI-compatible server: a reply is in the cache before it is read, and is asked for once.
 
-    ledger = Ledger("imagenet.replies.sqlite")
-    with openai_chat(ledger, options=ChatOptions(base_url="http://localhost:8000/v1")) as chat:
-        replies = chat(requests)
-
-What the ledger holds is answered from it; the rest is asked by the keeper, a process of its own that outlives this one
-by the calls in flight (keeper.py, docs/decisions/0020-the-keeper.md).
+cache = ReplyCache("imagenet.replies.sqlite")
+chat = OpenAIChat(cache, ChatOptions(base_url="http://localhost:8000/v1"))
+replies = chat(requests)
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from queue import SimpleQueue
+from typing import Any
 
-from hierarchy.errors import BudgetReached, ChatError
+from hierarchy.errors import BudgetReached, ChatError, HierarchyError
 from hierarchy.llm.budget import Budget, Limits, Progress
-from hierarchy.llm.cache import Ledger
-from hierarchy.llm.compat import is_the_requests_own, server_of
-from hierarchy.llm.outliving import last_words, start
-from hierarchy.llm.sdk import address_of
+from hierarchy.llm.cache import ReplyCache
+from hierarchy.llm.compat import (
+    LIMIT,
+    TRIES,
+    Capabilities,
+    concerns_only_this_request,
+    describe_fatal,
+    digest_server,
+    downgrade,
+    make_body,
+    read_completion,
+    read_error,
+    resolve_base_url,
+)
 from hierarchy.llm.types import Reply, Request
 
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """How a server is spoken to.
+    """How to talk to a server.
 
     Args:
-        base_url: of another server than OpenAI's ("http://localhost:11434/v1"); OPENAI_BASE_URL where it is None.
+        base_url: of a server other than OpenAI's ("http://localhost:11434/v1"); OPENAI_BASE_URL if it is None.
         concurrency: calls in flight at a time.
         timeout: seconds an HTTP call may take.
-        max_retries: how often the SDK makes a call again after 408, 409, 429, 5xx, a timeout or a lost connection.
-        backoff: a factor on the SDK's pause before a retry (0.5 s, doubled each time, 8 s at most), for servers of
-            one's own that need no such patience; a pause the server asks for is kept.
-        limits: calls and US dollars that may be spent.
-        poll: seconds until a batch is looked at again; half as many more each time, up to a minute.
+        max_retries: how often the SDK repeats a call after 408, 409, 429, 5xx, a timeout or a lost connection.
+        limits: calls and US dollars that a run may spend.
+        ask_again: ask for what is in the cache too, once a run, and replace it.
     """
 
     base_url: str | None = None
     concurrency: int = 8
     timeout: float = 300.0
     max_retries: int = 5
-    backoff: float = 1.0
     limits: Limits = field(default_factory=Limits)
-    poll: float = 5.0
-
-    @property
-    def server(self) -> str | None:
-        """The address that calls go to; None is OpenAI's."""
-        return address_of(self.base_url)
-
-    def wire(self) -> dict[str, Any]:
-        """What `client_for` and the keeper need to know; the API key, taken from the environment, is not in it.
-
-        Raises:
-            ChatError: there is no key, and the server is OpenAI's.
-        """
-        keyless = not os.environ.get("OPENAI_API_KEY")
-        if keyless and self.server is None:
-            raise ChatError("no API key: set OPENAI_API_KEY to OpenAI's, or name a server of your own with --base-url")
-        names = ("timeout", "max_retries", "backoff", "concurrency")
-        limited = {"bounded": self.limits.cost is not None}  # answers have to be
-        return {name: getattr(self, name) for name in names} | limited | {"base_url": self.server, "keyless": keyless}
+    ask_again: bool = False
 
 
-def openai_chat(
-    ledger: Ledger, *, options: ChatOptions = ChatOptions(), tell: Callable[[Progress], None] | None = None
-) -> OpenAIChat:
-    """A chat with a server; replies are stored in the ledger before it gives them.
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a request: its reply, the HTTP calls it took, and what to report if all others would fail too."""
 
-    Args:
-        tell: told after each reply how far it is.
-    """
-    return OpenAIChat(ledger, options, tell or (lambda progress: None))
+    request: Request
+    reply: Reply
+    calls: int = 1
+    fatal: str = ""
 
 
 class OpenAIChat:
-    """A `Chat`; close it, or use it in a `with`, to end its keeper. One thread at a time."""
+    """A `Chat` with a server; use it from one thread.
 
-    def __init__(self, ledger: Ledger, options: ChatOptions, tell: Callable[[Progress], None]) -> None:
-        self._ledger = ledger
-        self._options = options
-        self._tell = tell
-        self._budget = Budget(options.limits, published=options.server is None)
-        self._keeper: _Keeper | None = None
+    Args:
+        cache: where replies are looked up and stored.
+        options: how to talk to the server.
+        tell: receives the progress after each reply.
+
+    Raises:
+        ChatError: the limits name a cost and no price.
+    """
+
+    def __init__(
+        self,
+        cache: ReplyCache,
+        options: ChatOptions = ChatOptions(),
+        *,
+        tell: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._cache, self._options, self._tell = cache, options, tell
+        self._base_url = resolve_base_url(options.base_url)
+        self._budget = Budget(options.limits)
+        self._capabilities: dict[str, Capabilities] = {}
+        self._new: set[str] = set()  # keys of replies that this run stored
+        self._client: Any = None
+        self._connected = False
 
     def __call__(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answers the requests, in their order; of equal ones, one is asked.
+        """Answers the requests in their order; equal ones are asked once.
+
+        Ctrl-C sends no further request and waits for those in flight; a second one abandons these.
 
         Raises:
-            ChatError: the server cannot be used, or answered none of the requests that had to be asked; or a batch
-                under way has some of them.
+            ChatError: the server cannot be used, or answered none of the requests.
             BudgetReached: a limit is reached; what was in flight is answered and stored.
         """
         wanted = {request.key: request for request in requests}
-        replies = self._ledger.known(wanted)
-        if len(replies) < len(wanted):
-            replies = self._ask(wanted)
+        stored = self._cache.find(self._new & wanted.keys() if self._options.ask_again else wanted)
+        missing = [request for key, request in wanted.items() if key not in stored]
+        replies = stored | (self._converse(missing, len(stored)) if missing else {})
         return [replies[request.key] for request in requests]
 
-    def close(self) -> None:
-        """Ends the keeper; calls in flight, if the chat was interrupted, are still finished and stored."""
-        if self._keeper is not None:
-            self._keeper.close()
-            self._keeper = None
-
-    def __enter__(self) -> OpenAIChat:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _ask(self, wanted: dict[str, Request]) -> dict[str, Reply]:
-        """Has the keeper ask what the ledger lacks, as many at a time as may be in flight."""
-        for model in {request.model for request in self._missing(wanted).values()}:
-            self._budget.check(model)
-        if self._keeper is None:
-            self._fetch(wanted)
-            missing = self._missing(wanted)
-            self._check_batches(missing)
-            if not missing:
-                return self._ledger.known(wanted)
-
-            def note(words: str) -> None:
-                known = len(self._ledger.known(wanted))
-                self._tell(self._budget.progress(known, len(wanted), note=words))
-
-            self._keeper = _Keeper(self._ledger, self._options, note)
-        try:
-            known = self._ledger.known(wanted)  # another run may have stored some while this one waited
-            missing = self._missing(wanted)
-            self._check_batches(missing)  # which that run may have begun, too
-            return known | self._converse(missing, len(known))
-        except BaseException:
-            self.close()
-            raise
-
-    def _missing(self, wanted: dict[str, Request]) -> dict[str, Request]:
-        known = self._ledger.known(wanted)
-        return {key: request for key, request in wanted.items() if key not in known}
-
-    def _fetch(self, wanted: dict[str, Request]) -> None:
-        """Stores what batches of earlier runs brought since, and forgets those that ended without an answer."""
-        if self._ledger.under_way(server_of(self._options.server)):
-            from hierarchy.llm.batch import BatchRun  # it is made of this module
-
-            BatchRun(
-                ledger=self._ledger, wanted=wanted, options=self._options, budget=self._budget, tell=self._tell
-            ).fetch()
-
-    def _check_batches(self, missing: dict[str, Request]) -> None:
-        """Refuses to ask what a batch is about to answer, and what would be paid twice.
-
-        Raises:
-            ChatError: there is such a batch.
-        """
-        for batch in self._ledger.under_way(server_of(self._options.server)):
-            number = len(missing.keys() & set(batch.keys))
-            if number:
-                raise ChatError(
-                    f"batch {batch.id or 'of another run'} is under way with {number:,} of the {len(missing):,} missing"
-                    " requests, which would be paid twice; run with --batch to wait for it, or cancel it at the server"
-                    " and run again"
-                )
-
-    def _converse(self, missing: dict[str, Request], known: int) -> dict[str, Reply]:
-        assert self._keeper is not None
-        began, total = time.monotonic(), known + len(missing)
+    def _converse(self, missing: Sequence[Request], stored: int) -> dict[str, Reply]:
+        """Asks, with as many calls in flight as the options allow."""
+        self._client = self._client or make_client(self._base_url, self._options.timeout, self._options.max_retries)
+        waiting, outcomes = deque(missing), SimpleQueue[_Outcome]()
+        threads: list[threading.Thread] = []
         replies: dict[str, Reply] = {}
-        waiting, in_flight, refused, hopeless = list(missing.values()), 0, "", ""
-        while True:
-            while waiting and in_flight < self._options.concurrency:
-                refused = self._budget.admit(waiting[0])
-                if refused:
-                    break  # for now: a reply that costs less than it might have may make room
-                self._keeper.send(waiting.pop(0))
-                in_flight += 1
-            if not in_flight:
-                break
-            answer = self._keeper.receive()
-            reply = Reply(**answer["reply"])
-            in_flight -= 1
-            replies[answer["key"]] = reply
-            self._budget.settle(missing[answer["key"]], reply, calls=answer["calls"], lost=answer["lost"])
-            if answer["hopeless"]:
-                hopeless = hopeless or answer["hopeless"]
-                waiting.clear()
-            left = (time.monotonic() - began) / len(replies) * (len(missing) - len(replies))
-            self._tell(self._budget.progress(known + len(replies), total, seconds_left=left))
-        over_budget = f"{refused}, {self._budget.spent()}" if waiting else ""
-        check_replies(list(replies.values()), self._ledger, hopeless=hopeless, over_budget=over_budget)
+        began, refused, fatal = time.monotonic(), "", ""
+        try:
+            while True:
+                while waiting and len(threads) - len(replies) < self._options.concurrency:
+                    refused = self._budget.admit(waiting[0])
+                    if refused:
+                        break  # for now: a reply that costs less than it might may make room
+                    threads.append(threading.Thread(target=self._work, args=(waiting.popleft(), outcomes), daemon=True))
+                    threads[-1].start()
+                if len(threads) == len(replies):
+                    break
+                outcome = outcomes.get()
+                replies[outcome.request.key] = outcome.reply
+                self._budget.settle(outcome.request, outcome.reply, calls=outcome.calls)
+                if outcome.fatal:
+                    fatal = fatal or outcome.fatal
+                    waiting.clear()
+                left = (time.monotonic() - began) / len(replies) * (len(missing) - len(replies))
+                self._report(stored + len(replies), stored + len(missing), seconds_left=left)
+        except KeyboardInterrupt:
+            note = "waiting for calls in flight, Ctrl-C again abandons them"
+            self._report(stored + len(replies), stored + len(missing), note=note)
+            for thread in threads:
+                thread.join()
+            raise
+        self._check(list(replies.values()), fatal, f"{refused} ({self._budget.spent()})" if waiting else "")
         return replies
 
+    def _report(self, done: int, total: int, *, seconds_left: float | None = None, note: str = "") -> None:
+        self._tell(self._budget.progress(done, total, seconds_left=seconds_left, note=note))
 
-def check_replies(replies: Sequence[Reply], ledger: Ledger, *, hopeless: str = "", over_budget: str = "") -> None:
-    """Raises what is to be said of new replies: that there is no use in going on, no allowance, or no good one.
+    def _check(self, replies: Sequence[Reply], fatal: str, over_budget: str) -> None:
+        """Raises what is wrong with the server or the limits; a single unanswered request does not end a run."""
+        count = self._cache.count()
+        kept = f"; {count:,} {'reply is' if count == 1 else 'replies are'} in {self._cache.path.name}" if count else ""
+        if fatal:
+            raise ChatError(fatal + kept)
+        if over_budget:
+            raise BudgetReached(f"{over_budget}; run again to continue{kept}")
+        failed = [reply for reply in replies if reply.finish == "failed"]
+        if failed and len(failed) == len(replies) and not (len(failed) == 1 and concerns_only_this_request(failed[0])):
+            which = "the only request" if len(failed) == 1 else f"all {len(failed)} requests"
+            raise ChatError(f"{which} failed ({failed[0].text}); run again to continue{kept}")
 
-    A single request that the server, being well, has no answer to is no reason to end a run.
+    def _work(self, request: Request, outcomes: SimpleQueue[_Outcome]) -> None:
+        """Asks, stores the reply, and only then hands it over; runs in a thread of its own."""
+        try:
+            outcome = self._ask(request)
+            if outcome.reply.finish != "failed":
+                self._cache.put(request, outcome.reply, server=digest_server(self._base_url))
+                self._new.add(request.key)
+        except HierarchyError as error:  # the cache cannot be written: ask for nothing more
+            outcome = _Outcome(request, Reply(str(error), "failed"), fatal=str(error))
+        except Exception as error:  # a bug must not leave the run waiting for ever
+            outcome = _Outcome(request, Reply(f"{type(error).__name__}: {error}", "failed"))
+        outcomes.put(outcome)
+
+    def _ask(self, request: Request) -> _Outcome:
+        """Asks in the strictest form the server is known to accept, and in looser ones as long as it rejects them."""
+        import openai
+
+        assumed = self._capabilities.get(request.model) or Capabilities.assume(self._base_url)
+        capabilities, calls, in_general = assumed, 0, True
+        for _ in range(TRIES):
+            if self._options.limits.cost is not None and LIMIT in request.settings and not capabilities.limits:
+                fatal = (
+                    f"cannot enforce --max-cost: the server rejects every limit on the answers of model"
+                    f" {request.model!r}; use --max-calls"
+                )
+                return _Outcome(request, Reply(fatal, "failed"), calls, fatal)
+            try:
+                raw = self._client.chat.completions.with_raw_response.create(**make_body(request, capabilities))
+                reply = read_completion(raw.http_response.json())
+            except openai.APIStatusError as error:
+                calls += _count_calls(error.response.request)
+                text = self._read_body(error)
+                looser = downgrade(capabilities, request, error.status_code, text)
+                if looser is not None:
+                    capabilities, in_general = looser, in_general and "invalid schema" not in text.lower()
+                    continue
+                reply = read_error(error.status_code, text)
+                fatal = describe_fatal(error.status_code, text, request.model) or ""
+                return _Outcome(request, reply, calls, fatal if reply.finish == "failed" else "")
+            except openai.APIConnectionError as error:
+                reason = _describe_connection(error)
+                no_server = not self._connected and type(error.__cause__).__name__.startswith("Connect")
+                fatal = f"cannot connect to {self._client.base_url} ({reason}); check --base-url and the network"
+                reply = Reply(reason, "failed")
+                return _Outcome(request, reply, calls + _count_calls(error.request), fatal if no_server else "")
+            except ValueError:  # 200, but not JSON
+                return _Outcome(request, Reply("the server's answer is not JSON", "failed"), calls + 1)
+            self._connected = True
+            if in_general and capabilities != assumed:
+                self._capabilities[request.model] = capabilities
+            return _Outcome(request, reply, calls + 1 + raw.retries_taken)
+        return _Outcome(request, Reply("the server rejects every form of the request", "failed"), calls)
+
+    def _read_body(self, error: Any) -> str:
+        """The whole error of a server, without the API key, should the server quote it."""
+        text = json.dumps(error.body) if isinstance(error.body, Mapping) else str(error.message)
+        return text.replace(self._client.api_key, "***")
+
+
+def make_client(base_url: str | None, timeout: float = 300.0, max_retries: int = 5) -> Any:
+    """The OpenAI SDK's client; the API key comes from OPENAI_API_KEY.
 
     Raises:
-        ChatError, BudgetReached: so it is; the message says what is kept.
+        ChatError: there is no key, and the server is OpenAI's.
     """
-    kept = _kept(ledger)
-    if hopeless:
-        raise ChatError(hopeless + kept)
-    if over_budget:
-        raise BudgetReached(f"{over_budget}; run again to go on{kept}")
-    failed = [reply for reply in replies if reply.finish == "failed"]
-    if failed and len(failed) == len(replies) and not (len(failed) == 1 and is_the_requests_own(failed[0])):
-        which = "the only request" if len(failed) == 1 else f"any of {len(failed)} requests"
-        raise ChatError(f"the server did not answer {which} ({failed[0].text}); run again to go on{kept}")
+    import openai
+
+    address, key = resolve_base_url(base_url), os.environ.get("OPENAI_API_KEY")
+    if not key and address is None:
+        raise ChatError("no API key: set OPENAI_API_KEY, or use your own server with --base-url")
+    return openai.OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=max_retries)
 
 
-class _Keeper:
-    """The run's end of the line to the keeper."""
-
-    def __init__(self, ledger: Ledger, options: ChatOptions, note: Callable[[str], None]) -> None:
-        wire = options.wire()
-        self._ledger = ledger
-        self._busy = 0  # requests sent and not answered
-        self._ready = False
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = start("hierarchy.llm.keeper", str(ledger.path), self._errors)
-        try:
-            self._write(wire)  # not on the command line, nor on disk
-            self._wait_until_ready(note)
-        except BaseException:
-            self.close()
-            raise
-
-    def send(self, request: Request) -> None:
-        """Has a request sent at once."""
-        self._busy += 1
-        self._write(
-            {
-                "prompt": request.prompt,
-                "messages": request.messages,
-                "schema": dict(request.schema),
-                "model": request.model,
-                "settings": dict(request.settings),
-            }
-        )
-
-    def receive(self) -> dict[str, Any]:
-        """The next line; waits for it."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.endswith("\n"):
-            code = self._process.wait()
-            raise ChatError(
-                f"the process that sends the requests ended with code {code}{last_words(self._errors)}"
-                + (f", with {_calls(lost)} in flight" if (lost := self._ledger.in_flight()) else "")
-                + f"; run again to go on{_kept(self._ledger)}"
-            )
-        content = dict(json.loads(line))
-        self._busy -= "reply" in content
-        return content
-
-    def close(self) -> None:
-        """Closes its stdin, whereupon it ends by itself; waits for that where it has nothing in flight."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        if self._ready and not self._busy:
-            self._process.wait()
-        self._process.stdout.close()
-        self._errors.close()
-
-    def _wait_until_ready(self, note: Callable[[str], None]) -> None:
-        while not (line := self.receive()).get("ready"):
-            note(waiting_for(line["waiting"]))
-        self._ready = True
-        if line["lost"]:
-            note(died_with(line["lost"]))
-
-    def _write(self, content: Any) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(content) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it ended; `receive` says why
+def _count_calls(last: Any) -> int:
+    """HTTP calls that the SDK made, given the last of them."""
+    return 1 + int(last.headers.get("x-stainless-retry-count", 0))
 
 
-def waiting_for(calls: int) -> str:
-    """What is noted where another run has the ledger, with calls in flight."""
-    what = f"{_calls(calls)} in flight of " if calls else ""
-    return f"waiting for {what}another run with this ledger"
+def _describe_connection(error: Any) -> str:
+    """What went wrong with a connection, in a few words."""
+    import openai
 
-
-def died_with(calls: int) -> str:
-    """What is noted where calls of an earlier run are lost, see `Ledger.alone`."""
-    return f"{_calls(calls)} of a run that died cannot be found again and may be billed twice"
-
-
-def _calls(number: int) -> str:
-    return f"{number} call" + "s" * (number != 1)
-
-
-def _kept(ledger: Ledger) -> str:
-    """What the ledger holds, at the end of a message; nothing where it holds nothing."""
-    number = len(ledger.keys())
-    return f"; {number:,} answer{'s are' if number != 1 else ' is'} kept in {ledger.path.name}" if number else ""
+    if isinstance(error, openai.APITimeoutError):
+        return "no answer in time"
+    words = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error)).rstrip(".")
+    return words[:1].lower() + words[1:]

@@ -1,7 +1,6 @@
-"""What a chat is: a callable that answers requests. A server is one (`openai_chat`), a table of old replies another.
+"""What a chat is: a function from requests to replies. A server is one (`OpenAIChat`), a rehearsal another.
 
-Requests and replies are plain frozen values, so that a reply can be stored under its request's key before anybody reads
-it, and the same request is never paid for twice.
+Requests and replies are plain frozen values, so a reply can be stored under the key of its request before it is read.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -24,9 +23,10 @@ class Request:
         prompt: the name of the prompt it was made from ("assign"); for reports, not part of the key.
         messages: (role, text) pairs, roles "system" and "user".
         schema: the JSON schema of the answer, with a "title"; objects forbid further properties.
-        model: what the server calls the model.
-        settings: what else decides the answer: "temperature", "seed", "max_tokens"; only what is to be sent.
-        about: what the request is about, for whoever answers without a model; never sent, not part of the key.
+        model: the server's name for the model.
+        settings: what else decides the answer: "temperature", "seed", "max_tokens"; only what is sent.
+        about: what the request asks about, as JSON values (numbers of classes and nodes); stored with it, never sent,
+            not part of the key.
     """
 
     prompt: str
@@ -34,7 +34,7 @@ class Request:
     schema: Mapping[str, Any]
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    about: Any = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -45,12 +45,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """An answer, or why there is none.
 
     Args:
-        text: the answer, as it was sent; of a refusal its words, of a failure the error.
-        finish: "stop" (whole), "length" (cut off), "refusal", "filter" (the server's content filter), or "failed"
-            (no answer could be had, after all retries; such a reply is never stored).
+        text: the answer as it was sent; the words of a refusal; the error of a failure.
+        finish: "stop" (complete), "length" (cut off), "refusal", "filter" (the server's content filter), or "failed"
+            (no answer after all retries; such a reply is never stored).
         input_tokens, output_tokens: as the server counts them; 0 where it does not say.
         model: the model that answered, as the server names it.
     """
@@ -60,10 +60,6 @@ class Reply:
     input_tokens: int = 0
     output_tokens: int = 0
     model: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The reply as plain values for JSON; `Reply(**values)` reads it back."""
-        return asdict(self)
 
 
 Chat: TypeAlias = Callable[[Sequence[Request]], list[Reply]]  # replies in the order of the requests

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hierarchy.llm.budget import Price, input_tokens
-from hierarchy.llm.types import Reply, Request
-from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Opinions, Plan, propose
+from hierarchy.llm import Price, Reply, Request, count_input_tokens
+from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Plan, Votes, propose
 from hierarchy.prompting.rehearsal import Rehearsal
 from hierarchy.prompting.retry import SPARE
 from hierarchy.prompting.stages import MANY, Wording, brief
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Proposal, Vote
 
 # Of so many classes one is disputed: of ImageNet-1k's 1,000, both witnesses wanted 100 elsewhere when a model had the
 # reviewed hierarchy in mind. The rehearsal's own hierarchy is the witnesses', who would never disagree with it.
@@ -48,7 +46,7 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
     def __str__(self) -> str:
-        price = "the price of the model is unknown"
+        price = "pass --price for the cost"
         if self.cost is not None and self.most_cost is not None:
             price = f"${self.cost:.2f} (at most ${self.most_cost:.2f})"
         return (
@@ -61,20 +59,19 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate(draft: Draft, plan: Plan, *, price: Price | None = None, factor: float = 1.0) -> Estimate:
+def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
     """Rehearses a proposal.
 
     Args:
-        draft: the classes with their definitions, all of them placed: what the rehearsal answers from.
+        proposal: the classes with their definitions, all of them placed: what the rehearsal answers from.
         plan: what a model is going to be asked for.
         price: of the model, if known.
-        factor: on the price; 0.5 for batches.
     """
-    chat = _Counting(Rehearsal(draft.hierarchy()))
-    propose(draft.classes, chat, plan, witnesses=_disagreeing)
+    chat = _Counting(Rehearsal(proposal.hierarchy()))
+    propose(proposal.classes, chat, plan, witnesses=_disagreeing)
     read, written = sum(stage.read for stage in chat.stages), sum(stage.written for stage in chat.stages)
-    most = [_most(stage, draft, plan) for stage in chat.stages if stage.prompt != "again"]
-    most.append(_all_again(draft, plan))
+    most = [_most(stage, proposal, plan) for stage in chat.stages if stage.prompt != "again"]
+    most.append(_all_again(proposal, plan))
     most_read, most_written = sum(n * read for n, read, _ in most), sum(n * written for n, _, written in most)
     return Estimate(
         model=plan.model,
@@ -83,43 +80,43 @@ def estimate(draft: Draft, plan: Plan, *, price: Price | None = None, factor: fl
         input_tokens=read,
         output_tokens=written,
         most_tokens=round(most_read + most_written),
-        cost=price.of(read, written) * factor if price else None,
-        most_cost=price.of(most_read, most_written) * factor if price else None,
+        cost=price.cost(read, written) if price else None,
+        most_cost=price.cost(most_read, most_written) if price else None,
         prompts={stage.prompt: stage.calls for stage in chat.stages},
         first=chat.stages[0].first,
     )
 
 
-def _disagreeing(draft: Draft) -> Opinions:
+def _disagreeing(proposal: Proposal) -> Votes:
     """Witnesses who want every tenth class elsewhere, with one voice."""
-    paths = draft.settled.nodes(2)
-    heard: list[tuple[Opinion, ...]] = [()] * len(draft.places)
+    paths = proposal.settled.nodes(2)
+    heard: list[tuple[Vote, ...]] = [()] * len(proposal.places)
     for label in range(0, len(heard), DISPUTED):
-        other = paths[(paths.index(draft.place(draft.classes.ids[label])) + 1) % len(paths)]
-        heard[label] = (Opinion("wordnet", other, 0.5, ""), Opinion("embedding", other, 0.5, ""))
+        other = paths[(paths.index(proposal.place(proposal.classes.ids[label])) + 1) % len(paths)]
+        heard[label] = (Vote("wordnet", other, 0.5, ""), Vote("embedding", other, 0.5, ""))
     return heard
 
 
-def _most(stage: _Stage, draft: Draft, plan: Plan) -> tuple[int, float, int]:
+def _most(stage: _Stage, proposal: Proposal, plan: Plan) -> tuple[int, float, int]:
     """The most requests of a stage, and tokens that one of them may read and write."""
-    whole_parts = -(-len(draft.places) // (3 * plan.part))
+    whole_parts = -(-len(proposal.places) // (3 * plan.part))
     planned = {"groups": MANY * plan.superclasses + whole_parts, "rename": 2 * whole_parts + 1}
     calls = planned.get(stage.prompt, stage.calls)
     return calls + max(SPARE, calls), stage.most_read * GROWTH, stage.limit
 
 
-def _all_again(draft: Draft, plan: Plan) -> tuple[int, float, int]:
+def _all_again(proposal: Proposal, plan: Plan) -> tuple[int, float, int]:
     """The same, if no class had a majority and all were asked about again, with the longest groups to choose from."""
-    settled = draft.settled
+    settled = proposal.settled
     names = {path: settled.subset(path).names for path in settled.nodes(2)}
     listed = [f"{path} ({', '.join(inside[:EXAMPLES])})" for path, inside in names.items()]
     longest = dict(enumerate(sorted(listed, key=len)[-MOST_CHOICES:]))
-    numbers = sorted(range(1, len(draft.places) + 1), key=lambda n: -len(brief(draft.classes.definitions[n - 1])))
+    numbers = sorted(range(1, len(proposal.places) + 1), key=lambda n: -len(brief(proposal.classes.definitions[n - 1])))
     part = tuple(numbers[: max(1, plan.part // 4)])
-    wording = Wording(draft.classes, plan.model, plan.settings)
+    wording = Wording(proposal.classes, plan.model, plan.settings)
     request = wording.again(part, dict.fromkeys(part, tuple(longest)), longest).request()
     calls = -(-len(numbers) // len(part))
-    return calls + max(SPARE, calls), input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
+    return calls + max(SPARE, calls), count_input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
 
 
 @dataclass(frozen=True)

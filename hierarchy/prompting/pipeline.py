@@ -18,21 +18,20 @@ from typing import Any, TypeVar
 
 from hierarchy.english import plural
 from hierarchy.errors import ChatError
-from hierarchy.llm.types import Chat
+from hierarchy.llm import Chat
+from hierarchy.names import name_fault
 from hierarchy.prompting.retry import Asked, Question, Value, ask
 from hierarchy.prompting.stages import Branch, Node, Wording
 from hierarchy.prompting.votes import NONE, Tally
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Proposal, Vote
 from hierarchy.settings import DEFAULT_VOTES
-from hierarchy.sources.classes import ClassList
-from hierarchy.tree import name_fault
+from hierarchy.sources import ClassList
 
 CHOICES = 4  # groups that a disputed class may choose from,
 MOST_CHOICES = 8  # and one without a place
 EXAMPLES = 4  # classes shown of each group a disputed class may choose
 AGAIN = 0.15  # of all classes may be asked about again though they have a place, the most disputed first
-Opinions = Sequence[Sequence[Opinion]]
+Votes = Sequence[Sequence[Vote]]
 Found = TypeVar("Found")
 
 
@@ -63,17 +62,13 @@ class Proposed:
     """A model's proposal.
 
     Args:
-        draft: every class with one place, or unsettled.
-        opinions: of each class, where the model would put it, its place first.
-        replies: of each class, the keys of the replies that spoke of it.
+        proposal: the places, the votes for them and the replies they came from.
         left: id -> why a class is unsettled.
         troubles: how often each kind of trouble was met.
         requests: how many requests were answered, now or in an earlier run.
     """
 
-    draft: Draft
-    opinions: tuple[tuple[Opinion, ...], ...]
-    replies: tuple[tuple[str, ...], ...]
+    proposal: Proposal
     left: Mapping[str, str]
     troubles: Mapping[str, int]
     requests: int
@@ -84,7 +79,7 @@ def propose(
     chat: Chat,
     plan: Plan,
     *,
-    witnesses: Callable[[Draft], Opinions] | None = None,
+    witnesses: Callable[[Proposal], Votes] | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Proposed:
     """Has a model build the hierarchy of some classes.
@@ -93,7 +88,8 @@ def propose(
         classes: with definitions, where there are any: they go with the names.
         chat: who is asked.
         plan: how.
-        witnesses: what WordNet and the embedding say of a draft; where they agree against the model, it is asked again.
+        witnesses: the votes of WordNet and the embedding on a proposal; where they agree against the model, the
+            model is asked again.
         tell: is called with the name of each stage.
 
     Raises:
@@ -110,7 +106,7 @@ class _Stages:
         classes: ClassList,
         chat: Chat,
         plan: Plan,
-        witnesses: Callable[[Draft], Opinions] | None,
+        witnesses: Callable[[Proposal], Votes] | None,
         tell: Callable[[str], None],
     ) -> None:
         self.classes, self.chat, self.plan, self.witnesses, self.tell = classes, chat, plan, witnesses, tell
@@ -128,9 +124,7 @@ class _Stages:
         self.rename(tally)
         unsettled = [number for number in self.numbers if number not in tally.group_of]
         return Proposed(
-            draft=tally.draft(),
-            opinions=tuple(map(tally.opinions, self.numbers)),
-            replies=tuple(map(tally.keys, self.numbers)),
+            proposal=tally.proposal(),
             left={self.classes.ids[n - 1]: self.left.get(n) or tally.why_unsettled(n) for n in unsettled},
             troubles=dict(sorted((+self.troubles).items())),
             requests=self.requests,
@@ -188,9 +182,9 @@ class _Stages:
 
     def settle(self, tally: Tally) -> None:
         """Asks again about classes without a group, and those that the witnesses would put elsewhere with one voice."""
-        heard: Opinions = [()] * len(self.classes)
+        heard: Votes = [()] * len(self.classes)
         if self.witnesses is not None and tally.group_of:
-            heard = self.witnesses(tally.draft())
+            heard = self.witnesses(tally.proposal())
         disputed = {
             number: strength
             for number, group in tally.group_of.items()
@@ -256,12 +250,12 @@ def _parts(numbers: Sequence[int], most: int) -> list[tuple[int, ...]]:
     return [tuple(numbers[start:end]) for start, end in pairwise(bounds)]
 
 
-def _one_voice(opinions: Sequence[Opinion]) -> list[tuple[str, float]]:
+def _one_voice(votes: Sequence[Vote]) -> list[tuple[str, float]]:
     """Where two witnesses or more put a class with one voice, and how sure they are; nothing where they differ."""
-    nodes = {opinion.node for opinion in opinions}
-    if len(opinions) < 2 or len(nodes) != 1:
+    nodes = {vote.node for vote in votes}
+    if len(votes) < 2 or len(nodes) != 1:
         return []
-    return [(nodes.pop(), sum(opinion.strength for opinion in opinions))]
+    return [(nodes.pop(), sum(vote.strength for vote in votes))]
 
 
 def _commonest(suggested: Sequence[Node], wanted: int) -> list[Node]:

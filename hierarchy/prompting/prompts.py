@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 
 from hierarchy.errors import PromptError, in_one_sentence, nearest
-from hierarchy.files import folder, read_text
+from hierarchy.files import read_text
+from hierarchy.io import folder
 
 HEAD = ("when", "reply", "variables")
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hierarchy.llm.budget import input_tokens
-from hierarchy.llm.tokens import count_tokens
-from hierarchy.llm.types import Reply, Request
+from hierarchy.llm import Reply, Request, count_input_tokens, count_tokens
 from hierarchy.tree import Hierarchy
 
 ABOUT = "what belongs there, and where its border runs"  # as long as a model's would be
@@ -31,7 +29,7 @@ class Rehearsal:
     def _reply(self, request: Request) -> Reply:
         answer = getattr(self, f"_{request.prompt}")(request.about)
         text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-        return Reply(text, "stop", input_tokens(request), count_tokens(text), request.model)
+        return Reply(text, "stop", count_input_tokens(request), count_tokens(text), request.model)
 
     def _superclasses(self, about: Any) -> dict[str, Any]:
         names = dict.fromkeys(self.hierarchy.groups[number - 1][0] for number in about["classes"])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from hierarchy.llm.types import Chat, Reply, Request
+from hierarchy.llm import Chat, Reply, Request
 from hierarchy.prompting.answers import UnreadableAnswer
 from hierarchy.prompting.prompts import load_prompt
 

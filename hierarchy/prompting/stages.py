@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hierarchy.llm.types import Request
+from hierarchy.llm import Request
+from hierarchy.names import name_fault
 from hierarchy.prompting.answers import (
     SCHEMAS,
     Groups,
@@ -21,8 +22,7 @@ from hierarchy.prompting.answers import (
 )
 from hierarchy.prompting.prompts import load_prompt
 from hierarchy.prompting.retry import Question, Read
-from hierarchy.sources.classes import ClassList
-from hierarchy.tree import name_fault
+from hierarchy.sources import ClassList
 
 MANY = 2  # times the wanted number of superclasses are too many
 BRIEF = 60  # characters of a definition that are sent; the mean of WordNet's first clauses

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hierarchy.prompting.stages import Branch, Node
-from hierarchy.proposal.draft import Draft, Place
-from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList
+from hierarchy.proposal import Place, Proposal, Vote
+from hierarchy.sources import ClassList
 
 NONE = -1  # the vote that a class fits no superclass
 
@@ -80,11 +79,11 @@ class Tally:
         best, count = votes.most_common(1)[0]
         return best if best != NONE and 2 * count > votes.total() else None
 
-    def candidates(self, number: int, opinions: Sequence[Opinion], most: int) -> tuple[int, ...]:
+    def candidates(self, number: int, votes: Sequence[Vote], most: int) -> tuple[int, ...]:
         """Groups a class may belong to: its own, the witnesses', then the largest of the superclasses voted for."""
         by_path = {self.path(group): group for group in range(len(self.groups))}
         found = [self.group_of[number]] if number in self.group_of else []
-        found += [by_path[opinion.node] for opinion in opinions if opinion.node in by_path]
+        found += [by_path[vote.node] for vote in votes if vote.node in by_path]
         size = Counter(self.group_of.values())
         for superclass, _ in self._votes[number].most_common():
             inside = [group for group, (own, _) in enumerate(self.groups) if own == superclass]
@@ -129,15 +128,21 @@ class Tally:
         superclass, name = self.groups[self.group_of[number]]
         return self.supers[superclass].name, name
 
-    def draft(self) -> Draft:
-        """All classes with their places so far."""
-        return Draft(self.classes, tuple(map(self.place, self.numbers)))
+    def proposal(self) -> Proposal:
+        """All classes with their places, votes and replies so far."""
+        about = {self.classes.ids[number - 1]: number for number in self.numbers}
+        return Proposal(
+            self.classes,
+            tuple(map(self.place, self.numbers)),
+            votes={id: votes for id, number in about.items() if (votes := self.votes(number))},
+            replies={id: keys for id, number in about.items() if (keys := self.keys(number))},
+        )
 
     def keys(self, number: int) -> tuple[str, ...]:
         """Keys of the replies that spoke of a class, in the order they did."""
         return tuple(self._keys[number])
 
-    def opinions(self, number: int) -> tuple[Opinion, ...]:
+    def votes(self, number: int) -> tuple[Vote, ...]:
         """What the model says of a class: its place with the votes for it, then other superclasses it voted for."""
         votes = self._votes[number]
         cast = votes.total()
@@ -147,9 +152,9 @@ class Tally:
             again = number in self.chosen_again
             why = f"{votes[home]} of {cast} votes" + (", and when asked again about this class" if again else "")
             strength = max(votes[home] / max(1, cast), 0.5 if again else 0.0)
-            found.append(Opinion("llm", self.path(self.group_of[number]), round(strength, 3), why))
+            found.append(Vote("llm", self.path(self.group_of[number]), round(strength, 3), why))
         for superclass, count in votes.most_common():
             if superclass not in (NONE, home):
                 why = f"{count} of {cast} votes"
-                found.append(Opinion("llm", self.supers[superclass].name, round(count / cast, 3), why))
+                found.append(Vote("llm", self.supers[superclass].name, round(count / cast, 3), why))
         return tuple(found)

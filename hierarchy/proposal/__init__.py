@@ -1,0 +1,48 @@
+"""Proposals: which class goes where and who voted for it, what may be wrong with that, and the edits that change it.
+
+`Proposal` is the one type for an assignment that may still be wrong or incomplete; `hierarchy()` ends it.
+"""
+
+from hierarchy.proposal.collect import collect, find_unplaced
+from hierarchy.proposal.difference import difference
+from hierarchy.proposal.edits import (
+    Edit,
+    Merge,
+    Move,
+    Regroup,
+    Rename,
+    Split,
+    apply,
+    edit_from_dict,
+    edit_to_dict,
+    inverse,
+)
+from hierarchy.proposal.file import read_proposal, save_findings, save_proposal
+from hierarchy.proposal.findings import Finding, Severity, rank
+from hierarchy.proposal.proposal import Place, Proposal, Vote, Witness
+
+__all__ = [
+    "Edit",
+    "Finding",
+    "Merge",
+    "Move",
+    "Place",
+    "Proposal",
+    "Regroup",
+    "Rename",
+    "Severity",
+    "Split",
+    "Vote",
+    "Witness",
+    "apply",
+    "collect",
+    "difference",
+    "edit_from_dict",
+    "edit_to_dict",
+    "find_unplaced",
+    "inverse",
+    "rank",
+    "read_proposal",
+    "save_findings",
+    "save_proposal",
+]

@@ -1,4 +1,4 @@
-"""The edits that lead from one draft to another, as few as a person would have made: renames, merges, splits, moves."""
+"""The few edits that lead from one proposal to another: renames, merges, splits and moves."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from hierarchy.errors import HierarchyError
-from hierarchy.proposal.draft import Draft, Place
 from hierarchy.proposal.edits import Edit, Merge, Move, Regroup, Rename, Split, apply
+from hierarchy.proposal.proposal import Place, Proposal
 
 
-def difference(before: Draft, after: Draft) -> tuple[Edit, ...]:
-    """Edits that, applied one after the other, turn a draft into another one of the same classes.
+def difference(before: Proposal, after: Proposal) -> tuple[Edit, ...]:
+    """Edits that, applied one after the other, turn a proposal into another one of the same classes.
 
+    >>> from dataclasses import replace
     >>> from hierarchy.tree import Hierarchy
-    >>> pets = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "y"))))
-    >>> difference(pets, Draft(pets.classes, (("x", "z"), ("x", "z"))))
+    >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "y"))))
+    >>> difference(pets, replace(pets, places=(("x", "z"), ("x", "z"))))
     (Rename(node='x/y', name='z'),)
     """
     edits: list[Edit] = []
@@ -36,19 +37,19 @@ def difference(before: Draft, after: Draft) -> tuple[Edit, ...]:
 Row = tuple[str, "Place | None", "Place | None"]
 
 
-def _rows(before: Draft, after: Draft) -> list[Row]:
+def _rows(before: Proposal, after: Proposal) -> list[Row]:
     """Id, place before and place after of each class."""
     return list(zip(before.classes.ids, before.places, after.places, strict=True))
 
 
-def _wrong(here: Draft, after: Draft) -> int:
+def _wrong(here: Proposal, after: Proposal) -> int:
     """How many classes do not stand yet where they shall."""
     return sum(old != new for old, new in zip(here.places, after.places, strict=True))
 
 
-def _tried(edit: Edit, draft: Draft) -> Draft | None:
+def _tried(edit: Edit, proposal: Proposal) -> Proposal | None:
     try:
-        return apply(edit, draft)
+        return apply(edit, proposal)
     except HierarchyError:  # a name that is taken on the way: moves will do
         return None
 
@@ -57,7 +58,7 @@ def _node(place: Place, level: int) -> tuple[str, ...]:
     return place if level == 2 else place[:1]
 
 
-def _joined(before: Draft, after: Draft, level: int) -> Iterator[Edit]:
+def _joined(before: Proposal, after: Proposal, level: int) -> Iterator[Edit]:
     """A rename or a merge for each node that is gone afterwards, into that which has most of its classes."""
     went: defaultdict[tuple[str, ...], Counter[tuple[str, ...]]] = defaultdict(Counter)
     for _, old, new in _rows(before, after):
@@ -74,7 +75,7 @@ def _joined(before: Draft, after: Draft, level: int) -> Iterator[Edit]:
             yield Rename("/".join(node), into[-1])
 
 
-def _split_off(before: Draft, after: Draft, level: int) -> Iterator[Edit]:
+def _split_off(before: Proposal, after: Proposal, level: int) -> Iterator[Edit]:
     """A split for each new node that takes several classes of one old node."""
     there = {_node(old, level) for old in before.places if old}
     taken: defaultdict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)

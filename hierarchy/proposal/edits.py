@@ -1,13 +1,13 @@
-"""What can be changed in a draft of a hierarchy, as data; applying an edit is pure, and each has an inverse."""
+"""What can be changed in a proposal, as data; applying an edit is pure, and each has an inverse."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from hierarchy.errors import EditError, UnknownNode, nearest
-from hierarchy.proposal.draft import Draft, Place
+from hierarchy.proposal.proposal import Place, Proposal
 from hierarchy.tree import Hierarchy
 
 
@@ -71,30 +71,30 @@ Edit: TypeAlias = Move | Rename | Merge | Split | Regroup
 _KINDS: dict[str, type[Edit]] = {"move": Move, "rename": Rename, "merge": Merge, "split": Split, "regroup": Regroup}
 
 
-def apply(edit: Edit, draft: Draft) -> Draft:
-    """The draft after an edit.
+def apply(edit: Edit, proposal: Proposal) -> Proposal:
+    """The proposal after an edit.
 
     Raises:
         UnknownNode: a class or node of the edit is not there.
         EditError: the edit cannot be done: a level that does not fit, a name that is taken.
         InvalidHierarchy: what it gives is no hierarchy: a name that is bad or the id of a class.
 
-    >>> before = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> before = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> apply(Move("a", "x/z"), before).settled.nodes(2)
     ('x/z',)
     """
     if isinstance(edit, Move):
-        return _placed(draft, {edit.id: _group(edit.to)})
+        return _placed(proposal, {edit.id: _group(edit.to)})
     if isinstance(edit, Regroup):
-        return _placed(draft, {id: _group(to) if to else None for id, to in edit.places})
-    hierarchy = _settled(edit.node, draft)
+        return _placed(proposal, {id: _group(to) if to else None for id, to in edit.places})
+    hierarchy = _settled(edit.node, proposal)
     level = _level(edit.node, hierarchy)
     below = {hierarchy.classes[label]: hierarchy.groups[label] for label in hierarchy.labels(edit.node)}
     if isinstance(edit, Merge):
         if _level(edit.into, hierarchy) != level or edit.into == edit.node:
             raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of one level")
         superclass, _, group = edit.into.partition("/")
-        return _placed(draft, {id: (superclass, group or old[1]) for id, old in below.items()})
+        return _placed(proposal, {id: (superclass, group or old[1]) for id, old in below.items()})
     new = "/".join([*edit.node.split("/")[: level - 1], edit.name])
     if new in hierarchy.nodes(1 if level == 1 else 2):
         raise EditError(f"the name {new!r} is taken; choose another, or merge")
@@ -105,13 +105,15 @@ def apply(edit: Edit, draft: Draft) -> Draft:
         below = {id: old for id, old in below.items() if id in set(edit.ids)}
         if not below:
             raise EditError(f"no classes to split off {edit.node!r}; give the ids of some")
-    return _placed(draft, {id: (edit.name, old[1]) if level == 1 else (old[0], edit.name) for id, old in below.items()})
+    return _placed(
+        proposal, {id: (edit.name, old[1]) if level == 1 else (old[0], edit.name) for id, old in below.items()}
+    )
 
 
-def inverse(edit: Edit, before: Draft) -> Regroup:
-    """The edit that leads back to the draft before another edit; raises what applying that one raises.
+def inverse(edit: Edit, before: Proposal) -> Regroup:
+    """The edit that leads back to the proposal before another edit; raises what applying that one raises.
 
-    >>> before = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> before = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> inverse(Merge("x/y", "x/z"), before)
     Regroup(places=(('a', 'x/y'),))
     """
@@ -119,18 +121,18 @@ def inverse(edit: Edit, before: Draft) -> Regroup:
     return Regroup(tuple((id, before.place(id)) for id in before.classes.ids if before.place(id) != after.place(id)))
 
 
-def to_dict(edit: Edit) -> dict[str, Any]:
+def edit_to_dict(edit: Edit) -> dict[str, Any]:
     """An edit as plain values for JSON: its kind under "edit", then its fields.
 
-    >>> to_dict(Move("n1", "fish/sharks"))
+    >>> edit_to_dict(Move("n1", "fish/sharks"))
     {'edit': 'move', 'id': 'n1', 'to': 'fish/sharks'}
     """
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(edit, cls))
     return {"edit": kind, **{field.name: getattr(edit, field.name) for field in fields(edit)}}
 
 
-def from_dict(content: Mapping[str, Any]) -> Edit:
-    """Reads an edit as `to_dict` gives it, also after a way through JSON.
+def edit_from_dict(content: Mapping[str, Any]) -> Edit:
+    """Reads an edit as `edit_to_dict` gives it, also after a way through JSON.
 
     Raises:
         EditError: the kind is unknown, or fields are missing, too many, or of the wrong type.
@@ -166,11 +168,11 @@ def _is_pair(pair: Any) -> bool:
     return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
 
 
-def _settled(node: str, draft: Draft) -> Hierarchy:
-    """What is settled of a draft, where a node may be looked for."""
-    if not any(draft.places):
+def _settled(node: str, proposal: Proposal) -> Hierarchy:
+    """What is settled of a proposal, where a node may be looked for."""
+    if not any(proposal.places):
         raise UnknownNode(f"no superclass or group {node!r}: no class has a place yet; move some first")
-    return draft.settled
+    return proposal.settled
 
 
 def _level(node: str, hierarchy: Hierarchy) -> int:
@@ -188,10 +190,10 @@ def _group(path: str) -> Place:
     return superclass, group
 
 
-def _placed(draft: Draft, changed: Mapping[str, Place | None]) -> Draft:
-    known = set(draft.classes.ids)
+def _placed(proposal: Proposal, changed: Mapping[str, Place | None]) -> Proposal:
+    known = set(proposal.classes.ids)
     for id in changed:
         if id not in known:
-            raise UnknownNode(f"no class {id!r} to move{nearest(id, draft.classes.ids)}; give the id of a class")
-    places = zip(draft.classes.ids, draft.places, strict=True)
-    return Draft(draft.classes, tuple(changed.get(id, old) for id, old in places))
+            raise UnknownNode(f"no class {id!r} to move{nearest(id, proposal.classes.ids)}; give the id of a class")
+    places = zip(proposal.classes.ids, proposal.places, strict=True)
+    return replace(proposal, places=tuple(changed.get(id, old) for id, old in places))

@@ -1,10 +1,10 @@
-"""The file a proposal is kept in, X.proposal.json: who would put which class where; the base a review starts from.
+"""The file a proposal is kept in, X.proposal.json, from which a review starts; parsed once, here.
 
-It is one JSON object (docs/format.md), a class a line:
+It is one JSON object (docs/reference/formats.md) with one class per line:
 
     {"format": "proposal", "version": 1, "digest": "...", "source": "imagenet-1k", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "definition": "...", "superclass": "marine animals",
-                  "group": "sharks", "opinions": [{"witness": "llm", "node": "marine animals/sharks", "strength": 1.0,
+                  "group": "sharks", "votes": [{"witness": "llm", "node": "marine animals/sharks", "strength": 1.0,
                   "why": "3 of 3 votes"}], "replies": ["5d1f..."]}, ...]}
 """
 
@@ -13,84 +13,98 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
-from hierarchy.files import json_table, of_format, read_json, write_text
-from hierarchy.proposal.draft import Draft, Place
-from hierarchy.proposal.proposal import Finding, Opinion, Witness
-from hierarchy.sources.classes import ClassList
+from hierarchy.files import read_json, write_text
+from hierarchy.io import check_format, json_table
+from hierarchy.proposal.findings import Finding
+from hierarchy.proposal.proposal import Proposal, Vote, Witness
+from hierarchy.sources import ClassList
 
 FORMAT = "proposal"
 VERSION = 1
-COLUMNS = ("id", "name", "definition", "superclass", "group", "opinions", "replies")
 
 
-@dataclass(frozen=True)
-class ProposalFile:
-    """What a proposal file holds.
+class _Vote(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
 
-    Args:
-        draft: the classes and their places; a class may have none yet.
-        opinions: class id -> what the witnesses say of it; a class that is not there was not asked about.
-        replies: class id -> the keys of the replies of an LLM that placed it.
-        provenance: how the proposal came to be (commands, versions, settings).
-
-    >>> draft = Draft(ClassList(("n1",), ("tabby",), ("a cat",), "pets.txt"), (("mammals", "cats"),))
-    >>> held = ProposalFile(draft, {"n1": (Opinion("llm", "mammals/cats", 1.0, "3 of 3 votes"),)})
-    >>> held.opinions["n1"][0].why
-    '3 of 3 votes'
-    """
-
-    draft: Draft
-    opinions: Mapping[str, tuple[Opinion, ...]] = field(default_factory=dict)
-    replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("opinions", "replies"):
-            said = {id: tuple(values) for id, values in getattr(self, name).items() if values}
-            strangers = set(said).difference(self.draft.classes.ids)
-            if strangers:
-                raise InvalidHierarchy(f"{name} about {id!r}, which is no class here" for id in sorted(strangers))
-            object.__setattr__(self, name, said)
+    witness: Witness
+    node: str
+    strength: Annotated[float, Field(ge=0, le=1)]
+    why: str
 
 
-def read_proposal(path: str | os.PathLike[str]) -> ProposalFile:
+class _Class(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    id: str
+    name: str
+    definition: str
+    superclass: str | None
+    group: str | None
+    votes: list[_Vote]
+    replies: list[str]
+
+    @model_validator(mode="after")
+    def _is_placed_or_not(self) -> _Class:
+        if (self.superclass is None) != (self.group is None):
+            raise ValueError("superclass and group must both be strings or both be null")
+        return self
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    digest: str
+    source: str
+    provenance: dict[str, Any]
+    classes: Annotated[list[_Class], Field(min_length=1)]
+
+
+def read_proposal(path: str | os.PathLike[str]) -> Proposal:
     """Reads a proposal file.
 
     Raises:
-        FormatError: the file is missing, corrupt, of a newer version or no proposal; all its faults are told.
+        FormatError: the file is missing, corrupt, of a newer version or not a proposal; all its faults are named.
     """
     where = str(path)
-    content = of_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
-    for name, kind, needed in (
-        ("provenance", dict, "an object"),
-        ("source", str, "a string"),
-        ("classes", list, "a list"),
-    ):
-        if not isinstance(content.get(name), kind):
-            raise FormatError(f"{where}: {name!r} is a {type(content.get(name)).__name__}, not {needed}; mend it")
-    problems = tuple(_problems(content["classes"]))
-    if problems:
-        raise FormatError(f"{where}: {in_one_sentence('', problems)}")
-    return _parsed(content, where)
+    content = check_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
+    try:
+        parsed = _File.model_validate(content)
+    except ValidationError as error:
+        raise FormatError(f"{where}: {in_one_sentence('', _problems(error))}") from None
+    repeated = sorted(id for id, uses in Counter(row.id for row in parsed.classes).items() if uses > 1)
+    if repeated:
+        raise FormatError(f"{where}: {in_one_sentence('', tuple(f'class {id!r} is repeated' for id in repeated))}")
+    try:
+        proposal = _to_proposal(parsed)
+    except InvalidHierarchy as error:
+        raise FormatError(f"{where}: {error}") from None
+    if parsed.digest != proposal.digest:
+        raise FormatError(
+            f"{where} says digest {parsed.digest[:12]!r}, but its classes have {proposal.digest[:12]!r}; a proposal"
+            " must not be edited by hand: use `hierarchy review`, or generate it again"
+        )
+    return proposal
 
 
-def save_proposal(proposal: ProposalFile, path: str | os.PathLike[str]) -> None:
-    """Writes a proposal file, whole or not at all.
+def save_proposal(proposal: Proposal, path: str | os.PathLike[str]) -> None:
+    """Writes a proposal file atomically.
 
     Raises:
-        OutputError: it cannot be written, or the provenance is not for JSON.
+        OutputError: it cannot be written, or the provenance does not fit JSON.
     """
-    write_text(path, dumps(proposal))
+    write_text(path, to_json(proposal))
 
 
 def save_findings(findings: Iterable[Finding], path: str | os.PathLike[str]) -> None:
-    """Writes what the checks found of a proposal, X.findings.json, whole or not at all.
+    """Writes the findings about a proposal, X.findings.json, atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -99,78 +113,45 @@ def save_findings(findings: Iterable[Finding], path: str | os.PathLike[str]) -> 
     write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
-def dumps(proposal: ProposalFile) -> str:
+def to_json(proposal: Proposal) -> str:
     """The text of a proposal file."""
-    draft = proposal.draft
     head = {
         "format": FORMAT,
         "version": VERSION,
-        "digest": draft.digest,
-        "source": draft.classes.source,
+        "digest": proposal.digest,
+        "source": proposal.classes.source,
         "provenance": dict(proposal.provenance),
     }
-    table = zip(draft.classes.ids, draft.classes.names, draft.classes.definitions, draft.places, strict=True)
+    classes = proposal.classes
+    table = zip(classes.ids, classes.names, classes.definitions, proposal.places, strict=True)
     rows = []
     for id, name, definition, place in table:
-        opinions = [asdict(opinion) for opinion in proposal.opinions.get(id, ())]
-        values = (id, name, definition, *(place or (None, None)), opinions, list(proposal.replies.get(id, ())))
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        votes = [asdict(vote) for vote in proposal.votes.get(id, ())]
+        values = (id, name, definition, *(place or (None, None)), votes, list(proposal.replies.get(id, ())))
+        rows.append(dict(zip(_Class.model_fields, values, strict=True)))
     return json_table(head, rows)
 
 
-def _parsed(content: Mapping[str, Any], where: str) -> ProposalFile:
-    """The proposal of a content whose fields have the right types."""
-    rows = content["classes"]
-    ids, names, definitions = (tuple(row[column] for row in rows) for column in COLUMNS[:3])
-    places: tuple[Place | None, ...] = tuple(
-        None if row["superclass"] is None else (row["superclass"], row["group"]) for row in rows
+def _to_proposal(parsed: _File) -> Proposal:
+    rows = parsed.classes
+    classes = ClassList(
+        tuple(row.id for row in rows),
+        tuple(row.name for row in rows),
+        tuple(row.definition for row in rows),
+        parsed.source,
     )
-    doubles = sorted(id for id, uses in Counter(ids).items() if uses > 1)
-    if doubles:
-        raise FormatError(f"{where}: {in_one_sentence('', tuple(f'class {id!r} stands twice' for id in doubles))}")
-    try:
-        draft = Draft(ClassList(ids, names, definitions, content["source"]), places)
-    except InvalidHierarchy as error:
-        raise FormatError(f"{where}: {error}") from None
-    digest = content.get("digest")
-    if digest != draft.digest:
-        raise FormatError(
-            f"{where} says digest {str(digest)[:12]!r}, its classes have {draft.digest[:12]!r}: a proposal stays as it"
-            " was made; change it by `hierarchy review`, or make it anew"
-        )
-    opinions = {row["id"]: tuple(Opinion(**opinion) for opinion in row["opinions"]) for row in rows}
-    return ProposalFile(draft, opinions, {row["id"]: tuple(row["replies"]) for row in rows}, content["provenance"])
+    places = tuple(None if row.superclass is None or row.group is None else (row.superclass, row.group) for row in rows)
+    votes = {row.id: tuple(Vote(**vars(vote)) for vote in row.votes) for row in rows if row.votes}
+    replies = {row.id: tuple(row.replies) for row in rows if row.replies}
+    return Proposal(classes, places, votes, replies, parsed.provenance)
 
 
-def _problems(classes: Sequence[Any]) -> Iterator[str]:
-    if not classes:
-        yield "no classes; give at least one"
-    for label, entry in enumerate(classes):
-        if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) and entry else "no fields"
-            yield f"class {label} has {found[:200]}; give it {', '.join(COLUMNS)}"
-            continue
-        for column in COLUMNS[:3]:
-            if not isinstance(entry[column], str):
-                yield f"the {column} of class {label} is {str(entry[column])[:80]!r}, not a string"
-        place = (entry["superclass"], entry["group"])
-        if place != (None, None) and not all(isinstance(name, str) for name in place):
-            yield f"class {label} has superclass and group {str(place)[:80]}; give two strings, or null twice"
-        if not isinstance(entry["opinions"], list) or not all(map(_is_opinion, entry["opinions"])):
-            names, witnesses = ", ".join(field.name for field in fields(Opinion)), ", ".join(get_args(Witness))
-            yield f"the opinions of class {label} are no list of {names} (witness one of {witnesses})"
-        if not isinstance(entry["replies"], list) or not all(isinstance(key, str) for key in entry["replies"]):
-            yield f"the replies of class {label} are no list of strings"
-
-
-def _is_opinion(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and set(value) == {field.name for field in fields(Opinion)}
-        and value["witness"] in get_args(Witness)
-        and isinstance(value["node"], str)
-        and isinstance(value["why"], str)
-        and isinstance(value["strength"], int | float)
-        and not isinstance(value["strength"], bool)
-        and 0 <= value["strength"] <= 1
-    )
+def _problems(error: ValidationError) -> tuple[str, ...]:
+    """What pydantic found, as "classes.1.name: input should be a valid string, got 7"."""
+    found = []
+    for problem in error.errors(include_url=False, include_context=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r:.80}"
+        where = ".".join(map(str, problem["loc"]))
+        found.append(f"{where}: {message[:1].lower()}{message[1:]}{got}")
+    return tuple(found)

@@ -1,89 +1,31 @@
-"""A proposal is an answer that may be wrong; a finding says what may be wrong with it."""
+"""A proposal: the place of each class, or none yet, with the votes for it and how it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Edit, to_dict
-from hierarchy.sources.classes import ClassList
+from hierarchy.names import NameIndex
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
-Severity = Literal["error", "warning", "note"]  # no hierarchy; look at it; good to know
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Who would put which class where.
-
-    Args:
-        classes: the classes that must be placed.
-        placements: (class id, superclass, group), as answered: an id may be missing, repeated or made up.
-        nodes: paths of superclasses and groups that the answer names, where it does so apart from the placements.
-    """
-
-    classes: ClassList
-    placements: tuple[tuple[str, str, str], ...]
-    nodes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, hierarchy: Hierarchy, classes: ClassList | None = None) -> Proposal:
-        """A hierarchy as a proposal; `classes` are those it should cover and their definitions, its own by default."""
-        own = ClassList(hierarchy.classes, hierarchy.names, ("",) * len(hierarchy), "its own classes")
-        return cls(
-            classes or own, tuple((id, *group) for id, group in zip(hierarchy.classes, hierarchy.groups, strict=True))
-        )
-
-    def settle(self) -> Hierarchy:
-        """The hierarchy this proposal is, labels in the order of `classes`.
-
-        Raises:
-            InvalidHierarchy: it places a class twice, not at all, or one that was not asked for.
-        """
-        place: dict[str, tuple[str, str]] = {}
-        problems = []
-        known = set(self.classes.ids)
-        for id, superclass, group in self.placements:
-            if id not in known:
-                problems.append(f"class {id!r} was not asked for")
-            elif id in place:
-                problems.append(
-                    f"class {id!r} is placed in {'/'.join(place[id])!r} and in {superclass + '/' + group!r}"
-                )
-            else:
-                place[id] = (superclass, group)
-        problems += [f"class {id!r} is not placed" for id in self.classes.ids if id not in place]
-        if problems:
-            raise InvalidHierarchy(problems)
-        return Hierarchy(self.classes.ids, self.classes.names, tuple(place[id] for id in self.classes.ids))
-
-    def draft(self) -> Draft:
-        """What can be taken of this proposal: classes with exactly one place have it, all others are unsettled.
-
-        Raises:
-            InvalidHierarchy: a name in it cannot be one.
-        """
-        places: dict[str, set[tuple[str, str]]] = {}
-        for id, superclass, group in self.placements:
-            places.setdefault(id, set()).add((superclass, group))
-        sure = {id: next(iter(found)) for id, found in places.items() if len(found) == 1}
-        return Draft(self.classes, tuple(sure.get(id) for id in self.classes.ids))
-
-
+Place = tuple[str, str]  # superclass, group
 Witness = Literal["llm", "wordnet", "embedding"]
 
 
 @dataclass(frozen=True)
-class Opinion:
+class Vote:
     """Where one witness would put one class.
 
     Args:
-        witness: who says so.
+        witness: who votes.
         node: the path of a group or, where the witness looks no deeper, of a superclass.
-        strength: from 0 to 1, the share of its votes, or how well it fits.
+        strength: from 0 to 1: the share of an LLM's answers, or how well the class fits.
         why: a phrase for a person: "3 of 3 votes", "4 of 5 nearest: tiger shark, ...".
     """
 
@@ -94,33 +36,101 @@ class Opinion:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What may be wrong at one place.
+class Proposal:
+    """Classes, the place of each so far, and what speaks for it.
 
     Args:
-        kind: what is wrong, one of `hierarchy.checks.checks.KINDS`.
-        node: the path of a node, or the id of a class.
-        message: one sentence for a person.
-        severity: "error" (this is no hierarchy), "warning" (look at it) or "note" (good to know).
-        weight: from 0 to 1, how far it is out; ranks findings of one severity.
-        evidence: what the check saw, as plain values.
-        edit: what would mend it, where the check can tell.
+        classes: K classes in label order.
+        places: the (superclass, group) of each class, or None while the class is unsettled.
+        votes: class id -> what the witnesses say of it; they may abstain.
+        replies: class id -> the keys of the LLM replies that placed it.
+        provenance: how the proposal was made (command, versions, settings).
+
+    Raises:
+        InvalidHierarchy: the settled classes do not form a hierarchy, or a vote is about an unknown class.
+
+    >>> pets = ClassList(("tabby", "carp"), ("tabby", "carp"), ("", ""), "pets.txt")
+    >>> proposal = Proposal(pets, (("mammals", "cats"), None))
+    >>> proposal.unsettled, proposal.settled.nodes(2)
+    (('carp',), ('mammals/cats',))
     """
 
-    kind: str
-    node: str
-    message: str
-    severity: Severity
-    weight: float = 0.0
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    edit: Edit | None = None
+    classes: ClassList
+    places: tuple[Place | None, ...]
+    votes: Mapping[str, tuple[Vote, ...]] = field(default_factory=dict)
+    replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values, for a file or a script."""
-        return {**asdict(self), "edit": self.edit and to_dict(self.edit)}
+    def __post_init__(self) -> None:
+        if len(self.classes) != len(self.places):
+            raise InvalidHierarchy([f"expected {len(self.classes)} places, one per class, got {len(self.places)}"])
+        for name in ("votes", "replies"):
+            strangers = getattr(self, name).keys() - self._label.keys()
+            if strangers:
+                raise InvalidHierarchy(f"{name} about the unknown class {id!r}" for id in sorted(strangers))
+        if any(self.places):
+            _ = self.settled
 
+    @classmethod
+    def from_hierarchy(
+        cls,
+        hierarchy: Hierarchy,
+        definitions: Sequence[str] = (),
+        *,
+        source: str = "a hierarchy",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Proposal:
+        """A hierarchy as a proposal in which every class is settled."""
+        known = tuple(definitions) or ("",) * len(hierarchy)
+        classes = ClassList(hierarchy.classes, hierarchy.names, known, source)
+        return cls(classes, hierarchy.groups, provenance=provenance or {})
 
-def ranked(findings: list[Finding]) -> list[Finding]:
-    """The findings, worst first: by severity, then weight, then node."""
-    order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: (order[finding.severity], -finding.weight, finding.node, finding.kind))
+    @cached_property
+    def settled(self) -> Hierarchy:
+        """The hierarchy of the settled classes, in label order.
+
+        Raises:
+            InvalidHierarchy: no class is settled.
+        """
+        rows = zip(self.classes.ids, self.classes.names, self.places, strict=True)
+        return Hierarchy.from_rows((id, name, *place) for id, name, place in rows if place)
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Ids of the classes without a place, in label order."""
+        return tuple(id for id, place in zip(self.classes.ids, self.places, strict=True) if not place)
+
+    def hierarchy(self) -> Hierarchy:
+        """The hierarchy this proposal amounts to.
+
+        Raises:
+            InvalidHierarchy: classes are unsettled; the message names them.
+        """
+        if self.unsettled:
+            raise InvalidHierarchy(f"class {id!r} is not placed" for id in self.unsettled)
+        return self.settled
+
+    def place(self, id: str) -> str:
+        """The path of the group a class is in, or "" while it is unsettled; KeyError for an unknown class."""
+        place = self.places[self._label[id]]
+        return "/".join(place) if place else ""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of ids, names and places in hexadecimal; equals the hierarchy's digest once all are settled."""
+        if not self.unsettled:
+            return self.settled.digest
+        rows = [
+            (id, name, *(place or (None, None)))
+            for id, name, place in zip(self.classes.ids, self.classes.names, self.places, strict=True)
+        ]
+        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+
+    @cached_property
+    def index(self) -> NameIndex:
+        """What each class, settled or not, and each node answers to."""
+        return NameIndex(self.classes.ids, self.classes.names, self.places)
+
+    @cached_property
+    def _label(self) -> dict[str, int]:
+        return {id: label for label, id in enumerate(self.classes.ids)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hierarchy.errors import ReviewError
-from hierarchy.proposal.edits import Merge, Move, Rename, Split
+from hierarchy.proposal import Merge, Move, Rename, Split
 from hierarchy.review.lookup import group_meant, sibling_meant
 from hierarchy.review.review import Review
 from hierarchy.review.state import groups
@@ -63,20 +63,20 @@ def move(review: Review, text: str) -> str:
     moves = [edit.to for edit in review.suggestions if isinstance(edit, Move)]
     if not text and moves:
         return review.do(Move(id, moves[0]))
-    if is_number(text) and 1 <= int(text) <= len(moves) and text not in groups(review.draft):
+    if is_number(text) and 1 <= int(text) <= len(moves) and text not in groups(review.proposal):
         return review.do(Move(id, moves[int(text) - 1]))
-    return review.do(Move(id, group_meant(text, review.draft)))
+    return review.do(Move(id, group_meant(text, review.proposal)))
 
 
 def new(review: Review, text: str) -> str:
     """Moves the class into a new group, `group` or `superclass/group`, or the group into a new superclass."""
     question, name = review.asked(), text.strip()
     if review.is_class(question.subject):
-        here = review.draft.place(question.subject).partition("/")[0]
+        here = review.proposal.place(question.subject).partition("/")[0]
         if "/" not in name and not here:
             raise ReviewError(f"{review.name(question.subject)!r} is unsettled; give superclass/group")
         to = name if "/" in name else f"{here}/{name}"
-        if to in groups(review.draft):
+        if to in groups(review.proposal):
             raise ReviewError(f"the group {to!r} is there already; move goes there")
         return review.do(Move(question.subject, to))
     superclass, slash, _ = question.subject.partition("/")
@@ -93,7 +93,7 @@ def rename(review: Review, text: str, *, superclass: bool = False) -> str:
 def merge(review: Review, text: str, *, superclass: bool = False) -> str:
     """Merges the group of the question, or its superclass, into another one."""
     node = node_of(review, superclass=superclass)
-    return review.do(Merge(node, sibling_meant(text, node, review.draft)))
+    return review.do(Merge(node, sibling_meant(text, node, review.proposal)))
 
 
 def split(review: Review, name: str, ids: Sequence[str], *, superclass: bool = False) -> str:

@@ -42,11 +42,11 @@ def changes(decisions: Sequence[Decision], standings: Sequence[Standing]) -> tup
     """
     movers: defaultdict[str, list[Decision]] = defaultdict(list)
     for decision, old, new in zip(decisions, standings, standings[1:], strict=False):
-        if old.draft is not new.draft:
-            rows = zip(old.draft.classes.ids, old.draft.places, new.draft.places, strict=True)
+        if old.proposal is not new.proposal:
+            rows = zip(old.proposal.classes.ids, old.proposal.places, new.proposal.places, strict=True)
             for id in (id for id, here, there in rows if here != there):
                 movers[id].append(decision)
-    first, last = standings[0].draft, standings[-1].draft
+    first, last = standings[0].proposal, standings[-1].proposal
     together: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for id in movers:
         if first.place(id) != last.place(id):

@@ -8,14 +8,13 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
 from hierarchy.files import read_text
-from hierarchy.proposal.difference import difference
-from hierarchy.proposal.draft import Draft, Place
-from hierarchy.proposal.edits import Edit
-from hierarchy.tree import name_fault
+from hierarchy.names import name_fault
+from hierarchy.proposal import Edit, Place, Proposal, difference
 
 HEAD = """\
 # Move lines between groups, rename headings, add new ones: "superclass" at the margin, "    group" by 4 spaces,
@@ -25,24 +24,24 @@ HEAD = """\
 MOST_ROUNDS = 20  # of complaints; a person gives up before
 
 
-def revise(draft: Draft, superclass: str, edit_text: Callable[[str], str]) -> tuple[Edit, ...]:
+def revise(proposal: Proposal, superclass: str, edit_text: Callable[[str], str]) -> tuple[Edit, ...]:
     """Lets a person edit a superclass as a text, again with the complaints on top until it can be read.
 
     Args:
-        draft: the draft under review.
+        proposal: the proposal under review.
         superclass: which of its superclasses.
         edit_text: shows a text and gives back what became of it.
 
     Raises:
         ReviewError: a text that cannot be read comes back as it was.
     """
-    shown, seen = to_text(draft, superclass), list[list[tuple[int, str]]]()
+    shown, seen = to_text(proposal, superclass), list[list[tuple[int, str]]]()
     while True:
         text = edit_text(shown)
         if (text == shown and not seen) or not _lines(text):
             return ()
         try:
-            return from_text(text, draft, superclass)
+            return from_text(text, proposal, superclass)
         except ReviewError as error:
             content = [(indent, line) for _, indent, line in _lines(text)]
             if content in seen or len(seen) == MOST_ROUNDS:  # no person: a script, which would never end
@@ -53,11 +52,11 @@ def revise(draft: Draft, superclass: str, edit_text: Callable[[str], str]) -> tu
             shown = HEAD + complaints + kept
 
 
-def to_text(draft: Draft, superclass: str) -> str:
+def to_text(proposal: Proposal, superclass: str) -> str:
     """The text of a superclass: headings, and a line for each class, its id first."""
-    names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    names = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     inside: dict[str, list[str]] = {}
-    for id, place in zip(draft.classes.ids, draft.places, strict=True):
+    for id, place in zip(proposal.classes.ids, proposal.places, strict=True):
         if place and place[0] == superclass:
             inside.setdefault(place[1], []).append(id)
     lines = [_word(superclass)]
@@ -69,14 +68,16 @@ def to_text(draft: Draft, superclass: str) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def from_text(text: str, draft: Draft, superclass: str) -> tuple[Edit, ...]:
+def from_text(text: str, proposal: Proposal, superclass: str) -> tuple[Edit, ...]:
     """The edits that make of a superclass what a text says.
 
     Raises:
         ReviewError: the text cannot be read; all complaints are told.
     """
-    own = [id for id, place in zip(draft.classes.ids, draft.places, strict=True) if place and place[0] == superclass]
-    names = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    own = [
+        id for id, place in zip(proposal.classes.ids, proposal.places, strict=True) if place and place[0] == superclass
+    ]
+    names = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     problems: list[str] = []
     places: dict[str, Place] = {}
     top = group = ""
@@ -105,10 +106,12 @@ def from_text(text: str, draft: Draft, superclass: str) -> tuple[Edit, ...]:
     if problems:
         raise ReviewError("; ".join(problems))
     try:
-        after = Draft(draft.classes, tuple(places.get(id, old) for id, old in zip(names, draft.places, strict=True)))
+        after = replace(
+            proposal, places=tuple(places.get(id, old) for id, old in zip(names, proposal.places, strict=True))
+        )
     except InvalidHierarchy as error:
         raise ReviewError("; ".join(problem.replace("; ", ", ") for problem in error.problems)) from None
-    return difference(draft, after)
+    return difference(proposal, after)
 
 
 def in_editor(text: str) -> str:

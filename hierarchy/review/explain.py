@@ -9,17 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.errors import HierarchyError
-from hierarchy.llm.types import Reply, Request
+from hierarchy.llm import Reply, Request
 from hierarchy.prompting.answers import Groups, Placements, read_answer
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Move, Regroup, Split
-from hierarchy.proposal.file import ProposalFile
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
 if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
-    from hierarchy.llm.cache import Ledger
+    from hierarchy.llm import ReplyCache
 
 NEAREST = 6  # neighbours shown
 TOGETHER = 6  # classes of the same group shown
@@ -57,7 +54,7 @@ class Explanation:
         place: the path of its group, "" while it is unsettled.
         proposed: where the proposal had it.
         together: names of the others of its group.
-        opinions: what the witnesses said of the proposal.
+        votes: what the witnesses said of the proposal.
         hypernyms: ways from WordNet's root down to it, as words.
         nearest: its nearest classes by the embedding.
         decisions: what reviewers decided about it, as sentences.
@@ -70,7 +67,7 @@ class Explanation:
     place: str
     proposed: str
     together: tuple[str, ...]
-    opinions: tuple[Opinion, ...]
+    votes: tuple[Vote, ...]
     hypernyms: tuple[tuple[str, ...], ...]
     nearest: tuple[Neighbour, ...]
     decisions: tuple[str, ...]
@@ -88,9 +85,9 @@ class Explanation:
         lines.append(_row("stands in", (self.place or "nowhere yet") + (f"  (with {others})" if others else "")))
         if self.proposed != self.place:
             lines.append(_row("proposed", self.proposed or "nowhere"))
-        for opinion in self.opinions:
-            agrees = "  " if f"{self.place}/".startswith(f"{opinion.node}/") else "!="
-            lines.append(_row(opinion.witness, f"{agrees} {opinion.node}  {opinion.strength:.2f}  {opinion.why}"))
+        for vote in self.votes:
+            agrees = "  " if f"{self.place}/".startswith(f"{vote.node}/") else "!="
+            lines.append(_row(vote.witness, f"{agrees} {vote.node}  {vote.strength:.2f}  {vote.why}"))
         lines += [_row("hypernyms", " > ".join(path)) for path in self.hypernyms]
         for neighbour in self.nearest:
             place = neighbour.place or "nowhere yet"
@@ -105,12 +102,12 @@ class Explanation:
 
 def explain(
     id: str,
-    proposal: ProposalFile,
-    now: Draft,
+    proposal: Proposal,
+    now: Proposal,
     witnesses: Witnesses,
     *,
     decisions: Sequence[Decision] = (),
-    ledger: Ledger | None = None,
+    cache: ReplyCache | None = None,
 ) -> Explanation:
     """Gathers all that is known of a class.
 
@@ -120,23 +117,23 @@ def explain(
         now: where the classes stand after the review so far.
         witnesses: what is known of the proposal's classes.
         decisions: those that are in effect.
-        ledger: the model's replies, if a model proposed and they are at hand.
+        cache: the model's replies, if a model proposed and they are at hand.
     """
     label = now.classes.ids.index(id)
     place = now.place(id)
-    history = ledger.history(proposal.replies.get(id, ())) if ledger else []
+    history = cache.history(proposal.replies.get(id, ())) if cache else []
     return Explanation(
         id=id,
         name=now.classes.names[label],
         definition=now.classes.definitions[label],
         place=place,
-        proposed=proposal.draft.place(id),
+        proposed=proposal.place(id),
         together=tuple(
             name
             for other, name in zip(now.classes.ids, now.classes.names, strict=True)
             if place and other != id and now.place(other) == place
         ),
-        opinions=proposal.opinions.get(id, ()),
+        votes=proposal.votes.get(id, ()),
         hypernyms=_hypernyms(label, witnesses),
         nearest=_nearest(label, now, witnesses),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
@@ -156,7 +153,7 @@ def _hypernyms(label: int, witnesses: Witnesses) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(wordnet.synset(wnid).words[0] for wnid in path) for path in paths)
 
 
-def _nearest(label: int, now: Draft, witnesses: Witnesses) -> tuple[Neighbour, ...]:
+def _nearest(label: int, now: Proposal, witnesses: Witnesses) -> tuple[Neighbour, ...]:
     if witnesses.vectors is None:
         return ()
     near = (witnesses.vectors @ witnesses.vectors[label]).round(9)

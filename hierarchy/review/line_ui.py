@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from hierarchy.errors import HierarchyError, ReviewError
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Vote
 from hierarchy.review.actions import (
     DIGITS,
     DIGITS_HELP,
@@ -79,7 +79,7 @@ def _answered(
         return help_text()
     if key == "e" and not text:
         superclass = node_of(review, superclass=True)
-        return review.do(*revise(review.draft, superclass, edit_text))
+        return review.do(*revise(review.proposal, superclass, edit_text))
     wants = {known.key: known.asks for known in KEYS if known.asks}
     if key.lower() not in wants or (text and len(answer.split()[0]) > 1 and key != "/"):
         raise ReviewError(f"{answer[:40]!r} is no answer; {_listed()}, ? explains them")
@@ -100,7 +100,7 @@ def _answered(
 
 
 def _searched(review: Review, text: str, ask: Callable[[str], str | None], say: Callable[[str], None]) -> str:
-    found = subjects_meant(text, review.draft)
+    found = subjects_meant(text, review.proposal)
     if not found:
         raise ReviewError(f"nothing is called like {text!r}; try a shorter part of the name")
     if len(found) > 1:
@@ -116,7 +116,7 @@ def _searched(review: Review, text: str, ask: Callable[[str], str | None], say: 
 
 def _where(review: Review, subject: str) -> str:
     if review.is_class(subject):
-        place = review.draft.place(subject)
+        place = review.proposal.place(subject)
         return f"{review.name(subject)!r} {subject}, " + (f"in {place}" if place else "unsettled")
     return f"{subject}  ({counted(len(review.members(subject)))})"
 
@@ -163,7 +163,7 @@ def show(review: Review, columns: int = 80) -> str:
 
 def all_done(review: Review) -> str:
     """What is said when no question is left."""
-    left = len(review.draft.unsettled)
+    left = len(review.proposal.unsettled)
     unsettled = f", but {counted(left)} {'is' if left == 1 else 'are'} unsettled" if left else ""
     return f"no question is left{unsettled}; search a class, undo, or quit"
 
@@ -181,13 +181,13 @@ def help_text() -> str:
 
 def definition(review: Review, id: str) -> str:
     """What a class means, if that is known."""
-    classes = review.draft.classes
+    classes = review.proposal.classes
     return dict(zip(classes.ids, classes.definitions, strict=True))[id]
 
 
 def stands(review: Review, id: str) -> str:
     """Where a class stands, and with whom."""
-    place = review.draft.place(id)
+    place = review.proposal.place(id)
     if not place:
         return "is unsettled: it has no place yet"
     others = [review.name(other) for other in review.members(place) if other != id]
@@ -200,16 +200,16 @@ def holds(review: Review, node: str) -> str:
     return f"holds {counted(len(members))}: {_some(members)}"
 
 
-def verdict(review: Review, id: str, opinion: Opinion) -> str:
-    """An opinion against where the class stands: "=" agrees, "~" another group, "≠" another superclass."""
-    place = review.draft.place(id)
-    superclass, _, group = opinion.node.partition("/")
+def verdict(review: Review, id: str, vote: Vote) -> str:
+    """A vote against where the class stands: "=" agrees, "~" another group, "≠" another superclass."""
+    place = review.proposal.place(id)
+    superclass, _, group = vote.node.partition("/")
     if not place:
-        return f"→ {opinion.strength:.2f} {opinion.node}"
+        return f"→ {vote.strength:.2f} {vote.node}"
     if place.partition("/")[0] != superclass:
-        return f"≠ {opinion.strength:.2f} {opinion.node}"
-    apart = group and opinion.node != place
-    return f"~ {opinion.strength:.2f} {opinion.node}" if apart else f"= {opinion.strength:.2f} here"
+        return f"≠ {vote.strength:.2f} {vote.node}"
+    apart = group and vote.node != place
+    return f"~ {vote.strength:.2f} {vote.node}" if apart else f"= {vote.strength:.2f} here"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -226,9 +226,9 @@ def _side_by_side(review: Review, id: str, columns: int) -> list[str]:
     cells = []
     for witness in WITNESSES:
         lines = [TITLES[witness]]
-        own = [opinion for opinion in said if opinion.witness == witness]
-        for opinion in own:
-            for text in (verdict(review, id, opinion), opinion.why):
+        own = [vote for vote in said if vote.witness == witness]
+        for vote in own:
+            for text in (verdict(review, id, vote), vote.why):
                 lines += textwrap.wrap(text, width)[:3]
         cells.append(lines if own else [TITLES[witness], "-"])
     height = max(map(len, cells))

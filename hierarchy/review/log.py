@@ -1,6 +1,6 @@
 """The decision log of a review, X.decisions.jsonl: what a person decided about a proposal, append-only.
 
-The first line says which proposal it is about, each further line is one decision (docs/format.md):
+The first line says which proposal it is about, each further line is one decision (docs/reference/formats.md):
 
     {"format": "decisions", "version": 1, "base": "<digest of the proposal>", "source": "imagenet-1k"}
     {"number": 1, "time": "2026-01-31T12:00:00Z", "who": "Ada", "what": "accept", "subject": "n01494475",
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hierarchy.errors import EditError, FormatError, os_reason
-from hierarchy.proposal.edits import Edit, from_dict, to_dict
+from hierarchy.proposal import Edit, edit_from_dict, edit_to_dict
 
 FORMAT = "decisions"
 VERSION = 1
@@ -126,7 +126,7 @@ def line(decision: Decision) -> str:
     if isinstance(decision.what, Undo):
         what = {"undo": decision.what.of}
     elif not isinstance(decision.what, Accept):
-        what = to_dict(decision.what)
+        what = edit_to_dict(decision.what)
     content = {
         "number": decision.number,
         "time": decision.time,
@@ -238,7 +238,7 @@ def _what(content: Any, place: str) -> What:
             raise FormatError(f"{place}: undoes {str(content['undo'])[:80]!r}; give the number of a decision")
         return Undo(content["undo"])
     try:
-        return from_dict(content)
+        return edit_from_dict(content)
     except EditError as error:
         raise FormatError(f"{place}: {str(error)[:300]}") from None
 

@@ -4,54 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hierarchy.errors import AmbiguousName, ReviewError, UnknownNode, nearest
-from hierarchy.proposal.draft import Draft
+from hierarchy.errors import ReviewError, nearest
+from hierarchy.proposal import Proposal
 from hierarchy.review.state import groups, nodes
 
 
-def class_meant(text: str, draft: Draft) -> str:
-    """The id of the one class that a text means: an id, or a name that only one class has.
+def class_meant(text: str, proposal: Proposal) -> str:
+    """The id of the one class that a text means: its id, a name that only one class has, or its path.
 
     Raises:
         UnknownNode, AmbiguousName: no class or several.
     """
-    ids, names = draft.classes.ids, draft.classes.names
-    if text in ids:
-        return text
-    found = [id for id, name in zip(ids, names, strict=True) if name == text]
-    if len(found) > 1:
-        raise AmbiguousName(f"{text!r} is the name of {', '.join(map(repr, found))}; ask by id")
-    if not found:
-        raise UnknownNode(f"no class {text!r}{nearest(text, [*ids, *names])}; give its id or its name")
-    return found[0]
+    return proposal.classes.ids[proposal.index.label(text)]
 
 
-def group_meant(text: str, draft: Draft) -> str:
+def group_meant(text: str, proposal: Proposal) -> str:
     """The path of the one group that a text means: a path, the name of a group, or a part of it.
 
     Raises:
         ReviewError: it means none or several; they are named.
     """
-    return _one(text, groups(draft), "group")
+    return _one(text, groups(proposal), "group")
 
 
-def sibling_meant(text: str, node: str, draft: Draft) -> str:
+def sibling_meant(text: str, node: str, proposal: Proposal) -> str:
     """The path of the one node on a node's level that a text means; errors as in `group_meant`."""
     deep = "/" in node
-    return _one(text, (path for path in nodes(draft) if ("/" in path) == deep), "group" if deep else "superclass")
+    return _one(text, (path for path in nodes(proposal) if ("/" in path) == deep), "group" if deep else "superclass")
 
 
-def subjects_meant(text: str, draft: Draft) -> tuple[str, ...]:
+def subjects_meant(text: str, proposal: Proposal) -> tuple[str, ...]:
     """All that a text could mean: paths of nodes and ids of classes, as `Hierarchy.find` ranks them."""
     found: tuple[str, ...] = ()
-    if any(draft.places):
-        tree = draft.settled
+    if any(proposal.places):
+        tree = proposal.settled
         order, paths = tree.ancestors(3), tree.nodes(3)
         id_of = {paths[order[label]]: id for label, id in enumerate(tree.classes)}
         found = tuple(id_of.get(path, path) for path in tree.find(text))
-    name_of = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+    name_of = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     wanted = text.casefold()
-    return (*found, *(id for id in draft.unsettled if wanted in f"{id}\n{name_of[id]}".casefold()))
+    return (*found, *(id for id in proposal.unsettled if wanted in f"{id}\n{name_of[id]}".casefold()))
 
 
 def _one(text: str, known: Iterable[str], kind: str) -> str:

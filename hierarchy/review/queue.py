@@ -10,9 +10,7 @@ from functools import lru_cache
 
 from hierarchy.checks.checks import check
 from hierarchy.errors import ReviewError, nearest
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Edit, Merge, Move
-from hierarchy.proposal.proposal import Finding, Opinion, Proposal
+from hierarchy.proposal import Edit, Finding, Merge, Move, Proposal, Vote
 from hierarchy.review.state import Standing, groups, nodes
 
 KINDS = {  # in the order in which they are asked
@@ -28,7 +26,7 @@ OF_NODES = ("oversized", "near-duplicate", "chain")
 FAR = 2.0  # how much more a witness for another superclass weighs than one for another group
 MOST = 6  # suggestions; more would not be read
 
-Opinions = Mapping[str, tuple[Opinion, ...]]
+Votes = Mapping[str, tuple[Vote, ...]]
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,17 @@ class Question:
 
 
 def questions(
-    standing: Standing, opinions: Opinions, findings: Sequence[Finding], only: Iterable[str] = ()
+    standing: Standing, votes: Votes, findings: Sequence[Finding], only: Iterable[str] = ()
 ) -> tuple[Question, ...]:
     """All questions, in the order in which they are asked, those that are answered among them.
 
     Args:
         standing: how the review stands.
-        opinions: what the witnesses say, in the names of the proposal.
+        votes: what the witnesses say, in the names of the proposal.
         findings: what the checks say about how it stands (see `findings_now`).
         only: kinds to ask; all, if none is given.
     """
-    asked = [*_of_classes(standing, opinions, findings), *_of_nodes(findings)]
+    asked = [*_of_classes(standing, votes, findings), *_of_nodes(findings)]
     wanted = set(only)
     rank = {kind: place for place, kind in enumerate(KINDS)}
     chosen = [question for question in asked if not wanted or wanted.intersection(question.kinds)]
@@ -81,12 +79,12 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def findings_now(draft: Draft, given: Iterable[Finding] = ()) -> tuple[Finding, ...]:
-    """What the cheap checks say of a draft, and of the given findings those about ambiguous names."""
-    if not any(draft.places):
+def findings_now(proposal: Proposal, given: Iterable[Finding] = ()) -> tuple[Finding, ...]:
+    """What the cheap checks say of a proposal, and of the given findings those about ambiguous names."""
+    if not any(proposal.places):
         return ()
     names = [finding for finding in given if finding.kind == "ambiguous"]
-    here = check(Proposal.of(draft.settled))
+    here = check(Proposal.from_hierarchy(proposal.settled))
     found = [finding for finding in here if finding.kind in KINDS] + names
     unique: dict[tuple[str, str], Finding] = {}  # what was found when the proposal was made is found again here
     for finding in found:
@@ -94,51 +92,53 @@ def findings_now(draft: Draft, given: Iterable[Finding] = ()) -> tuple[Finding, 
     return tuple(unique.values())
 
 
-def with_findings(opinions: Opinions, findings: Iterable[Finding]) -> Opinions:
-    """The opinions, and as further ones what the checks by WordNet and embeddings found, where they were not asked."""
-    more: defaultdict[str, tuple[Opinion, ...]] = defaultdict(tuple, opinions)
+def with_findings(votes: Votes, findings: Iterable[Finding]) -> Votes:
+    """The votes, and as further ones what the checks by WordNet and embeddings found, where they were not asked."""
+    more: defaultdict[str, tuple[Vote, ...]] = defaultdict(tuple, votes)
     for finding in findings:
-        known = {opinion.witness for opinion in more[finding.node]}
+        known = {vote.witness for vote in more[finding.node]}
         for witness in ("wordnet", "embedding"):
             if finding.kind == witness and witness not in known and isinstance(finding.edit, Move):
-                opinion = Opinion(witness, finding.edit.to, min(1.0, max(0.0, finding.weight)), finding.message)
-                more[finding.node] += (opinion,)
+                vote = Vote(witness, finding.edit.to, min(1.0, max(0.0, finding.weight)), finding.message)
+                more[finding.node] += (vote,)
     return {id: said for id, said in more.items() if said}
 
 
-def dispute(place: str, said: Iterable[Opinion]) -> float:
+def dispute(place: str, said: Iterable[Vote]) -> float:
     """How much the witnesses disagree with a place; 0 if none does.
 
-    >>> dispute("fish/sharks", [Opinion("llm", "fish/rays", 0.6, ""), Opinion("wordnet", "mammals", 0.5, "")])
+    >>> dispute("fish/sharks", [Vote("llm", "fish/rays", 0.6, ""), Vote("wordnet", "mammals", 0.5, "")])
     1.6
     """
     superclass, _, group = place.partition("/")
     weight = 0.0
-    for opinion in said:
-        there, _, inside = opinion.node.partition("/")
+    for vote in said:
+        there, _, inside = vote.node.partition("/")
         if there != superclass:
-            weight += FAR * opinion.strength
+            weight += FAR * vote.strength
         elif inside and inside != group:
-            weight += opinion.strength
+            weight += vote.strength
     return weight
 
 
-def said_now(id: str, standing: Standing, opinions: Opinions) -> tuple[Opinion, ...]:
+def said_now(id: str, standing: Standing, votes: Votes) -> tuple[Vote, ...]:
     """What the witnesses say of a class, in the names of now."""
-    return tuple(replace(opinion, node=standing.now(opinion.node)) for opinion in opinions.get(id, ()))
+    return tuple(replace(vote, node=standing.now(vote.node)) for vote in votes.get(id, ()))
 
 
-def _of_classes(standing: Standing, opinions: Opinions, findings: Sequence[Finding]) -> list[Question]:
-    draft = standing.draft
+def _of_classes(standing: Standing, votes: Votes, findings: Sequence[Finding]) -> list[Question]:
+    proposal = standing.proposal
     ambiguous: defaultdict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         if finding.kind == "ambiguous":
             for id in dict.fromkeys([finding.node, *finding.evidence.get("ids", ())]):
                 ambiguous[id].append(finding)
-    now = {node: standing.now(node) for said in opinions.values() for node in {opinion.node for opinion in said}}
+    now = {node: standing.now(node) for said in votes.values() for node in {vote.node for vote in said}}
     asked = []
-    for id, place in sorted(zip(draft.classes.ids, draft.places, strict=True), key=lambda pair: pair[1] or ("", "")):
-        said = [replace(opinion, node=now[opinion.node]) for opinion in opinions.get(id, ())]
+    for id, place in sorted(
+        zip(proposal.classes.ids, proposal.places, strict=True), key=lambda pair: pair[1] or ("", "")
+    ):
+        said = [replace(vote, node=now[vote.node]) for vote in votes.get(id, ())]
         weight = dispute("/".join(place), said) if place else 0.0
         kinds = [] if place else ["unsettled"]
         kinds += ["disputed"] if weight > 0 else []
@@ -165,58 +165,58 @@ def _of_nodes(findings: Sequence[Finding]) -> list[Question]:
 # What is suggested
 
 
-def suggestions(question: Question, standing: Standing, opinions: Opinions) -> tuple[Edit, ...]:
+def suggestions(question: Question, standing: Standing, votes: Votes) -> tuple[Edit, ...]:
     """Edits that may answer a question, the likeliest first."""
-    if question.subject not in standing.draft.classes.ids:
-        return tuple(dict.fromkeys([*question.edits, *_for_node(question, standing, opinions)]))[:MOST]
-    return tuple(Move(question.subject, to) for to in targets(question.subject, standing, opinions))[:MOST]
+    if question.subject not in standing.proposal.classes.ids:
+        return tuple(dict.fromkeys([*question.edits, *_for_node(question, standing, votes)]))[:MOST]
+    return tuple(Move(question.subject, to) for to in targets(question.subject, standing, votes))[:MOST]
 
 
-def targets(id: str, standing: Standing, opinions: Opinions) -> list[str]:
+def targets(id: str, standing: Standing, votes: Votes) -> list[str]:
     """Groups a class may belong into, likeliest first: those of witnesses by their votes, then siblings by words."""
-    draft = standing.draft
-    here = draft.place(id)
+    proposal = standing.proposal
+    here = proposal.place(id)
     superclass = here.partition("/")[0]
-    alike = _likeness(id, draft)
-    votes: Counter[str] = Counter()
-    for opinion in said_now(id, standing, opinions):
-        if "/" in opinion.node:
-            if opinion.node in alike:  # a group that was dissolved comes back only by the key n
-                votes[opinion.node] += opinion.strength  # type: ignore[assignment]
-        elif opinion.node != superclass:
-            inside = [path for path in alike if path.startswith(opinion.node + "/")]
+    alike = _likeness(id, proposal)
+    support: Counter[str] = Counter()
+    for vote in said_now(id, standing, votes):
+        if "/" in vote.node:
+            if vote.node in alike:  # a group that was dissolved comes back only by the key n
+                support[vote.node] += vote.strength  # type: ignore[assignment]
+        elif vote.node != superclass:
+            inside = [path for path in alike if path.startswith(vote.node + "/")]
             if inside:
-                votes[max(inside, key=alike.__getitem__)] += opinion.strength / 2  # type: ignore[assignment]
-    by_votes = sorted(votes, key=lambda path: (-votes[path], path))
+                support[max(inside, key=alike.__getitem__)] += vote.strength / 2  # type: ignore[assignment]
+    by_votes = sorted(support, key=lambda path: (-support[path], path))
     likely = superclass or (by_votes[0].partition("/")[0] if by_votes else "")
     siblings = [path for path in alike if (path.partition("/")[0] == likely if likely else alike[path] > 0)]
     by_words = sorted(siblings, key=lambda path: (-alike[path], path))
     return [path for path in dict.fromkeys([*by_votes, *by_words]) if path != here]
 
 
-def _for_node(question: Question, standing: Standing, opinions: Opinions) -> list[Edit]:
+def _for_node(question: Question, standing: Standing, votes: Votes) -> list[Edit]:
     """Ways to mend a chain: its single class elsewhere, or its single group into another superclass."""
-    draft = standing.draft
+    proposal = standing.proposal
     if "chain" not in question.kinds:
         return []
-    below = [id for id in draft.classes.ids if f"{draft.place(id)}/".startswith(f"{question.subject}/")]
+    below = [id for id in proposal.classes.ids if f"{proposal.place(id)}/".startswith(f"{question.subject}/")]
     if "/" in question.subject and len(below) == 1:
-        return [Move(below[0], to) for to in targets(below[0], standing, opinions)]
-    others = Counter(path.partition("/")[0] for id in below[:1] for path in targets(id, standing, opinions))
-    superclasses = [name for name in dict.fromkeys([*others, *sorted(nodes(draft))]) if "/" not in name]
+        return [Move(below[0], to) for to in targets(below[0], standing, votes)]
+    others = Counter(path.partition("/")[0] for id in below[:1] for path in targets(id, standing, votes))
+    superclasses = [name for name in dict.fromkeys([*others, *sorted(nodes(proposal))]) if "/" not in name]
     return [Merge(question.subject, name) for name in superclasses if name != question.subject]
 
 
-def _likeness(id: str, draft: Draft) -> dict[str, float]:
+def _likeness(id: str, proposal: Proposal) -> dict[str, float]:
     """For each group, how many words of a class's name and definition its own name and its classes' names share."""
-    words_of = {other: _words(name) for other, name in zip(draft.classes.ids, draft.classes.names, strict=True)}
-    about = dict(zip(draft.classes.ids, draft.classes.definitions, strict=True))[id]
+    words_of = {other: _words(name) for other, name in zip(proposal.classes.ids, proposal.classes.names, strict=True)}
+    about = dict(zip(proposal.classes.ids, proposal.classes.definitions, strict=True))[id]
     own = words_of.pop(id) | _words(about)
     common = Counter(word for words in words_of.values() for word in words)
-    alike = {path: float(len(own & _words(path.rpartition("/")[2]))) for path in groups(draft)}
+    alike = {path: float(len(own & _words(path.rpartition("/")[2]))) for path in groups(proposal)}
     for other, words in words_of.items():
-        if draft.place(other):
-            alike[draft.place(other)] += sum(1 / (1 + common[word]) for word in words & own)
+        if proposal.place(other):
+            alike[proposal.place(other)] += sum(1 / (1 + common[word]) for word in words & own)
     return alike
 
 

@@ -12,10 +12,7 @@ from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Edit, Move, Regroup
-from hierarchy.proposal.file import ProposalFile
-from hierarchy.proposal.proposal import Finding, Opinion
+from hierarchy.proposal import Edit, Finding, Move, Proposal, Regroup, Vote
 from hierarchy.review.log import Accept, Decision, Log, Undo, numbered
 from hierarchy.review.queue import Question, findings_now, questions, said_now, suggestions, with_findings
 from hierarchy.review.state import Replayed, Standing, after, groups, holding, nodes, replay
@@ -57,7 +54,7 @@ class Review:
 
     def __init__(
         self,
-        base: ProposalFile,
+        base: Proposal,
         journal: Journal,
         *,
         who: str,
@@ -67,11 +64,11 @@ class Review:
     ) -> None:
         self.base, self.journal, self.who, self.only, self.now = base, journal, who, tuple(only), now
         self.findings = tuple(findings)
-        self.opinions = with_findings(base.opinions, findings)
-        replayed = settled(journal.log, base.draft)
+        self.votes = with_findings(base.votes, findings)
+        replayed = settled(journal.log, base)
         self._taken, self._standings = list(replayed.decisions), list(replayed.standings)
-        self._names = dict(zip(base.draft.classes.ids, base.draft.classes.names, strict=True))
-        self._drafted: Draft | None = None
+        self._names = dict(zip(base.classes.ids, base.classes.names, strict=True))
+        self._drafted: Proposal | None = None
         self._skipped: set[str] = set()
         self._passed = 0
         self._asked_at: dict[int, str] = {}  # act -> the subject of the question it answered, in this sitting
@@ -86,9 +83,9 @@ class Review:
         return self._standings[-1]
 
     @property
-    def draft(self) -> Draft:
+    def proposal(self) -> Proposal:
         """The classes and where they stand now."""
-        return self._standings[-1].draft
+        return self._standings[-1].proposal
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -116,11 +113,11 @@ class Review:
     @property
     def suggestions(self) -> tuple[Edit, ...]:
         """Edits that may answer the question, likeliest first."""
-        return suggestions(self.question, self.standing, self.opinions) if self.question else ()
+        return suggestions(self.question, self.standing, self.votes) if self.question else ()
 
-    def said(self, id: str) -> tuple[Opinion, ...]:
+    def said(self, id: str) -> tuple[Vote, ...]:
         """What the witnesses say of a class, in the names of now."""
-        return said_now(id, self.standing, self.opinions)
+        return said_now(id, self.standing, self.votes)
 
     def name(self, subject: str) -> str:
         """What people call a class (by id) or a node (by path)."""
@@ -205,7 +202,7 @@ class Review:
         if act == self._taken[-len(act) :]:
             kept, standings = self._taken[: -len(act)], self._standings[: -len(act)]
         else:
-            replayed = replay(replace(log, decisions=(*log.decisions, *undoings)), self.base.draft)
+            replayed = replay(replace(log, decisions=(*log.decisions, *undoings)), self.base)
             if replayed.conflicts:
                 later = ", ".join(str(conflict.decision.number) for conflict in replayed.conflicts)
                 raise ReviewError(f"cannot undo {chosen.number}: decision {later} stands on it; undo that first")
@@ -228,15 +225,15 @@ class Review:
 
     def jump(self, subject: str) -> None:
         """Asks about a class or a node next."""
-        if subject not in self._names and subject not in nodes(self.draft):
-            raise UnknownNode(f"no class or node {subject!r}{nearest(subject, [*self._names, *nodes(self.draft)])}")
+        if subject not in self._names and subject not in nodes(self.proposal):
+            raise UnknownNode(f"no class or node {subject!r}{nearest(subject, [*self._names, *nodes(self.proposal)])}")
         self._focus = subject
         self._skipped.discard(subject)
         self._ask()
 
     def node(self, question: Question) -> str:
         """The node a question is about: its subject or, of a class, its group; "" while it is unsettled."""
-        return self.draft.place(question.subject) if question.subject in self._names else question.subject
+        return self.proposal.place(question.subject) if question.subject in self._names else question.subject
 
     # Inside
 
@@ -257,21 +254,21 @@ class Review:
         raise ReviewError(f"no decision {number} in effect; `hierarchy review FILE --log` lists them")
 
     def _acceptance(self, subject: str) -> tuple[str, str]:
-        return subject, self.draft.place(subject) if subject in self._names else subject
+        return subject, self.proposal.place(subject) if subject in self._names else subject
 
     def _write(self, whats: Sequence[Edit | tuple[str, str]]) -> None:
         """Tries decisions, then writes them, then counts them."""
         first = numbered(self.journal.log.decisions)
         question, taken, standings = self.question, [], [self.standing]
         for number, what in enumerate(whats, first):
-            draft = standings[-1].draft
-            subject, before = what if isinstance(what, tuple) else _about(what, draft)
-            new = isinstance(what, Move) and what.to not in groups(draft)
+            proposal = standings[-1].proposal
+            subject, before = what if isinstance(what, tuple) else _about(what, proposal)
+            new = isinstance(what, Move) and what.to not in groups(proposal)
             decided = Accept() if isinstance(what, tuple) else what
-            holds = "" if not isinstance(what, tuple) or self.is_class(subject) else holding(subject, draft)
+            holds = "" if not isinstance(what, tuple) or self.is_class(subject) else holding(subject, proposal)
             taken.append(Decision(number, self.now(), self.who, decided, subject, before, new, first, holds))
             standings.append(after(standings[-1], taken[-1]))
-            if not isinstance(what, tuple) and standings[-1].draft == draft:
+            if not isinstance(what, tuple) and standings[-1].proposal == proposal:
                 raise EditError(f"{what}: that changes nothing")
         self.journal.append(taken)
         self._taken += taken
@@ -288,18 +285,18 @@ class Review:
         return question.subject in self.standing.nodes
 
     def _all_kinds(self) -> tuple[Question, ...]:
-        return questions(self.standing, self.opinions, self._found, ())
+        return questions(self.standing, self.votes, self._found, ())
 
     def _ask(self) -> None:
         """Works out what is to be asked."""
-        draft = self.draft
-        if self._drafted is not draft:
-            self._drafted = draft
-            self._places = [(id, draft.place(id)) for id in draft.classes.ids]
-            self._found = findings_now(draft, self.findings)
-        asked = questions(self.standing, self.opinions, self._found, self.only)
+        proposal = self.proposal
+        if self._drafted is not proposal:
+            self._drafted = proposal
+            self._places = [(id, proposal.place(id)) for id in proposal.classes.ids]
+            self._found = findings_now(proposal, self.findings)
+        asked = questions(self.standing, self.votes, self._found, self.only)
         self._all = {question.subject: question for question in asked}
-        if self._focus is not None and not self.is_class(self._focus) and self._focus not in nodes(draft):
+        if self._focus is not None and not self.is_class(self._focus) and self._focus not in nodes(proposal):
             self._focus = None  # a node that an undoing took away
         if self._focus is not None and self._focus not in self._all:
             every = {question.subject: question for question in self._all_kinds()}
@@ -308,25 +305,25 @@ class Review:
         self._open = todo
 
 
-def settled(log: Log, draft: Draft) -> Replayed:
+def settled(log: Log, proposal: Proposal) -> Replayed:
     """A log's own proposal after all its decisions.
 
     Raises:
         ReviewError: some of them cannot have been made on it.
     """
-    if log.base != draft.digest:
+    if log.base != proposal.digest:
         raise ReviewError(
-            f"the decisions are about a proposal with digest {log.base[:12]!r}, this one has {draft.digest[:12]!r};"
+            f"the decisions are about a proposal with digest {log.base[:12]!r}, this one has {proposal.digest[:12]!r};"
             " take them over with --replay"
         )
-    replayed = replay(log, draft)
+    replayed = replay(log, proposal)
     if replayed.conflicts:
         raise ReviewError(f"the decision log contradicts itself: {replayed.conflicts[0]}; mend or move it away")
     return replayed
 
 
-def _about(edit: Edit, draft: Draft) -> tuple[str, str]:
+def _about(edit: Edit, proposal: Proposal) -> tuple[str, str]:
     """The subject of an edit, and where it stands."""
     if isinstance(edit, Move):
-        return edit.id, draft.place(edit.id) if edit.id in draft.classes.ids else ""
+        return edit.id, proposal.place(edit.id) if edit.id in proposal.classes.ids else ""
     return ("", "") if isinstance(edit, Regroup) else (edit.node, edit.node)

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.files import read, read_json, same_file, save, shipped, write_text
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.file import ProposalFile, read_proposal
-from hierarchy.proposal.proposal import Finding
+from hierarchy.files import read_json, same_file, write_text
+from hierarchy.io import read, save, shipped
+from hierarchy.proposal import Finding, Proposal, read_proposal
 from hierarchy.review.log import Accept, Decision, Log, Undo, dumps, read_log
 from hierarchy.review.state import Replayed, placed, replay, without
 from hierarchy.review.storage import Paths, keep_base
@@ -47,7 +46,7 @@ def paths_of(file: str | os.PathLike[str]) -> Paths:
     return paths
 
 
-def read_base(file: str | os.PathLike[str]) -> ProposalFile:
+def read_base(file: str | os.PathLike[str]) -> Proposal:
     """The proposal a review of a file starts from: X.proposal.json or, where there is none, the hierarchy X itself.
 
     Raises:
@@ -59,14 +58,14 @@ def read_base(file: str | os.PathLike[str]) -> ProposalFile:
         if paths.base.exists():
             return read_proposal(paths.base)
         if paths.result.suffix.lower() == ".csv" and paths.provenance.exists():
-            return ProposalFile(Draft.of(read(file).hierarchy, source=paths.result.name), {}, {}, _origin(paths))
+            return Proposal.from_hierarchy(read(file).hierarchy, source=paths.result.name, provenance=_origin(paths))
     held = read(file)
     source = (held.provenance.get("settings") or {}).get("source") if isinstance(held.provenance, Mapping) else None
     name = source if isinstance(source, str) else Path(file).name
-    return ProposalFile(Draft.of(held.hierarchy, source=name), {}, {}, held.provenance)
+    return Proposal.from_hierarchy(held.hierarchy, source=name, provenance=held.provenance)
 
 
-def read_base_for(file: str, paths: Paths) -> ProposalFile:
+def read_base_for(file: str, paths: Paths) -> Proposal:
     """The proposal of a review that is kept at some paths, be it a file's own or those of a copy.
 
     Raises:
@@ -77,7 +76,7 @@ def read_base_for(file: str, paths: Paths) -> ProposalFile:
     if not same_file(paths.result, file) or file in shipped():
         if paths.result.exists() and not paths.base.exists():
             raise ReviewError(f"{str(paths.result)!r} is there already; choose another name, or review it itself")
-        if paths.base.exists() and read_proposal(paths.base).draft.digest != base.draft.digest:
+        if paths.base.exists() and read_proposal(paths.base).digest != base.digest:
             raise ReviewError(f"{str(paths.base)!r} is the proposal of something else; choose another name")
     return base
 
@@ -91,12 +90,12 @@ def _origin(paths: Paths) -> Mapping[str, Any]:
 
 def read_findings(file: str | os.PathLike[str]) -> tuple[Finding, ...]:
     """What the checks found when the proposal was made, X.findings.json; nothing where that is missing or odd."""
-    from hierarchy.proposal.edits import from_dict
+    from hierarchy.proposal import edit_from_dict
 
     try:
         content = read_json(Path(file).with_suffix(".findings.json") if file in shipped() else paths_of(file).findings)
         return tuple(
-            Finding(**{**entry, "edit": entry.get("edit") and from_dict(entry["edit"])})
+            Finding(**{**entry, "edit": entry.get("edit") and edit_from_dict(entry["edit"])})
             for entry in content
             if isinstance(entry["node"], str) and isinstance(entry["message"], str)
         )
@@ -104,7 +103,7 @@ def read_findings(file: str | os.PathLike[str]) -> tuple[Finding, ...]:
         return ()
 
 
-def provenance(base: ProposalFile, log: Log, replayed: Replayed) -> dict[str, Any]:
+def provenance(base: Proposal, log: Log, replayed: Replayed) -> dict[str, Any]:
     """How the result of a review came to be: the proposal's provenance, who decided, and how much was looked at."""
     if not replayed.decisions:
         return dict(base.provenance)
@@ -119,9 +118,9 @@ def provenance(base: ProposalFile, log: Log, replayed: Replayed) -> dict[str, An
             "reviewed": len(looked_at),
             "one_by_one": len(looked_at & _one_by_one(replayed.decisions)),
             "together": len(looked_at - _one_by_one(replayed.decisions)),
-            "classes": len(base.draft.classes),
+            "classes": len(base.classes),
             "until": replayed.decisions[-1].time,
-            "base": base.draft.digest,
+            "base": base.digest,
             "log": log.digest,
         },
     }
@@ -139,23 +138,23 @@ def _one_by_one(decisions: Sequence[Decision]) -> frozenset[str]:
     return frozenset(found)
 
 
-def write_result(paths: Paths, base: ProposalFile, log: Log) -> Replayed:
+def write_result(paths: Paths, base: Proposal, log: Log) -> Replayed:
     """Writes X.json from the proposal and the log, unless a class is unsettled.
 
     Raises:
         OutputError: it cannot be written.
     """
-    replayed = replay(log, base.draft)
-    if not replayed.draft.unsettled:
+    replayed = replay(log, base)
+    if not replayed.proposal.unsettled:
         origin = provenance(base, log, replayed)
-        save(replayed.draft.hierarchy(), paths.result, provenance=origin)
+        save(replayed.proposal.hierarchy(), paths.result, provenance=origin)
         if paths.result.suffix.lower() == ".csv":
             write_text(paths.provenance, json.dumps(origin, ensure_ascii=False, indent=1) + "\n")
     return replayed
 
 
-def check_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> None:
-    """Makes sure that the result, if there is one, comes from this proposal and this log, which lead to a draft.
+def check_result(paths: Paths, base: Proposal, log: Log, proposal: Proposal) -> None:
+    """Makes sure that the result, if there is one, comes from this proposal and this log, which lead to a proposal.
 
     Raises:
         ReviewError: it was changed by other means, and would be overwritten; or the review is that of a sibling, X.csv
@@ -163,9 +162,9 @@ def check_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> No
         FormatError: it cannot be read.
     """
     there = paths.result.exists()
-    fits = there and _comes_from(paths, base, log, draft)
+    fits = there and _comes_from(paths, base, log, proposal)
     sibling = Paths(paths.result.with_suffix(".json" if paths.result.suffix.lower() == ".csv" else ".csv"))
-    theirs = (paths.base.exists() or paths.log.exists()) and _is_result(sibling, base, log, draft)
+    theirs = (paths.base.exists() or paths.log.exists()) and _is_result(sibling, base, log, proposal)
     if fits and not (theirs and _is_written(sibling, log) and not _is_written(paths, log)):
         return
     if theirs:
@@ -180,18 +179,18 @@ def check_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> No
         )
 
 
-def _comes_from(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> bool:
+def _comes_from(paths: Paths, base: Proposal, log: Log, proposal: Proposal) -> bool:
     """Whether a result is the proposal, what the log leads to, or what an earlier state of the log led to."""
     held = read(paths.result)
-    if held.hierarchy.digest in (base.draft.digest, draft.digest):
+    if held.hierarchy.digest in (base.digest, proposal.digest):
         return True
     written = _written(paths, held.provenance, log)
-    return written is not None and replay(written, base.draft).draft.digest == held.hierarchy.digest
+    return written is not None and replay(written, base).proposal.digest == held.hierarchy.digest
 
 
-def _is_result(paths: Paths, base: ProposalFile, log: Log, draft: Draft) -> bool:
+def _is_result(paths: Paths, base: Proposal, log: Log, proposal: Proposal) -> bool:
     try:
-        return paths.result.exists() and _comes_from(paths, base, log, draft)
+        return paths.result.exists() and _comes_from(paths, base, log, proposal)
     except HierarchyError:  # another file, which cannot even be read
         return False
 
@@ -214,7 +213,7 @@ def _log_of(origin: Mapping[str, Any]) -> str | None:
     return digest if isinstance(digest, str) else None
 
 
-def check_is_new(log: Log, where: Path, base: ProposalFile) -> None:
+def check_is_new(log: Log, where: Path, base: Proposal) -> None:
     """Makes sure that a proposal is not what a log led to already, as where a result is copied together with its log.
 
     Raises:
@@ -233,20 +232,20 @@ def _beginnings(log: Log) -> Iterator[Log]:
     return (replace(log, decisions=log.decisions[:size]) for size in range(len(log.decisions), 0, -1))
 
 
-def take_over(old: Log, paths: Paths, base: ProposalFile, findings: Sequence[Finding] = ()) -> Replayed:
+def take_over(old: Log, paths: Paths, base: Proposal, findings: Sequence[Finding] = ()) -> Replayed:
     """Replays a log on a proposal and makes what could be taken over the log of the file.
 
     Raises:
         ReviewError: the file has decisions of its own, or was changed by other means.
         OutputError: the log cannot be written.
     """
-    replayed = replay(old, base.draft)
+    replayed = replay(old, base)
     own = read_log(paths.log)[0] if paths.log.exists() else None
     known = own if own and own.decisions else old
-    check_result(paths, base, known, replay(known, base.draft).draft)
+    check_result(paths, base, known, replay(known, base).proposal)
     kept = without(old, replayed.conflicts)
-    if kept.base != base.draft.digest:
-        kept = replace(kept, base=base.draft.digest, source=base.draft.classes.source)
+    if kept.base != base.digest:
+        kept = replace(kept, base=base.digest, source=base.classes.source)
     if own and own.decisions and own not in (old, kept):
         raise ReviewError(
             f"{str(paths.log)!r} holds {len(own.decisions)} decisions already; move it away to replay another log"

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hierarchy.errors import ReviewError
-from hierarchy.lock import Lock
-from hierarchy.proposal.file import ProposalFile
+from hierarchy.names import name_fault
+from hierarchy.proposal import Proposal
 from hierarchy.review.review import Review, utc_now
 from hierarchy.review.reviewed import check_is_new, check_result, paths_of, read_base_for, read_findings, write_result
 from hierarchy.review.state import Replayed, replay
-from hierarchy.review.storage import LogFile, Looking, Paths
-from hierarchy.tree import name_fault
+from hierarchy.review.storage import LogFile, Looking, Paths, hold
 
 Tell: TypeAlias = Callable[[str], None]  # says something to the person, beside what is asked for
 
@@ -35,7 +34,7 @@ class Held:
     """A review that is open."""
 
     paths: Paths
-    base: ProposalFile
+    base: Proposal
     journal: LogFile
     review: Review
 
@@ -52,7 +51,7 @@ def open_review(where: Where, *, who: str, tell: Tell, look: bool = False, only:
     journal = LogFile(where.paths, base, findings, tell=tell)
     check_is_new(journal.log, where.paths.log, base)
     review = Review(base, Looking(journal) if look else journal, who=who, only=only, findings=findings)
-    check_result(where.paths, base, journal.log, review.draft)
+    check_result(where.paths, base, journal.log, review.proposal)
     return Held(where.paths, base, journal, review)
 
 
@@ -65,7 +64,7 @@ def sitting(
         yield open_review(where, who="", tell=tell, look=True, only=only)
         return
     who = who_decides(by)
-    with Lock(where.paths, who, utc_now()):
+    with hold(where.paths, who, utc_now()):
         held = open_review(where, who=who, tell=tell, only=only)
         try:
             yield held
@@ -96,14 +95,14 @@ def who_decides(by: str | None) -> str:
 
 def summary(paths: Paths, replayed: Replayed) -> dict[str, Any]:
     """How a review stands, for a script."""
-    unsettled = replayed.draft.unsettled
+    unsettled = replayed.proposal.unsettled
     return {
         "file": str(paths.result),
         "written": not unsettled,
-        "digest": replayed.draft.digest,
+        "digest": replayed.proposal.digest,
         "decisions": len(replayed.decisions),
         "reviewed": len(replayed.standings[-1].classes),
-        "classes": len(replayed.draft.classes),
+        "classes": len(replayed.proposal.classes),
         "unsettled": list(unsettled),
     }
 
@@ -112,8 +111,8 @@ def written(paths: Paths, replayed: Replayed) -> str:
     """How a review stands, for a person."""
     count = len(replayed.decisions)
     decided = f"{count} decision{'s' * (count != 1)}, {len(replayed.standings[-1].classes)} of"
-    decided += f" {len(replayed.draft.classes)} classes reviewed"
-    unsettled = replayed.draft.unsettled
+    decided += f" {len(replayed.proposal.classes)} classes reviewed"
+    unsettled = replayed.proposal.unsettled
     if not unsettled:
         return f"{paths.result}: {decided}"
     first = ", ".join(map(repr, unsettled[:6])) + (f" and {len(unsettled) - 6} more" if len(unsettled) > 6 else "")
@@ -123,6 +122,6 @@ def written(paths: Paths, replayed: Replayed) -> str:
 def report(held: Held) -> tuple[dict[str, Any], str]:
     """How a review stands at the end of a sitting, for a script and for a person, who is told nothing of nothing."""
     log = held.journal.log
-    replayed = replay(log, held.base.draft)
+    replayed = replay(log, held.base)
     about = {**summary(held.paths, replayed), "disputed": held.review.position.disputed}
     return about, written(held.paths, replayed) if log.decisions else ""

@@ -5,82 +5,80 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
 from hierarchy.files import read_text
-from hierarchy.proposal.difference import difference
-from hierarchy.proposal.draft import Draft, Place
-from hierarchy.proposal.edits import Edit
-from hierarchy.proposal.proposal import Opinion, Witness
-from hierarchy.review.queue import Opinions, dispute, said_now
+from hierarchy.names import name_fault
+from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, difference
+from hierarchy.review.queue import Votes, dispute, said_now
 from hierarchy.review.state import Standing
-from hierarchy.tree import name_fault
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)
-COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES, "draft")
+COLUMNS = ("id", "name", "definition", "superclass", "group", "dispute", *WITNESSES, "proposal")
 NEEDED = ("id", "superclass", "group")
 
 
-def to_sheet(standing: Standing, opinions: Opinions) -> str:
-    """The draft as CSV, one class a line in label order; all others than superclass and group are for reading."""
+def to_sheet(standing: Standing, votes: Votes) -> str:
+    """The proposal as CSV, one class a line in label order; all others than superclass and group are for reading."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    draft = standing.draft
-    classes = draft.classes
-    for id, name, definition, place in zip(classes.ids, classes.names, classes.definitions, draft.places, strict=True):
-        said = said_now(id, standing, opinions)
+    proposal = standing.proposal
+    classes = proposal.classes
+    for id, name, definition, place in zip(
+        classes.ids, classes.names, classes.definitions, proposal.places, strict=True
+    ):
+        said = said_now(id, standing, votes)
         weight = f"{dispute('/'.join(place), said):.2f}" if place else "unsettled"
         views = [_views(said, witness) for witness in WITNESSES]
-        writer.writerow([id, name, definition, *(place or ("", "")), weight, *views, _mark(draft)])
+        writer.writerow([id, name, definition, *(place or ("", "")), weight, *views, _mark(proposal)])
     return text.getvalue()
 
 
-def _mark(draft: Draft) -> str:
-    """Which draft a sheet was made of, as a word that no spreadsheet takes for a number."""
-    return f"digest {draft.digest[:16]}"
+def _mark(proposal: Proposal) -> str:
+    """Which proposal a sheet was made of, as a word that no spreadsheet takes for a number."""
+    return f"digest {proposal.digest[:16]}"
 
 
-def _views(said: Sequence[Opinion], witness: Witness) -> str:
-    return "; ".join(
-        f"{opinion.node} ({opinion.strength:.2f}: {opinion.why})" for opinion in said if opinion.witness == witness
-    )
+def _views(said: Sequence[Vote], witness: Witness) -> str:
+    return "; ".join(f"{vote.node} ({vote.strength:.2f}: {vote.why})" for vote in said if vote.witness == witness)
 
 
-def from_sheet(text: str, draft: Draft, where: str) -> tuple[Edit, ...]:
-    """The edits that turn a draft into what a sheet says; rows may come in any order, with any further columns.
+def from_sheet(text: str, proposal: Proposal, where: str) -> tuple[Edit, ...]:
+    """The edits that turn a proposal into what a sheet says; rows may come in any order, with any further columns.
 
     Args:
         text: the content of the file.
-        draft: the draft that is reviewed.
+        proposal: the proposal that is reviewed.
         where: the name of the file, for messages.
 
     Raises:
         FormatError: it is no CSV with the columns id, superclass and group.
         ReviewError: classes are missing, unknown or stand twice, or names are bad; all problems are told. Or the sheet
-            is of an earlier draft, so that what was decided since would be taken back without a word.
+            is of an earlier proposal, so that what was decided since would be taken back without a word.
     """
     rows = _read(text, where)
-    problems = list(_problems(rows, draft, where))
+    problems = list(_problems(rows, proposal, where))
     if problems:
         raise ReviewError(in_one_sentence("", tuple(problems)))
     places: dict[str, Place | None] = {}
     for _, row in rows:
         places[row["id"]] = (row["superclass"], row["group"]) if row["superclass"] else None
     try:
-        after = Draft(draft.classes, tuple(places[id] for id in draft.classes.ids))
+        after = replace(proposal, places=tuple(places[id] for id in proposal.classes.ids))
     except InvalidHierarchy as error:
         raise ReviewError(in_one_sentence(where, error.problems)) from None
-    stale = sorted({row.get("draft", "") for _, row in rows} - {"", _mark(draft)})
-    if stale and after != draft:
+    stale = sorted({row.get("proposal", "") for _, row in rows} - {"", _mark(proposal)})
+    if stale and after != proposal:
         raise ReviewError(
-            f"{where} was exported before the last decisions (its draft has {stale[0][:40]!r}, now it is"
-            f" {_mark(draft)!r}) and would take them back; export again and change that sheet, or delete the column"
-            " 'draft' to let this one win"
+            f"{where} was exported before the last decisions (its proposal has {stale[0][:40]!r}, now it is"
+            f" {_mark(proposal)!r}) and would take them back; export again and change that sheet, or delete the column"
+            " 'proposal' to let this one win"
         )
-    return difference(draft, after)
+    return difference(proposal, after)
 
 
 def may_be_replaced(path: Path) -> bool:
@@ -129,8 +127,8 @@ def _read(text: str, where: str) -> Rows:
     return rows
 
 
-def _problems(rows: Rows, draft: Draft, where: str) -> Iterator[str]:
-    known = dict(zip(draft.classes.ids, draft.classes.names, strict=True))
+def _problems(rows: Rows, proposal: Proposal, where: str) -> Iterator[str]:
+    known = dict(zip(proposal.classes.ids, proposal.classes.names, strict=True))
     seen: dict[str, int] = {}
     for number, row in rows:
         id, place = row["id"], f"{where}:{number}"

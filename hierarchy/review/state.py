@@ -1,4 +1,4 @@
-"""How a review stands: the draft after some decisions, and what of it a person has looked at; replay leads there."""
+"""How a review stands: the proposal after some decisions, and what of it a person has looked at; replay leads there."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hierarchy.errors import EditError, HierarchyError, UnknownNode
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Edit, Merge, Move, Regroup, Rename, Split, apply
+from hierarchy.proposal import Edit, Merge, Move, Proposal, Regroup, Rename, Split, apply
 from hierarchy.review.log import Accept, Decision, Log, Undo
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A draft under review.
+    """A proposal under review.
 
     Args:
-        draft: the classes and where they stand now.
+        proposal: the classes and where they stand now.
         classes: ids of the classes that were accepted, or placed by hand.
         nodes: paths, as they are now, of the nodes that were accepted and hold the same classes still.
         renames: (old, new) path of each node that was renamed, merged or moved as a whole, in order.
     """
 
-    draft: Draft
+    proposal: Proposal
     classes: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
     renames: tuple[tuple[str, str], ...] = ()
@@ -50,31 +49,31 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a log makes of a draft.
+    """What a log makes of a proposal.
 
     Args:
-        draft: the draft after all decisions that are in effect and could be taken over.
+        proposal: the proposal after all decisions that are in effect and could be taken over.
         conflicts: those that could not, in the order of the log.
         decisions: those that were, in the order of the log.
         standings: how the review stood before each of these, and after the last.
     """
 
-    draft: Draft
+    proposal: Proposal
     conflicts: tuple[Conflict, ...]
     decisions: tuple[Decision, ...]
     standings: tuple[Standing, ...]
 
 
-def replay(log: Log, draft: Draft) -> Replayed:
-    """Takes the decisions of a log over to a draft; undone ones fall out.
+def replay(log: Log, proposal: Proposal) -> Replayed:
+    """Takes the decisions of a log over to a proposal; undone ones fall out.
 
     >>> from hierarchy.tree import Hierarchy
-    >>> pets = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> log = Log("", "", (Decision(1, "2026-01-31T12:00:00Z", "Ada", Move("a", "x/z"), "a", "x/y"),))
-    >>> replay(log, pets).draft.settled.nodes(2)
+    >>> replay(log, pets).proposal.settled.nodes(2)
     ('x/z',)
     """
-    standings, taken, conflicts = [Standing(draft)], [], []
+    standings, taken, conflicts = [Standing(proposal)], [], []
     for decision in log.in_effect:
         try:
             standings.append(after(standings[-1], decision))
@@ -82,7 +81,7 @@ def replay(log: Log, draft: Draft) -> Replayed:
             conflicts.append(Conflict(decision, str(error)))
         else:
             taken.append(decision)
-    return Replayed(standings[-1].draft, tuple(conflicts), tuple(taken), tuple(standings))
+    return Replayed(standings[-1].proposal, tuple(conflicts), tuple(taken), tuple(standings))
 
 
 def without(log: Log, conflicts: Iterable[Conflict]) -> Log:
@@ -103,19 +102,19 @@ def after(standing: Standing, decision: Decision) -> Standing:
         raise TypeError("an undoing is no step forward; replay the log")
     if isinstance(what, Accept):
         return _accepted(standing, decision)
-    if isinstance(what, Move) and not decision.new and what.to not in groups(standing.draft):
+    if isinstance(what, Move) and not decision.new and what.to not in groups(standing.proposal):
         raise EditError(f"there is no group {what.to!r} any more")
-    draft = apply(what, standing.draft)
-    renamed = _renamed(what, standing.draft, draft)
-    nodes = _unchanged(standing, draft, renamed)
-    return Standing(draft, standing.classes.union(placed(what)), nodes, (*standing.renames, *renamed))
+    proposal = apply(what, standing.proposal)
+    renamed = _renamed(what, standing.proposal, proposal)
+    nodes = _unchanged(standing, proposal, renamed)
+    return Standing(proposal, standing.classes.union(placed(what)), nodes, (*standing.renames, *renamed))
 
 
-def _unchanged(standing: Standing, draft: Draft, renamed: Iterable[tuple[str, str]]) -> frozenset[str]:
+def _unchanged(standing: Standing, proposal: Proposal, renamed: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The accepted nodes that hold the same classes after an edit, as they are called then."""
     if not standing.nodes:
         return standing.nodes
-    before, now, kept = _members(standing.draft), _members(draft), set()
+    before, now, kept = _members(standing.proposal), _members(proposal), set()
     for node in standing.nodes:
         path = node
         for old, new in renamed:
@@ -125,22 +124,22 @@ def _unchanged(standing: Standing, draft: Draft, renamed: Iterable[tuple[str, st
     return frozenset(kept)
 
 
-def holding(node: str, draft: Draft) -> str:
+def holding(node: str, proposal: Proposal) -> str:
     """SHA-256, in hexadecimal, of the ids of the classes below a node, in their order as text.
 
     >>> from hierarchy.tree import Hierarchy
-    >>> pets = Draft.of(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> holding("x/y", pets) == holding("x", pets)
     False
     """
-    ids = sorted(_members(draft).get(node, ()))
+    ids = sorted(_members(proposal).get(node, ()))
     return hashlib.sha256(json.dumps(ids, separators=(",", ":")).encode()).hexdigest()
 
 
-def _members(draft: Draft) -> Mapping[str, set[str]]:
+def _members(proposal: Proposal) -> Mapping[str, set[str]]:
     """Ids of the classes below each node."""
     below: defaultdict[str, set[str]] = defaultdict(set)
-    for id, place in zip(draft.classes.ids, draft.places, strict=True):
+    for id, place in zip(proposal.classes.ids, proposal.places, strict=True):
         if place:
             below[place[0]].add(id)
             below["/".join(place)].add(id)
@@ -148,14 +147,14 @@ def _members(draft: Draft) -> Mapping[str, set[str]]:
 
 
 def _accepted(standing: Standing, decision: Decision) -> Standing:
-    draft, subject = standing.draft, decision.subject
-    if subject not in draft.classes.ids:
-        if subject not in nodes(draft):
+    proposal, subject = standing.proposal, decision.subject
+    if subject not in proposal.classes.ids:
+        if subject not in nodes(proposal):
             raise UnknownNode(f"there is no {subject!r} any more")
-        if decision.holds and decision.holds != holding(subject, draft):
+        if decision.holds and decision.holds != holding(subject, proposal):
             raise EditError(f"{subject!r} holds other classes than were accepted")
         return replace(standing, nodes=standing.nodes | {subject})
-    found = draft.place(subject)
+    found = proposal.place(subject)
     if not found:
         raise EditError(f"{subject!r} is unsettled")
     if found != decision.before:
@@ -172,7 +171,7 @@ def placed(edit: Edit) -> tuple[str, ...]:
     return tuple(id for id, to in edit.places if to) if isinstance(edit, Regroup) else ()
 
 
-def _renamed(edit: Edit, before: Draft, now: Draft) -> tuple[tuple[str, str], ...]:
+def _renamed(edit: Edit, before: Proposal, now: Proposal) -> tuple[tuple[str, str], ...]:
     """The old and new paths of the nodes that an edit renames, merges into others, or moves as a whole."""
     if isinstance(edit, Rename):
         parent, slash, _ = edit.node.rpartition("/")
@@ -184,7 +183,7 @@ def _renamed(edit: Edit, before: Draft, now: Draft) -> tuple[tuple[str, str], ..
     return _moved_whole(before, now) if isinstance(edit, Split | Regroup) else ()
 
 
-def _moved_whole(before: Draft, now: Draft) -> tuple[tuple[str, str], ...]:
+def _moved_whole(before: Proposal, now: Proposal) -> tuple[tuple[str, str], ...]:
     """Groups that are gone, where all their classes went into one other group."""
     went: defaultdict[str, set[str]] = defaultdict(set)
     for old, new in zip(before.places, now.places, strict=True):
@@ -201,11 +200,11 @@ def followed(path: str, old: str, new: str) -> str:
     return new + path[len(old) :] if path.startswith(old + "/") else path
 
 
-def groups(draft: Draft) -> frozenset[str]:
-    """Paths of the groups of a draft."""
-    return frozenset(map("/".join, filter(None, draft.places)))
+def groups(proposal: Proposal) -> frozenset[str]:
+    """Paths of the groups of a proposal."""
+    return frozenset(map("/".join, filter(None, proposal.places)))
 
 
-def nodes(draft: Draft) -> frozenset[str]:
-    """Paths of the superclasses and groups of a draft."""
-    return groups(draft).union(place[0] for place in draft.places if place)
+def nodes(proposal: Proposal) -> frozenset[str]:
+    """Paths of the superclasses and groups of a proposal."""
+    return groups(proposal).union(place[0] for place in proposal.places if place)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hierarchy.errors import OutputError, ReviewError, os_reason
-from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
-from hierarchy.proposal.proposal import Finding
+from hierarchy.files import lock
+from hierarchy.proposal import Finding, Proposal, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import Decision, Log, header_line, line, read_log
 
 
@@ -51,6 +52,20 @@ class Paths:
         return self.result.with_suffix(".replies.sqlite")
 
 
+def hold(paths: Paths, who: str, since: str) -> AbstractContextManager[None]:
+    """Keeps a second reviewer out while a block runs.
+
+    Raises:
+        Locked: someone else is reviewing; the message says who, where and since when.
+    """
+    return lock(
+        paths.lock,
+        busy=f"{str(paths.result)!r} is being reviewed",
+        fix="wait, or look with --look",
+        holder=f"{who} (process {os.getpid()} on {socket.gethostname()}, since {since})",
+    )
+
+
 class LogFile:
     """The decision log of a file, on the disk: what is appended is there before `append` returns.
 
@@ -67,13 +82,13 @@ class LogFile:
     def __init__(
         self,
         paths: Paths,
-        base: ProposalFile,
+        base: Proposal,
         findings: Sequence[Finding] = (),
         *,
         tell: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.paths, self.base, self._findings, self._tell = paths, base, findings, tell
-        self._log, self._torn = Log(base.draft.digest, base.draft.classes.source), b""
+        self._log, self._torn = Log(base.digest, base.classes.source), b""
         if paths.log.exists():
             log, self._torn = read_log(paths.log)
             self._log = log or self._log
@@ -113,7 +128,7 @@ class LogFile:
 
     def _check_base(self) -> None:
         """Makes sure that the proposal is still what the review started from."""
-        if self.paths.base.exists() and read_proposal(self.paths.base).draft.digest != self.base.draft.digest:
+        if self.paths.base.exists() and read_proposal(self.paths.base).digest != self.base.digest:
             raise ReviewError(
                 f"{str(self.paths.base)!r} was made anew since this review began; nothing was decided, quit and begin"
                 " again"
@@ -133,7 +148,7 @@ class LogFile:
             self._tell(f"the torn line of {self.paths.log} was moved to {beside}")
 
 
-def keep_base(paths: Paths, base: ProposalFile, findings: Sequence[Finding]) -> None:
+def keep_base(paths: Paths, base: Proposal, findings: Sequence[Finding]) -> None:
     """Writes what a review starts from beside its log, if it is not there."""
     if not paths.base.exists():
         if findings and not paths.findings.exists():

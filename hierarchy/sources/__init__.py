@@ -1,0 +1,11 @@
+"""Class sources: reads the classes of a data set from wherever people keep them.
+
+`read_classes` recognises text, CSV and TSV files, image folders, Hugging Face data sets and ImageNet's own lists.
+The folder layouts of splits and classes are decided here, for class lists and for whole data sets.
+"""
+
+from hierarchy.sources.classes import LONGEST, ClassList
+from hierarchy.sources.layout import image_files, table_files
+from hierarchy.sources.read import known_sources, read_classes
+
+__all__ = ["LONGEST", "ClassList", "image_files", "known_sources", "read_classes", "table_files"]

@@ -1,4 +1,4 @@
-"""Which files of a folder are of which split: told by folders of images, and by the names of parquet files."""
+"""Which files of a data set belong to which split: by the folders of images, or by the names of parquet files."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import SourceError
-from hierarchy.sources.classes import SPLITS
+from hierarchy.sources.splits import HIDDEN, NAME, SPLITS, can_be_split, choose_splits, in_order
 
 
 def image_files(folder: Path) -> dict[str, Any]:
-    """What the library's reader of image folders is to be told: files by split, and whether folders name classes.
+    """Arguments for the library's `imagefolder` reader: files by split, and whether folders are classes.
 
-    Folders are splits, whatever they are called, where each of them holds folders; else they are classes. Those called
-    `train`, `test` and the like are splits where they are alone, and where files of metadata describe the images.
+    Folders are splits by the rule of `choose_splits`; `train`, `test` and the like are also splits if metadata files
+    describe the images.
 
     Raises:
-        SourceError: there are no images, or they lie so that some would be of no class or of a wrong split.
+        SourceError: there are no images, or some of them would get no class or a wrong split.
     """
     seen = _look(folder)
     if not seen.images and not seen.described:
         if seen.archives:
-            return {"data_dir": glob.escape(str(folder))}  # the library looks into them
-        raise SourceError(f"folder {str(folder)!r} holds no saved data set, no .parquet and no images; check the name")
+            return {"data_dir": glob.escape(str(folder))}  # the library opens them
+        raise SourceError(f"folder {str(folder)!r} has no saved data set, no .parquet and no images; check the name")
     if seen.inner is not None:
         above = str((folder / seen.inner).parent)
-        raise SourceError(f"folder {str(folder)!r} holds splits further down, as {seen.inner!r}; give {above!r}")
+        raise SourceError(f"folder {str(folder)!r} has its splits further down, as in {seen.inner!r}; give {above!r}")
     splits = _splits(seen, folder)
     root = glob.escape(str(folder))
     files = {split: [f"{root}/{split}/**"] for split in splits}
     if not files:
-        linked = [f"{root}/{glob.escape(top)}/**" for top in seen.linked]  # which ** passes over
+        linked = [f"{root}/{glob.escape(top)}/**" for top in seen.linked]  # ** does not follow links
         files = {SPLITS[0]: [f"{root}/**", *linked]}
-    beside = set(splits) & set(SPLITS)  # then what lies beside the folders is of no split
-    if any(top or not beside for top in seen.described):
+    known = set(splits) & set(SPLITS)  # then files next to the folders belong to no split
+    if any(top or not known for top in seen.described):
         return {"data_files": files}
-    depths = {depth: path for (top, depth), path in seen.images.items() if top or not beside}
+    depths = {depth: path for (top, depth), path in seen.images.items() if top or not known}
     if len(depths) > 1:
         one, other = (repr(depths[depth]) for depth in sorted(depths)[:2])
         raise SourceError(
-            f"images in folder {str(folder)!r} lie at different depths, as {one} and {other};"
+            f"images in folder {str(folder)!r} are at different depths, as in {one} and {other};"
             " arrange all as CLASS/IMAGE, or all as SPLIT/CLASS/IMAGE"
         )
     (depth,) = depths
@@ -53,41 +53,41 @@ def image_files(folder: Path) -> dict[str, Any]:
 
 
 def table_files(paths: Sequence[Path], root: Path) -> dict[str, list[str]]:
-    """Parquet files by split: as a file is called, with a number or without, or else as its folder is.
+    """Parquet files by split: named by the file, with or without a number, or else by its folder.
 
-    Files that are only numbered, and one alone, are of `train`.
+    A single file and files with only numbers for names are `train`.
 
     Raises:
-        SourceError: there are several that may be of several splits.
+        SourceError: the splits of several files cannot be derived from their names.
 
     >>> table_files([Path("test-00000-of-00001.parquet"), Path("train-1.parquet"), Path("train-2.parquet")], Path())
     {'train': ['train-1.parquet', 'train-2.parquet'], 'test': ['test-00000-of-00001.parquet']}
     >>> table_files([Path("test/0000.parquet"), Path("train/0000.parquet")], Path())
     {'train': ['train/0000.parquet'], 'test': ['test/0000.parquet']}
     """
-    told = {path: _told(path, root) for path in paths}
-    untold = [path for path, name in told.items() if name is None]
+    split_of = {path: _split_in_name(path, root) for path in paths}
+    unnamed = [path for path, name in split_of.items() if name is None]
     homes = {path: _unnumbered(str(path.relative_to(root).parent)) for path in paths}
     if len(set(homes.values())) > 1:
-        told |= {path: path.parent.name for path in untold if path.parent != root}
-    elif set(told.values()) & set(SPLITS):
-        told |= {path: path.stem for path in untold}
-    elif len(untold) == len(paths) and len({_unnumbered(path.stem) for path in paths}) == 1:
-        told |= dict.fromkeys(untold, SPLITS[0])
-    home_of: dict[str, str] = {}  # the folder whose files a name was given to
-    for path in untold:
-        name = told[path] or ""
-        if not _can_be_split(name) or name.isdigit() or home_of.setdefault(name, homes[path]) != homes[path]:
-            few = ", ".join(repr(str(path.relative_to(root))) for path in untold[:3])
-            more = f" and {len(untold) - 3} more" if len(untold) > 3 else ""
+        split_of |= {path: path.parent.name for path in unnamed if path.parent != root}
+    elif set(split_of.values()) & set(SPLITS):
+        split_of |= {path: path.stem for path in unnamed}
+    elif len(unnamed) == len(paths) and len({_unnumbered(path.stem) for path in paths}) == 1:
+        split_of |= dict.fromkeys(unnamed, SPLITS[0])
+    home_of: dict[str, str] = {}  # the folder whose files got a name
+    for path in unnamed:
+        name = split_of[path] or ""
+        if not can_be_split(name) or name.isdigit() or home_of.setdefault(name, homes[path]) != homes[path]:
+            few = ", ".join(repr(str(path.relative_to(root))) for path in unnamed[:3])
+            more = f" and {len(unnamed) - 3} more" if len(unnamed) > 3 else ""
             raise SourceError(
-                f"nothing tells the splits of {few}{more} in {str(root)!r}; name files as train-00000.parquet, put them"
-                " into folders as train and test, or give one file"
+                f"cannot tell the splits of {few}{more} in {str(root)!r}; name files like train-00000.parquet, put them"
+                " into folders like train and test, or give one file"
             )
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for path, told_name in told.items():
-        found[told_name or ""].append(glob.escape(str(path)))
-    return {name: found[name] for name in _in_order(found)}
+    for path, split in split_of.items():
+        found[split or ""].append(glob.escape(str(path)))
+    return {name: found[name] for name in in_order(found)}
 
 
 # Folders of images
@@ -95,14 +95,14 @@ def table_files(paths: Sequence[Path], root: Path) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What lies in a folder.
+    """The content of a folder.
 
     Args:
-        images: (a folder in it, or "" for itself; how many folders an image lies in) -> the first image that does.
-        described: those folders, or "", in which files of metadata lie.
+        images: (a folder in it, or "" for itself; the depth of an image below) -> the first image there.
+        described: those folders, or "", that contain metadata files.
         linked: those that are links.
         archives: whether there are any.
-        inner: a folder called as a split is, inside one that is not.
+        inner: a folder with the name of a split, inside one without.
     """
 
     images: Mapping[tuple[str, int], str]
@@ -119,8 +119,8 @@ def _look(folder: Path) -> _Seen:
     images: dict[tuple[str, int], str] = {}
     described: set[str] = set()
     archives, inner = False, None
-    _, tops, _ = next(os.walk(folder), ("", [], []))  # none where it cannot be read
-    linked = tuple(sorted(top for top in tops if (folder / top).is_symlink() and not top.startswith(_HIDDEN)))
+    _, tops, _ = next(os.walk(folder), ("", [], []))  # none if it cannot be read
+    linked = tuple(sorted(top for top in tops if (folder / top).is_symlink() and not top.startswith(HIDDEN)))
     for parts, name in _files(folder, linked):
         top, ending = (parts[0] if parts else ""), "." + name.rpartition(".")[2].lower()
         if ending in endings:
@@ -137,56 +137,45 @@ def _look(folder: Path) -> _Seen:
     return _Seen(images, frozenset(described), linked, archives, inner)
 
 
-_HIDDEN = (".", "__")  # how names of folders begin that the library passes over
-
-
 def _files(folder: Path, linked: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The folders each file lies in, and its name; what the library passes over is left out."""
+    """The folders above each file, and its name; without what the library passes over."""
     for start in (folder, *(folder / name for name in linked)):
         for at, folders, names in os.walk(start):
-            folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
+            folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
             parts = Path(at).relative_to(folder).parts
             yield from ((parts, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _splits(seen: _Seen, folder: Path) -> list[str]:
-    """The folders that are splits; none where they are classes."""
+    """The folders that are splits; none if they are classes."""
     tops = {top for top in (*(top for top, _ in seen.images), *seen.described) if top}
     known = tops & set(SPLITS)
-    if known != tops or not tops:
-        if "" in seen.described or (seen.described and not known):
+    if seen.described and known != tops and ("" in seen.described or not known):
+        return []
+    if not seen.described:
+        depths: defaultdict[str, set[int]] = defaultdict(set)
+        for top, depth in seen.images:
+            if top or not known:
+                depths[top].add(depth)
+        if not choose_splits(depths):
             return []
-        if not seen.described and any(depth < 2 for top, depth in seen.images if top or not known):
-            return []
-    odd = sorted(top for top in tops if not _can_be_split(top))
+    odd = sorted(top for top in tops if not can_be_split(top))
     if odd and known:
-        raise SourceError(f"folder {str(folder / odd[0])!r} cannot be a split by its name; use letters, digits and _")
-    return [] if odd else _in_order(tops)
+        raise SourceError(f"folder {str(folder / odd[0])!r} cannot be the name of a split; use letters, digits and _")
+    return [] if odd else in_order(tops)
 
 
 # Names
 
 
-def _told(path: Path, root: Path) -> str | None:
-    """The split that the name of a file tells, or those of the folders it is in."""
-    numbered = re.match(rf"({_NAME})-\d+", path.stem)
+def _split_in_name(path: Path, root: Path) -> str | None:
+    """The split in the name of a file or of the folders above it."""
+    numbered = re.match(rf"({NAME})-\d+", path.stem)
     own = numbered[1] if numbered else re.sub(r"[-_.]?\d+$", "", path.stem)
     above = [folder.name for folder in path.relative_to(root).parents]
     known = next((name for name in (own, *above) if name in SPLITS), None)
     return own if numbered and known is None else known
 
 
-_NAME = r"\w+(?:\.\w+)*"  # of a split, as the library wants it
-
-
-def _can_be_split(name: str) -> bool:
-    return re.fullmatch(_NAME, name) is not None
-
-
 def _unnumbered(text: str) -> str:
     return re.sub(r"\d+", "", text)
-
-
-def _in_order(splits: Iterable[str]) -> list[str]:
-    """Splits in the order in which they are used, then by name."""
-    return sorted(splits, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 
 How = Literal["id", "name", "head"]

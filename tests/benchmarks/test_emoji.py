@@ -24,7 +24,7 @@ from support.golden_messages import Golden
 
 import hierarchy
 from hierarchy.errors import HierarchyError
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import digits

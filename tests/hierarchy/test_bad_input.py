@@ -15,15 +15,14 @@ import time
 import pytest
 from support.golden_messages import Golden
 
-import hierarchy.files
+import hierarchy.io
 import hierarchy.wordnet.database
 from hierarchy import Hierarchy, load, save
 from hierarchy.cli.console import print_json, run
 from hierarchy.cli.main import app
 from hierarchy.errors import HierarchyError, WordNetMissing
-from hierarchy.files import dumps, to_dict
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Rename, Split, apply
+from hierarchy.io import dumps, to_dict
+from hierarchy.proposal import Merge, Move, Proposal, Rename, Split, apply
 
 PETS = Hierarchy.from_rows(
     [
@@ -152,7 +151,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "a seed in words": ["pets.txt", "--seed", "one"],
     "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
     "a dry run without a model": ["pets.txt", "--dry-run"],
-    "a batch without a model": ["pets.txt", "--batch"],
+    "asking again without a model": ["pets.txt", "--ask-again"],
     "a model, and money, where none proposes": ["pets.txt", "--model", "gpt-5", "--max-cost", "2", "--yes"],
     "a server where none is asked": ["pets.txt", "--base-url", "http://localhost:1"],
     "a limit of an embedding server's calls": ["pets.txt", "--embed", "tfidf+openai:m", "--max-calls", "3"],
@@ -210,17 +209,19 @@ CALLS = {  # and for what only Python asks
     "a subset of nothing": lambda: PETS.subset(),
     "an id that is a superclass": lambda: Hierarchy(("a", "b"), ("a", "b"), (("a", "g"), ("a", "g"))),
     "columns of other lengths": lambda: Hierarchy(("a",), ("a", "b"), (("s", "g"),)),
-    "move what is not there": lambda: apply(Move("n9", "fish/carps"), Draft.of(PETS)),
-    "move to a superclass": lambda: apply(Move("n1", "fish"), Draft.of(PETS)),
-    "move to a bad name": lambda: apply(Move("n1", "fish/"), Draft.of(PETS)),
-    "rename what is not there": lambda: apply(Rename("mammals/cat", "felines"), Draft.of(PETS)),
-    "rename a class": lambda: apply(Rename("mammals/cats/tabby", "x"), Draft.of(PETS)),
-    "rename to a name that is taken": lambda: apply(Rename("mammals/cats", "dogs"), Draft.of(PETS)),
-    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats/dogs"), Draft.of(PETS)),
-    "merge two levels": lambda: apply(Merge("mammals/cats", "fish"), Draft.of(PETS)),
-    "merge with itself": lambda: apply(Merge("fish", "fish"), Draft.of(PETS)),
-    "split off what is elsewhere": lambda: apply(Split("mammals/cats", "big cats", ("n1", "n2", "n9")), Draft.of(PETS)),
-    "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), Draft.of(PETS)),
+    "move what is not there": lambda: apply(Move("n9", "fish/carps"), Proposal.from_hierarchy(PETS)),
+    "move to a superclass": lambda: apply(Move("n1", "fish"), Proposal.from_hierarchy(PETS)),
+    "move to a bad name": lambda: apply(Move("n1", "fish/"), Proposal.from_hierarchy(PETS)),
+    "rename what is not there": lambda: apply(Rename("mammals/cat", "felines"), Proposal.from_hierarchy(PETS)),
+    "rename a class": lambda: apply(Rename("mammals/cats/tabby", "x"), Proposal.from_hierarchy(PETS)),
+    "rename to a name that is taken": lambda: apply(Rename("mammals/cats", "dogs"), Proposal.from_hierarchy(PETS)),
+    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats/dogs"), Proposal.from_hierarchy(PETS)),
+    "merge two levels": lambda: apply(Merge("mammals/cats", "fish"), Proposal.from_hierarchy(PETS)),
+    "merge with itself": lambda: apply(Merge("fish", "fish"), Proposal.from_hierarchy(PETS)),
+    "split off what is elsewhere": lambda: apply(
+        Split("mammals/cats", "big cats", ("n1", "n2", "n9")), Proposal.from_hierarchy(PETS)
+    ),
+    "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), Proposal.from_hierarchy(PETS)),
     "save as text": lambda: save(PETS, "pets.txt"),
     "save what JSON does not know": lambda: save(PETS, "out.json", provenance={"when": {1}}),
     "load a list": lambda: load({"classes": []}),
@@ -238,7 +239,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(hierarchy.wordnet.database, "_reader", without_wordnet)
-    monkeypatch.setattr(hierarchy.files, "shipped", lambda: ("cifar100", "imagenet100", "imagenet1k"))
+    monkeypatch.setattr(hierarchy.io, "shipped", lambda: ("cifar100", "imagenet100", "imagenet1k"))
     before = sorted(tmp_path.rglob("*"))
     yield tmp_path
     assert sorted(tmp_path.rglob("*")) == before

@@ -17,8 +17,9 @@ from support import ROOT
 from support.strategies import hierarchies, names
 
 from hierarchy import Hierarchy, load, save
-from hierarchy.errors import FormatError, OutputError, UnknownNode
-from hierarchy.files import dumps, folder, read, read_rows, read_text, shipped, to_csv, to_dict, write_text
+from hierarchy.errors import FormatError, Locked, OutputError, UnknownNode
+from hierarchy.files import lock, read_text, write_text
+from hierarchy.io import dumps, folder, read, read_rows, shipped, to_csv, to_dict
 
 DOCS = ROOT / "docs"
 SCHEMA = Draft202012Validator(json.loads((folder("data") / "hierarchy.schema.json").read_text(encoding="utf-8")))
@@ -192,7 +193,7 @@ def test_the_hierarchies_shipped_are_those_of_the_package():
 
 
 def test_the_page_about_the_format_shows_a_valid_file():
-    page = (DOCS / "format.md").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "formats.md").read_text(encoding="utf-8")
     example, *_ = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     SCHEMA.validate(json.loads(example))
     assert load(json.loads(example)) == SHARKS
@@ -210,14 +211,14 @@ def test_the_page_about_the_format_shows_a_valid_file():
         ("a.json", b"", "{path}:1: not JSON (Expecting value at column 1); is the file complete?"),
         ("a.json", b'{\n "format":', "{path}:2: not JSON (Expecting value at column 11); is the file complete?"),
         ("a.json", b'{\n "format": "\xff"}', "{path}:2: not UTF-8 (byte 0xff); save it as UTF-8"),
-        ("a.json", b"[" * 100_000, "{path} nests too deeply to be a hierarchy; give a file written by `save`"),
-        ("a.json", b"9" * 1_000_000, "{path} holds a number too long to read; give a file written by `save`"),
-        ("a.csv", b"", "{path}:1: the header is ''; make it id,name,superclass,group"),
-        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; make it id,name,superclass,group"),
+        ("a.json", b"[" * 100_000, "{path} is nested too deeply; give a file written by `save`"),
+        ("a.json", b"9" * 1_000_000, "{path} contains a number with too many digits; give a file written by `save`"),
+        ("a.csv", b"", "{path}:1: the header is ''; it must be id,name,superclass,group"),
+        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; it must be id,name,superclass,group"),
         (
             "a.csv",
             b"id,name,superclass,group\na,b,c,d\na,b\n",
-            "{path}:3: 2 fields, not 4; quote one that holds a comma",
+            "{path}:3: expected 4 fields, got 2; quote fields that contain commas",
         ),
         (
             "a.csv",
@@ -232,8 +233,8 @@ def test_the_page_about_the_format_shows_a_valid_file():
         (
             "a.csv",
             b"id,name,superclass,group\na,b,c,d\na,b,c,d\n",
-            "{path}: not a hierarchy: id 'a' stands 2 times (labels 0, 1); ids must be unique;"
-            " `hierarchy check` tells more",
+            "{path}: not a hierarchy: id 'a' occurs 2 times (labels 0, 1); ids must be unique;"
+            " `hierarchy check` lists the details",
         ),
     ],
     ids=["empty", "cut", "bytes", "deep", "digits", "empty csv", "header", "fields", "quote", "long", "twice"],
@@ -250,7 +251,7 @@ def test_a_digest_of_other_classes_is_refused():
     content = to_dict(SHARKS)
     content["classes"][0]["name"] = "great hammerhead"
     with pytest.raises(
-        FormatError, match=r"says digest '\w{12}', its classes have '\w{12}': it was changed by hand; if"
+        FormatError, match=r"the digest is '\w{12}', but the classes have '\w{12}': the file was edited; if"
     ):
         load(content)
 
@@ -262,21 +263,21 @@ def test_a_future_version_is_refused_with_advice():
 
 @pytest.mark.parametrize("source", ["no such", "imagenet_", "a.txt"])
 def test_an_unknown_name_is_refused(source):
-    with pytest.raises(UnknownNode, match=f"^no hierarchy {source!r} is shipped; "):
+    with pytest.raises(UnknownNode, match=f"^no hierarchy {source!r} is shipped"):
         load(source)
 
 
 @pytest.mark.parametrize("source", ["a/b", "a/b.txt", ""])
 def test_a_path_of_another_kind_is_refused(source):
-    with pytest.raises(FormatError, match=r"is no hierarchy file; give a \.json or \.csv file$"):
+    with pytest.raises(FormatError, match=r"is not a hierarchy file; give a \.json or \.csv file$"):
         load(source)
 
 
 def test_a_missing_file_and_a_folder_are_refused(scratch):
     (scratch / "folder.json").mkdir()
     for name, message in (
-        ("missing.json", "no file '.*'; check the name"),
-        ("folder.json", "is a directory; give a file that can be read$"),
+        ("missing.json", "no such file: '.*'; check the name"),
+        ("folder.json", "is a directory; give a readable file$"),
     ):
         with pytest.raises(FormatError, match=message):
             load(scratch / name)
@@ -385,7 +386,7 @@ def test_a_link_is_followed(scratch):
 def test_a_provenance_that_json_does_not_know_is_refused_before_the_file_is_touched(value, scratch):
     path = scratch / "tree.json"
     path.write_text("old")
-    with pytest.raises(OutputError, match=r"^this provenance cannot be written as JSON \(.*\); give strings, numbers"):
+    with pytest.raises(OutputError, match=r"^cannot write the provenance as JSON \(.*\); use strings, numbers"):
         save(SHARKS, path, provenance={"value": value})
     assert path.read_text() == "old"
 
@@ -400,3 +401,59 @@ def test_text_is_written_as_it_is(scratch):
     write_text(scratch / "a.txt", "é\r\n🦈\n")
     assert (scratch / "a.txt").read_bytes() == "é\r\n🦈\n".encode()
     assert read_text(scratch / "a.txt") == "é\n🦈\n"
+
+
+# Locks
+
+HOLD = "from hierarchy.files import lock\nwith lock('x.lock', busy='x', holder='Ada'):\n print(flush=True)\n input()"
+
+
+@pytest.fixture
+def holder(scratch):
+    """Another process that holds a lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=scratch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+
+
+def refusal(path, error, **words):
+    with pytest.raises(error) as caught, lock(path, **words):
+        pass
+    return str(caught.value)
+
+
+def test_a_lock_keeps_others_out_and_says_who_holds_it(holder, scratch):
+    path = scratch / "x.lock"
+    said = "'x' is being reviewed by Ada; wait until it has finished"
+    assert refusal(path, Locked, busy="'x' is being reviewed") == said
+    holder.communicate("\n")
+    with lock(path, busy="x"):
+        assert refusal(path, Locked, busy="y", fix="stop it") == "y by another process; stop it"
+    assert not path.exists()
+
+
+def test_a_lock_is_waited_for(holder, scratch):
+    holder.stdin.write("\n")
+    holder.stdin.flush()
+    with lock(scratch / "x.lock", busy="x", wait=True):
+        pass
+
+
+def test_a_killed_process_leaves_no_lock(holder, scratch):
+    holder.kill()
+    holder.wait()
+    assert (scratch / "x.lock").read_text() == "Ada"
+    with lock(scratch / "x.lock", busy="x"):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_refused(scratch):
+    (scratch / "file").touch()
+    path = scratch / "file" / "x.lock"
+    assert re.fullmatch(
+        f"cannot write '{path}': [a-z ]+; name a file in a writable folder", refusal(path, OutputError, busy="x")
+    )

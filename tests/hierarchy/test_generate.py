@@ -19,11 +19,10 @@ from hierarchy.checks.score import score
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.cluster.constrained import Shape
-from hierarchy.files import folder, read, shipped
-from hierarchy.lock import Lock
-from hierarchy.review.storage import Paths
+from hierarchy.io import folder, read, shipped
+from hierarchy.review.storage import Paths, hold
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 
 REFERENCES = TESTS / "references"
 
@@ -189,7 +188,7 @@ def test_of_a_link_all_lies_beside_the_file_that_it_leads_to(generate, tmp_path)
 def test_nothing_is_made_anew_under_a_reviewer_who_has_decided_nothing_yet(generate, tmp_path):
     assert generate("--out", "tree.json")[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with Lock(Paths(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
+    with hold(Paths(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
         code, out, err = generate("--out", "tree.json", "--superclasses", "2")
         assert (code, out) == (2, "") and "'tree.json' is being reviewed by Ada (process " in err
         assert "reading classes" not in err  # at once

@@ -12,12 +12,11 @@ from support.openai_server import Server
 from hierarchy import Hierarchy, load
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
-from hierarchy.files import read
-from hierarchy.llm.cache import Ledger
-from hierarchy.lock import Lock
+from hierarchy.io import read
+from hierarchy.llm import ReplyCache
 from hierarchy.prompting.prompts import load_prompt
-from hierarchy.proposal.file import read_proposal
-from hierarchy.review.storage import Paths
+from hierarchy.proposal import read_proposal
+from hierarchy.review.storage import Paths, hold
 
 TREE = Hierarchy.from_rows(
     [
@@ -69,10 +68,10 @@ def calls(server):
 def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_path):
     code, out, err = propose("--yes")
     assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
-    assert " calls (at most " in err and "the price of the model is unknown" in err
+    assert " calls (at most " in err and "pass --price for the cost" in err
     assert load(tmp_path / "pets.json") == TREE
     spent = server.counts["input_tokens"] + server.counts["output_tokens"]
-    assert f"pets.replies.sqlite: 8 replies of m, {spent:,} tokens in all runs" in err
+    assert f"pets.replies.sqlite: 8 replies from m, {spent:,} tokens in all runs" in err
     provenance = read(tmp_path / "pets.json").provenance
     assert provenance["proposed_by"] == "the model m, by prompts (hierarchy.generate)"
     assert provenance["reviewed_by"] is None and provenance["requests"] == calls(server) == 8
@@ -80,10 +79,10 @@ def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_pat
     assert "--propose openai --model m --superclasses 2 --groups 4 --base-url URL" in provenance["command"]
     assert server.url not in (tmp_path / "pets.json").read_text()
     held = read_proposal(tmp_path / "pets.proposal.json")
-    assert held.draft.hierarchy() == TREE and len(held.replies["cod"]) >= 4
-    assert {opinion.witness for opinion in held.opinions["cod"]} >= {"llm", "embedding"}
-    assert held.opinions["cod"][0].why == "3 of 3 votes"
-    assert len(Ledger(tmp_path / "pets.replies.sqlite").keys()) == 8
+    assert held.hierarchy() == TREE and len(held.replies["cod"]) >= 4
+    assert {vote.witness for vote in held.votes["cod"]} >= {"llm", "embedding"}
+    assert held.votes["cod"][0].why == "3 of 3 votes"
+    assert ReplyCache(tmp_path / "pets.replies.sqlite").count() == 8
 
 
 def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp_path):
@@ -95,8 +94,8 @@ def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
 
 
-def test_answers_of_another_server_are_used_again_and_it_is_said(propose, server, tmp_path):
-    told = "pets.replies.sqlite: 8 answers of e and 8 answers of m came from another address, and are used where the"
+def test_replies_of_another_server_are_used_again_and_it_is_said(propose, server, tmp_path):
+    told = "pets.replies.sqlite: 8 replies from e and 8 replies from m came from another server and answer equal"
     propose("--embed", "openai:e", "--yes")
     assert told not in propose("--embed", "openai:e", "--yes")[2]
     made, before = (tmp_path / "pets.json").read_bytes(), dict(server.counts["http"])
@@ -105,7 +104,7 @@ def test_answers_of_another_server_are_used_again_and_it_is_said(propose, server
         assert (code, err.count(told)) == (0, 1)
         assert not other.counts["http"] and server.counts["http"] == before
         assert (tmp_path / "pets.json").read_bytes() == made
-        assert "another address" not in propose("--model", "n", "--yes", "--base-url", other.url)[2]
+        assert "another server" not in propose("--model", "n", "--yes", "--base-url", other.url)[2]
 
 
 def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tmp_path):
@@ -122,20 +121,20 @@ def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tm
 def test_nothing_is_spent_without_consent(propose, server):
     code, _, err = propose()
     assert code == 2 and calls(server) == 0
-    assert "nobody is there to say yes to that; add --yes, --max-cost or --max-calls" in err
+    assert "refusing to spend money without confirmation (stdin is not a terminal); pass --yes, --max-cost or" in err
 
 
 def test_a_limit_of_calls_stops_cleanly_and_the_next_run_goes_on(propose, server, tmp_path):
     code, _, err = propose("--max-calls", "2")
     assert code == 2 and calls(server) == 2 and not (tmp_path / "pets.json").exists()
-    assert "--max-calls 2 is reached" in err and "run again to go on; 2 answers are kept in pets.replies.sqlite" in err
+    assert "reached --max-calls 2" in err and "run again to continue; 2 replies are in pets.replies.sqlite" in err
     assert propose("--max-calls", "100")[0] == 0
     assert calls(server) == 8 and load(tmp_path / "pets.json") == TREE
 
 
 def test_a_limit_of_dollars_needs_a_price(propose, server):
     code, _, err = propose("--max-cost", "1")
-    assert code == 2 and calls(server) == 0 and "the price of model 'm'" in err
+    assert code == 2 and calls(server) == 0 and "--max-cost needs the price of the model; pass --price" in err
     assert propose("--max-cost", "0.0001", "--price", "2:8")[0] == 2 and calls(server) == 0
     assert propose("--max-cost", "1", "--price", "2:8")[0] == 0
 
@@ -177,11 +176,11 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
     assert code == 1 and out.startswith("pets.proposal.json: 0 superclasses, 0 groups, 0 classes")
     assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
     assert "8 classes are unsettled" in err and "troubles with answers, all dealt with or listed: " in err
-    assert read_proposal(tmp_path / "pets.proposal.json").draft.unsettled == TREE.classes
+    assert read_proposal(tmp_path / "pets.proposal.json").unsettled == TREE.classes
 
 
 def test_a_dry_run_asks_no_embedding_server_either(propose, server):
-    beside = "beside that, and under no limit, vectors are asked for of --embed openai:e\n"
+    beside = "in addition, and without a limit, vectors are requested from --embed openai:e\n"
     code, _, err = propose("--dry-run", "--embed", "openai:e")
     assert code == 0 and err.endswith(beside)
     code, _, err = propose("--embed", "openai:e")
@@ -190,7 +189,7 @@ def test_a_dry_run_asks_no_embedding_server_either(propose, server):
     code, _, err = propose("--embed", "tfidf+openai:e", "--yes")
     assert code == 0 and err.count(beside) == 1
     assert server.counts["http"]["/embeddings"] == 1
-    assert "under no limit" not in propose("--dry-run")[2]
+    assert "without a limit" not in propose("--dry-run")[2]
 
 
 def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
@@ -249,7 +248,7 @@ def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(pr
 
 
 def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
-    lock = Lock(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+    lock = hold(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
 
     class Reviewed(Brain):
         def propose(self, text):
@@ -261,9 +260,9 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
     code, out, err = propose("--yes")
     assert (code, out) == (2, "") and calls(server) == 8
     assert "'pets.json' is being reviewed by Ada (process " in err
-    assert "; then run again, all answers are kept in 'pets.replies.sqlite'\n" in err
+    assert "; then run again: all replies are in 'pets.replies.sqlite'\n" in err
     assert (tmp_path / "pets.json").read_text() == "under review" and not (tmp_path / "pets.proposal.json").exists()
-    lock.__exit__()
+    lock.__exit__(None, None, None)
     (tmp_path / "pets.decisions.jsonl").touch()
     code, out, err = propose("--yes")
     assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err
@@ -285,7 +284,7 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
         (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
         (["--dry-run"], "--dry-run is about a model; add --propose openai"),
         (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
-        (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is no price; write IN:OUT"),
+        (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is not INPUT:OUTPUT"),
         (["--propose", "openai", "--votes", "0"], "invalid value for '--votes'"),
         (["--propose", "openai", "--yes"], "no API key: set OPENAI_API_KEY"),
     ],
@@ -304,7 +303,7 @@ FLAGS_OF_A_MODEL = {
     "--max-calls": ["3"],
     "--max-cost": ["2"],
     "--concurrency": ["8"],
-    "--batch": [],
+    "--ask-again": [],
     "--dry-run": [],
     "--yes": [],
 }
@@ -326,16 +325,8 @@ def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have
     assert not server.counts["http"]
 
 
-def test_by_batch_the_same_hierarchy_is_had_at_half_the_price(propose, server, tmp_path, monkeypatch):
-    import hierarchy.llm.batch
-
-    monkeypatch.setattr(hierarchy.llm.batch.time, "sleep", lambda seconds: None)  # the server is done at the third look
-    alone = propose("--dry-run", "--price", "2:8", "--json")[1]
-    half = propose("--dry-run", "--price", "2:8", "--json", "--batch")[1]
-    assert json.loads(half)["cost"] == pytest.approx(json.loads(alone)["cost"] / 2)
-    assert propose("--batch", "--yes")[0] == 0
-    assert calls(server) == 0 and server.counts["http"]["/batches"] >= 5
+def test_ask_again_asks_for_every_reply_once_more(propose, server, tmp_path):
+    propose("--yes")
+    assert propose("--yes", "--ask-again")[0] == 0
+    assert calls(server) == 16 and ReplyCache(tmp_path / "pets.replies.sqlite").count() == 8
     assert load(tmp_path / "pets.json") == TREE
-    before = server.counts["http"]["/batches"]
-    assert propose("--yes")[0] == 0  # without --batch, the ledger answers
-    assert calls(server) == 0 and server.counts["http"]["/batches"] == before

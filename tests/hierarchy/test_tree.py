@@ -10,7 +10,7 @@ from support.strategies import hierarchies, hierarchies_and_requests, names, tab
 
 from hierarchy import Hierarchy
 from hierarchy.errors import AmbiguousName, HierarchyError, InvalidHierarchy, UnknownNode
-from hierarchy.tree import name_fault
+from hierarchy.names import name_fault
 
 
 def below(tree, node):
@@ -99,7 +99,7 @@ def test_permuting_labels_permutes_ancestors_and_leaves_nodes_and_parents_alone(
 
 
 @given(tables(), tables())
-def test_digests_are_equal_exactly_where_hierarchies_are(one, other):
+def test_digests_are_equal_exactly_if_hierarchies_are(one, other):
     assert Hierarchy.from_rows(one).digest == Hierarchy.from_rows(list(one)).digest
     first, second = Hierarchy.from_rows(one), Hierarchy.from_rows(other)
     assert (first.digest == second.digest) == (first == second) == (one == other)
@@ -176,17 +176,17 @@ CRANES = Hierarchy.from_rows(
         ([], ()),
     ],
 )
-def test_twins_and_namesakes_are_told_apart_by_id_and_by_path(asked, labels):
+def test_classes_of_one_name_are_distinguished_by_id_and_by_path(asked, labels):
     assert CRANES.labels(*asked) == labels
 
 
-def test_paths_of_twins_in_one_group_end_in_their_ids():
+def test_paths_of_classes_with_one_name_in_one_group_end_in_their_ids():
     assert [path for path in CRANES.nodes(3) if "maillot" in path] == []
     assert "clothing/swimwear/n03710637" in CRANES.nodes(3)
     assert CRANES.subset("n03710637").nodes(3) == ("clothing/swimwear/maillot",)
 
 
-def test_an_id_means_its_class_though_another_is_called_so():
+def test_an_id_means_its_own_class_even_if_another_has_it_as_its_name():
     swapped = Hierarchy(("a", "b"), ("b", "a"), (("x", "y"), ("x", "y")))
     assert swapped.labels("a") == (0,) and swapped.labels("b") == (1,)
     assert swapped.nodes(3) == ("x/y/b", "x/y/a")
@@ -198,17 +198,17 @@ def test_an_id_means_its_class_though_another_is_called_so():
     [
         (
             "crane",
-            "'crane' means 'animals/birds/crane' (id 'n02012849') and 'machines/lifting gear/crane' (id 'n03126707');"
-            " ask by id or by path",
+            "'crane' is ambiguous: 'animals/birds/crane' (id 'n02012849') and"
+            " 'machines/lifting gear/crane' (id 'n03126707'); use an id or a path",
         ),
         (
             "clothing/swimwear/maillot",
-            "'clothing/swimwear/maillot' means 'clothing/swimwear/n03710637' (id 'n03710637') and"
-            " 'clothing/swimwear/n03710721' (id 'n03710721'); ask by id or by path",
+            "'clothing/swimwear/maillot' is ambiguous: 'clothing/swimwear/n03710637' (id 'n03710637') and"
+            " 'clothing/swimwear/n03710721' (id 'n03710721'); use an id or a path",
         ),
     ],
 )
-def test_a_name_of_several_is_refused_with_the_ids(asked, message):
+def test_an_ambiguous_name_is_refused_with_the_ids(asked, message):
     with pytest.raises(AmbiguousName) as caught:
         CRANES.labels("n01491361", asked)
     assert str(caught.value) == message
@@ -226,17 +226,17 @@ def test_a_name_of_several_is_refused_with_the_ids(asked, message):
         ("zzzzzz", ""),
     ],
 )
-def test_what_is_not_there_is_refused_with_the_nearest_names(asked, nearest):
+def test_an_unknown_name_is_refused_with_the_nearest_names(asked, nearest):
     with pytest.raises(UnknownNode) as caught:
         CRANES.labels(asked)
-    start = f"{asked!r} is no id, name or path of this hierarchy (3 superclasses, 4 groups, 6 classes)"
+    start = f"no class or node {asked!r}"
     assert str(caught.value).startswith(start + nearest)
-    assert nearest or str(caught.value) == start
+    assert nearest or str(caught.value) == start + "; use an id, a name or a path"
 
 
 @pytest.mark.parametrize("asked", [0, None, ["shark"], ("shark",)])
-def test_what_is_no_string_is_refused(asked):
-    with pytest.raises(TypeError, match=r"^cannot ask for .*; give ids, names and paths, as in labels\('shark', "):
+def test_a_request_that_is_not_a_string_is_refused(asked):
+    with pytest.raises(TypeError, match=r"^cannot look up .*; give ids, names or paths, as in labels\('shark', "):
         CRANES.labels(asked)
 
 
@@ -253,14 +253,16 @@ def test_a_label_out_of_range_is_refused(label):
 
 
 def test_a_label_given_twice_is_refused():
-    with pytest.raises(InvalidHierarchy, match="id 'n02012849' stands 2 times"):
+    with pytest.raises(InvalidHierarchy, match="id 'n02012849' occurs 2 times"):
         CRANES.at([0, 0])
 
 
 @pytest.mark.parametrize("ask", [Hierarchy.nodes, Hierarchy.parents, Hierarchy.ancestors])
 @pytest.mark.parametrize("level", [0, 4, "1", None])
 def test_an_unknown_level_is_refused(ask, level):
-    with pytest.raises(ValueError, match=r"^level=.* is none of 1 \(superclasses\), 2 \(groups\), 3 \(classes\)$"):
+    with pytest.raises(
+        ValueError, match=r"^level=.* is not a level; use 1 \(superclasses\), 2 \(groups\) or 3 \(classes\)$"
+    ):
         ask(CRANES, level)
 
 
@@ -277,11 +279,11 @@ def test_an_unknown_level_is_refused(ask, level):
         ("zzzzzz", ()),
     ],
 )
-def test_find_gives_what_a_text_could_mean(text, found):
+def test_find_gives_what_a_text_may_mean(text, found):
     assert CRANES.find(text) == found
 
 
-def test_all_problems_of_a_table_are_told_at_once():
+def test_all_problems_of_a_table_are_reported_at_once():
     with pytest.raises(InvalidHierarchy) as caught:
         Hierarchy(
             classes=("a", "b", "a", "c/d", "", "e\n", "a"),
@@ -289,19 +291,19 @@ def test_all_problems_of_a_table_are_told_at_once():
             groups=(("s", "g"), ("s", "g\t"), ("b", "g"), ("", "g"), ("s", "g"), ("s", "g"), (None, ["g"])),
         )
     assert caught.value.problems == (
-        "id 'a' stands 3 times (labels 0, 2, 6); ids must be unique",
-        "id 'c/d' holds '/', which separates the parts of a path; spell it otherwise",
+        "id 'a' occurs 3 times (labels 0, 2, 6); ids must be unique",
+        "id 'c/d' contains '/', which separates the parts of a path; replace it",
         "id '' is empty; give it a name",
-        "id 'e\\n' holds a line break or another control character; remove it",
+        "id 'e\\n' contains a control character such as a line break; remove it",
         "name ' y' starts or ends with a space; strip it",
-        "name 7 is no string but of type int; give a string",
+        "name 7 is of type int; give a string",
         "superclass '' is empty; give it a name",
-        "superclass None is no string but of type NoneType; give a string",
-        "group 'g\\t' holds a line break or another control character; remove it",
-        "group ['g'] is no string but of type list; give a string",
-        "superclass 'b' is also the id of a class, so neither could be asked for; rename it",
+        "superclass None is of type NoneType; give a string",
+        "group 'g\\t' contains a control character such as a line break; remove it",
+        "group ['g'] is of type list; give a string",
+        "superclass 'b' is also the id of a class, so it would be ambiguous; rename it",
     )
-    assert str(caught.value).startswith("not a hierarchy: id 'a' stands 3 times")
+    assert str(caught.value).startswith("not a hierarchy: id 'a' occurs 3 times")
     assert str(caught.value).endswith("; and 3 more")
 
 
@@ -309,17 +311,20 @@ def test_all_problems_of_a_table_are_told_at_once():
     ("columns", "problem"),
     [
         (((), (), ()), "no classes; give at least one"),
-        ((("a",), (), ()), "1 ids, 0 names and 0 groups; give one of each per class"),
-        ((("a",), ("a",), ("sg",)), "group 'sg' of label 0 is no pair; give (superclass, group)"),
-        ((("a",), ("a",), (("s", "g", "h"),)), "group ('s', 'g', 'h') of label 0 is no pair; give (superclass, group)"),
-        ((("a",), ("a",), (7,)), "group 7 of label 0 is no pair; give (superclass, group)"),
+        ((("a",), (), ()), "got 1 ids, 0 names and 0 groups; give one of each per class"),
+        ((("a",), ("a",), ("sg",)), "group 'sg' of label 0 is not a pair; give (superclass, group)"),
+        (
+            (("a",), ("a",), (("s", "g", "h"),)),
+            "group ('s', 'g', 'h') of label 0 is not a pair; give (superclass, group)",
+        ),
+        ((("a",), ("a",), (7,)), "group 7 of label 0 is not a pair; give (superclass, group)"),
         (
             (("\ud800",), ("a",), (("s", "g"),)),
-            "id '\\ud800' holds a line break or another control character; remove it",
+            "id '\\ud800' contains a control character such as a line break; remove it",
         ),
     ],
 )
-def test_a_table_that_is_none_is_refused(columns, problem):
+def test_a_malformed_table_is_refused(columns, problem):
     with pytest.raises(InvalidHierarchy) as caught:
         Hierarchy(*columns)
     assert caught.value.problems == (problem,)
@@ -350,6 +355,6 @@ def test_a_hierarchy_cannot_be_changed():
         assert isinstance(getattr(tree, field.name), tuple)
 
 
-def test_every_error_is_one_kind():
+def test_every_error_is_a_hierarchy_error():
     for error in (AmbiguousName, InvalidHierarchy, UnknownNode):
         assert issubclass(error, HierarchyError) and issubclass(error, ValueError)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from hierarchy.llm.cache import Ledger
-from hierarchy.llm.client import ChatOptions, openai_chat
-from hierarchy.llm.compat import Abilities, body_of
-from hierarchy.llm.types import Request
+import openai._base_client
+
+from hierarchy.llm import ChatOptions, OpenAIChat, ReplyCache, Request
+from hierarchy.llm.compat import Capabilities, make_body
 from support.openai_server import Server, digest_of
+
+openai._base_client.INITIAL_RETRY_DELAY = 0.01  # seconds; half a second is for other people's servers
 
 ITEM = {
     "type": "object",
@@ -21,7 +23,6 @@ SCHEMA = {
     "required": ["classes"],
     "additionalProperties": False,
 }
-QUICK = {"backoff": 0.02, "timeout": 60.0}  # the SDK's pauses are for a server of others
 
 
 def request(what: str = "pets", **fields) -> Request:
@@ -35,10 +36,10 @@ def request(what: str = "pets", **fields) -> Request:
 
 
 def digest(asked: Request) -> str:
-    """What the server calls a request."""
-    return digest_of(body_of(asked, Abilities.of("http://elsewhere")))
+    """The server's digest of a request."""
+    return digest_of(make_body(asked, Capabilities.assume("http://elsewhere")))
 
 
-def chat_with(server: Server, ledger: Ledger, tell=None, **options):
-    """A chat with a server of the tests, without the SDK's patience."""
-    return openai_chat(ledger, options=ChatOptions(base_url=server.url, **QUICK | options), tell=tell)
+def chat_with(server: Server, cache: ReplyCache, tell=lambda progress: None, **options) -> OpenAIChat:
+    """A chat with a server of the tests."""
+    return OpenAIChat(cache, ChatOptions(base_url=server.url, **{"timeout": 60.0} | options), tell=tell)

@@ -1,10 +1,11 @@
 """A small hierarchy to edit, and a strategy of proposals with edits of them."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Regroup, Rename, Split
+from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split
 from support.strategies import hierarchies, names
 
 PETS = Hierarchy.from_rows(
@@ -19,13 +20,14 @@ PETS = Hierarchy.from_rows(
 
 
 @st.composite
-def drafts_and_edits(draw):
-    """A draft, some of whose classes may be unsettled, and an edit that can be done to it."""
+def proposals_and_edits(draw):
+    """A proposal, some of whose classes may be unsettled, and an edit that can be done to it."""
     tree = draw(hierarchies())
     unsettled = draw(st.sets(st.sampled_from(tree.classes), max_size=len(tree) - 1))
     pairs = zip(tree.classes, tree.groups, strict=True)
-    draft = Draft(Draft.of(tree).classes, tuple(None if id in unsettled else place for id, place in pairs))
-    settled = draft.settled
+    places = tuple(None if id in unsettled else place for id, place in pairs)
+    proposal = replace(Proposal.from_hierarchy(tree), places=places)
+    settled = proposal.settled
     nodes = st.sampled_from(settled.nodes(1) + settled.nodes(2))
     free = names.filter(lambda name: name not in tree.classes)
     groups = st.one_of(st.sampled_from(settled.nodes(2)), st.tuples(free, names).map("/".join))
@@ -41,4 +43,4 @@ def drafts_and_edits(draw):
             ),
         )
     )
-    return draft, one
+    return proposal, one

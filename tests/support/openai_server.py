@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks OpenAI's protocol: chat completions, embeddings, files, batches, models.
+"""A real HTTP server that speaks OpenAI's protocol: chat completions, embeddings, models.
 
 It answers with what its brain says, makes the mistakes its table of faults tells it to, and counts what it did. It
 asserts nothing: tests read `counts`, or GET /_counts from another process. In a test:
@@ -7,7 +7,7 @@ asserts nothing: tests read `counts`, or GET /_counts from another process. In a
         ... server.url ...
         assert server.counts["faults"] == {"429": 1, "500": 1}
 
-or by itself: `python tests/openai_server.py --latency 0.05`, which prints its address.
+or by itself: `python tests/support/openai_server.py --latency 0.05`, which prints its address.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import re
 import struct
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -49,7 +48,7 @@ FAULTS = {
     "invented": "an item whose id nobody asked about",
     "missing": "an item left out",
     "duplicate": "an item twice",
-    "lie": "every id another one; without ids, every text another one",
+    "lie": "every id changed; without ids, every text changed",
     "refusal": "message.refusal in place of content",
     "filter": "finish_reason content_filter",
     "filter 400": "400, code content_filter",
@@ -118,8 +117,6 @@ class Server:
         hang: seconds a hanging call is held.
         refuses: what it does not know, of "json_schema", "json_object", "temperature", "seed", "max_tokens",
             "max_completion_tokens".
-        batch_end: how batches end: "completed", "expired", "failed" or "cancelled".
-        batch_share: the part of a batch's requests that are answered before that.
     """
 
     def __init__(
@@ -130,14 +127,11 @@ class Server:
         latency: float = 0.0,
         hang: float = 30.0,
         refuses: Sequence[str] = (),
-        batch_end: str = "completed",
-        batch_share: float = 1.0,
         port: int = 0,
     ) -> None:
         self.brain = brain or any_instance
         self.faults = faults or (lambda digest, before: None)
         self.latency, self.hang, self.refuses = latency, hang, tuple(refuses)
-        self.batch_end, self.batch_share = batch_end, batch_share
         self.mutex = threading.Lock()
         self.http: Counter[str] = Counter()  # calls by path
         self.seen: Counter[str] = Counter()  # completions asked for, by digest
@@ -147,9 +141,6 @@ class Server:
         self.embedded: Counter[str] = Counter()  # vectors paid for, by text
         self.tokens: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []  # of chat completions, as they came
-        self.files: dict[str, bytes] = {}
-        self.batches: dict[str, dict[str, Any]] = {}
-        self.lists_batches = True
         self.closing = threading.Event()
         self._httpd = _HTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -184,7 +175,7 @@ class Server:
 
     # Chat completions
 
-    def complete(self, body: dict[str, Any], *, batch: bool = False) -> tuple[int, Any, str | None]:
+    def complete(self, body: dict[str, Any]) -> tuple[int, Any, str | None]:
         """Status, body and fault of the answer to POST /chat/completions."""
         format = body.get("response_format") or {"type": "text"}
         for name in self.refuses:
@@ -207,7 +198,7 @@ class Server:
             return 0, None, fault
         if fault == "not json":
             return 200, "<html>gateway</html>", fault
-        if self.latency and not batch:
+        if self.latency:
             time.sleep(self.latency)
         schema = format["json_schema"]["schema"] if format["type"] == "json_schema" else None
         text = spoilt(self.brain(body["messages"], schema), fault)
@@ -259,78 +250,6 @@ class Server:
             self.embedded.update(texts)
         usage = {"prompt_tokens": read, "total_tokens": read}
         return {"object": "list", "model": body["model"], "data": data, "usage": usage}
-
-    # Files and batches
-
-    def upload(self, content: bytes) -> dict[str, Any]:
-        id = f"file-{uuid.uuid4().hex[:16]}"
-        with self.mutex:
-            self.files[id] = content
-        return {
-            "id": id,
-            "object": "file",
-            "bytes": len(content),
-            "created_at": int(time.time()),
-            "filename": "requests.jsonl",
-            "purpose": "batch",
-            "status": "processed",
-        }
-
-    def start_batch(self, body: dict[str, Any]) -> dict[str, Any]:
-        lines = self.files[body["input_file_id"]].splitlines()
-        batch = {
-            "id": f"batch_{uuid.uuid4().hex[:16]}",
-            "object": "batch",
-            "endpoint": body["endpoint"],
-            "input_file_id": body["input_file_id"],
-            "completion_window": body["completion_window"],
-            "status": "validating",
-            "created_at": int(time.time()),
-            "metadata": body.get("metadata"),
-            "output_file_id": None,
-            "error_file_id": None,
-            "errors": None,
-            "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
-        }
-        with self.mutex:
-            self.batches[batch["id"]] = batch
-        return batch
-
-    def look_at(self, id: str) -> dict[str, Any]:
-        """A batch, which gets on by one step each time it is looked at."""
-        batch = self.batches[id]
-        if batch["status"] == "validating":
-            batch["status"] = "failed" if self.batch_end == "failed" else "in_progress"
-            if self.batch_end == "failed":
-                batch["errors"] = {
-                    "object": "list",
-                    "data": [{"code": "invalid_json_line", "message": "bad", "line": 1}],
-                }
-        elif batch["status"] == "in_progress":
-            self._work(batch)
-            batch["status"] = "finalizing"
-        elif batch["status"] == "finalizing":
-            batch["status"] = self.batch_end
-        return batch
-
-    def _work(self, batch: dict[str, Any]) -> None:
-        lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
-        good, bad = [], []
-        for line in lines[: round(len(lines) * self.batch_share)]:
-            status, answer, fault = self.complete(line["body"], batch=True)
-            if fault in ("hang", "drop", "drop amid", "not json"):
-                status, answer = ERRORS["500"]
-            response = {"status_code": status, "request_id": uuid.uuid4().hex, "body": answer}
-            row = {"id": uuid.uuid4().hex, "custom_id": line["custom_id"], "response": response, "error": None}
-            (good if status == 200 else bad).append(row)
-        for line in lines[round(len(lines) * self.batch_share) :]:
-            late = {"code": "batch_expired", "message": "This request could not be executed before it expired."}
-            bad.append({"id": uuid.uuid4().hex, "custom_id": line["custom_id"], "response": None, "error": late})
-        random.Random(batch["id"]).shuffle(good)  # the order of the output is not that of the input
-        for name, rows in (("output_file_id", good), ("error_file_id", bad)):
-            if rows:
-                batch[name] = self.upload("".join(json.dumps(row) + "\n" for row in rows).encode())["id"]
-        batch["request_counts"] |= {"completed": len(good), "failed": len(bad)}
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
@@ -518,29 +437,17 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
-            path, _, query = self.path.partition("?")
-            if path == "/_counts":
+            if self.path == "/_counts":
                 self.send(200, server.counts)
                 return
-            self.count(path)
-            parts = path.removeprefix("/v1/").split("/")
-            if parts == ["models"]:
+            self.count(self.path)
+            if self.path == "/v1/models":
                 self.send(
                     200,
                     {"object": "list", "data": [{"id": "gpt-test", "object": "model", "created": 0, "owned_by": "us"}]},
                 )
-            elif parts == ["batches"] and server.lists_batches:
-                after = dict(part.split("=") for part in query.split("&") if part).get("after")
-                ids = list(reversed(server.batches))  # the newest first
-                ids = ids[ids.index(after) + 1 :] if after else ids
-                page = [server.batches[id] for id in ids[:20]]
-                self.send(200, {"object": "list", "data": page, "has_more": len(ids) > 20})
-            elif parts[0] == "batches" and parts[-1] in server.batches:
-                self.send(200, server.look_at(parts[1]))
-            elif parts[0] == "files" and parts[-1] == "content" and parts[1] in server.files:
-                self.send(200, server.files[parts[1]], kind="application/octet-stream")
             else:
-                self.send(404, error(f"no {path}"))
+                self.send(404, error(f"no {self.path}"))
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -550,10 +457,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.answer(*server.complete(json.loads(content)))
             elif path == "embeddings":
                 self.send(200, server.embed(json.loads(content)))
-            elif path == "files":
-                self.send(200, server.upload(file_in(content, self.headers["Content-Type"])))
-            elif path == "batches":
-                self.send(200, server.start_batch(json.loads(content)))
             else:
                 self.send(404, error(f"no {self.path}"))
 
@@ -591,17 +494,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.http[path.removeprefix("/v1")] += 1
 
     return Handler
-
-
-def file_in(content: bytes, kind: str) -> bytes:
-    """The file in a multipart form."""
-    boundary = re.search(r"boundary=\"?([^\";]+)", kind)
-    assert boundary
-    for part in content.split(b"--" + boundary[1].encode()):
-        head, _, data = part.partition(b"\r\n\r\n")
-        if b'name="file"' in head:
-            return data.removesuffix(b"\r\n")
-    raise ValueError("no file in the form")
 
 
 def main() -> None:

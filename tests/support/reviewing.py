@@ -5,10 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from hierarchy.errors import HierarchyError
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Regroup, Rename, apply
-from hierarchy.proposal.file import ProposalFile
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Vote, apply
 from hierarchy.review.log import Log
 from hierarchy.review.review import Review
 from hierarchy.review.state import groups
@@ -20,24 +17,24 @@ NOON = "2026-01-31T12:00:00Z"
 class Memory:
     """A journal that forgets when the test ends."""
 
-    def __init__(self, draft):
-        self.log = Log(draft.digest, draft.classes.source)
+    def __init__(self, proposal):
+        self.log = Log(proposal.digest, proposal.classes.source)
 
     def append(self, decisions):
         self.log = replace(self.log, decisions=(*self.log.decisions, *decisions))
 
 
-def review_of(draft, **options):
-    return Review(ProposalFile(draft), Memory(draft), who="Ada", now=lambda: NOON, **options)
+def review_of(proposal, **options):
+    return Review(proposal, Memory(proposal), who="Ada", now=lambda: NOON, **options)
 
 
 def act(review, data):
     """One thing a person may do; what cannot be done leaves everything as it was."""
-    draft = review.draft
-    paths = sorted({*groups(draft), *(path.split("/")[0] for path in groups(draft))})
+    proposal = review.proposal
+    paths = sorted({*groups(proposal), *(path.split("/")[0] for path in groups(proposal))})
     path = st.sampled_from(paths) if paths else st.just("x")
-    ids = st.sampled_from(draft.classes.ids)
-    group = st.one_of(st.sampled_from(sorted(groups(draft)) or ["x/y"]), st.sampled_from(["x/y", "x/z", "y/y"]))
+    ids = st.sampled_from(proposal.classes.ids)
+    group = st.one_of(st.sampled_from(sorted(groups(proposal)) or ["x/y"]), st.sampled_from(["x/y", "x/z", "y/y"]))
     edit = st.one_of(
         st.builds(Move, ids, group),
         st.builds(Rename, path, st.sampled_from(["x", "y", "q"])),
@@ -46,7 +43,7 @@ def act(review, data):
     )
     choices = st.sampled_from(["accept", "do", "do", "do", "two", "undo", "skip", "rest", "jump", "undo number"])
     choice = data.draw(choices)
-    before = (review.draft, review.journal.log)
+    before = (review.proposal, review.journal.log)
     try:
         if choice == "accept":
             review.accept()
@@ -65,17 +62,17 @@ def act(review, data):
         else:
             review.jump(data.draw(ids))
     except HierarchyError:
-        assert (review.draft, review.journal.log) == before
+        assert (review.proposal, review.journal.log) == before
 
 
-OPINIONS = {
+VOTES = {
     "n09": (
-        Opinion("llm", "reptiles/snakes", 0.67, "2 of 3 votes"),
-        Opinion("wordnet", "reptiles", 0.8, "its hypernyms fit: snake"),
-        Opinion("embedding", "fish/eels", 0.6, "3 of 5 nearest: eel, moray"),
+        Vote("llm", "reptiles/snakes", 0.67, "2 of 3 votes"),
+        Vote("wordnet", "reptiles", 0.8, "its hypernyms fit: snake"),
+        Vote("embedding", "fish/eels", 0.6, "3 of 5 nearest: eel, moray"),
     ),
-    "n01": (Opinion("llm", "mammals/big cats", 1.0, "3 of 3 votes"), Opinion("wordnet", "mammals/cats", 0.9, "fits")),
-    "n12": (Opinion("llm", "fish/carps", 1.0, "3 of 3 votes"),),
+    "n01": (Vote("llm", "mammals/big cats", 1.0, "3 of 3 votes"), Vote("wordnet", "mammals/cats", 0.9, "fits")),
+    "n12": (Vote("llm", "fish/carps", 1.0, "3 of 3 votes"),),
 }
 
 
@@ -100,12 +97,12 @@ ZOO = Hierarchy.from_rows(
 def zoo(*, unsettled=("n04",), only=(), who="Ada", findings=()):
     places = [None if id in unsettled else place for id, place in zip(ZOO.classes, ZOO.groups, strict=True)]
     definitions = tuple(f"what {name} means" for name in ZOO.names)
-    draft = Draft(Draft.of(ZOO, definitions, source="zoo.txt").classes, tuple(places))
-    base = ProposalFile(draft, OPINIONS)
-    return Review(base, Memory(draft), who=who, only=only, now=lambda: NOON, findings=findings)
+    classes = Proposal.from_hierarchy(ZOO, definitions, source="zoo.txt").classes
+    base = Proposal(classes, tuple(places), VOTES)
+    return Review(base, Memory(base), who=who, only=only, now=lambda: NOON, findings=findings)
 
 
-def made(edits, draft):
+def made(edits, proposal):
     for edit in edits:
-        draft = apply(edit, draft)
-    return draft
+        proposal = apply(edit, proposal)
+    return proposal

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
-from hierarchy.tree import name_fault
+from hierarchy.names import name_fault
 
 # Tests share their processors, so examples count and milliseconds do not.
 settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -46,7 +46,7 @@ def main():
             one, five = accuracy(logits, targets, topk=(1, 5))
             right += one.item() / 100 * len(targets)
             right5 += five.item() / 100 * len(targets)
-            top += logits.topk(5).indices.tolist()
+            top += logits.topk(min(5, logits.shape[1])).indices.tolist()
     files = [Path(name).stem for name in dataset.filenames(basename=True)]
     print(json.dumps({"top1": right, "top5": right5, "images": dict(zip(files, top, strict=True))}))
 

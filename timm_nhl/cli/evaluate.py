@@ -19,8 +19,9 @@ from hierarchy import Hierarchy
 from hierarchy.cli.console import print_json
 from hierarchy.cli.console import run as run_command
 from hierarchy.errors import DataError, HierarchyError
-from hierarchy.files import load, write_text
-from hierarchy.sources.classes import read_classes
+from hierarchy.files import write_text
+from hierarchy.io import load
+from hierarchy.sources import read_classes
 from timm_nhl.cli.asked import listed
 from timm_nhl.data.images import open_images
 from timm_nhl.errors import EvaluationError, NHLError, OptionError

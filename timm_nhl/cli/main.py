@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +16,12 @@ from hierarchy.files import write_text
 from timm_nhl.cli import cost_table as cost_report
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.evaluate import evaluate_command
+from timm_nhl.cli.run import run_command as run_script
 from timm_nhl.cli.train import train_command
 from timm_nhl.costs import CostCounter, cost
 from timm_nhl.errors import NHLError, OptionError
-from timm_nhl.eval.model_io import nested_name, open_weights
-from timm_nhl.export.export import export_onnx, export_program, load, save
-from timm_nhl.models.nhl import NHL
+from timm_nhl.export import check_nested_name, export_onnx, export_program, load, save
 from timm_nhl.models.registry import SUFFIX
-from timm_nhl.models.weights import folder_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.command("train", no_args_is_help=True)(train_command)
@@ -68,7 +65,7 @@ def cost_command(
     ):
         if text is not None:
             options[name] = _three(name, text, like)
-    counter = CostCounter(nested_name(model), hierarchy=hierarchy, **options)
+    counter = CostCounter(check_nested_name(model), hierarchy=hierarchy, **options)
     tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(
@@ -105,7 +102,7 @@ def expert(
     hierarchy: HierarchyOption = None,
 ) -> None:
     """Cuts the expert of some classes out of a trained model and writes it as safetensors and config."""
-    nested = _opened(checkpoint, model, hierarchy)
+    nested = load(checkpoint, model=model, hierarchy=hierarchy)
     cut = nested.expert(listed(nested.hierarchy, classes or ()))
     save(cut, out)
     params = sum(parameter.numel() for parameter in cut.parameters())
@@ -127,28 +124,16 @@ def export(
     writers = {".onnx": export_onnx, ".pt2": export_program}
     if out.suffix not in writers:
         raise OptionError(f"cannot tell the format of {str(out)!r}; end it in {' or '.join(writers)}")
-    nested = _opened(checkpoint, model, hierarchy)
+    nested = load(checkpoint, model=model, hierarchy=hierarchy)
     wanted = listed(nested.hierarchy, classes or ())
     writers[out.suffix](nested.expert(wanted) if wanted else nested, out)
     console.print(f"{out}: gives the model's numbers")
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-)
-def run(
-    context: typer.Context,
-    script: Annotated[Path, typer.Argument(help="Somebody's timm script: validate.py, benchmark.py, ...")],
-) -> None:
-    """Runs a script, with its own arguments behind it, with the nested models registered."""
-    if not script.is_file():
-        raise OptionError(f"no script {str(script)!r}; give a Python file")
-    sys.argv = [str(script), *context.args]
-    sys.path.insert(0, str(script.parent.resolve()))  # as Python does for a script
-    try:
-        runpy.run_path(str(script), run_name="__main__")
-    except KeyboardInterrupt:  # what the script had half-written is not known here
-        sys.exit(130)
+app.command(
+    "run",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)(run_script)
 
 
 def _three(name: str, text: str, like: str) -> tuple[int, ...]:
@@ -160,13 +145,6 @@ def _three(name: str, text: str, like: str) -> tuple[int, ...]:
     if len(numbers) != 3:
         raise OptionError(f"--{name} {text!r} is not a whole number for each of the three levels; like --{name} {like}")
     return numbers
-
-
-def _opened(checkpoint: str, model: str | None, hierarchy: str | None) -> NHL:
-    """A model from a saved folder, or from a file of weights."""
-    if folder_of(checkpoint).is_dir():
-        return load(checkpoint)
-    return open_weights(checkpoint, model, hierarchy)
 
 
 def _plain(model: str) -> str:

@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import timm
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.dataset.labels import match
 from hierarchy.dataset.loading import BESIDE
-from hierarchy.errors import nearest
-from hierarchy.files import load
-from timm_nhl.errors import EvaluationError, OptionError
-from timm_nhl.export.export import load_model
+from hierarchy.io import load
+from timm_nhl.errors import EvaluationError
+from timm_nhl.export import find_folder, load_model
 from timm_nhl.models.nhl import NHL
-from timm_nhl.models.registry import SUFFIX
-from timm_nhl.models.weights import fill, folder_of, read_weights
 
 
 @dataclass(frozen=True)
@@ -87,11 +83,8 @@ def open_classifier(
         CheckpointError: a file is missing, corrupt or of another model.
         EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
     """
-    folder = folder_of(source)
-    if not folder.is_dir():
-        nested = open_weights(source, model, hierarchy)
-        return Classifier(source, nested, nested.hierarchy.classes, nested.hierarchy)
-    opened = load_model(folder)
+    is_file = not find_folder(source).is_dir()
+    opened = load_model(source, model=model, hierarchy=hierarchy if is_file else None)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
     named = names_of(opened)
@@ -109,37 +102,8 @@ def open_classifier(
     outputs: Any = opened.num_classes
     if len(classes) != outputs:
         raise EvaluationError(f"{len(classes)} classes are named for the {outputs} outputs of {source!r}; name each")
-    beside = folder / BESIDE
+    beside = find_folder(source) / BESIDE
     return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)
-
-
-def open_weights(source: str, model: str | None, hierarchy: str | None) -> NHL:
-    """Opens a file of weights of a nested model.
-
-    Raises:
-        CheckpointError: as in `read_weights`, or they are of another model, or of this one with other options.
-        OptionError: no architecture, none of a nested model, or no hierarchy is given.
-    """
-    weights = read_weights(source)
-    if model is None or hierarchy is None:
-        raise OptionError(f"{source!r} holds weights only; also give --model and --hierarchy, or a saved folder")
-    nested: Any = timm.create_model(nested_name(model), hierarchy=hierarchy)
-    assert isinstance(nested, NHL)
-    fill(
-        nested,
-        weights,
-        unfit=f"{source!r} does not fit a {model} as it is without options",
-        fix="give the saved folder, whose config has the options",
-    )
-    return nested.eval()
-
-
-def nested_name(model: str) -> str:
-    """The name of a nested model, as it is."""
-    known = timm.list_models(f"*{SUFFIX}", include_tags="." in model)
-    if model not in known:
-        raise OptionError(f"{model!r} is no nested model; name a `<backbone>_nhl`{nearest(model, known)}")
-    return model
 
 
 def names_of(model: nn.Module) -> tuple[str, ...]:

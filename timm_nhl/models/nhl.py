@@ -14,7 +14,7 @@ from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy
-from hierarchy.files import to_dict
+from hierarchy.io import to_dict
 from timm_nhl.errors import OptionError
 from timm_nhl.experts import resolve_labels, select_rows
 from timm_nhl.models.backbone import Trunk
@@ -23,7 +23,7 @@ from timm_nhl.models.head import Head
 from timm_nhl.models.levels import Level
 from timm_nhl.models.options import adapt_cfg, agree, build_branches, check_whole, explain_unknown, tune_batch_norms
 from timm_nhl.models.param_groups import Layers, undecayed, number_layers
-from timm_nhl.models.weights import DIGEST, check_belongs, digest_of, load_custom
+from timm_nhl.weights import DIGEST, check_belongs, encode_digest, load_custom
 
 
 class NHL(nn.Module):
@@ -127,7 +127,7 @@ class NHL(nn.Module):
                 for depth in range(len(levels), 3)
             ]
             head = Head(tree.ancestors(3), channels[-1], pool=pool, drop=self.drop_rate, classify=classify)
-            digest = digest_of(tree)
+            digest = encode_digest(tree)
         self.levels = nn.ModuleList([*levels, *fresh]).train(self.training)
         self.head = head.to(dtype=dtype).train(self.training)
         self.register_buffer(DIGEST, digest)
@@ -236,7 +236,7 @@ class NHL(nn.Module):
         parts |= {id(self.hierarchy): self.hierarchy}
         clone = copy.deepcopy(self, dict(parts))
         clone.levels.train(self.levels.training)
-        clone.register_buffer(DIGEST, digest_of(tree).to(self.hierarchy_digest.device))
+        clone.register_buffer(DIGEST, encode_digest(tree).to(self.hierarchy_digest.device))
         if hasattr(self, "pretrained_cfg"):
             clone.pretrained_cfg = clone.default_cfg = adapt_cfg(self.pretrained_cfg, tree)
         clone._describe(tree)
@@ -323,7 +323,18 @@ class NHL(nn.Module):
         """Loads a backbone's weights in a foreign format (timm's name for it)."""
         load_custom(self, checkpoint_path)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads weights, with `strict=False` any part of them, after checking that they belong to this model."""
+        if strict:  # torch does not say so below
+            self._check_belongs(state_dict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        check_belongs(self, state_dict, prefix)
+        self._check_belongs(state_dict, prefix=prefix, strict=False)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _check_belongs(self, state: Mapping[str, Any], **options: Any) -> None:
+        trunk, tree = self.trunk, self.hierarchy
+        check_belongs(
+            state, trunk.state_dict(), hierarchy=tree, backbone=trunk.backbone, split=trunk.split, **options
+        )

@@ -64,14 +64,14 @@ def _cfg(cfg: Any) -> Any:
 def _entry_point(backbone: str) -> Callable[..., Any]:
     def create(pretrained: bool = False, **kwargs: Any) -> Any:
         from timm_nhl.models.nhl import NHL
-        from timm_nhl.models.weights import adapt
+        from timm_nhl.weights import adapt_pretrained
 
         kwargs = _with_classes(kwargs)
         model = build_model_with_cfg(
             partial(NHL, backbone),
             backbone + SUFFIX,
             pretrained,
-            pretrained_filter_fn=adapt,
+            pretrained_filter_fn=adapt_pretrained,
             feature_cfg={"out_indices": 4, "feature_cls": "getter"},  # the split point and the three levels
             **kwargs,
         )
@@ -86,6 +86,9 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments with the hierarchy loaded and its number of classes filled in, also for timm's loader."""
     kwargs = dict(kwargs)
     saved = kwargs.get("pretrained_model_args") or {}
+    others = saved and kwargs.get("num_classes") not in (None, 0, saved.get("num_classes"))
+    if others and kwargs.get("hierarchy") is saved.get("hierarchy"):
+        kwargs["hierarchy"] = None  # other classes are wanted than those that were saved
     if kwargs.get("hierarchy") is not None:
         kwargs["hierarchy"] = load(kwargs["hierarchy"])
         if kwargs.get("num_classes") is not None and kwargs["num_classes"] == saved.get("num_classes"):

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from hierarchy import Hierarchy, HierarchyError
 from timm_nhl.errors import CheckpointError, NHLError, OptionError, reason_of
 from timm_nhl.growing import grow
-from timm_nhl.export.export import load
+from timm_nhl.export import find_folder, load
 from timm_nhl.models.nhl import NHL
 from timm_nhl.models.registry import SUFFIX
-from timm_nhl.models.weights import folder_of, read_weights
 from timm_nhl.train.config import ModelSettings
+from timm_nhl.weights import read_weights
 
 OF_POSITIONS = ("pos_embed", "relative_position_bias_table")  # how tensors are called that grow with the image
 
@@ -90,7 +90,7 @@ def load_trunk(model: NHL, source: str) -> None:
     Raises:
         CheckpointError: it cannot be read, or lacks weights of the trunk: it is of another backbone.
     """
-    path = folder_of(source)
+    path = find_folder(source)
     state = read_weights(path / "model.safetensors" if path.is_dir() else path)
     net = model.trunk.net
     theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}

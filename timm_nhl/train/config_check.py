@@ -14,7 +14,7 @@ from timm.optim import list_optimizers
 
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
-from timm_nhl.models.weights import folder_of
+from timm_nhl.export import find_folder
 from timm_nhl.train.build import is_nested, parsed
 from timm_nhl.train.config import Settings, options
 
@@ -117,7 +117,7 @@ def _together(settings: Settings) -> Iterator[str]:
     if model.trunk_from is not None and model.pretrained:
         yield "--trunk-from and --pretrained both give the trunk its weights; leave one out"
     for name, path in (("grow", model.grow), ("trunk_from", model.trunk_from), ("teacher", loss.teacher)):
-        if path is not None and not folder_of(path).exists():
+        if path is not None and not find_folder(path).exists():
             yield f"{flag(name)} {path!r} is not there; check the name and the folder"
 
 

@@ -22,7 +22,7 @@ from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.sampler import Order
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.growing import Growth
-from timm_nhl.models.weights import folder_of
+from timm_nhl.export import find_folder
 from timm_nhl.train.build import is_nested
 from timm_nhl.train.config import Settings
 from timm_nhl.train.config_check import check
@@ -223,7 +223,7 @@ def facts_of(settings: Settings, images: Images, val_images: Images, process: Pr
 
 def _digest_of(saved: str) -> str:
     """Of all files in the folder of a saved model."""
-    folder = folder_of(saved)
+    folder = find_folder(saved)
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     return _digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
 

@@ -7,23 +7,20 @@ import io
 import json
 import pickle
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import save_for_hf
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
-from hierarchy.errors import os_reason
-from hierarchy.files import publish, read_json, replacing, write_text
-from hierarchy.files import save as save_hierarchy
+from hierarchy.errors import Locked, OutputError, os_reason
+from hierarchy.files import lock, read_json, replacing, write_text
 from timm_nhl.errors import TrainingError, reason_of
-from timm_nhl.export.export import contiguous
+from timm_nhl.export import write_files
 from timm_nhl.train.config import Settings, options
 from timm_nhl.train.config_check import flag, shown
 from timm_nhl.train.curves import curves
@@ -65,21 +62,18 @@ class RunFolder:
         Raises:
             TrainingError: another run writes here; torchrun's processes, for one, outlive a torchrun that was killed.
         """
-        import fcntl
-
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = os_reason(error)
             raise TrainingError(f"cannot make the folder {str(self.path)!r}: {reason}; name another") from None
         self._write_settings()
-        with (self.path / SETTINGS).open("r+") as lock:
+        with ExitStack() as stack:
+            busy = f"{str(self.path)!r} is being trained"
             try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when this process dies, workers or not
-            except OSError:
-                raise TrainingError(
-                    f"{str(self.path)!r} is being trained by another process; wait for it, or end it first"
-                ) from None
+                stack.enter_context(lock(self.path / ".lock", busy=busy, fix="wait for it, or end it first"))
+            except (Locked, OutputError) as error:
+                raise TrainingError(str(error)) from None
             for left in self._unfinished():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield
@@ -105,14 +99,7 @@ class RunFolder:
         """
         folder = self.path / name
         folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}.") as temporary:
-            save_for_hf(
-                contiguous(model), temporary, model_config={"label_names": list(classes)}, safe_serialization=True
-            )
-            if tree is not None:
-                save_hierarchy(tree, Path(temporary) / "hierarchy.json")
-            for made in sorted(Path(temporary).iterdir()):
-                publish(made, folder / made.name)
+        write_files(model, folder, label_names=classes, hierarchy=tree)
 
     def _unfinished(self) -> list[Path]:
         """What a killed run half wrote."""

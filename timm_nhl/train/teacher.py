@@ -9,7 +9,7 @@ from torch import nn
 
 from timm_nhl.errors import TrainingError
 from timm_nhl.eval.model_io import names_of
-from timm_nhl.export.export import load_model
+from timm_nhl.export import load_model
 from timm_nhl.models.nhl import NHL
 
 

@@ -139,15 +139,15 @@ class ReviewApp(App[None]):
 
     def _witness(self, witness: str, subject: str) -> None:
         pane = self.query_one(f"#{witness}", Static)
-        said = [opinion for opinion in self._review.said(subject) if opinion.witness == witness]
+        said = [vote for vote in self._review.said(subject) if vote.witness == witness]
         is_class = self._review.is_class(subject)
-        verdicts = [verdict(self._review, subject, opinion) for opinion in said] if is_class else []
+        verdicts = [verdict(self._review, subject, vote) for vote in said] if is_class else []
         pane.set_class(any(text[0] in "~≠" for text in verdicts), "apart")
         pane.set_class(not verdicts, "silent")
         text = Text(f"{TITLES[witness]}")
-        for sentence, opinion in zip(verdicts, said, strict=False):
+        for sentence, vote in zip(verdicts, said, strict=False):
             text.append(f"\n{sentence}", style="bold")
-            text.append(f"\n{opinion.why}")
+            text.append(f"\n{vote.why}")
         pane.update(text if verdicts else text.append("\nwas not asked"))
 
     # One key after the other: what a key opens or closes is open or closed before the next is read, so that keys
@@ -253,16 +253,18 @@ class ReviewApp(App[None]):
                 self._open(Asking(label), lambda name: split(self._review, name, ids, superclass=superclass))
 
         ids = self._review.members(node)
-        choices = [(id, f"{self._review.name(id)}  {self._review.draft.place(id) if superclass else id}") for id in ids]
+        choices = [
+            (id, f"{self._review.name(id)}  {self._review.proposal.place(id) if superclass else id}") for id in ids
+        ]
         self.push_screen(Picking(f"split off {node}: which classes", choices), named)
 
     def _edit(self) -> str:
         superclass = node_of(self._review, superclass=True)
         try:
             with self.suspend():
-                edits = revise(self._review.draft, superclass, self._edit_text)
+                edits = revise(self._review.proposal, superclass, self._edit_text)
         except SuspendNotSupported:
-            edits = revise(self._review.draft, superclass, self._edit_text)
+            edits = revise(self._review.proposal, superclass, self._edit_text)
         return self._review.do(*edits)
 
     def _say(self, act: Callable[[], str | None]) -> None:
@@ -292,10 +294,10 @@ def _key_bar() -> Text:
 def _targets(review: Review, subject: str) -> Callable[[str], list[tuple[str, str]]]:
     """What a class can be moved to, or a node merged into: what is suggested first, then by the letters typed."""
     if review.is_class(subject) or "/" in subject:
-        here = review.draft.place(subject) if review.is_class(subject) else subject
-        paths = sorted(groups(review.draft) - {here})
+        here = review.proposal.place(subject) if review.is_class(subject) else subject
+        paths = sorted(groups(review.proposal) - {here})
     else:
-        paths = sorted(path for path in nodes(review.draft) if "/" not in path and path != subject)
+        paths = sorted(path for path in nodes(review.proposal) if "/" not in path and path != subject)
     first = [getattr(edit, "to", None) or getattr(edit, "into", "") for edit in review.suggestions]
     superclass = review.node(review.asked()).partition("/")[0]
     paths.sort(key=lambda path: path.partition("/")[0] != superclass)  # siblings first
@@ -306,7 +308,7 @@ def _targets(review: Review, subject: str) -> Callable[[str], list[tuple[str, st
 
 def _anywhere(review: Review) -> Callable[[str], list[tuple[str, str]]]:
     """Every class and node, by the letters of its name, its id or its path."""
-    subjects = {path: path for path in sorted(nodes(review.draft))}
-    for id in review.draft.classes.ids:
-        subjects[f"{review.name(id)}  {id}  in {review.draft.place(id) or '(unsettled)'}"] = id
+    subjects = {path: path for path in sorted(nodes(review.proposal))}
+    for id in review.proposal.classes.ids:
+        subjects[f"{review.name(id)}  {id}  in {review.proposal.place(id) or '(unsettled)'}"] = id
     return lambda text: [(subjects[label], label) for label in fuzzy(text, subjects)]

@@ -23,11 +23,11 @@ class Places(Tree[str]):
 
     def show(self, subject: str) -> None:
         """Draws what has changed and puts the cursor on a subject."""
-        if self._drawn is not self._review.draft:
+        if self._drawn is not self._review.proposal:
             self._draw()
         done = self._review.standing
         below: dict[str, list[str]] = {}
-        for id, place in zip(self._review.draft.classes.ids, self._review.draft.places, strict=True):
+        for id, place in zip(self._review.proposal.classes.ids, self._review.proposal.places, strict=True):
             for path in (place[0], "/".join(place)) if place else ("",):
                 below.setdefault(path, []).append(id)
         for path, node in self._at.items():
@@ -40,7 +40,7 @@ class Places(Tree[str]):
                 label = f"{'✓' if path in done.classes else '·'} {self._review.name(path)}"
             if str(node.label) != label:  # setting one draws the tree anew
                 node.set_label(Text(label))
-        node_path = self._review.draft.place(subject) if self._review.is_class(subject) else subject
+        node_path = self._review.proposal.place(subject) if self._review.is_class(subject) else subject
         for path in (node_path.partition("/")[0], node_path):
             if path in self._at:
                 self._open(self._at[path])
@@ -56,13 +56,13 @@ class Places(Tree[str]):
         opened = [path for path, node in self._at.items() if node.is_expanded and not self._review.is_class(path)]
         self.clear()
         self._at = {}
-        self._drawn = self._review.draft
-        paths = sorted(nodes(self._review.draft))
+        self._drawn = self._review.proposal
+        paths = sorted(nodes(self._review.proposal))
         for path in [path for path in paths if "/" not in path]:
             self._at[path] = self.root.add(path, data=path)
         for path in [path for path in paths if "/" in path]:
             self._at[path] = self._at[path.partition("/")[0]].add(path, data=path)
-        if self._review.draft.unsettled:
+        if self._review.proposal.unsettled:
             self._at[""] = self.root.add("", data="")
         for path in opened:
             if path in self._at:
@@ -77,7 +77,7 @@ class Places(Tree[str]):
         """Puts the classes below a group, which are drawn only where somebody looks."""
         path = node.data or ""
         if ("/" in path or not path) and not node.children and not self._review.is_class(path):
-            for id in self._review.members(path) if path else self._review.draft.unsettled:
+            for id in self._review.members(path) if path else self._review.proposal.unsettled:
                 mark = "✓" if id in self._review.standing.classes else "·"
                 self._at[id] = node.add_leaf(Text(f"{mark} {self._review.name(id)}"), data=id)
 

@@ -13,13 +13,12 @@ from hierarchy.checks.second_opinions import (
     call_witnesses,
     hear,
     neighbourhoods,
-    opinions,
+    votes,
 )
 from hierarchy.cluster.constrained import Shape
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.proposal import Opinion, Proposal
+from hierarchy.proposal import Proposal, Vote
 from hierarchy.settings import Settings
-from hierarchy.sources.classes import read_classes
+from hierarchy.sources import read_classes
 from hierarchy.wordnet.disambiguate import choose_senses, described
 
 PLACES = {
@@ -37,11 +36,11 @@ PLACES = {
 
 @pytest.fixture
 def stand(named):
-    """Makes a draft of the classes above, with some changes: name -> path, or "" for unsettled."""
+    """Makes a proposal of the classes above, with some changes: name -> path, or "" for unsettled."""
 
     def make(**changed):
         places = PLACES | {name.replace("_", " "): path for name, path in changed.items()}
-        return Draft(named(*places), tuple(tuple(p.split("/")) if p else None for p in places.values()))
+        return Proposal(named(*places), tuple(tuple(p.split("/")) if p else None for p in places.values()))
 
     return make
 
@@ -51,28 +50,28 @@ def heard(wordnet, named):
     return call_witnesses(named(*PLACES))
 
 
-def said(draft, witnesses, name):
-    return {opinion.witness: opinion for opinion in opinions(hear(draft, witnesses))[draft.classes.ids.index(name)]}
+def said(proposal, witnesses, name):
+    return {vote.witness: vote for vote in votes(hear(proposal, witnesses))[proposal.classes.ids.index(name)]}
 
 
 def test_both_witnesses_agree_with_a_good_place(stand, heard):
     found = said(stand(), heard, "hammerhead")
-    assert {opinion.node for opinion in found.values()} == {"fish/sharks"} and set(found) == {"wordnet", "embedding"}
+    assert {vote.node for vote in found.values()} == {"fish/sharks"} and set(found) == {"wordnet", "embedding"}
     assert found["wordnet"].why == "all are a kind of shark"
     assert found["embedding"].why.startswith("2 of 2 nearest: ")
-    assert all(0 < opinion.strength <= 1 for opinion in found.values())
+    assert all(0 < vote.strength <= 1 for vote in found.values())
 
 
 def test_both_witnesses_speak_against_a_bad_place(stand, heard):
     found = said(stand(hammerhead="craft/boats"), heard, "hammerhead")
-    assert {opinion.node for opinion in found.values()} == {"fish/sharks"}
+    assert {vote.node for vote in found.values()} == {"fish/sharks"}
 
 
 def test_both_witnesses_speak_of_an_unsettled_class_and_do_not_count_it(stand, heard):
-    draft = stand(hammerhead="", canoe="")
-    assert {opinion.node for opinion in said(draft, heard, "hammerhead").values()} == {"fish/sharks"}
-    assert said(draft, heard, "canoe")["embedding"].node == "craft/boats"
-    assert "hammerhead" not in said(draft, heard, "tiger shark")["embedding"].why
+    proposal = stand(hammerhead="", canoe="")
+    assert {vote.node for vote in said(proposal, heard, "hammerhead").values()} == {"fish/sharks"}
+    assert said(proposal, heard, "canoe")["embedding"].node == "craft/boats"
+    assert "hammerhead" not in said(proposal, heard, "tiger shark")["embedding"].why
 
 
 def test_a_class_alone_in_its_group_is_seen_elsewhere(stand, heard):
@@ -80,20 +79,20 @@ def test_a_class_alone_in_its_group_is_seen_elsewhere(stand, heard):
     assert found["wordnet"].node == found["embedding"].node == "craft/boats"
 
 
-def test_without_any_place_nobody_has_an_opinion(named, heard):
-    draft = Draft(named(*PLACES), (None,) * len(PLACES))
-    assert opinions(hear(draft, heard)) == ((),) * len(PLACES)
+def test_without_any_place_nobody_has_a_vote(named, heard):
+    proposal = Proposal(named(*PLACES), (None,) * len(PLACES))
+    assert votes(hear(proposal, heard)) == ((),) * len(PLACES)
 
 
-def test_without_wordnet_and_vectors_nobody_has_an_opinion(stand):
-    assert opinions(hear(stand(), Witnesses(None, (), None))) == ((),) * len(PLACES)
+def test_without_wordnet_and_vectors_nobody_has_a_vote(stand):
+    assert votes(hear(stand(), Witnesses(None, (), None))) == ((),) * len(PLACES)
 
 
 def test_what_wordnet_does_not_know_has_one_witness(named, wordnet):
     classes = named("tiger shark", "great white shark", "zzyzx qua")
     witnesses = call_witnesses(classes)
-    draft = Draft(classes, (("fish", "sharks"),) * 3)
-    assert {opinion.witness for opinion in opinions(hear(draft, witnesses))[2]} <= {"embedding"}
+    proposal = Proposal(classes, (("fish", "sharks"),) * 3)
+    assert {vote.witness for vote in votes(hear(proposal, witnesses))[2]} <= {"embedding"}
 
 
 def test_no_classes_call_no_witnesses(named):
@@ -106,9 +105,9 @@ def test_neighbours_are_those_of_brute_force():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     places = [("s", f"g{i % 4}") if i % 7 else None for i in range(40)]
     names = tuple(map(str, range(40)))
-    from hierarchy.sources.classes import ClassList
+    from hierarchy.sources import ClassList
 
-    seating = Seating(Draft(ClassList(names, names, ("",) * 40, ""), tuple(places)))
+    seating = Seating(Proposal(ClassList(names, names, ("",) * 40, ""), tuple(places)))
     for label, near in enumerate(neighbourhoods(seating, vectors)):
         others = [i for i in range(40) if i != label and places[i]]
         nearest = sorted(others, key=lambda i: -float(vectors[i] @ vectors[label]))
@@ -127,11 +126,11 @@ def test_definitions_are_filled_in_where_there_are_none(named, wordnet):
     assert described(classes, None, ()) is classes
 
 
-def test_an_opinion_is_a_plain_value():
-    assert Opinion("llm", "a/b", 1.0, "") == Opinion("llm", "a/b", 1.0, "")
+def test_a_vote_is_a_plain_value():
+    assert Vote("llm", "a/b", 1.0, "") == Vote("llm", "a/b", 1.0, "")
 
 
-def test_witnesses_are_heard_once_about_the_draft_that_is_checked_and_told(monkeypatch, tmp_path):
+def test_witnesses_are_heard_once_about_the_proposal_that_is_checked(monkeypatch, tmp_path):
     source = tmp_path / "sea.txt"
     source.write_text("\n".join(PLACES))
     heard = []
@@ -141,8 +140,6 @@ def test_witnesses_are_heard_once_about_the_draft_that_is_checked_and_told(monke
         monkeypatch.setattr(hierarchy.checks.second_opinions, name, hearer)
     made = generate(Settings(str(source), Shape()))
     assert heard == ["kinships", "neighbourhoods"]
-    assert {opinion.witness for said in made.proposal.opinions.values() for opinion in said} == {"wordnet", "embedding"}
-    apart = check(
-        Proposal.of(made.hierarchy, made.proposal.draft.classes), **vars(call_witnesses(read_classes(str(source))))
-    )
+    assert {vote.witness for said in made.proposal.votes.values() for vote in said} == {"wordnet", "embedding"}
+    apart = check(made.proposal, **vars(call_witnesses(read_classes(str(source)))))
     assert made.findings == apart

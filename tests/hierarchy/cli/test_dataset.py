@@ -32,9 +32,9 @@ from hierarchy.dataset.export import FORMS
 from hierarchy.dataset.loading import open_data
 from hierarchy.dataset.operations import export, label, split
 from hierarchy.errors import HierarchyError
-from hierarchy.files import read
+from hierarchy.io import read
 
-PAGE = ROOT / "docs" / "dataset.md"
+PAGE = ROOT / "docs" / "how-to" / "datasets.md"
 IDS = list(PETS.classes)
 
 

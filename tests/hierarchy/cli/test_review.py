@@ -23,16 +23,12 @@ from hierarchy import load, save
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import ReviewError
-from hierarchy.files import read
-from hierarchy.lock import Lock
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Move, Rename
-from hierarchy.proposal.file import ProposalFile, read_proposal, save_findings, save_proposal
-from hierarchy.proposal.proposal import Finding
+from hierarchy.io import read
+from hierarchy.proposal import Finding, Move, Proposal, Rename, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import read_log
 from hierarchy.review.review import Review
 from hierarchy.review.reviewed import read_base
-from hierarchy.review.storage import LogFile, Paths
+from hierarchy.review.storage import LogFile, Paths, hold
 
 NOON = "2026-01-31T12:00:00Z"
 
@@ -101,7 +97,7 @@ def test_the_first_decision_writes_the_proposal_and_the_log_and_the_end_the_resu
             "log": log.digest,
         },
     }
-    assert read_proposal("pets.proposal.json").draft.settled == PETS and log.source == "pets"
+    assert read_proposal("pets.proposal.json").settled == PETS and log.source == "pets"
 
 
 def test_undoing_to_the_beginning_gives_the_very_file_of_the_proposal(folder, hierarchy):
@@ -517,7 +513,7 @@ def test_a_second_person_is_told_who_reviews_and_may_look(folder, hierarchy):
 def test_the_first_decision_is_refused_where_the_proposal_was_made_anew_meanwhile(folder):
     paths = Paths(Path("pets.json"))
     review = Review(read_base("pets.json"), LogFile(paths, read_base("pets.json")), who="Ada", now=lambda: NOON)
-    save_proposal(ProposalFile(Draft.of(PETS.at([1, 2, 3]), source="pets")), paths.base)
+    save_proposal(Proposal.from_hierarchy(PETS.at([1, 2, 3]), source="pets"), paths.base)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ReviewError, match=r"'pets\.proposal\.json' was made anew since this review began; no"):
         review.do(Move("n1", "mammals/dogs"))
@@ -535,8 +531,8 @@ def test_a_proposal_that_was_made_anew_and_is_the_same_is_gone_on_with(folder):
 def test_a_lock_that_a_crash_left_keeps_nobody_out(folder):
     paths = Paths(Path("pets.json"))
     paths.lock.write_text('{"who": "Ada"')
-    with Lock(paths, "Bob", NOON):
-        assert json.loads(paths.lock.read_text())["who"] == "Bob"
+    with hold(paths, "Bob", NOON):
+        assert paths.lock.read_text().startswith("Bob (process ")
     assert not paths.lock.exists()
 
 

@@ -5,27 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from support.openai_server import Server
 
-from hierarchy import load
-from hierarchy.build import generate
-from hierarchy.cli.console import run
-from hierarchy.cli.main import app
-from hierarchy.cluster import embed_server
-from hierarchy.cluster.constrained import Shape
+from hierarchy.cluster.embed_server import BATCH, embed_texts
 from hierarchy.cluster.embeddings import EXACT, embedder
 from hierarchy.errors import EmbedError
-from hierarchy.llm.cache import Ledger
-from hierarchy.llm.outliving import start
-from hierarchy.settings import Settings
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.llm import ReplyCache
+from hierarchy.sources import ClassList, read_classes
 from hierarchy.wordnet.disambiguate import choose_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
@@ -75,11 +66,9 @@ def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
 
 
 def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
-    import subprocess
-    import sys
 
     code = (
-        "import hashlib; from hierarchy.sources.classes import ClassList;"
+        "import hashlib; from hierarchy.sources import ClassList;"
         "from hierarchy.cluster.embeddings import embedder;"
         "from hierarchy.wordnet.disambiguate import choose_senses; from hierarchy.wordnet.database import WordNet;"
         f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); w=WordNet();"
@@ -178,8 +167,8 @@ def test_openai_vectors_come_over_http_in_batches_and_in_order(server, named):
 def test_a_server_that_the_environment_names_needs_no_key(server, named, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    for ledger in (None, Ledger(tmp_path / "x.replies.sqlite")):
-        embedder("openai:letters", ledger=ledger)(named("ab", "ba", "abc"))
+    for cache in (None, ReplyCache(tmp_path / "x.replies.sqlite")):
+        embedder("openai:letters", cache=cache)(named("ab", "ba", "abc"))
     assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"]] * 2
 
 
@@ -188,83 +177,30 @@ def test_a_server_that_refuses_is_quoted(server, named):
         embedder("openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")(named("a", "b", "c"))
 
 
-def test_with_a_ledger_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
+def test_with_a_cache_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     few, more = named("ab", "ba", "abc"), named("abc", "b", "ab")
     alone = {classes: embedder("openai:letters", base_url=url)(classes) for classes in (few, more)}
     server.requests.clear()
     for _ in range(2):
-        ledger = Ledger(tmp_path / "x.replies.sqlite")
+        cache = ReplyCache(tmp_path / "x.replies.sqlite")
         for classes in (few, more):
-            kept = embedder("openai:letters", base_url=url, ledger=ledger)(classes)
+            kept = embedder("openai:letters", base_url=url, cache=cache)(classes)
             assert np.array_equal(kept, alone[classes])
     assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"], ["b"]]
-    embedder("openai:other", base_url=url, ledger=ledger)(few)
+    embedder("openai:other", base_url=url, cache=cache)(few)
     assert server.requests[-1]["model"] == "other"
     with pytest.raises(EmbedError, match="embedding server, model 'none': Error code: 404"):
-        embedder("openai:none", base_url=url, ledger=ledger)(few)
+        embedder("openai:none", base_url=url, cache=cache)(few)
 
 
-def test_a_ledger_that_is_taken_away_meanwhile_is_told(server, named, tmp_path):
-    ledger = Ledger(tmp_path / "x.replies.sqlite")
-    ledger.close()
-    (tmp_path / "x.replies.sqlite").write_text("no ledger any more" * 100)
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    with pytest.raises(EmbedError, match=r"the process that asks for vectors ended .*; run again to go on"):
-        embed_server._keep({"key": "text"}, "letters", url, ledger)
-    assert server.requests == []
-
-
-@pytest.fixture
-def amid_a_call(tmp_path):
-    """A server in the middle of its first call of three, the process that made it for a run that is gone, and more."""
+def test_each_call_is_kept_before_the_next_so_a_run_that_stops_pays_for_no_vector_twice(tmp_path):
     texts = [f"text {number}" for number in range(600)]
-    ledger = Ledger(tmp_path / "x.replies.sqlite")
-    with Server(latency=3) as server, tempfile.TemporaryFile() as errors:
-        process = start("hierarchy.cluster.embed_server", str(ledger.path), errors)
-        wanted = {embed_server.key_of("words", text): text for text in texts}
-        process.stdin.write(json.dumps({"wanted": wanted, "model": "words", "base_url": server.url}) + "\n")
-        process.stdin.flush()
-        while not server.counts["http"].get("/embeddings") and process.poll() is None:
-            time.sleep(0.01)
-        server.latency = 0.0  # of the calls to come
-        process.stdin.close()
-        yield server, process, ledger, texts
-        process.wait()
-
-
-def test_after_its_run_is_gone_the_call_in_flight_is_kept_and_no_other_is_made(amid_a_call):
-    server, process, ledger, texts = amid_a_call
-    assert process.wait() == 0
-    assert len(ledger.vectors(embed_server.key_of("words", text) for text in texts)) == embed_server.BATCH
-    assert server.counts["http"] == {"/embeddings": 1}
-
-
-def test_the_next_run_waits_for_a_call_in_flight_and_asks_only_for_the_rest(amid_a_call):
-    server, _, ledger, texts = amid_a_call
-    assert len(embed_server.vectors_of(texts, "words", base_url=server.url, ledger=ledger)) == 600
-    assert set(server.embedded.values()) == {1} and len(server.embedded) == 600
-    assert server.counts["http"] == {"/embeddings": 3}
-
-
-@pytest.mark.slow  # 10 s: a run is killed, another ends it
-def test_a_run_that_is_killed_amid_a_call_pays_for_no_vector_twice(tmp_path, monkeypatch):
-    names = [f"{kind} {number}" for kind in ("red", "green", "blue", "grey") for number in range(150)]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "names.txt").write_text("\n".join(names))
-    with Server(latency=0.4) as server:
-        words = ["generate", "names.txt", "--embed", "openai:words", "--base-url", server.url, "--out", "made.json"]
-        killed = subprocess.Popen([sys.executable, "-m", "hierarchy", *words], stderr=subprocess.DEVNULL)
-        while server.counts["http"].get("/embeddings", 0) < 2 and killed.poll() is None:
-            time.sleep(0.01)  # the second call of three is in flight
-        killed.kill()
-        killed.wait()
-        assert len(server.embedded) < len(names)
-        monkeypatch.setattr(sys, "argv", ["hierarchy", *words])
-        assert run(app) == 0
-        assert set(server.embedded.values()) == {1} and len(server.embedded) == len(names)
-        undisturbed = generate(Settings("names.txt", Shape(), "openai:words", server.url))
-    assert load("made.json") == undisturbed.hierarchy
+    with Server() as server, ReplyCache(tmp_path / "x.replies.sqlite") as cache:
+        embed_texts(texts[:BATCH], "words", base_url=server.url, cache=cache)  # all that a stopped run got
+        assert len(embed_texts(texts, "words", base_url=server.url, cache=cache)) == 600
+        assert set(server.embedded.values()) == {1} and len(server.embedded) == 600
+        assert server.counts["http"] == {"/embeddings": 3}
 
 
 @pytest.fixture(scope="module")

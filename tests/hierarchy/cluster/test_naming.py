@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hierarchy.cluster.naming import name_nodes
 from hierarchy.english import plural
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet.disambiguate import choose_senses
 

@@ -1,10 +1,9 @@
-"""What a person is told when a server, a limit or a ledger is not as it should be: one clear sentence each.
+"""What a person reads when a server, a limit or a cache is not as it should be: one clear sentence each.
 
-All stand in golden/chat_messages.txt, to be read aloud. After a change of wording, write it anew with
-`WRITE_GOLDEN=1 pytest tests/test_chat_messages.py`, and read the difference.
+All are in golden/chat_messages.txt, to be read aloud. After a change of wording, write it again with
+`WRITE_GOLDEN=1 pytest tests/hierarchy/llm/test_chat_messages.py`, and read the difference.
 """
 
-import os
 import re
 import sqlite3
 from pathlib import Path
@@ -15,176 +14,95 @@ from support.golden_messages import Golden
 from support.openai_server import Server, always, script
 
 from hierarchy.errors import HierarchyError
-from hierarchy.llm.batch import batch_chat
-from hierarchy.llm.budget import Limits, Price, Progress
-from hierarchy.llm.cache import Batch, Ledger, recorded
-from hierarchy.llm.client import ChatOptions, openai_chat
-from hierarchy.llm.compat import server_of
-from hierarchy.llm.keeper import Keeper
-from hierarchy.llm.types import Reply
+from hierarchy.llm import Limits, OpenAIChat, Price, Progress, ReplyCache
 
 ASKED = [request(str(number)) for number in range(3)]
-BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {"requests": "of these"}}
 
 
-def asking(faults=None, *, asked=ASKED, by_batch=False, batch_end="completed", **options):
+def asking(faults=None, *, asked=ASKED, refuses=(), **options):
     """A case: a server with faults, and options of the chat."""
 
     def case():
-        with Server(faults=faults, batch_end=batch_end) as server, ledger() as replies:
-            if by_batch:
-                options_ = ChatOptions(base_url=server.url, backoff=0.02, poll=0.01, **options)
-                batch_chat(replies, options=options_)(asked)
-            else:
-                with chat_with(server, replies, **{"max_retries": 1} | options) as chat:
-                    chat(asked)
+        with Server(faults=faults, refuses=refuses) as server, ReplyCache("out.replies.sqlite") as cache:
+            chat_with(server, cache, **{"max_retries": 1} | options)(asked)
 
     return case
-
-
-class ledger:
-    """A ledger in the current folder, closed in the end."""
-
-    def __enter__(self):
-        self.open = Ledger("out.replies.sqlite")
-        return self.open
-
-    def __exit__(self, *_):
-        self.open.close()
 
 
 def without_key():
-    with ledger() as replies, openai_chat(replies) as chat:
-        chat(ASKED)
+    with ReplyCache("out.replies.sqlite") as cache:
+        OpenAIChat(cache)(ASKED)
 
 
-def nobody():
+def no_server():
     with Server() as server:
         pass
-    with ledger() as replies, chat_with(server, replies, max_retries=0) as chat:
-        chat(ASKED)
+    with ReplyCache("out.replies.sqlite") as cache:
+        chat_with(server, cache, max_retries=0)(ASKED)
 
 
-def nobody_for_batches():
-    with Server() as server:
-        pass
-    with ledger() as replies:
-        batch_chat(replies, options=ChatOptions(base_url=server.url, max_retries=0))(ASKED)
-
-
-def no_batches():
-    with Server() as server, ledger() as replies:
-        batch_chat(replies, options=ChatOptions(base_url=server.url.replace("/v1", "/v2")))(ASKED)
-
-
-def batch_under_way():
-    with Server() as server, ledger() as replies:
-        replies.put_batch(Batch("of these", server_of(server.url), tuple(one.key for one in ASKED[:2])), ASKED)
-        server.start_batch({"input_file_id": server.upload(b"")["id"]} | BATCH)
-        with chat_with(server, replies) as chat:
-            chat(ASKED)
-
-
-def answers_without_limit(by_batch):
-    def case():
-        options = {"limits": Limits(cost=1, price=Price(1, 1)), "backoff": 0.02, "poll": 0.01}
-        with Server(refuses=("max_tokens", "max_completion_tokens")) as server, ledger() as replies:
-            options = ChatOptions(base_url=server.url, **options)
-            if by_batch:
-                batch_chat(replies, options=options)(ASKED)
-            with openai_chat(replies, options=options) as chat:
-                chat(ASKED)
-
-    return case
-
-
-def keeper_dies():
-    with Server(lambda messages, schema: "{}") as server, ledger() as replies:
-        chat = chat_with(server, replies, lambda progress: os.kill(chat._keeper._process.pid, 9), concurrency=1)
-        chat(ASKED)
-
-
-def from_a_recording():
-    with ledger() as replies:
-        replies.put(ASKED[0], Reply("{}"))
-        recorded(replies)(ASKED)
-
-
-def full_disk():
-    with ledger() as replies:
-        replies._db.execute("PRAGMA max_page_count = 1")
-        for one in ASKED:
-            replies.put(one, Reply("x" * 10_000))
+def taken_away():
+    with Server() as server, ReplyCache("out.replies.sqlite") as cache:
+        chat_with(server, cache, lambda progress: Path("out.replies.sqlite").write_bytes(b"x" * 9000))(ASKED)
 
 
 def not_a_database():
     Path("pets.txt").write_text("tabby\n")
-    Ledger("pets.txt")
+    ReplyCache("pets.txt")
 
 
 def other_program():
     with sqlite3.connect("other.sqlite") as db:
         db.execute("CREATE TABLE a (b)")
     db.close()
-    Ledger("other.sqlite")
+    ReplyCache("other.sqlite")
 
 
-def newer():
-    Ledger("new.sqlite").close()
-    with sqlite3.connect("new.sqlite") as db:
-        db.execute("PRAGMA user_version = 9")
-    db.close()
-    Ledger("new.sqlite")
+def of_version(version):
+    def case():
+        ReplyCache("new.sqlite").close()
+        with sqlite3.connect("new.sqlite") as db:
+            db.execute(f"PRAGMA user_version = {version}")
+        db.close()
+        ReplyCache("new.sqlite")
 
-
-def damaged():
-    with ledger() as replies:
-        for number in range(60):
-            replies.put(request(str(number)), Reply("x" * 500))
-    content = Path("out.replies.sqlite").read_bytes()
-    Path("out.replies.sqlite").write_bytes(content[:4096] + bytes(4096 * 20) + content[4096 * 21 :])
-    Ledger("out.replies.sqlite")
+    return case
 
 
 CASES = {
     "no key": without_key,
-    "nobody there": nobody,
+    "no server": no_server,
     "wrong key": asking(always("401")),
     "not allowed": asking(always("403")),
     "no such model": asking(always("404")),
     "no credit": asking(always("quota")),
     "no credit half way": asking(script(None, "quota", "quota"), concurrency=1),
-    "every request is refused": asking(always("400")),
+    "every request is rejected": asking(always("400")),
     "the only request finds the server broken": asking(always("500"), asked=ASKED[:1]),
     "the server is broken": asking(always("500")),
     "connections are lost": asking(always("drop")),
     "completions are empty": asking(always("no text")),
-    "the keeper dies": keeper_dies,
     "max calls": asking(limits=Limits(calls=2)),
     "max cost": asking(limits=Limits(cost=0.3, price=Price(500, 1000)), concurrency=1),
-    "max cost of an unknown price": asking(limits=Limits(cost=0.3)),
+    "max cost without a price": asking(limits=Limits(cost=0.3)),
     "max cost without a bound": asking(limits=Limits(cost=1, price=Price(1, 1)), asked=[request(settings={})]),
-    "max cost without a limit of tokens": answers_without_limit(by_batch=False),
-    "batch: max cost without a limit of tokens": answers_without_limit(by_batch=True),
-    "batch: under way": batch_under_way,
-    "batch: nobody there": nobody_for_batches,
-    "batch: no batches": no_batches,
-    "batch: failed": asking(by_batch=True, batch_end="failed"),
-    "batch: every line fails": asking(always("500"), by_batch=True),
-    "batch: max calls": asking(by_batch=True, limits=Limits(calls=2)),
-    "recording: incomplete": from_a_recording,
-    "ledger: full disk": full_disk,
-    "ledger: not a database": not_a_database,
-    "ledger: another program's": other_program,
-    "ledger: newer": newer,
-    "ledger: damaged": damaged,
-    "ledger: no folder": lambda: Ledger("missing/out.replies.sqlite"),
-    "ledger: a folder": lambda: Ledger("folder"),
+    "max cost without a limit of tokens": asking(
+        limits=Limits(cost=1, price=Price(1, 1)), refuses=("max_tokens", "max_completion_tokens")
+    ),
+    "cache: taken away": taken_away,
+    "cache: not a database": not_a_database,
+    "cache: another program's": other_program,
+    "cache: newer": of_version(9),
+    "cache: older": of_version(1),
+    "cache: no folder": lambda: ReplyCache("missing/out.replies.sqlite"),
+    "cache: a folder": lambda: ReplyCache("folder"),
 }
-TOLD = {  # what progress says
+TOLD = {
     "progress": str(Progress(12, 60, 13, 9_000, 1_000, 0.0325, 48.2)),
-    "progress, price unknown": str(Progress(12, 60, 13, 9_000, 1_000, None, 48.2)),
-    "progress with a note": str(Progress(12, 60, 1, 9_000, 1_000, 0.5, None, "waiting for 3 calls in flight")),
+    "progress without a price": str(Progress(12, 60, 13, 9_000, 1_000, None, 48.2)),
+    "progress with a note": str(
+        Progress(12, 60, 1, 9_000, 1_000, 0.5, None, "waiting for calls in flight, Ctrl-C again abandons them")
+    ),
 }
 
 
@@ -200,7 +118,6 @@ GOLDEN = Golden("chat_messages.txt", lambda: [*CASES, *TOLD])
 
 
 def compare(case, message):
-    message = re.sub(r"batch_\w+", "batch_1", message)
     message = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", message)
     GOLDEN.compare(case, message)
 
@@ -227,13 +144,3 @@ def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert not message.endswith(".")
     assert "/tmp" not in message and "Errno" not in message and "sk-" not in message
     assert not re.search(r"\b(invalid input|illegal|oops|please|sorry)\b", message, re.IGNORECASE)
-
-
-def test_a_ledger_that_cannot_be_written_stops_the_keeper(folder, capsys):
-    """As on a full disk; what is asked then would be paid and lost."""
-    with Server() as server, ledger() as replies:
-        keeper = Keeper(replies, ChatOptions(base_url=server.url).wire())
-        replies._db.execute("PRAGMA max_page_count = 1")
-        keeper.answer(request("x" * 10_000))
-        assert not server.paid
-    assert '"hopeless": "cannot keep replies in' in capsys.readouterr().out

@@ -14,19 +14,15 @@ from support.brain import Brain
 from support.openai_server import FAULTS, Server, always, at_random
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, opinions
+from hierarchy.checks.second_opinions import call_witnesses, hear, votes
 from hierarchy.errors import ChatError
-from hierarchy.llm.budget import input_tokens
-from hierarchy.llm.cache import Ledger
-from hierarchy.llm.client import ChatOptions, openai_chat
-from hierarchy.llm.types import Reply
+from hierarchy.llm import ChatOptions, OpenAIChat, Reply, ReplyCache, count_input_tokens
 from hierarchy.prompting.estimate import estimate
 from hierarchy.prompting.pipeline import Plan, propose
 from hierarchy.prompting.rehearsal import Rehearsal
 from hierarchy.prompting.stages import brief
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.proposal import Opinion
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.proposal import Proposal, Vote
+from hierarchy.sources import ClassList, read_classes
 
 CIFAR = hierarchy.load("cifar100")
 CLASSES = read_classes("cifar-100")
@@ -59,7 +55,7 @@ def by_prompt(requests):
 def test_a_model_with_a_hierarchy_in_mind_gives_that_hierarchy():
     model = Model(Brain(CIFAR))
     made = propose(CLASSES, model, PLAN)
-    assert made.draft.hierarchy() == CIFAR and not made.left and not made.troubles
+    assert made.proposal.hierarchy() == CIFAR and not made.left and not made.troubles
     assert by_prompt(model.requests) == {"superclasses": 2, "merge": 1, "assign": 12, "groups": 20, "rename": 2}
     assert made.requests == len(model.requests)
 
@@ -68,8 +64,9 @@ def test_every_class_is_voted_on_and_carries_who_said_so():
     model = Model(Brain(CIFAR))
     made = propose(CLASSES, model, PLAN)
     keys = {request.key: request.prompt for request in model.requests}
-    for place, said, replies in zip(CIFAR.groups, made.opinions, made.replies, strict=True):
-        assert said == (Opinion("llm", "/".join(place), 1.0, "3 of 3 votes"),)
+    for id, place in zip(CIFAR.classes, CIFAR.groups, strict=True):
+        said, replies = made.proposal.votes[id], made.proposal.replies[id]
+        assert said == (Vote("llm", "/".join(place), 1.0, "3 of 3 votes"),)
         assert [keys[key] for key in replies] == ["assign"] * 3 + ["groups"]
 
 
@@ -106,9 +103,9 @@ def test_a_class_without_a_majority_is_asked_about_again_with_candidates():
     made = propose(CLASSES, model, PLAN)
     (again,) = [request for request in model.requests if request.prompt == "again"]
     assert 4 < again.messages[1][1].count("\n  node ") <= 8 and f"{tank}. tank" in again.messages[1][1]
-    assert not made.draft.unsettled
-    assert made.opinions[tank - 1][0].why.endswith("and when asked again about this class")
-    assert {opinion.witness for opinion in made.opinions[tank - 1]} == {"llm"}
+    assert not made.proposal.unsettled
+    assert made.proposal.votes["tank"][0].why.endswith("and when asked again about this class")
+    assert {vote.witness for vote in made.proposal.votes["tank"]} == {"llm"}
 
 
 def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
@@ -121,18 +118,18 @@ def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
         return Reply(json.dumps(content))
 
     made = propose(CLASSES, Model(Brain(CIFAR), spoil), PLAN)
-    assert made.draft.unsettled == ("cloud",) and made.left == {"cloud": "the model says that it fits nowhere"}
-    assert made.opinions[cloud - 1] == ()
+    assert made.proposal.unsettled == ("cloud",) and made.left == {"cloud": "the model says that it fits nowhere"}
+    assert "cloud" not in made.proposal.votes
 
 
 def test_where_both_witnesses_say_otherwise_the_model_is_asked_again_and_decides():
     apple, bear = CLASSES.ids.index("apple"), CLASSES.ids.index("bear")
     other = "/".join(CIFAR.groups[CLASSES.ids.index("rocket")])
 
-    def witnesses(draft):
+    def witnesses(proposal):
         said = [()] * len(CLASSES)
-        said[apple] = (Opinion("wordnet", other, 0.5, ""), Opinion("embedding", other, 0.8, ""))
-        said[bear] = (Opinion("wordnet", other, 0.5, ""), Opinion("embedding", "/".join(CIFAR.groups[apple]), 0.8, ""))
+        said[apple] = (Vote("wordnet", other, 0.5, ""), Vote("embedding", other, 0.8, ""))
+        said[bear] = (Vote("wordnet", other, 0.5, ""), Vote("embedding", "/".join(CIFAR.groups[apple]), 0.8, ""))
         return said
 
     model = Model(Brain(CIFAR))
@@ -140,7 +137,7 @@ def test_where_both_witnesses_say_otherwise_the_model_is_asked_again_and_decides
     (again,) = [request for request in model.requests if request.prompt == "again"]
     assert again.about["classes"] == [apple + 1]  # of the bear, the witnesses say two things
     assert other in again.messages[1][1]
-    assert made.draft.hierarchy() == CIFAR
+    assert made.proposal.hierarchy() == CIFAR
 
 
 def test_a_superclass_called_like_a_class_gets_another_name():
@@ -151,7 +148,7 @@ def test_a_superclass_called_like_a_class_gets_another_name():
             self.groups = tuple(row[2:] for row in rows)
 
     made = propose(CLASSES, Model(Clumsy()), PLAN)
-    assert "trout" not in made.draft.settled.nodes(1)
+    assert "trout" not in made.proposal.settled.nodes(1)
 
 
 @pytest.mark.parametrize("name", ["a/b", "  spaced   out ", "tabs\tand\nlines"])
@@ -176,7 +173,7 @@ def test_an_empty_name_is_complained_about():
     model = Model(Clumsy(CIFAR))
     made = propose(CLASSES, model, PLAN)
     assert "name '' is empty" in "".join(text for r in model.requests for _, text in r.messages)
-    assert set(made.left) == set(made.draft.unsettled) and made.troubles["unreadable"]
+    assert set(made.left) == set(made.proposal.unsettled) and made.troubles["unreadable"]
 
 
 class Moody(Brain):
@@ -198,7 +195,7 @@ def test_superclasses_of_a_halved_question_are_merged_too():
 
     model = Model(Moody(CIFAR), spoil)
     made = propose(CLASSES, model, replace(PLAN, part=50))
-    assert by_prompt(model.requests)["merge"] == 1 and made.draft.hierarchy() == CIFAR
+    assert by_prompt(model.requests)["merge"] == 1 and made.proposal.hierarchy() == CIFAR
 
 
 def test_a_superclass_asked_about_in_halves_gets_no_more_groups():
@@ -234,7 +231,7 @@ def test_a_class_left_out_of_the_groups_is_asked_about_by_itself():
         "again": 1,
         "rename": 2,
     }
-    assert made.draft.hierarchy() == CIFAR
+    assert made.proposal.hierarchy() == CIFAR
 
 
 def test_far_too_many_superclasses_are_complained_about():
@@ -245,7 +242,7 @@ def test_far_too_many_superclasses_are_complained_about():
     model = Model(Splitter(CIFAR))
     made = propose(CLASSES, model, PLAN)
     assert "it gave 41 superclasses, where 20 were wanted" in "".join(t for r in model.requests for _, t in r.messages)
-    assert made.draft.hierarchy() == CIFAR  # those proposed most often, then
+    assert made.proposal.hierarchy() == CIFAR  # those proposed most often, then
 
 
 class Obedient(Brain):
@@ -287,8 +284,8 @@ def test_orders_in_names_and_definitions_change_nothing_but_their_own_placement(
     assert len(ordered) == 51
     for label in range(100):
         if label not in ordered:
-            assert made.draft.places[label] == calm.draft.places[label]
-    assert not made.left and made.draft.places == calm.draft.places
+            assert made.proposal.places[label] == calm.proposal.places[label]
+    assert not made.left and made.proposal.places == calm.proposal.places
     for request in model.requests:
         if request.prompt in ("assign", "superclasses", "groups"):
             *_, listed = request.messages[1][1].partition("\n\n" if request.prompt != "assign" else "The classes:\n\n")
@@ -304,7 +301,7 @@ def test_no_superclasses_at_all_is_an_error():
 def test_three_classes_are_enough():
     pets = ClassList(("a", "b", "c"), ("tabby", "carp", "trout"), ("", "", ""), "pets")
     tree = hierarchy.Hierarchy(pets.ids, pets.names, (("mammals", "cats"), ("fish", "carps"), ("fish", "trouts")))
-    assert propose(pets, Model(Brain(tree)), Plan("m", 2, 3)).draft.hierarchy() == tree
+    assert propose(pets, Model(Brain(tree)), Plan("m", 2, 3)).proposal.hierarchy() == tree
 
 
 def test_the_same_answers_give_the_same_proposal():
@@ -315,7 +312,7 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
     rehearsed, asked = Rehearsal(CIFAR), Model(Brain(CIFAR))
     seen = []
     made = propose(CLASSES, lambda requests: seen.extend(requests) or rehearsed(requests), PLAN)
-    assert made.draft.hierarchy() == CIFAR
+    assert made.proposal.hierarchy() == CIFAR
     propose(CLASSES, asked, PLAN)
     assert by_prompt(seen) == by_prompt(asked.requests)
     assert [r.key for r in seen if r.prompt == "superclasses"] == [
@@ -324,8 +321,8 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
 
 
 def run(server, path, classes, tree, *, witnesses=None, **options):
-    chat = openai_chat(Ledger(path), options=ChatOptions(base_url=server.url, backoff=0.01, **options))
-    with chat:
+    with ReplyCache(path) as cache:
+        chat = OpenAIChat(cache, ChatOptions(base_url=server.url, **options))
         superclasses, groups, _ = tree.sizes
         return propose(classes, chat, Plan("m", superclasses, groups), witnesses=witnesses)
 
@@ -338,14 +335,14 @@ def thousand():
 def test_the_estimate_of_a_thousand_classes_agrees_with_the_servers_own_count(thousand, tmp_path):
     """Within 80 calls and 200,000 tokens, and within 10 % of what a server with a tokenizer of its own counts."""
     classes, tree = thousand
-    expected = estimate(Draft(classes, tree.groups), Plan("m", *tree.sizes[:2]))
+    expected = estimate(Proposal(classes, tree.groups), Plan("m", *tree.sizes[:2]))
     assert expected.calls <= 80 and expected.tokens <= 200_000
     with Server(Brain(tree)) as server:
         witnesses = call_witnesses(classes)
-        heard = lambda draft: opinions(hear(draft, witnesses))  # noqa: E731
+        heard = lambda proposal: votes(hear(proposal, witnesses))  # noqa: E731
         made = run(server, tmp_path / "in1k.sqlite", classes, tree, witnesses=heard)
         counts = server.counts
-    assert made.draft.hierarchy() == tree
+    assert made.proposal.hierarchy() == tree
     assert abs(counts["http"]["/chat/completions"] - expected.calls) <= 2
     counted = counts["input_tokens"] + counts["output_tokens"]
     assert abs(counted / expected.tokens - 1) < 0.10, (counted, expected.tokens)
@@ -384,7 +381,7 @@ def contrary(request):
 def test_no_model_takes_more_than_the_estimate_says_at_most(thousand, answer):
     classes, tree = thousand
     plan = Plan("m", *tree.sizes[:2])
-    expected = estimate(Draft(classes, tree.groups), plan)
+    expected = estimate(Proposal(classes, tree.groups), plan)
     asked = []
 
     def chat(requests):
@@ -393,7 +390,7 @@ def test_no_model_takes_more_than_the_estimate_says_at_most(thousand, answer):
 
     propose(classes, chat, plan)
     assert 50 < len(asked) <= expected.most_calls
-    most = sum(input_tokens(request) + request.settings["max_tokens"] for request in asked)
+    most = sum(count_input_tokens(request) + request.settings["max_tokens"] for request in asked)
     assert most <= expected.most_tokens
 
 
@@ -405,7 +402,7 @@ def test_a_thousand_classes_are_covered_through_a_fifth_of_faults(thousand, tmp_
         made = run(server, tmp_path / "in1k.sqlite", classes, tree)
         faults = server.counts["faults"]
     assert sum(faults.values()) >= 5
-    assert sorted(made.draft.hierarchy().classes) == sorted(classes.ids) and not made.left
+    assert sorted(made.proposal.hierarchy().classes) == sorted(classes.ids) and not made.left
 
 
 FAULTS_TABLE = TESTS / "golden" / "faults.md"
@@ -422,7 +419,7 @@ def propose_until_done(server, path, timeout):
         try:
             return runs, run(server, path, CLASSES, CIFAR, timeout=timeout)
         except ChatError as error:
-            assert "run again to go on" in str(error)
+            assert "run again to continue" in str(error)
     raise AssertionError("no run came to an end")
 
 
@@ -447,10 +444,10 @@ def test_the_table_of_faults_is_what_happens(tmp_path):
             runs, made = propose_until_done(server, path, timeout=2.0 if name.startswith("hang") else 30.0)
             counts = server.counts
         troubles = ", ".join(f"{count} {kind}" for kind, count in made.troubles.items()) or "none"
-        vain = max(0, sum(counts["paid"].values()) - len(Ledger(path).keys()))
+        vain = max(0, sum(counts["paid"].values()) - ReplyCache(path).count())
         calls, left = counts["http"]["/chat/completions"], len(made.left)
         lines.append(f"| {name} | {runs} | {len(CLASSES) - left} | {left} | {calls} | {vain} | {troubles} |")
-        assert set(made.left) == set(made.draft.unsettled)
+        assert set(made.left) == set(made.proposal.unsettled)
         assert left <= 5, name  # of one superclass, where the spare requests of a stage were used up
     text = "\n".join(lines) + "\n"
     if os.environ.get("WRITE_GOLDEN"):
@@ -466,7 +463,7 @@ def test_a_server_that_always_lies_ends_in_an_error_or_a_list_of_what_is_unsettl
     with Server(Liar(CIFAR)) as server:
         made = run(server, tmp_path / "cifar.sqlite", CLASSES, CIFAR)
         calls = server.counts["http"]["/chat/completions"]
-    assert set(made.left) == set(CLASSES.ids) == set(made.draft.unsettled)
+    assert set(made.left) == set(CLASSES.ids) == set(made.proposal.unsettled)
     assert calls <= 3 + 2 * 8 and made.left["apple"] == "no usable answer: it answered nothing that was asked"
 
 

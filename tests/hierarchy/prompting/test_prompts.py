@@ -3,7 +3,7 @@
 import pytest
 
 from hierarchy.errors import PromptError
-from hierarchy.files import folder
+from hierarchy.io import folder
 from hierarchy.prompting.answers import SCHEMAS
 from hierarchy.prompting.prompts import load_prompt, parse_prompt, prompts, table
 

@@ -1,22 +1,32 @@
 """Edits: each does what it says to the rows it names, leaves all others alone, and never changes its argument."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.editing import PETS, drafts_and_edits
+from support.editing import PETS, proposals_and_edits
 from support.strategies import hierarchies, names
 
 from hierarchy.errors import EditError, InvalidHierarchy, UnknownNode
-from hierarchy.proposal import edits
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Regroup, Rename, Split, from_dict, inverse, to_dict
+from hierarchy.proposal import (
+    Merge,
+    Move,
+    Proposal,
+    Regroup,
+    Rename,
+    Split,
+    apply,
+    edit_from_dict,
+    edit_to_dict,
+    inverse,
+)
 
 
-def apply(edit, tree):
+def change(edit, tree):
     """The hierarchy after an edit of a hierarchy."""
-    return edits.apply(edit, Draft.of(tree)).hierarchy()
+    return apply(edit, Proposal.from_hierarchy(tree)).hierarchy()
 
 
 def places(tree):
@@ -66,7 +76,7 @@ def places(tree):
 )
 def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
     before = PETS.rows
-    after = apply(edit, PETS)
+    after = change(edit, PETS)
     assert places(after) == places(PETS) | changed
     assert (after.classes, after.names, PETS.rows) == (PETS.classes, PETS.names, before)
     assert str(edit) == words
@@ -95,7 +105,7 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
         (Rename("fish", "fish"), EditError, "the name 'fish' is taken; choose another, or merge"),
         (Rename("mammals/cats", "dogs"), EditError, "the name 'mammals/dogs' is taken; choose another, or merge"),
         (Rename("fish", " "), InvalidHierarchy, "not a hierarchy: superclass ' ' starts or ends with a space; strip"),
-        (Rename("fish", "a/b"), InvalidHierarchy, "not a hierarchy: superclass 'a/b' holds '/', which separates"),
+        (Rename("fish", "a/b"), InvalidHierarchy, "not a hierarchy: superclass 'a/b' contains '/', which separates"),
         (Merge("fish", "fish"), EditError, "cannot merge 'fish' into 'fish'; give two nodes of one level"),
         (Merge("fish", "food/cats"), EditError, "cannot merge 'fish' into 'food/cats'; give two nodes of one level"),
         (Merge("fish", "foot"), UnknownNode, "no superclass or group 'foot'; nearest: 'food'"),
@@ -108,7 +118,7 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
 )
 def test_an_edit_that_cannot_be_done_is_refused(edit, error, message):
     with pytest.raises(error) as caught:
-        apply(edit, PETS)
+        change(edit, PETS)
     assert str(caught.value).startswith(message)
 
 
@@ -118,9 +128,9 @@ def test_a_move_and_its_way_back_are_the_identity(tree, data):
     free = names.filter(lambda name: name not in tree.classes)
     to = data.draw(st.one_of(st.sampled_from(tree.nodes(2)), st.tuples(free, names).map("/".join)))
     id, old = tree.classes[label], "/".join(tree.groups[label])
-    there = apply(Move(id, to), tree)
+    there = change(Move(id, to), tree)
     assert "/".join(there.groups[label]) == to
-    assert apply(Move(id, old), there) == tree
+    assert change(Move(id, old), there) == tree
 
 
 @given(hierarchies(), st.data())
@@ -129,9 +139,9 @@ def test_a_rename_and_its_way_back_are_the_identity(tree, data):
     new = data.draw(names.filter(lambda name: name not in tree.classes))
     parent, slash, old = node.rpartition("/")
     assume(parent + slash + new not in tree.nodes(1) + tree.nodes(2))
-    there = apply(Rename(node, new), tree)
+    there = change(Rename(node, new), tree)
     assert there.sizes == tree.sizes and there.labels(parent + slash + new) == tree.labels(node)
-    assert apply(Rename(parent + slash + new, old), there) == tree
+    assert change(Rename(parent + slash + new, old), there) == tree
 
 
 @given(hierarchies(), st.data())
@@ -142,10 +152,10 @@ def test_a_split_and_a_merge_back_are_the_identity(tree, data):
     name = data.draw(names.filter(lambda name: name not in tree.classes))
     parent, slash, _ = node.rpartition("/")
     assume(parent + slash + name not in tree.nodes(1) + tree.nodes(2))
-    there = apply(Split(node, name, ids), tree)
+    there = change(Split(node, name, ids), tree)
     assert {there.classes[label] for label in there.labels(parent + slash + name)} == set(ids)
     if len(ids) < len(below):
-        assert apply(Merge(parent + slash + name, node), there) == tree
+        assert change(Merge(parent + slash + name, node), there) == tree
 
 
 @given(hierarchies(), st.data())
@@ -153,27 +163,27 @@ def test_a_merge_leaves_one_node_with_the_classes_of_both(tree, data):
     level = data.draw(st.sampled_from((1, 2)))
     assume(len(tree.nodes(level)) > 1)
     node, into = data.draw(st.permutations(tree.nodes(level)))[:2]
-    after = apply(Merge(node, into), tree)
+    after = change(Merge(node, into), tree)
     assert after.labels(into) == tree.labels(node, into)
     assert node not in after.nodes(level)
     others = [label for label in range(len(tree)) if label not in tree.labels(node)]
     assert [after.groups[label] for label in others] == [tree.groups[label] for label in others]
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_an_edit_and_its_inverse_are_the_identity(case):
-    draft, edit = case
+    proposal, edit = case
     try:
-        after = edits.apply(edit, draft)
+        after = apply(edit, proposal)
     except (EditError, UnknownNode, InvalidHierarchy):
         assume(False)
-    assert edits.apply(inverse(edit, draft), after) == draft
+    assert apply(inverse(edit, proposal), after) == proposal
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_an_edit_survives_its_way_through_json(case):
     edit = case[1]
-    assert from_dict(json.loads(json.dumps(to_dict(edit)))) == edit
+    assert edit_from_dict(json.loads(json.dumps(edit_to_dict(edit)))) == edit
 
 
 @pytest.mark.parametrize(
@@ -190,22 +200,22 @@ def test_an_edit_survives_its_way_through_json(case):
 )
 def test_what_is_no_edit_is_refused(content, message):
     with pytest.raises(EditError) as caught:
-        from_dict(content)
+        edit_from_dict(content)
     assert str(caught.value).startswith(message)
 
 
 def test_a_move_settles_a_class_and_a_regroup_can_take_its_place_away():
-    draft = Draft(Draft.of(PETS).classes, (None, *PETS.groups[1:]))
-    assert draft.unsettled == ("n1",) and draft.place("n1") == ""
+    proposal = replace(Proposal.from_hierarchy(PETS), places=(None, *PETS.groups[1:]))
+    assert proposal.unsettled == ("n1",) and proposal.place("n1") == ""
     with pytest.raises(InvalidHierarchy, match="class 'n1' is not placed"):
-        draft.hierarchy()
-    settled = edits.apply(Move("n1", "mammals/cats"), draft)
-    assert settled.hierarchy() == PETS and settled.digest == PETS.digest != draft.digest
-    assert edits.apply(Regroup((("n1", ""),)), settled) == draft
+        proposal.hierarchy()
+    settled = apply(Move("n1", "mammals/cats"), proposal)
+    assert settled.hierarchy() == PETS and settled.digest == PETS.digest != proposal.digest
+    assert apply(Regroup((("n1", ""),)), settled) == proposal
 
 
 def test_a_draft_without_a_settled_class_takes_moves_only():
-    draft = Draft(Draft.of(PETS).classes, (None,) * len(PETS))
+    proposal = replace(Proposal.from_hierarchy(PETS), places=(None,) * len(PETS))
     with pytest.raises(UnknownNode, match="no class has a place yet"):
-        edits.apply(Rename("fish", "x"), draft)
-    assert edits.apply(Move("n2", "fish/carps"), draft).settled.nodes(3) == ("fish/carps/carp",)
+        apply(Rename("fish", "x"), proposal)
+    assert apply(Move("n2", "fish/carps"), proposal).settled.nodes(3) == ("fish/carps/carp",)

@@ -3,21 +3,20 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.editing import PETS, drafts_and_edits
+from support.editing import PETS, proposals_and_edits
 from support.reviewing import made
 from support.strategies import names
 
 from hierarchy.errors import ReviewError
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Rename
+from hierarchy.proposal import Merge, Move, Proposal, Rename
 from hierarchy.review.editor import HEAD, from_text, in_editor, revise, to_text
 
-DRAFT = Draft.of(PETS)
+PROPOSAL = Proposal.from_hierarchy(PETS)
 MAMMALS = "mammals\n    cats\n        n3  siamese\n        n1  tabby\n    dogs\n        n4  beagle\n"
 
 
 def test_a_superclass_is_an_indented_text():
-    assert to_text(DRAFT, "mammals") == HEAD + MAMMALS
+    assert to_text(PROPOSAL, "mammals") == HEAD + MAMMALS
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ def test_a_superclass_is_an_indented_text():
 )
 def test_what_is_written_becomes_edits(old, new, edits):
     expected = [Move("n4", "mammals/cats")] if edits and isinstance(edits[0], Merge) else edits  # of one class
-    assert list(from_text(MAMMALS.replace(old, new), DRAFT, "mammals")) == expected
+    assert list(from_text(MAMMALS.replace(old, new), PROPOSAL, "mammals")) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,14 +45,14 @@ def test_what_is_written_becomes_edits(old, new, edits):
         ("n1", "n3", "line 4: class 'n3' stands twice"),
         ("mammals\n", "", "line 1: group 'cats' stands below no superclass; line 4: group 'dogs' stands"),
         ("    cats\n", "", "line 2: class 'n3' stands below no group; line 3: class 'n1' stands below no group"),
-        ("cats", "ca/ts", "line 2: heading 'ca/ts' holds '/', which separates the parts of a path, spell it otherwise"),
-        ("mammals", "n2", "superclass 'n2' is also the id of a class, so neither could be asked for, rename it"),
+        ("cats", "ca/ts", "line 2: heading 'ca/ts' contains '/', which separates the parts of a path, replace it"),
+        ("mammals", "n2", "superclass 'n2' is also the id of a class, so it would be ambiguous, rename it"),
         ("    cats", '    "cats', "line 2: '\"cats' has an open quote"),
     ],
 )
 def test_what_cannot_be_read_is_complained_about(old, new, complaint):
     with pytest.raises(ReviewError) as caught:
-        from_text(MAMMALS.replace(old, new), DRAFT, "mammals")
+        from_text(MAMMALS.replace(old, new), PROPOSAL, "mammals")
     assert str(caught.value).startswith(complaint)
 
 
@@ -64,22 +63,22 @@ def test_a_text_with_complaints_comes_back_until_it_can_be_read():
         shown.append(text)
         return text.replace("n1", "n9") if len(shown) == 1 else text.replace("n9", "n1").replace("dogs", "hounds")
 
-    assert revise(DRAFT, "mammals", edit_text) == (Rename("mammals/dogs", "hounds"),)
+    assert revise(PROPOSAL, "mammals", edit_text) == (Rename("mammals/dogs", "hounds"),)
     assert shown[1] == HEAD + "# ! line 7: no class 'n9'\n" + MAMMALS.replace("n1", "n9")
 
 
 @pytest.mark.parametrize("left", [lambda text: text, lambda text: "", lambda text: "# nothing\n\n"])
 def test_a_text_left_as_it_was_or_emptied_changes_nothing(left):
-    assert revise(DRAFT, "mammals", left) == ()
+    assert revise(PROPOSAL, "mammals", left) == ()
 
 
 def test_a_text_that_is_given_up_changes_nothing():
     for end in (lambda text: text, lambda text: "junk\n"):
         answers = iter([lambda text: "junk\n", end])
         with pytest.raises(ReviewError, match=r"the text cannot be read still \(.* is gone, .*\); nothing was changed"):
-            revise(DRAFT, "mammals", lambda text, answers=answers: next(answers)(text))
+            revise(PROPOSAL, "mammals", lambda text, answers=answers: next(answers)(text))
     answers = iter([lambda text: "junk\n", lambda text: ""])
-    assert revise(DRAFT, "mammals", lambda text: next(answers)(text)) == ()
+    assert revise(PROPOSAL, "mammals", lambda text: next(answers)(text)) == ()
 
 
 def test_an_editor_that_no_person_holds_is_asked_no_more_than_it_takes():
@@ -93,7 +92,7 @@ def test_an_editor_that_no_person_holds_is_asked_no_more_than_it_takes():
     with pytest.raises(
         ReviewError, match=r"the text cannot be read still \(line 8: no class 'n9'\); nothing was changed"
     ):
-        revise(DRAFT, "mammals", script)
+        revise(PROPOSAL, "mammals", script)
     assert len(shown) == 2
 
     def growing(text):
@@ -102,23 +101,25 @@ def test_an_editor_that_no_person_holds_is_asked_no_more_than_it_takes():
         return text + "        junk\n"
 
     with pytest.raises(ReviewError, match="nothing was changed"):
-        revise(DRAFT, "mammals", growing)
+        revise(PROPOSAL, "mammals", growing)
 
 
-@given(drafts_and_edits(), st.data())
+@given(proposals_and_edits(), st.data())
 def test_whatever_the_names_the_text_says_what_stands(case, data):
-    draft = case[0]
-    superclass = data.draw(st.sampled_from(draft.settled.nodes(1)))
-    assert from_text(to_text(draft, superclass), draft, superclass) == ()
-    own = [id for id, place in zip(draft.classes.ids, draft.places, strict=True) if place and place[0] == superclass]
-    free = names.filter(lambda name: name not in draft.classes.ids)
+    proposal = case[0]
+    superclass = data.draw(st.sampled_from(proposal.settled.nodes(1)))
+    assert from_text(to_text(proposal, superclass), proposal, superclass) == ()
+    own = [
+        id for id, place in zip(proposal.classes.ids, proposal.places, strict=True) if place and place[0] == superclass
+    ]
+    free = names.filter(lambda name: name not in proposal.classes.ids)
     moved = {id: (superclass, data.draw(free)) for id in data.draw(st.sets(st.sampled_from(own), max_size=3))}
-    after = Draft(
-        draft.classes,
-        tuple(moved.get(id, old) for id, old in zip(draft.classes.ids, draft.places, strict=True)),
+    after = Proposal(
+        proposal.classes,
+        tuple(moved.get(id, old) for id, old in zip(proposal.classes.ids, proposal.places, strict=True)),
     )
-    assume(after != draft)
-    assert made(from_text(to_text(after, superclass), draft, superclass), draft) == after
+    assume(after != proposal)
+    assert made(from_text(to_text(after, superclass), proposal, superclass), proposal) == after
 
 
 def test_the_editor_is_the_persons_own(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import TESTS
-from support.editing import drafts_and_edits
+from support.editing import proposals_and_edits
 from support.reviewing import review_of, zoo
 
 from hierarchy.errors import ReviewError
@@ -116,14 +116,14 @@ def test_a_sitting_goes_as_it_is_written(name, monkeypatch):
             "".join(f"==== {key}\n{known[key]}\n\n" for key in SITTINGS if key in known), encoding="utf-8"
         )
     assert golden()[name] == found
-    assert replay(review.journal.log, review.base.draft).draft == review.draft
+    assert replay(review.journal.log, review.base).proposal == review.proposal
 
 
 def test_the_golden_file_has_no_sitting_that_is_gone():
     assert list(golden()) == list(SITTINGS)
 
 
-@given(drafts_and_edits(), st.lists(st.one_of(st.sampled_from([key.key for key in KEYS] + ["1", "2"]), st.text())))
+@given(proposals_and_edits(), st.lists(st.one_of(st.sampled_from([key.key for key in KEYS] + ["1", "2"]), st.text())))
 def test_no_answer_breaks_the_dialogue_and_every_decision_is_kept(case, answers):
     review = review_of(case[0])
     answers = [answer.replace("\n", " ") for answer in answers]
@@ -135,7 +135,7 @@ def test_no_answer_breaks_the_dialogue_and_every_decision_is_kept(case, answers)
         edit_text=lambda text: text.replace("    a", "    b"),
     )
     replayed = replay(review.journal.log, case[0])
-    assert (replayed.draft, replayed.conflicts) == (review.draft, ())
+    assert (replayed.proposal, replayed.conflicts) == (review.proposal, ())
 
 
 def test_numbers_are_read_with_care():

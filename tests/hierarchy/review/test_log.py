@@ -6,13 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.editing import PETS, drafts_and_edits
+from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, act, review_of
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Rename
-from hierarchy.proposal.file import ProposalFile
+from hierarchy.proposal import Merge, Move, Proposal, Rename
 from hierarchy.review.log import Accept, Decision, Log, Undo, dumps, line, parse, read_log
 from hierarchy.review.review import Review
 from hierarchy.review.reviewed import take_over
@@ -22,48 +20,48 @@ from hierarchy.review.storage import LogFile, Paths
 # Laws
 
 
-@given(drafts_and_edits(), st.data())
+@given(proposals_and_edits(), st.data())
 def test_replaying_a_log_on_its_proposal_gives_the_same_hierarchy(case, data):
-    draft, _ = case
-    review = review_of(draft)
+    proposal, _ = case
+    review = review_of(proposal)
     for _ in range(data.draw(st.integers(1, 8))):
         act(review, data)
     log, torn = parse(dumps(review.journal.log).encode())
-    replayed = replay(log, draft)
+    replayed = replay(log, proposal)
     assert (log, torn) == (review.journal.log, b"")
-    assert (replayed.draft, replayed.conflicts) == (review.draft, ())
+    assert (replayed.proposal, replayed.conflicts) == (review.proposal, ())
     assert replayed.standings == review.standings
     again = Review(review.base, review.journal, who="Bob")
     assert (again.standing, again.decisions) == (review.standing, review.decisions)
 
 
-@given(drafts_and_edits(), st.data())
+@given(proposals_and_edits(), st.data())
 def test_undoing_to_the_beginning_gives_the_proposal(case, data):
-    draft, _ = case
-    review = review_of(draft)
+    proposal, _ = case
+    review = review_of(proposal)
     for _ in range(data.draw(st.integers(1, 8))):
         act(review, data)
     while review.decisions:
         review.undo()
-    assert review.draft == draft and review.standing.classes == frozenset()
+    assert review.proposal == proposal and review.standing.classes == frozenset()
     with pytest.raises(ReviewError, match="nothing to undo"):
         review.undo()
-    assert replay(review.journal.log, draft).draft == draft
+    assert replay(review.journal.log, proposal).proposal == proposal
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_undoing_one_edit_is_its_inverse(case):
-    draft, edit = case
-    review = review_of(draft)
+    proposal, edit = case
+    review = review_of(proposal)
     try:
         review.do(edit)
     except HierarchyError:
         assume(False)
     review.undo()
-    assert review.draft == draft
+    assert review.proposal == proposal
 
 
-@given(drafts_and_edits(), drafts_and_edits(), st.data())
+@given(proposals_and_edits(), proposals_and_edits(), st.data())
 def test_a_log_is_taken_over_to_another_proposal_but_for_its_conflicts(case, other, data):
     review = review_of(case[0])
     for _ in range(data.draw(st.integers(1, 8))):
@@ -72,10 +70,10 @@ def test_a_log_is_taken_over_to_another_proposal_but_for_its_conflicts(case, oth
     replayed = replay(log, other[0])
     assert len(replayed.decisions) + len(replayed.conflicts) == len(log.in_effect)
     again = replay(without(log, replayed.conflicts), other[0])
-    assert (again.draft, again.conflicts, again.decisions) == (replayed.draft, (), replayed.decisions)
+    assert (again.proposal, again.conflicts, again.decisions) == (replayed.proposal, (), replayed.decisions)
 
 
-@given(drafts_and_edits(), st.data())
+@given(proposals_and_edits(), st.data())
 def test_a_log_cut_anywhere_loses_no_whole_decision(case, data):
     review = review_of(case[0])
     for _ in range(data.draw(st.integers(1, 5))):
@@ -98,7 +96,7 @@ def paths(tmp_path):
     return Paths(tmp_path / "pets.json")
 
 
-BASE = ProposalFile(Draft.of(PETS, source="pets.txt"))
+BASE = Proposal.from_hierarchy(PETS, source="pets.txt")
 
 
 def decided(paths, *edits, who="Ada"):
@@ -112,7 +110,7 @@ def decided(paths, *edits, who="Ada"):
 def test_every_decision_is_on_the_disk_when_it_counts(paths):
     decided(paths, Move("n1", "mammals/dogs"), Rename("fish", "fishes"))
     assert [json.loads(text) for text in paths.log.read_text().splitlines()] == [
-        {"format": "decisions", "version": 1, "base": BASE.draft.digest, "source": "pets.txt"},
+        {"format": "decisions", "version": 1, "base": BASE.digest, "source": "pets.txt"},
         {
             "number": 1,
             "time": NOON,
@@ -210,7 +208,7 @@ def test_what_is_no_log_is_refused_in_one_short_line(content, message):
 
 
 def log_of(*decisions):
-    return Log(BASE.draft.digest, "pets.txt", decisions)
+    return Log(BASE.digest, "pets.txt", decisions)
 
 
 @pytest.mark.parametrize(
@@ -227,15 +225,15 @@ def log_of(*decisions):
 )
 def test_a_conflict_says_what_was_asked_and_what_was_found(decision, found):
     fine = Decision(2, NOON, "Bob", Move("n2", "mammals/cats"), "n2", "fish/carps")
-    replayed = replay(log_of(decision, fine), BASE.draft)
+    replayed = replay(log_of(decision, fine), BASE)
     (conflict,) = replayed.conflicts
     assert conflict.decision == decision and conflict.found.startswith(found)
     assert str(conflict).startswith(f"decision 1 (Ada: {decision}): ")
-    assert replayed.decisions == (fine,) and replayed.draft.place("n2") == "mammals/cats"
+    assert replayed.decisions == (fine,) and replayed.proposal.place("n2") == "mammals/cats"
 
 
 def test_an_accepted_node_is_in_conflict_where_it_holds_other_classes():
-    review = review_of(BASE.draft)
+    review = review_of(BASE)
     review.jump("mammals/cats")
     review.accept()
     review.jump("n1")
@@ -243,7 +241,7 @@ def test_an_accepted_node_is_in_conflict_where_it_holds_other_classes():
     log = review.journal.log
     assert len(log.decisions[0].holds) == 64 and not log.decisions[1].holds
     assert parse(dumps(log).encode())[0] == log
-    other = Draft.of(PETS, source="pets.txt")
+    other = Proposal.from_hierarchy(PETS, source="pets.txt")
     other = replace(other, places=tuple(("mammals", "cats") if id == "n4" else place for id, place in rows(other)))
     (conflict,) = replay(log, other).conflicts
     assert str(conflict) == (
@@ -252,13 +250,13 @@ def test_an_accepted_node_is_in_conflict_where_it_holds_other_classes():
     assert replay(log_of(replace(log.decisions[0], holds="")), other).conflicts == ()  # a log that does not say it
 
 
-def rows(draft):
-    return zip(draft.classes.ids, draft.places, strict=True)
+def rows(proposal):
+    return zip(proposal.classes.ids, proposal.places, strict=True)
 
 
 def test_a_move_into_a_group_it_made_is_no_conflict():
     decision = Decision(1, NOON, "Ada", Move("n1", "birds/owls"), "n1", "mammals/cats", new=True)
-    assert replay(log_of(decision), BASE.draft).draft.place("n1") == "birds/owls"
+    assert replay(log_of(decision), BASE).proposal.place("n1") == "birds/owls"
 
 
 def test_undone_decisions_fall_out():
@@ -268,7 +266,7 @@ def test_undone_decisions_fall_out():
         Decision(3, NOON, "Bob", Undo(2), "n1", "mammals/dogs"),
         Decision(4, NOON, "Bob", Undo(1), "n1", "mammals/cats"),
     )
-    assert replay(log, BASE.draft).draft == BASE.draft
+    assert replay(log, BASE).proposal == BASE
     assert log.in_effect == ()
 
 
@@ -278,14 +276,14 @@ def test_a_log_is_replaced_only_by_itself_and_kept(paths):
     other = replace(old, decisions=(replace(old.decisions[0], who="Eve"),))
     with pytest.raises(ReviewError, match="holds 1 decisions already; move it away to replay another log"):
         take_over(other, paths, BASE)
-    moved = ProposalFile(Draft.of(PETS.at([0, 1, 2, 3, 4][::-1]), source="pets.txt"))
+    moved = Proposal.from_hierarchy(PETS.at([0, 1, 2, 3, 4][::-1]), source="pets.txt")
     assert take_over(old, paths, moved).conflicts == ()
-    assert read_log(paths.log)[0] == replace(old, base=moved.draft.digest)
+    assert read_log(paths.log)[0] == replace(old, base=moved.digest)
     assert read_log(paths.log.with_suffix(".1.jsonl"))[0] == old
 
 
 def test_undoing_in_the_middle_is_refused_where_later_decisions_stand_on_it():
-    review = review_of(BASE.draft)
+    review = review_of(BASE)
     review.do(Move("n1", "birds/owls"))
     review.do(Move("n2", "birds/owls"))
     review.do(Rename("food", "meals"))
@@ -296,20 +294,20 @@ def test_undoing_in_the_middle_is_refused_where_later_decisions_stand_on_it():
     with pytest.raises(ReviewError, match="no decision 3 in effect"):
         review.undo(3)
     review.undo(2), review.undo(1)
-    assert review.draft == BASE.draft
+    assert review.proposal == BASE
 
 
 def test_what_one_act_decided_is_undone_together():
-    review = review_of(BASE.draft)
+    review = review_of(BASE)
     review.accept()
     review.do(Move("n1", "birds/owls"), Move("n2", "birds/owls"), Rename("food", "meals"))
     assert [decision.act for decision in review.decisions] == [1, 2, 2, 2]
     assert review.undo() == "undid 3 decisions"
-    assert review.draft == BASE.draft and len(review.decisions) == 1
+    assert review.proposal == BASE and len(review.decisions) == 1
 
 
 def test_an_act_is_made_whole_or_not_at_all():
-    review = review_of(BASE.draft)
+    review = review_of(BASE)
     with pytest.raises(HierarchyError):
         review.do(Move("n1", "birds/owls"), Rename("nothing", "x"))
-    assert review.draft == BASE.draft and not review.journal.log.decisions
+    assert review.proposal == BASE and not review.journal.log.decisions

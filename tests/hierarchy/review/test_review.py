@@ -1,19 +1,17 @@
 """The review without a face: what is asked in which order, what is suggested, and that nothing decided is lost."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.editing import PETS, drafts_and_edits
+from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, Memory, act, review_of, zoo
 
 from hierarchy import load
 from hierarchy.errors import AmbiguousName, ReviewError, UnknownNode
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Regroup, Rename, Split
-from hierarchy.proposal.file import ProposalFile
-from hierarchy.proposal.proposal import Finding, Opinion
+from hierarchy.proposal import Finding, Merge, Move, Proposal, Regroup, Rename, Split, Vote
 from hierarchy.review.actions import move
 from hierarchy.review.changes import changes
 from hierarchy.review.fuzzy import fuzzy
@@ -71,9 +69,9 @@ def test_kinds_are_read_with_care():
 
 
 def test_another_superclass_weighs_more_than_another_group():
-    far, near = Opinion("llm", "birds/owls", 0.6, ""), Opinion("llm", "fish/rays", 0.6, "")
+    far, near = Vote("llm", "birds/owls", 0.6, ""), Vote("llm", "fish/rays", 0.6, "")
     assert dispute("fish/eels", [far]) == 2 * dispute("fish/eels", [near]) == 1.2
-    assert dispute("fish/eels", [Opinion("llm", "fish", 1.0, ""), Opinion("llm", "fish/eels", 1.0, "")]) == 0
+    assert dispute("fish/eels", [Vote("llm", "fish", 1.0, ""), Vote("llm", "fish/eels", 1.0, "")]) == 0
 
 
 def test_the_position_counts_questions_and_disputed_ones_left():
@@ -111,36 +109,36 @@ def test_an_unsettled_class_without_witnesses_is_suggested_what_shares_words_wit
         review.accept()
 
 
-def test_opinions_follow_what_is_renamed_and_merged():
+def test_votes_follow_what_is_renamed_and_merged():
     review = zoo()
     review.do(Rename("reptiles/snakes", "serpents"))
     review.do(Merge("reptiles", "fish"))
-    assert [opinion.node for opinion in review.said("n09")] == ["fish/serpents", "fish", "fish/eels"]
+    assert [vote.node for vote in review.said("n09")] == ["fish/serpents", "fish", "fish/eels"]
     review.undo()
-    assert [opinion.node for opinion in review.said("n09")] == ["reptiles/serpents", "reptiles", "fish/eels"]
+    assert [vote.node for vote in review.said("n09")] == ["reptiles/serpents", "reptiles", "fish/eels"]
 
 
-def test_opinions_follow_groups_that_were_moved_as_a_whole_and_stay_with_those_that_were_not():
+def test_votes_follow_groups_that_were_moved_as_a_whole_and_stay_with_those_that_were_not():
     review = zoo()
     snakes = tuple(review.members("reptiles/snakes"))
     review.do(Split("reptiles", "legless animals", snakes))
-    assert next(opinion.node for opinion in review.said("n09")) == "legless animals/snakes"
+    assert next(vote.node for vote in review.said("n09")) == "legless animals/snakes"
     review.undo()
     review.do(Regroup(tuple((id, "serpents/all") for id in snakes)))
-    assert next(opinion.node for opinion in review.said("n09")) == "serpents/all"
+    assert next(vote.node for vote in review.said("n09")) == "serpents/all"
     review.undo()
     review.do(Split("reptiles", "legless animals", snakes[:1]))
-    assert next(opinion.node for opinion in review.said("n09")) == "reptiles/snakes"
+    assert next(vote.node for vote in review.said("n09")) == "reptiles/snakes"
 
 
 def test_a_group_that_was_dissolved_is_suggested_no_more():
     review = zoo(unsettled=())
     review.do(Move("n10", "fish/eels"), Move("n11", "mammals/cats"))  # which leaves no snakes
     review.jump("n09")
-    assert next(opinion.node for opinion in review.said("n09")) == "reptiles/snakes"
-    assert all(edit.to in groups(review.draft) for edit in review.suggestions)
+    assert next(vote.node for vote in review.said("n09")) == "reptiles/snakes"
+    assert all(edit.to in groups(review.proposal) for edit in review.suggestions)
     move(review, "")
-    assert "reptiles" not in review.draft.settled.nodes(1)
+    assert "reptiles" not in review.proposal.settled.nodes(1)
 
 
 def test_a_node_that_was_accepted_is_asked_again_when_it_holds_other_classes():
@@ -183,7 +181,7 @@ def test_findings_of_slow_checks_speak_as_witnesses_where_none_was_asked():
         Finding("embedding", "n99", "about a class that is gone", "warning", 0.5, {}, move),
     )
     review = zoo(findings=findings)
-    assert [opinion.witness for opinion in review.said("n02")] == ["embedding"]
+    assert [vote.witness for vote in review.said("n02")] == ["embedding"]
     assert len(review.said("n09")) == 3
     order = [subject for subject, *_ in asked(review)]
     assert order.index("n02") < order.index("n05") < order.index("birds") and order.index("n03") < order.index("birds")
@@ -214,7 +212,7 @@ def test_an_undoing_asks_again_what_was_asked():
     review.undo()
     assert review.question.subject == "n09"
     review.undo()
-    assert review.question.subject == "n09" and "fish" in review.draft.settled.nodes(1)
+    assert review.question.subject == "n09" and "fish" in review.proposal.settled.nodes(1)
 
 
 def test_what_changes_nothing_is_no_decision():
@@ -228,10 +226,10 @@ def test_what_changes_nothing_is_no_decision():
 
 def test_search_finds_classes_nodes_and_the_unsettled():
     review = zoo()
-    assert subjects_meant("snake", review.draft) == ("reptiles/snakes", "n09")
-    assert subjects_meant("TIGER", review.draft) == ("n04",) and subjects_meant("n12", review.draft) == ("n12",)
-    assert subjects_meant("crane", review.draft) == ("n05", "n06")
-    assert subjects_meant("zzzz", review.draft) == ()
+    assert subjects_meant("snake", review.proposal) == ("reptiles/snakes", "n09")
+    assert subjects_meant("TIGER", review.proposal) == ("n04",) and subjects_meant("n12", review.proposal) == ("n12",)
+    assert subjects_meant("crane", review.proposal) == ("n05", "n06")
+    assert subjects_meant("zzzz", review.proposal) == ()
     review.jump("reptiles/snakes")
     assert review.question.subject == "reptiles/snakes"
     with pytest.raises(UnknownNode, match="no class or node 'reptile/snakes'; nearest: 'reptiles/snakes'"):
@@ -239,20 +237,22 @@ def test_search_finds_classes_nodes_and_the_unsettled():
 
 
 def test_a_group_may_be_meant_by_a_part_of_its_name():
-    draft = zoo().draft
+    proposal = zoo().proposal
     for text in ("reptiles/snakes", "SNAKES", "snak", "reptiles/snakes/"):
-        assert group_meant(text, draft) == "reptiles/snakes"
-    assert group_meant("big cats", draft) == "mammals/big cats" and group_meant("cats", draft) == "mammals/cats"
+        assert group_meant(text, proposal) == "reptiles/snakes"
+    assert group_meant("big cats", proposal) == "mammals/big cats" and group_meant("cats", proposal) == "mammals/cats"
     with pytest.raises(ReviewError, match="'ca' could be 'fish/carps', 'mammals/big cats', 'mammals/cats'; say which"):
-        group_meant("ca", draft)
+        group_meant("ca", proposal)
     with pytest.raises(ReviewError, match="no group 'whales'; a new one is made by the key n"):
-        group_meant("whales", draft)
-    assert sibling_meant("bird", "fish", draft) == "birds"
-    assert class_meant("boa", draft) == class_meant("n10", draft) == "n10"
-    with pytest.raises(AmbiguousName, match="'crane' is the name of 'n05', 'n06'; ask by id"):
-        class_meant("crane", draft)
-    with pytest.raises(UnknownNode, match="no class 'bao'; nearest: 'boa'; give its id or its name"):
-        class_meant("bao", draft)
+        group_meant("whales", proposal)
+    assert sibling_meant("bird", "fish", proposal) == "birds"
+    assert class_meant("boa", proposal) == class_meant("n10", proposal) == "n10"
+    with pytest.raises(
+        AmbiguousName, match=r"'crane' is ambiguous: 'birds/wading birds/crane' \(id 'n05'\) and 'machines/"
+    ):
+        class_meant("crane", proposal)
+    with pytest.raises(UnknownNode, match="no class or node 'bao'; nearest: 'boa'; use an id, a name or a path"):
+        class_meant("bao", proposal)
 
 
 def test_changes_say_what_stood_where_and_who_moved_it():
@@ -279,7 +279,7 @@ def test_letters_find_names():
     assert fuzzy("", names) == names and fuzzy("xq", names) == []
 
 
-@given(drafts_and_edits(), st.data())
+@given(proposals_and_edits(), st.data())
 def test_every_question_is_asked_once_whatever_is_decided(case, data):
     review = review_of(case[0])
     for _ in range(data.draw(st.integers(0, 6))):
@@ -293,10 +293,10 @@ def test_every_question_is_asked_once_whatever_is_decided(case, data):
         review.skip()
         assert len(seen) <= 4 * len(case[0].classes) + 4
     assert len(set(seen)) == len(seen)
-    assert set(review.draft.unsettled) <= {*seen, *review._skipped}
+    assert set(review.proposal.unsettled) <= {*seen, *review._skipped}
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_every_suggestion_can_be_taken(case):
     review = review_of(case[0])
     while review.question:
@@ -307,16 +307,16 @@ def test_every_suggestion_can_be_taken(case):
 
 
 def test_the_pets_of_other_tests_are_reviewed_too():
-    assert len(asked(review_of(Draft.of(PETS)))) >= len(PETS)
+    assert len(asked(review_of(Proposal.from_hierarchy(PETS)))) >= len(PETS)
 
 
 def test_a_thousand_classes_open_in_a_second_and_every_key_is_answered_before_a_person_notices():
     tree = load("imagenet1k")
     paths = tree.nodes(2)
-    opinions = {id: (Opinion("llm", paths[label % 40], 0.7, ""),) for label, id in enumerate(tree.classes)}
-    base = ProposalFile(Draft.of(tree), opinions)
-    assert min(seconds(lambda: Review(base, Memory(base.draft), who="Ada")) for _ in range(3)) < 1
-    review = Review(base, Memory(base.draft), who="Ada", now=lambda: NOON)
+    votes = {id: (Vote("llm", paths[label % 40], 0.7, ""),) for label, id in enumerate(tree.classes)}
+    base = replace(Proposal.from_hierarchy(tree), votes=votes)
+    assert min(seconds(lambda: Review(base, Memory(base), who="Ada")) for _ in range(3)) < 1
+    review = Review(base, Memory(base), who="Ada", now=lambda: NOON)
     names = iter("abcdefghijklmnop")
     for key in (
         review.accept,
@@ -325,7 +325,7 @@ def test_a_thousand_classes_open_in_a_second_and_every_key_is_answered_before_a_
         review.undo,
         lambda: review.do(review.suggestions[0]),
         lambda: show(review),
-        lambda: subjects_meant("shark", review.draft),
+        lambda: subjects_meant("shark", review.proposal),
     ):
         assert min(seconds(key) for _ in range(5)) < 0.05
 

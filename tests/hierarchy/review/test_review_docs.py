@@ -1,6 +1,6 @@
-"""docs/review.md tells the truth: its tables are made from the code, its transcript is golden, its commands parse.
+"""docs/how-to/review.md is true: its tables come from the code, its transcript is golden, its commands parse.
 
-`WRITE_GOLDEN=1 pytest tests/test_review_docs.py` writes the tables anew.
+`WRITE_GOLDEN=1 pytest tests/hierarchy/review/test_review_docs.py` rewrites the tables.
 """
 
 import json
@@ -10,19 +10,20 @@ import shlex
 
 import pytest
 from support import ROOT, TESTS
+from support.editing import PETS
 from support.reviewing import NOON
 from typer.main import get_command
 
 from hierarchy.cli.edit import USAGE
 from hierarchy.cli.main import app
-from hierarchy.proposal.edits import Move
-from hierarchy.proposal.file import COLUMNS
+from hierarchy.proposal import Move, Proposal
+from hierarchy.proposal.file import to_json
 from hierarchy.review.actions import DIGITS, DIGITS_HELP, KEYS
 from hierarchy.review.log import Decision, dumps, parse
 from hierarchy.review.queue import KINDS
 
 DOCS = ROOT / "docs"
-PAGE = DOCS / "review.md"
+PAGE = DOCS / "how-to" / "review.md"
 
 
 def keys_table():
@@ -65,9 +66,12 @@ def test_every_flag_and_verb_is_told_and_no_other():
 
 
 def test_the_formats_are_those_that_are_written():
-    blocks = re.findall(r"```json\n(.*?)```", (DOCS / "format.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"```json\n(.*?)```", (DOCS / "reference" / "formats.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     proposal, log = json.loads(blocks[1]), blocks[2]
-    assert all(tuple(entry) == COLUMNS for entry in proposal["classes"])
+    written = json.loads(to_json(Proposal.from_hierarchy(PETS)))["classes"][0]
+    assert all(list(entry) == list(written) for entry in proposal["classes"])
     found, torn = parse(log.encode())
     assert (dumps(found), torn) == (log, b"")
     move = found.decisions[1]

@@ -6,19 +6,16 @@ import io
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.editing import PETS, drafts_and_edits
+from support.editing import PETS, proposals_and_edits
 from support.reviewing import made
 from support.strategies import names
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.proposal.difference import difference
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Merge, Move, Regroup, Rename, Split, apply
-from hierarchy.proposal.proposal import Opinion
+from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, difference
 from hierarchy.review.spreadsheet import COLUMNS, from_sheet, to_sheet
 from hierarchy.review.state import Standing
 
-DRAFT = Draft.of(PETS)
+PROPOSAL = Proposal.from_hierarchy(PETS)
 
 
 def written(rows):
@@ -27,23 +24,23 @@ def written(rows):
     return text.getvalue()
 
 
-def rows_of(draft):
-    return list(csv.reader(io.StringIO(to_sheet(Standing(draft), {}), newline="")))
+def rows_of(proposal):
+    return list(csv.reader(io.StringIO(to_sheet(Standing(proposal), {}), newline="")))
 
 
 @st.composite
 def two_drafts(draw):
-    """A draft, and another of the same classes: some edits away, or with some classes anywhere."""
-    draft, edit = draw(drafts_and_edits())
+    """A proposal, and another of the same classes: some edits away, or with some classes anywhere."""
+    proposal, edit = draw(proposals_and_edits())
     try:
-        after = apply(edit, draft)
+        after = apply(edit, proposal)
     except HierarchyError:
-        after = draft
-    free = names.filter(lambda name: name not in draft.classes.ids)
-    known = [place for place in draft.places if place]
+        after = proposal
+    free = names.filter(lambda name: name not in proposal.classes.ids)
+    known = [place for place in proposal.places if place]
     place = st.one_of(st.sampled_from(known), st.tuples(free, free), st.none())
-    moved = draw(st.dictionaries(st.integers(0, len(draft.places) - 1), place, max_size=4))
-    return draft, Draft(draft.classes, tuple(moved.get(label, old) for label, old in enumerate(after.places)))
+    moved = draw(st.dictionaries(st.integers(0, len(proposal.places) - 1), place, max_size=4))
+    return proposal, Proposal(proposal.classes, tuple(moved.get(label, old) for label, old in enumerate(after.places)))
 
 
 @given(two_drafts())
@@ -53,15 +50,15 @@ def test_the_difference_of_two_drafts_leads_from_one_to_the_other(case):
     assert difference(before, before) == ()
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_the_difference_that_one_edit_makes_is_one_edit(case):
-    draft, edit = case
+    proposal, edit = case
     assume(not isinstance(edit, Regroup))
     try:
-        after = apply(edit, draft)
+        after = apply(edit, proposal)
     except HierarchyError:
         assume(False)
-    assert len(difference(draft, after)) == (draft != after)
+    assert len(difference(proposal, after)) == (proposal != after)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +78,7 @@ def test_the_difference_that_one_edit_makes_is_one_edit(case):
 )
 def test_the_difference_is_said_as_a_person_would(edits):
     expected = [Rename("mammals/cats", "big cats")] if isinstance(edits[0], Split) else edits
-    assert list(difference(DRAFT, made(edits, DRAFT))) == expected
+    assert list(difference(PROPOSAL, made(edits, PROPOSAL))) == expected
 
 
 @given(two_drafts(), st.randoms(use_true_random=False))
@@ -99,15 +96,15 @@ def test_a_sheet_that_is_exported_changed_and_imported_gives_what_it_says(case, 
     assert made(from_sheet(written(table), before, "s.csv"), before) == after
 
 
-@given(drafts_and_edits())
+@given(proposals_and_edits())
 def test_a_sheet_that_is_not_changed_changes_nothing(case):
-    draft = case[0]
-    assert from_sheet(to_sheet(Standing(draft), {}), draft, "s.csv") == ()
+    proposal = case[0]
+    assert from_sheet(to_sheet(Standing(proposal), {}), proposal, "s.csv") == ()
 
 
 def test_a_sheet_shows_what_the_witnesses_say():
-    opinions = {"n1": (Opinion("llm", "mammals/dogs", 0.5, "2 of 4 votes"), Opinion("wordnet", "fish", 1.0, "why"))}
-    header, row, *_ = csv.reader(io.StringIO(to_sheet(Standing(DRAFT), opinions)))
+    votes = {"n1": (Vote("llm", "mammals/dogs", 0.5, "2 of 4 votes"), Vote("wordnet", "fish", 1.0, "why"))}
+    header, row, *_ = csv.reader(io.StringIO(to_sheet(Standing(PROPOSAL), votes)))
     assert tuple(header) == COLUMNS
     assert row[3:] == [
         "mammals",
@@ -116,21 +113,21 @@ def test_a_sheet_shows_what_the_witnesses_say():
         "mammals/dogs (0.50: 2 of 4 votes)",
         "fish (1.00: why)",
         "",
-        f"digest {DRAFT.digest[:16]}",
+        f"digest {PROPOSAL.digest[:16]}",
     ]
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_a_sheet_may_come_back_with_another_separator(separator):
-    table = [[*row[:3], "beasts" if row[3] == "mammals" else row[3], *row[4:]] for row in rows_of(DRAFT)]
+    table = [[*row[:3], "beasts" if row[3] == "mammals" else row[3], *row[4:]] for row in rows_of(PROPOSAL)]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=separator).writerows(table)
-    assert from_sheet(text.getvalue(), DRAFT, "s.csv") == (Rename("mammals", "beasts"),)
+    assert from_sheet(text.getvalue(), PROPOSAL, "s.csv") == (Rename("mammals", "beasts"),)
 
 
 def sheet(**changes):
     """The sheet with changed rows, id -> row or None."""
-    table = {row[0]: row[:5] for row in rows_of(DRAFT)} | changes
+    table = {row[0]: row[:5] for row in rows_of(PROPOSAL)} | changes
     return written([row for row in table.values() if row])
 
 
@@ -146,7 +143,7 @@ def sheet(**changes):
         (sheet(x=["n1", "tabby", "", "a", "b"]), ReviewError, "s.csv:7: class 'n1' stands already in line 2"),
         (sheet(n1=["n1", "cat", "", "a", "b"]), ReviewError, "s.csv:2: 'n1' is called 'tabby', not 'cat'; the name of"),
         (sheet(n1=["n1", "tabby", "", "a", ""]), ReviewError, "s.csv:2: 'n1' has a superclass or a group alone; give"),
-        (sheet(n1=["n1", "tabby", "", "a/b", "c"]), ReviewError, "s.csv:2: superclass 'a/b' holds '/'"),
+        (sheet(n1=["n1", "tabby", "", "a/b", "c"]), ReviewError, "s.csv:2: superclass 'a/b' contains '/'"),
         (sheet(n1=["n1", "tabby", "", "n2", "c"]), ReviewError, "s.csv: superclass 'n2' is also the id of a class"),
         (
             sheet(n1=None, n2=["n2", "carp", "", " a", "b"]),
@@ -158,17 +155,17 @@ def sheet(**changes):
 )
 def test_a_bad_sheet_is_refused_with_all_that_is_wrong(text, error, message):
     with pytest.raises(error) as caught:
-        from_sheet(text, DRAFT, "s.csv")
+        from_sheet(text, PROPOSAL, "s.csv")
     assert str(caught.value).startswith(message)
 
 
 def test_an_older_sheet_takes_nothing_back():
-    text = to_sheet(Standing(DRAFT), {})
-    later = apply(Move("n1", "mammals/dogs"), DRAFT)
+    text = to_sheet(Standing(PROPOSAL), {})
+    later = apply(Move("n1", "mammals/dogs"), PROPOSAL)
     message = (
-        rf"s.csv was exported before the last decisions \(its draft has 'digest {DRAFT.digest[:16]}', now it is"
+        rf"s.csv was exported before the last decisions \(its proposal has 'digest {PROPOSAL.digest[:16]}', now it is"
         rf" 'digest {later.digest[:16]}'\) and would take them back; export again and change that sheet, or delete the"
-        " column 'draft' to let this one win"
+        " column 'proposal' to let this one win"
     )
     with pytest.raises(ReviewError, match=message):
         from_sheet(text, later, "s.csv")
@@ -176,11 +173,11 @@ def test_an_older_sheet_takes_nothing_back():
         from_sheet(text.replace(",fish,carps", ",fishes,carps"), later, "s.csv")
     with pytest.raises(ReviewError, match="was exported before the last decisions"):  # saved by a spreadsheet
         from_sheet(text.replace(",", ";").replace("\n", "\r\n"), later, "s.csv")
-    table = [row[:-1] for row in rows_of(DRAFT)]
+    table = [row[:-1] for row in rows_of(PROPOSAL)]
     assert from_sheet(written(table), later, "s.csv") == (Move("n1", "mammals/cats"),)
 
 
 def test_a_sheet_that_says_what_stands_may_be_of_any_age():
-    later = apply(Rename("fish", "fishes"), DRAFT)
-    text = to_sheet(Standing(DRAFT), {}).replace(",fish,carps", ",fishes,carps")
+    later = apply(Rename("fish", "fishes"), PROPOSAL)
+    text = to_sheet(Standing(PROPOSAL), {}).replace(",fish,carps", ",fishes,carps")
     assert from_sheet(text, later, "s.csv") == ()

@@ -9,9 +9,7 @@ from textual.events import Key
 from textual.widgets import Input, OptionList, Static, Tree
 
 from hierarchy import load
-from hierarchy.proposal.draft import Draft
-from hierarchy.proposal.edits import Move
-from hierarchy.proposal.file import ProposalFile
+from hierarchy.proposal import Move, Proposal
 from hierarchy.review.actions import KEYS
 from hierarchy.review.review import Review
 from hierarchy.review.tui.app import ReviewApp
@@ -270,8 +268,8 @@ def test_a_window_that_changes_its_size_keeps_everything_in_sight():
 
 def test_a_thousand_classes_are_drawn_anew_before_a_person_notices():
     tree = load("imagenet1k")
-    base = ProposalFile(Draft.of(tree), {})
-    app = ReviewApp(Review(base, Memory(base.draft), who="Ada"), title="x", edit_text=lambda text: text)
+    base = Proposal.from_hierarchy(tree)
+    app = ReviewApp(Review(base, Memory(base), who="Ada"), title="x", edit_text=lambda text: text)
 
     async def go():
         async with app.run_test(size=(80, 24)) as pilot:

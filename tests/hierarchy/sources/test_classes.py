@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from support.strategies import names
 
 from hierarchy.errors import FormatError, SourceError
-from hierarchy.files import folder
-from hierarchy.sources.classes import LONGEST, known_sources, read_classes
+from hierarchy.io import folder
+from hierarchy.sources import LONGEST, known_sources, read_classes
+from hierarchy.sources.classes import Entry
+from hierarchy.sources.read import KINDS, Kind
 
 ODD = ["tabby, cat", 'the "big" one', "jack-o'-lantern", "Löwe", "大熊猫", "🦈"]
 
@@ -125,7 +128,7 @@ def test_an_image_folder_has_a_class_a_folder_in_sorted_order(tmp_path):
 @pytest.mark.parametrize(
     "splits", [("train", "val"), ("test", "train"), ("valid", "test"), ("train",), ("validation",)]
 )
-def test_splits_are_looked_through_and_train_comes_first(splits, tmp_path):
+def test_classes_are_those_of_train_or_else_of_the_first_split(splits, tmp_path):
     for split in splits:
         extra = ["only in training"] if split == "train" else []
         image_folder(tmp_path / split, "tabby", "carp", "trout", *extra)
@@ -140,14 +143,14 @@ def test_splits_are_looked_through_and_train_comes_first(splits, tmp_path):
         (("fold.1", "fold.2"), ["carp", "only in fold.1", "only in fold.2", "train", "trout"]),
     ],
 )
-def test_splits_of_any_name_are_looked_through(splits, expected, tmp_path):
+def test_splits_may_have_any_name(splits, expected, tmp_path):
     for split in splits:
         extra = [] if split == "train" else [f"only in {split}"]
         image_folder(tmp_path / split, "train", "carp", "trout", *extra)
     assert read_classes(str(tmp_path)).ids == tuple(expected)
 
 
-def test_a_class_called_like_a_split_is_a_class(tmp_path):
+def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path):
     assert read_classes(image_folder(tmp_path, "train", "bus", "car")).ids == ("bus", "car", "train")
 
 
@@ -160,7 +163,7 @@ def test_an_image_folder_of_wnids_gets_names_from_imagenet(tmp_path):
 def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
     image_folder(tmp_path, "tabby", "carp", "trout")
     (tmp_path / "l\udcf6we").mkdir()
-    with pytest.raises(SourceError, match="holds a line break or another control character"):
+    with pytest.raises(SourceError, match="contains a control character such as a line break"):
         read_classes(str(tmp_path))
 
 
@@ -202,9 +205,9 @@ def test_another_label_column_is_chosen_by_name(data_sets):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("two", "{root}/two has several label columns (fine, coarse); name one, as {root}/two:fine"),
+        ("two", "{root}/two has several label columns (fine, coarse); name one, as in {root}/two:fine"),
         ("two:colour", "{root}/two has no label column 'colour'; it has fine, coarse"),
-        ("none", "{root}/none has no label column among ['text']; name one, as {root}/none:label"),
+        ("none", "{root}/none has no label column among ['text']; name one, as in {root}/none:label"),
         ("none:text", "{root}/none has no label column 'text'; it has none"),
     ],
 )
@@ -233,7 +236,7 @@ def test_a_data_set_that_cannot_be_reached_is_refused(source, monkeypatch):
     ("source", "count"),
     [("imagenet-1k", 1000), ("imagenet-12k", 11_821), ("imagenet-21k", 21_843), ("imagenet-100-cmc", 100)],
 )
-def test_imagenets_lists_are_whole_and_their_ids_unique(source, count):
+def test_the_lists_of_imagenet_are_complete_and_their_ids_unique(source, count):
     classes = read_classes(source)
     assert len(classes) == len(set(classes.ids)) == len(classes.names) == len(classes.definitions) == count
     assert all(id[0] == "n" and id[1:].isdigit() and len(id) == 9 for id in classes.ids)
@@ -299,24 +302,42 @@ def test_cifar_100_has_its_hundred_names_in_label_order():
 
 
 @pytest.mark.parametrize("source", known_sources())
-def test_every_named_source_says_its_name(source):
+def test_every_list_has_its_name_as_source(source):
     assert read_classes(source).source == source
 
 
-# What is refused (the messages of bad files stand in golden/messages.txt)
+# A new kind of source
 
 
-def test_all_problems_of_a_source_are_told_with_their_lines(tmp_path):
+def test_a_new_kind_of_source_is_one_function_and_one_line(tmp_path, monkeypatch):
+    def read_ini(source):
+        lines = Path(source).read_text(encoding="utf-8").splitlines()
+        return [Entry(f"{source}:{number}", *line.split("=")) for number, line in enumerate(lines, 1)]
+
+    kind = Kind("an .ini file", lambda source: source.endswith(".ini"), read_ini)
+    monkeypatch.setattr("hierarchy.sources.read.KINDS", (*KINDS, kind))
+    source = write(tmp_path / "pets.ini", "n1=tabby", "n2=carp", "n3=beagle")
+    assert read_classes(source).names == ("tabby", "carp", "beagle")
+    with pytest.raises(SourceError, match=r"pets\.ini:2: duplicate id 'n1', first used at .*pets\.ini:1"):
+        read_classes(write(tmp_path / "pets.ini", "n1=tabby", "n1=carp", "n3=beagle"))
+    with pytest.raises(SourceError, match=r"^unknown class source 'pets'.* or an \.ini file$"):
+        read_classes("pets")
+
+
+# What is refused (golden/messages.txt has the messages of bad files)
+
+
+def test_all_problems_of_a_source_are_reported_with_their_lines(tmp_path):
     source = write(tmp_path / "bad.txt", "tabby", "a/b", "tabby", "", "x" * (LONGEST + 1), "carp\x07", "x" * LONGEST)
     with pytest.raises(SourceError) as caught:
         read_classes(source)
     assert str(caught.value).replace(source, "bad.txt") == (
-        "bad.txt:2: id 'a/b' holds '/', which separates the parts of a path; spell it otherwise;"
-        " bad.txt:3: id 'tabby' stands already at bad.txt:1; ids must be unique"
-        " (a .csv with a column id beside name tells twins apart);"
+        "bad.txt:2: id 'a/b' contains '/', which separates the parts of a path; replace it;"
+        " bad.txt:3: duplicate id 'tabby', first used at bad.txt:1; ids must be unique"
+        " (for classes that share a name, give a .csv with the columns id and name);"
         " bad.txt:4: id '' is empty; give it a name;"
-        " bad.txt:5: a name of 201 characters; shorten it to 200 or fewer;"
-        " bad.txt:6: id 'carp\\x07' holds a line break or another control character; remove it"
+        " bad.txt:5: name of 201 characters; shorten it to 200 or fewer;"
+        " bad.txt:6: id 'carp\\x07' contains a control character such as a line break; remove it"
     )
 
 
@@ -328,11 +349,11 @@ def test_a_file_that_is_not_utf8_is_refused_with_its_line(tmp_path):
 
 def test_three_classes_are_enough_and_two_are_not(tmp_path):
     assert len(read_classes(write(tmp_path / "three.txt", "a", "b", "c"))) == 3
-    with pytest.raises(SourceError, match=r"holds 2 classes; a hierarchy needs 3 or more$"):
+    with pytest.raises(SourceError, match=r"has 2 classes; a hierarchy needs at least 3$"):
         read_classes(write(tmp_path / "two.txt", "a", "b"))
 
 
-def test_who_makes_no_hierarchy_is_given_fewer_classes(tmp_path):
+def test_a_caller_that_builds_no_hierarchy_may_accept_fewer_classes(tmp_path):
     assert read_classes(write(tmp_path / "two.txt", "a", "b"), fewest=1).ids == ("a", "b")
-    with pytest.raises(SourceError, match=r"holds no classes; give 1 or more$"):
+    with pytest.raises(SourceError, match=r"has no classes; give at least 1$"):
         read_classes(write(tmp_path / "none.txt"), fewest=1)

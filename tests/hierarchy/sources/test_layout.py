@@ -10,6 +10,7 @@ from support.pictures import picture, pictures
 
 from hierarchy.dataset.loading import open_data
 from hierarchy.errors import SourceError
+from hierarchy.sources import read_classes
 
 NAMES = ["apple", "bear", "train"]
 
@@ -86,6 +87,13 @@ def test_folders_of_images_are_splits_or_classes(case, streaming):
     assert all(label == labels[0] for label in labels)
     if labels:
         assert labels[0].names == sorted({name for names in expected.values() for name in names})
+
+
+@pytest.mark.parametrize("case", [case for case, (_, expected) in LAYOUTS.items() if all(expected.values())])
+def test_the_classes_of_a_folder_are_those_of_its_data_set(case):
+    files, expected = LAYOUTS[case]
+    first = [expected["train"]] if "train" in expected else expected.values()
+    assert read_classes(images(*files), fewest=1).ids == tuple(sorted({name for names in first for name in names}))
 
 
 @pytest.mark.parametrize("root", [".", "photos [of] 2*/a", ".hidden", "__made"])

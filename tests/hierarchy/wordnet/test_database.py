@@ -7,7 +7,7 @@ import random
 import pytest
 from nltk.corpus import wordnet as nltk_wordnet
 
-from hierarchy.sources.classes import ClassList, read_classes
+from hierarchy.sources import ClassList, read_classes
 from hierarchy.wordnet.disambiguate import choose_senses
 
 

@@ -16,7 +16,7 @@ import hierarchy
 from timm_nhl.cli.asked import listed
 from timm_nhl.cli.main import main
 from timm_nhl.costs import cost
-from timm_nhl.export.export import export_program, load, save
+from timm_nhl.export import export_program, load, save
 
 TREE = shape(3, 7, 20)
 
@@ -207,13 +207,3 @@ def test_models_are_exported_with_a_free_batch(command, model, tmp_path):
     assert "Conv" in kinds
     export_program(model.fuse(), tmp_path / "whole.pt2")
     torch.testing.assert_close(torch.export.load(tmp_path / "whole.pt2").module()(x), model(x), rtol=1e-4, atol=1e-4)
-
-
-def test_other_peoples_scripts_find_the_models(command, tmp_path):
-    (tmp_path / "script.py").write_text(
-        "import sys, timm, beside\n"
-        "if __name__ == '__main__':\n"
-        "    print(sys.argv[1:], timm.is_model('resnet50_nhl'), beside.here)\n"
-    )
-    (tmp_path / "beside.py").write_text("here = 'found'\n")
-    assert command("run", tmp_path / "script.py", "--model", "x") == "['--model', 'x'] True found\n"

@@ -15,7 +15,9 @@ from timm_nhl.cli.main import main
 from timm_nhl.train.config import options
 from timm_nhl.train.config_check import flag
 
-TEXT = "".join((ROOT / "docs" / name).read_text() for name in ("timm_nhl.md", "evaluation.md", "growing.md"))
+TEXT = "".join(
+    (ROOT / "docs" / name).read_text() for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md")
+)
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
 
@@ -35,14 +37,14 @@ def test_a_count_of_the_docs_runs(line, tmp_path, monkeypatch, capsys):
 
 
 def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), flags=re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "train.md").read_text(), flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "docs/training.md", "exec"), {})
+    exec(compile(block, "docs/how-to/train.md", "exec"), {})
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
 
 
 def test_the_page_on_training_names_flags_that_are():
-    flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "training.md").read_text()))
+    flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "how-to" / "train.md").read_text()))
     known = {flag(option.name) for _, option in options()} | {"--config"}
     assert len(flags) > 20 and flags <= known
 

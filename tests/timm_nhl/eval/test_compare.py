@@ -31,7 +31,7 @@ from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval.compare import draw, evaluate, expert_of
 from timm_nhl.eval.model_io import open_classifier
 from timm_nhl.eval.predict import Inference, only, predict
-from timm_nhl.export.export import load, load_model, save
+from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
 TREE = shape(3, 7, 20)

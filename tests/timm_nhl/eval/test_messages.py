@@ -33,7 +33,7 @@ from timm_nhl.eval.intervals import difference_over_seeds, paired_difference, wi
 from timm_nhl.eval.metrics import joined, measure, of_batch
 from timm_nhl.eval.model_io import Classifier, open_classifier
 from timm_nhl.eval.predict import Inference, predict
-from timm_nhl.export.export import load_model, save
+from timm_nhl.export import load_model, save
 
 TREE = shape(2, 3, 6)
 TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import copy
 import io
-import json
-import logging
 import pickle
 import threading
 
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 from support.trees import scrambled, shape
-from timm.models import FeatureInfo, save_for_hf
+from timm.models import FeatureInfo
 from timm.models._manipulate import group_parameters
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
-from timm.utils import ModelEmaV2, ModelEmaV3, reparameterize_model
+from timm.utils import reparameterize_model
 
 import timm_nhl
-from hierarchy.files import to_dict
-from timm_nhl.export.export import export_program, load, save
+from hierarchy.io import to_dict
 
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
 TREE = shape(3, 7, 20)
@@ -239,111 +235,6 @@ def test_ddp_finds_no_unused_parameters(tmp_path):
         torch.distributed.destroy_process_group()
 
 
-def test_a_saved_model_comes_back_whole(tmp_path):
-    model = scrambled(create(in_chans=4, depths=(1, 2, 1)))
-    save_for_hf(model, str(tmp_path), safe_serialization=True)
-    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    x = images(model)
-    assert again.hierarchy == model.hierarchy
-    assert torch.equal(again(x), model(x))
-    json.loads((tmp_path / "config.json").read_text())
-
-
-def test_a_saved_expert_comes_back_whole_and_trains(tmp_path):
-    expert = scrambled(create()).expert(["super 00", "class 0013"])
-    save_for_hf(expert, str(tmp_path), safe_serialization=True)
-    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    x = images(expert)
-    assert torch.equal(again(x), expert(x))
-    again.train()(x).logsumexp(1).sum().backward()
-    assert not [name for name, parameter in again.named_parameters() if parameter.grad is None]
-
-
-def channels_last(model):
-    return model.to(memory_format=torch.channels_last)
-
-
-LAID_OUT = {  # how weights lie -> what lays them so
-    "channels last": channels_last,
-    "bfloat16": torch.nn.Module.bfloat16,
-    "bfloat16, channels last": lambda model: channels_last(model.bfloat16()),
-    "float16": torch.nn.Module.half,
-    "float64": torch.nn.Module.double,
-    "GPU": torch.nn.Module.cuda,
-}
-WAYS = [
-    pytest.param(
-        way,
-        marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
-        if way == "GPU"
-        else [],
-    )
-    for way in LAID_OUT
-]
-
-
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_model_is_saved_however_its_weights_lie(way, backbone, tmp_path):
-    model = LAID_OUT[way](scrambled(create(backbone)))
-    before = {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()}
-    save(model, tmp_path / "saved")
-    assert {name: (value.stride(), value.dtype) for name, value in model.state_dict().items()} == before
-    again = load(tmp_path / "saved").state_dict()
-    for name, value in model.state_dict().items():
-        assert torch.equal(again[name], value.cpu().to(again[name].dtype)), name
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_model_is_exported_however_its_weights_lie(way, tmp_path):
-    model = LAID_OUT[way](scrambled(create())).eval()
-    export_program(model, tmp_path / "model.pt2")
-    weight = next(model.parameters())
-    x = images(model).to(weight)
-    logits = torch.export.load(tmp_path / "model.pt2").module()(x)
-    assert (logits.device, logits.dtype) == (weight.device, weight.dtype)
-    torch.testing.assert_close(logits, model(x), rtol=2e-2, atol=2e-2)
-
-
-def test_an_expert_is_read_out_of_the_whole_models_file(tmp_path):
-    model = scrambled(create())
-    save_for_hf(model, str(tmp_path), safe_serialization=True)
-    wanted = ["super 01", "class 0004"]
-    expert = timm.create_model(
-        f"local-dir:{tmp_path}", pretrained=True, hierarchy=TREE.subset(*wanted), num_classes=None
-    )
-    x = images(model)
-    torch.testing.assert_close(expert.eval()(x), model.expert(wanted)(x))
-
-
-@pytest.mark.parametrize("backbone", FAMILIES)
-@pytest.mark.parametrize("in_chans", [3, 1])
-def test_a_backbones_weights_go_into_the_trunk(backbone, in_chans, tmp_path, caplog):
-    plain = timm.create_model(backbone).eval()
-    save_file(plain.state_dict(), tmp_path / "model.safetensors")
-    file = {"file": str(tmp_path / "model.safetensors")}
-    with caplog.at_level(logging.INFO):
-        model = create(backbone, pretrained=True, pretrained_cfg_overlay=file, in_chans=in_chans).eval()
-    assert f"the file holds {backbone}: its weights go into the trunk" in caplog.text
-    if in_chans == 3:
-        x = images(model)
-        index = model.trunk.index
-        torch.testing.assert_close(
-            model.trunk(x), plain.forward_intermediates(x, indices=[index], intermediates_only=True)[0]
-        )
-
-
-def test_a_full_checkpoint_fills_the_whole_model(tmp_path, caplog):
-    model = scrambled(create())
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
-    file = {"file": str(tmp_path / "model.safetensors")}
-    with caplog.at_level(logging.INFO):
-        again = create(pretrained=True, pretrained_cfg_overlay=file).eval()
-    assert "the file holds the whole test_resnet_nhl" in caplog.text
-    x = images(model)
-    assert torch.equal(again(x), model(x))
-
-
 def test_device_and_dtype_are_honoured():
     model = create(device="meta", dtype=torch.bfloat16)
     assert {value.device.type for value in model.state_dict().values()} == {"meta"}
@@ -418,16 +309,6 @@ def test_state_dict_round_trips_through_torch_save():
     file.seek(0)
     create().load_state_dict(torch.load(file, weights_only=True))
     assert timm_nhl.NHL is type(model)
-
-
-@pytest.mark.parametrize("average", [ModelEmaV2, ModelEmaV3])
-@pytest.mark.parametrize("decay", [0.9, 0.9995, 0.9999])
-def test_an_average_of_weights_over_time_is_still_of_this_hierarchy(average, decay):
-    model = create()
-    ema = average(model, decay=decay)
-    for _ in range(3):
-        ema.update(model)
-    create().load_state_dict(ema.module.state_dict())
 
 
 def test_timms_reparameterization_leaves_the_numbers():

@@ -10,7 +10,7 @@ from support.training_runs import TREE, dataset, run
 from support.training_runs import small as settings_of
 
 import timm_nhl
-from timm_nhl.export.export import load, save
+from timm_nhl.export import load, save
 from timm_nhl.train.loop import train
 
 OLD = TREE.at((4, 0, 1, 3))

@@ -6,7 +6,6 @@ difference.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from support.training_runs import SMALL, TREE, dataset, small
 
 from hierarchy import HierarchyError
 from hierarchy.errors import DataError
+from hierarchy.files import lock
 from timm_nhl.cli.main import main
 from timm_nhl.data.images import open_images
 from timm_nhl.errors import NHLError
@@ -120,8 +120,7 @@ def train_beside_another():
     ready, told = os.pipe()
     other = os.fork()
     if other == 0:
-        with Path("held/settings.json").open("r+") as lock:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+        with lock("held/.lock", busy="held"):
             os.write(told, b".")
             signal.pause()
     try:

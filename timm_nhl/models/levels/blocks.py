@@ -88,8 +88,10 @@ class Bottleneck(nn.Module):
         """The block with the nodes of both, those of this one in front."""
         both: dict[str, nn.Module | None] = {}
         for (name, layer), (_, more) in zip(self.named_children(), other.named_children(), strict=True):
-            joins = isinstance(layer, ParentConv) and isinstance(more, ParentConv)
-            both[name] = layer.join(more) if joins else join(layer, more)
+            if isinstance(layer, ParentConv) and isinstance(more, ParentConv):
+                both[name] = layer.join(more)
+            else:
+                both[name] = join(layer, more)
         return self._with(both, nodes=self.nodes + other.nodes)
 
     def fold(self) -> Bottleneck:

@@ -1,7 +1,7 @@
 """Picking and adding nodes of plain layers.
 
-A layer of N nodes is a plain module, like `nn.Conv2d(groups=N)` or `nn.BatchNorm2d(N * C)`, whose tensors hold one block
-of rows per node: (N*k, ...). So the layer of some nodes has their rows.
+A layer of N nodes is a plain module, like `nn.Conv2d(groups=N)` or `nn.BatchNorm2d(N * C)`, whose tensors hold one
+block of rows per node: (N*k, ...). So the layer of some nodes has their rows.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ def _pick(values: Tensor, rows: Sequence[int], nodes: int, *, share: bool) -> Te
     """(N*k, ...) -> (M*k, ...)."""
     if values.ndim == 0:  # BatchNorm2d counts its batches
         return values if share else values.clone()
-    blocks = values.unflatten(0, (nodes, -1))  # (N*k, ...) -> (N, k, ...)
+    size = len(values) // nodes
     if share and list(rows) == list(range(rows[0], rows[0] + len(rows))):
-        return blocks[rows[0] : rows[0] + len(rows)].flatten(0, 1)
+        return values[rows[0] * size : (rows[0] + len(rows)) * size]
+    blocks = values.view(nodes, size, *values.shape[1:])  # (N*k, ...) -> (N, k, ...)
     return blocks[torch.as_tensor(rows, device=values.device)].flatten(0, 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial, reduce
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,10 @@ class ParentConv(nn.Module):
         self.counts = tuple(counts)
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
         self.folded = False
-        self.parents = nn.ModuleList(nn.Linear(in_channels, count * out_channels, bias=False) for count in counts)
-        for parent in self.parents:
+        parents = [nn.Linear(in_channels, count * out_channels, bias=False) for count in counts]
+        for parent in parents:
             nn.init.normal_(parent.weight, std=(2.0 / out_channels) ** 0.5)  # He, by fan-out, as timm's ResNet
+        self.parents = nn.ModuleList(parents)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, P*C, H, W) -> (B, N*D, H/stride, W/stride)."""
@@ -62,8 +64,8 @@ class ParentConv(nn.Module):
         """The layer with the parents of both and their children, those of this one in front."""
         return self._with([*self.parents, *other.parents], (*self.counts, *other.counts))
 
-    def fold(self, norm: nn.Module | None) -> ParentConv:
-        """The layer as plain convolutions, with a batch norm of its output folded in."""
+    def fold(self, norm: Any) -> ParentConv:
+        """The layer as plain convolutions, with a batch norm of its output folded in, or with none (None)."""
         convs = []
         start = 0
         for parent, count in zip(self.parents, self.counts, strict=True):
@@ -98,7 +100,7 @@ def _cat(parts: list[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
 
 
-def _fold(linear: nn.Module, norm: nn.Module | None, span: slice, *, stride: int) -> nn.Conv2d:
+def _fold(linear: nn.Module, norm: Any, span: slice, *, stride: int) -> nn.Conv2d:
     """A product as a 1x1 convolution, with the channels `span` of a batch norm folded in."""
     assert isinstance(linear, nn.Linear)
     weight = linear.weight[..., None, None]  # (n*D, C) -> (n*D, C, 1, 1)

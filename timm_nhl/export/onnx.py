@@ -1,0 +1,79 @@
+"""A model as an ONNX file with a free batch size, and in it what a device needs to know: labels and preprocessing."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import resolve_data_config
+from torch import nn
+
+from timm_nhl.errors import ExportError
+from timm_nhl.export.verify import check_same, draw_images, export
+from timm_nhl.models.nhl import NHL
+
+
+def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes an ONNX file: `images` (B, C, H, W) -> `logits` (B, K); needs the extra `timm-nhl[export]`.
+
+    Its metadata (`describe`) hold the classes and how images are prepared.
+
+    Raises:
+        ExportError: the model cannot be written as ONNX, or ONNX Runtime computes something else from the file.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript as onnxscript
+    except ImportError as error:
+        raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
+
+    def write(temporary: Path) -> None:
+        torch.onnx.export(
+            model,
+            (draw_images(model, 2),),
+            temporary,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        graph = onnx.load(temporary)
+        onnx.helper.set_model_props(graph, describe(model))
+        onnx.save(graph, temporary)
+
+    def check(written: Path) -> None:
+        session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
+        check_same(lambda x: torch.from_numpy(session.run(None, {"images": x.cpu().numpy()})[0]), model, batches=(1, 3))
+
+    export(model, Path(path), write, check)
+
+
+def describe(model: nn.Module) -> dict[str, str]:
+    """What a file says about a model: each value is text, lists are JSON.
+
+    Keys: `architecture`, `input_size`, `mean`, `std`, `interpolation`, `crop_pct`, `crop_mode` and `versions`; for a
+    nested model also `labels` (ids in output order), `names`, `groups` (superclass and group of each) and
+    `hierarchy_digest`.
+    """
+    config: Any = model.pretrained_cfg
+    inputs = resolve_data_config({}, model=model)
+    keys = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
+    found: dict[str, Any] = {"architecture": config.get("architecture"), **{name: inputs[name] for name in keys}}
+    found["versions"] = {name: version(name) for name in ("timm-nhl", "timm", "torch")}
+    if isinstance(model, NHL):
+        tree = model.hierarchy
+        found |= {"labels": tree.classes, "names": tree.names, "groups": tree.groups, "hierarchy_digest": tree.digest}
+    elif config.get("label_names"):
+        found["labels"] = config["label_names"]
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in found.items()
+        if value is not None
+    }

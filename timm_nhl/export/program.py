@@ -1,0 +1,29 @@
+"""A model as a torch.export program."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from timm_nhl.export.verify import check_same, draw_images, export
+
+
+def export_program(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Writes a torch.export program (.pt2) with a free batch size.
+
+    Raises:
+        ExportError: torch cannot export the model, or the program computes something else.
+    """
+
+    def write(temporary: Path) -> None:
+        batch = torch.export.Dim("batch", min=1)
+        program = torch.export.export(model, (draw_images(model, 2),), dynamic_shapes=({0: batch},))
+        torch.export.save(program, temporary)
+
+    def check(written: Path) -> None:
+        check_same(torch.export.load(written).module(), model, batches=(1, 3))
+
+    export(model, Path(path), write, check)

@@ -87,7 +87,9 @@ class Hierarchy:
         for label in range(classes):
             group = label * groups // classes
             id = f"class {label:0{widths[2]}}"
-            rows.append((id, id, f"superclass {group * superclasses // groups:0{widths[0]}}", f"group {group:0{widths[1]}}"))
+            rows.append(
+                (id, id, f"superclass {group * superclasses // groups:0{widths[0]}}", f"group {group:0{widths[1]}}")
+            )
         return cls.from_rows(rows)
 
     @property

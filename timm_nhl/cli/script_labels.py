@@ -19,7 +19,6 @@ from hierarchy import Hierarchy
 from hierarchy.dataset.labels import match
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import OptionError
-
 from timm_nhl.models.nhl import NHL
 
 TRUST = "pass --trust-labels to `timm-nhl run` if label i is class i of the hierarchy"

@@ -12,7 +12,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from timm_nhl.data.images import Images, eval_batches
-from timm_nhl.errors import EvaluationError, reason_of
+from timm_nhl.errors import EvaluationError, summarize
 from timm_nhl.eval.metrics import Outcomes, joined, of_batch
 from timm_nhl.eval.model_io import Classifier
 
@@ -150,7 +150,7 @@ def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
         with torch.inference_mode():
             model(torch.zeros(1, *size, device=next(model.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
-        reason = reason_of(error)
+        reason = summarize(error)
         raise EvaluationError(
             f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); give another --img-size, or"
             " none for the model's own"

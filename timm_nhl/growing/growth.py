@@ -24,8 +24,8 @@ def grow(model: NHL, hierarchy: str | Mapping[str, Any] | Hierarchy) -> Growth:
             groups, in new superclasses.
 
     Raises:
-        GrowthError: with every old class that is missing or elsewhere; or there is no new class; or the model is
-            fused, without a classifier or without some of its levels.
+        GrowthError: lists every old class that is missing or has moved; or there is no new class; or the model is
+            fused, or lacks its classifier or some of its levels.
         hierarchy.HierarchyError: a hierarchy that cannot be loaded.
 
     >>> eight, twelve = (Hierarchy.balanced(16).at(range(count)) for count in (8, 12))
@@ -52,6 +52,8 @@ class Growth(nn.Module):
     """
 
     columns: Tensor
+    pretrained_cfg: dict[str, Any]
+    default_cfg: dict[str, Any]
 
     def __init__(self, model: NHL, tree: Hierarchy) -> None:
         super().__init__()
@@ -133,20 +135,20 @@ class Growth(nn.Module):
         )
 
     def check_labels(self, labels: Iterable[int]) -> None:
-        """Looks at the labels of all images that are to be trained on.
+        """Checks the labels of all training images.
 
         Raises:
-            GrowthError: with every new class that has no image; or there are images of new classes only, which teach
-                the new values to be high, and nothing when to be low.
+            GrowthError: lists every new class without images; or all images are of new classes, which would teach
+                their scores to be high and never to be low.
         """
         seen, old = {self.hierarchy.classes[label] for label in labels}, set(self.old.hierarchy.classes)
         unseen = [id for id in self.hierarchy.classes if id not in old and id not in seen]
         if unseen:
-            problems = [f"there is no image of the new class {id!r}" for id in unseen]
-            raise GrowthError(problems, fix="add some to the images that are trained on, or leave the class out")
+            problems = [f"no images of the new class {id!r}" for id in unseen]
+            raise GrowthError(problems, fix="add some to the training images, or leave the class out")
         if not seen & old:
-            only_new = "there are images of new classes only: their values learn when to be high, and never when not"
-            raise GrowthError([only_new], fix="add images of old classes, or a share of them")
+            only_new = "all training images are of new classes, so their scores would never learn to be low"
+            raise GrowthError([only_new], fix="add images of old classes")
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recomputes each fresh level in the backward pass; the old part has none."""
@@ -161,10 +163,10 @@ class Growth(nn.Module):
 def _check_model(model: NHL) -> None:
     problems = []
     if model.fused:
-        problems.append("the norms of this model are folded into its convolutions")
+        problems.append("the model is fused")
     if not model.head.classify:
-        problems.append("this model has no classifier")
+        problems.append("the model has no classifier")
     if len(model.levels) < 3:
-        problems.append(f"this model has {len(model.levels)} of its 3 levels left")
+        problems.append(f"the model has {len(model.levels)} of its 3 levels left")
     if problems:
-        raise GrowthError(problems, fix="grow the model that it was made of")
+        raise GrowthError(problems, fix="grow the model it was made from")

@@ -57,6 +57,11 @@ def order_columns(old: Hierarchy, tree: Hierarchy, leaves: Seam) -> list[int]:
 
 
 def check_places(old: Hierarchy, tree: Hierarchy) -> None:
+    """Makes sure that a hierarchy is a larger one with all classes of another at their places.
+
+    Raises:
+        GrowthError: lists every class that is missing or has moved; or there is no new class.
+    """
     rows = {row[0]: row for row in tree.rows}
     problems = []
     for row in old.rows:
@@ -64,13 +69,13 @@ def check_places(old: Hierarchy, tree: Hierarchy) -> None:
         if now is None:
             problems.append(f"class {row[0]!r} is missing")
         elif now != row:
-            problems.append(f"class {row[0]!r} is now {_path(now)!r}, no longer {_path(row)!r}")
+            problems.append(f"class {row[0]!r} has moved from {_path(row)!r} to {_path(now)!r}")
     if problems:
         raise GrowthError(
-            problems, fix="give a hierarchy with all classes of the model, each in its group under its name"
+            problems, fix="use a hierarchy that keeps all classes of the model, each in its group under its name"
         )
     if len(tree) == len(old):
-        raise GrowthError(["the hierarchy has no class that the model has not"], fix="add the new classes to it")
+        raise GrowthError(["the hierarchy has no new classes"], fix="add some")
 
 
 def _path(row: tuple[str, str, str, str]) -> str:

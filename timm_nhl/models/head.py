@@ -20,19 +20,19 @@ FAST = {"fast": "avg", "fastavg": "avg", "fastmax": "max", "fastavgmax": "avgmax
 class LeafFC(nn.Module):
     """One fully connected layer of one output per class: (B, K*D) -> (B, K); weight (K, D), bias (K,).
 
-    Maps, which `global_pool=""` leaves, give a score at every place: (B, K*D, H, W) -> (B, K, H, W).
+    With `maps`, which `global_pool=""` leaves, a score at every place: (B, K*D, H, W) -> (B, K, H, W).
     """
 
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
-        self.out_features, self.channels = classes, channels
+        self.out_features, self.channels, self.maps = classes, channels, False
         self.weight = nn.Parameter(torch.empty(classes, channels))
         self.bias = nn.Parameter(torch.zeros(classes))
         nn.init.trunc_normal_(self.weight, std=channels**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.unflatten(1, (self.out_features, self.channels))  # (B, K*D, ...) -> (B, K, D, ...)
-        if x.ndim == 5:
+        if self.maps:
             return (x * self.weight[..., None, None]).sum(2) + self.bias[:, None, None]
         y = torch.bmm(x.transpose(0, 1), self.weight.unsqueeze(-1))  # (K, B, D) x (K, D, 1) -> (K, B, 1)
         return y.squeeze(-1).t() + self.bias
@@ -74,6 +74,8 @@ class Head(nn.Module):
         if pool not in POOLS:
             raise OptionError(f"global_pool={pool!r} is not available; use one of {', '.join(map(repr, POOLS))}")
         self.global_pool = SelectAdaptivePool2d(pool_type=pool, flatten=bool(pool))
+        if isinstance(self.fc, LeafFC):
+            self.fc.maps = pool == ""
 
     def set_order(self, order: Sequence[int], device: torch.device | None = None) -> None:
         """Says at which place among the leaves each label is."""

@@ -51,7 +51,9 @@ def build_branches(
         ("strides", strides, (1, 1, 2)),
     ):
         if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
-            raise OptionError(f"{name}={values!r} does not give one value for each of the 3 levels; use {name}={default}")
+            raise OptionError(
+                f"{name}={values!r} does not give one value for each of the 3 levels; use {name}={default}"
+            )
     return tuple(
         Branch(width=width, depth=depth, stride=stride, **common)
         for width, depth, stride in zip(widths, depths, strides, strict=True)

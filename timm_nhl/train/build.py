@@ -11,9 +11,9 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
-from timm_nhl.errors import CheckpointError, NHLError, OptionError, reason_of
-from timm_nhl.growing import grow
+from timm_nhl.errors import CheckpointError, NHLError, OptionError, summarize
 from timm_nhl.export import find_folder, load
+from timm_nhl.growing import grow
 from timm_nhl.models.nhl import NHL
 from timm_nhl.models.registry import SUFFIX
 from timm_nhl.train.config import ModelSettings
@@ -65,7 +65,7 @@ def _fresh(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> 
     except (NHLError, HierarchyError):
         raise
     except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:  # what timm's models raise
-        reason = reason_of(error)
+        reason = summarize(error)
         given = (
             ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "hierarchy") or "its defaults"
         )

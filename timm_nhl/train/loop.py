@@ -21,8 +21,8 @@ from timm_nhl.cli.train_flags import command_of
 from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.sampler import Order
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.growing import Growth
 from timm_nhl.export import find_folder
+from timm_nhl.growing import Growth
 from timm_nhl.train.build import is_nested
 from timm_nhl.train.config import Settings
 from timm_nhl.train.config_check import check

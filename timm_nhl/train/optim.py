@@ -9,7 +9,7 @@ from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_grou
 from torch import nn
 from torch.optim import Optimizer
 
-from timm_nhl.errors import OptionError, reason_of
+from timm_nhl.errors import OptionError, summarize
 from timm_nhl.train.config import OptimizerSettings
 
 
@@ -27,7 +27,7 @@ def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) ->
     except (AssertionError, ImportError, IndexError, RuntimeError, TypeError, ValueError) as error:
         asked = ", ".join(f"{name}={value}" for name, value in given.items()) or "its defaults"
         raise OptionError(
-            f"--opt {settings.opt!r} cannot be made with {asked} ({reason_of(error)}); see --opt-betas and"
+            f"--opt {settings.opt!r} cannot be made with {asked} ({summarize(error)}); see --opt-betas and"
             " --opt-eps, or use another"
         ) from error
 

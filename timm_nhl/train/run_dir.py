@@ -19,7 +19,7 @@ from torch import nn
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.errors import Locked, OutputError, os_reason
 from hierarchy.files import lock, read_json, replacing, write_text
-from timm_nhl.errors import TrainingError, reason_of
+from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
 from timm_nhl.train.config import Settings, options
 from timm_nhl.train.config_check import flag, shown
@@ -154,7 +154,7 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {"progress": state["progress"], "learner": state["learner"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = reason_of(error)
+        reason = summarize(error)
         raise TrainingError(
             f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
             " folder and begin anew"

@@ -95,7 +95,9 @@ def test_options_of_batch_norms_are_refused_where_there_are_none():
     ("option", "nearest"), [("spit", "'split'"), ("widhts", "'widths'"), ("num_clases", "'num_classes'")]
 )
 def test_an_unknown_option_is_named_with_its_nearest(option, nearest):
-    with pytest.raises(TypeError, match=rf"^unknown option '{option}': .* test_resnet .*; nearest: {nearest}") as caught:
+    with pytest.raises(
+        TypeError, match=rf"^unknown option '{option}': .* test_resnet .*; nearest: {nearest}"
+    ) as caught:
         create(**{option: -3})
     assert isinstance(caught.value, OptionError)
 
@@ -105,7 +107,9 @@ def test_a_wrong_number_of_levels_is_answered_with_an_example_of_that_option(opt
     example = {"widths": (128, 64, 32), "depths": (1, 1, 1), "strides": (1, 1, 2)}[option]
     with pytest.raises(OptionError) as caught:
         create(**{option: (8, 8)})
-    assert str(caught.value) == f"{option}=(8, 8) does not give one value for each of the 3 levels; use {option}={example}"
+    assert (
+        str(caught.value) == f"{option}=(8, 8) does not give one value for each of the 3 levels; use {option}={example}"
+    )
 
 
 def test_no_classes_and_no_hierarchy_give_the_features_of_a_single_branch():
@@ -123,5 +127,3 @@ def test_labels_are_those_of_the_model_it_was_cut_from():
     assert model.labels == (3, 5, 7, 8, 20)
     with pytest.raises(OptionError, match=r"^expected 5 labels, one for each class, got 2$"):
         create(labels=[3, 5])
-
-

@@ -12,7 +12,7 @@ from hierarchy.settings import Settings
 if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
     from hierarchy.llm import Chat, ReplyCache
-    from hierarchy.prompting.pipeline import Proposed
+    from hierarchy.prompting import Proposed
     from hierarchy.proposal import Finding, Proposal
     from hierarchy.sources import ClassList
     from hierarchy.tree import Hierarchy
@@ -79,7 +79,7 @@ def generate(
     classes, witnesses = known.classes, known.witnesses
     proposed: Proposed | None = None
     if settings.propose:
-        from hierarchy.prompting.pipeline import propose
+        from hierarchy.prompting import propose
 
         assert chat is not None, "a model proposes, so a chat is needed"
         plan, said_of = settings.plan(len(classes)), lambda proposal: votes(hear(proposal, witnesses))
@@ -142,7 +142,7 @@ def _centrality(vectors: Any, placement: list[tuple[int, int]]) -> list[float]:
 def _provenance(
     settings: Settings, classes: ClassList, witnesses: Witnesses, proposed: Proposed | None
 ) -> dict[str, Any]:
-    from hierarchy.prompting.prompts import load_prompt, prompts
+    from hierarchy.prompting import list_prompts, load_prompt
 
     views = [view.partition(":")[0] for view in settings.embed.split("+")]
     used = dict.fromkeys((*USED, *(name for view in views for name in USED_BY.get(view, ()))))
@@ -153,7 +153,7 @@ def _provenance(
         {
             "requests": proposed.requests,
             "troubles": proposed.troubles,
-            "prompts": {name: load_prompt(name).digest for name in prompts()},
+            "prompts": {name: load_prompt(name).digest for name in list_prompts()},
         }
         if proposed
         else {}

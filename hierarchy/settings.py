@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hierarchy.cluster.constrained import Shape, likely_numbers
 
 if TYPE_CHECKING:
-    from hierarchy.prompting.pipeline import Plan
+    from hierarchy.prompting import Plan
 
 DEFAULT_EMBED = "tfidf"
 DEFAULT_MODEL = "gpt-4.1"
@@ -79,7 +79,7 @@ class Settings:
 
     def plan(self, classes: int) -> Plan:
         """What a model is asked for, of so many classes."""
-        from hierarchy.prompting.pipeline import Plan
+        from hierarchy.prompting import Plan
 
         assert self.propose is not None
         superclasses, groups = likely_numbers(self.shape, classes)

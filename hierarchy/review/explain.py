@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.errors import HierarchyError
-from hierarchy.llm import Reply, Request
-from hierarchy.prompting.answers import Groups, Placements, read_answer
+from hierarchy.prompting import describe_answer
 from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
@@ -35,13 +31,12 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Said:
-    """What a model was asked about a class in one request, and what it answered: both whole, and the part about it."""
+    """What a model was asked in one request, what it replied, and what the reply says of a class."""
 
     key: str
     prompt: str
     model: str
-    asked: str
-    answered: str
+    answer: str
     messages: tuple[tuple[str, str], ...]
     reply: str
 
@@ -94,7 +89,7 @@ class Explanation:
             lines.append(_row("near", f"{neighbour.similarity:.2f}  {neighbour.name}  ({place})"))
         lines += [_row("decided", decision) for decision in self.decisions]
         for said in self.said:
-            lines.append(_row(said.prompt, f"{said.key[:12]}  {said.model}: {said.asked!r} -> {said.answered}"))
+            lines.append(_row(said.prompt, f"{said.key[:12]}  {said.model}: {said.answer}"))
             if full:
                 lines += [f"\n[{role}]\n{text}" for role, text in said.messages] + [f"\n[reply]\n{said.reply}\n"]
         return "\n".join(lines)
@@ -137,7 +132,17 @@ def explain(
         hypernyms=_hypernyms(label, witnesses),
         nearest=_nearest(label, now, witnesses),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
-        said=tuple(_said(label + 1, request, reply) for request, reply in history),
+        said=tuple(
+            Said(
+                request.key,
+                request.prompt,
+                reply.model,
+                describe_answer(request, reply, label + 1),
+                request.messages,
+                reply.text,
+            )
+            for request, reply in history
+        ),
     )
 
 
@@ -172,33 +177,3 @@ def _is_about(decision: Decision, id: str) -> bool:
     if isinstance(what, Regroup):
         return any(other == id for other, _ in what.places)
     return decision.subject == id
-
-
-def _said(number: int, request: Request, reply: Reply) -> Said:
-    """The line of a class, by its number, in a request, and what the reply says of that number."""
-    lines = [text for _, message in request.messages for text in message.splitlines()]
-    asked = next((line for line in reversed(lines) if line.startswith(f"{number}. ")), "")
-    answered = _answered(number, lines, reply.text)
-    return Said(request.key, request.prompt, reply.model, asked, answered, request.messages, reply.text)
-
-
-def _answered(number: int, lines: Sequence[str], text: str) -> str:
-    """What a reply says of a class, with the names of the nodes it answers with."""
-    try:
-        content = json.loads(text[text.index("{") : text.rindex("}") + 1])
-        if "placements" in content:
-            names = _node_names(lines)
-            placed = [p.node for p in read_answer(text, Placements).placements if p.id == number]
-            return " and ".join(f"node {node} ({names.get(node, 'none')})" for node in placed) or "nothing about it"
-        groups = [group.name for group in read_answer(text, Groups).groups if number in group.ids]
-        return " and ".join(map(repr, groups)) or "nothing about it"
-    except (ValueError, HierarchyError):
-        return "an answer that could not be read"
-
-
-def _node_names(lines: Sequence[str]) -> dict[int, str]:
-    """The names of the nodes that a request lists, by their numbers; its classes are listed behind or between them."""
-    between = [line.strip().removeprefix("node ") for line in lines if line.startswith("  node ")]
-    listed = between or lines[: lines.index("The classes:")]
-    found = (re.match(r"(\d+)\. (.+?)(?:: .*| \(.*\))?$", line) for line in listed)
-    return {int(match[1]): match[2] for match in found if match}

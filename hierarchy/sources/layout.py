@@ -161,7 +161,7 @@ def _splits(seen: _Seen, folder: Path) -> list[str]:
             return []
     odd = sorted(top for top in tops if not can_be_split(top))
     if odd and known:
-        raise SourceError(f"folder {str(folder / odd[0])!r} cannot be the name of a split; use letters, digits and _")
+        raise SourceError(f"folder {str(folder / odd[0])!r} cannot be a split; rename it with letters, digits and _")
     return [] if odd else in_order(tops)
 
 

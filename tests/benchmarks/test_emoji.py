@@ -320,7 +320,7 @@ def test_the_command_says_an_error_in_one_line(cache, tmp_path, run):
     assert (code, out) == (f"error: cannot write {str(tmp_path / 'there')!r}: {THERE}", "")
 
 
-THERE = "it is there already; remove it, or name another folder"
+THERE = "it exists; remove it or choose another folder"
 
 
 def test_a_number_of_classes_that_is_none_is_refused(tmp_path, run, capsys):

@@ -342,7 +342,7 @@ def test_python_m_without_arguments_says_how_help_is_had(folder):
     process = start(folder)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.count("\n")) == (2, "", 1)
-    assert err.endswith("; `python -m hierarchy.generate --help` shows what there is\n")
+    assert err.endswith("; see `python -m hierarchy.generate --help`\n")
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "new/out.json"]], ids=["default", "folder"])
@@ -357,7 +357,7 @@ def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - sent < 20  # at once, on a machine with other work
     assert (process.returncode, out) == (2, "")
-    assert err.splitlines() == ["stopped; no file is half-written"]
+    assert err.splitlines() == ["interrupted; no partial files were left"]
 
 
 def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):

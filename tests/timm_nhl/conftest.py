@@ -12,7 +12,7 @@ settings.register_profile(
     "nhl", deadline=None, max_examples=6, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nhl")
-torch.set_num_threads(1)  # two runners on two cores: threads of one get in the way of the other
+torch.set_num_threads(1)  # small models gain nothing from threads, and several test processes share the cores
 
 
 @pytest.fixture(autouse=True)

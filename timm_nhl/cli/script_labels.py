@@ -16,10 +16,10 @@ import timm
 import timm.data
 
 from hierarchy import Hierarchy
-from hierarchy.dataset.labels import match
+from hierarchy.dataset import match
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import OptionError
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 TRUST = "pass --trust-labels to `timm-nhl run` if label i is class i of the hierarchy"
 

@@ -7,13 +7,13 @@ import runpy
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from support import ROOT
 
 from timm_nhl.cli.main import main
-from timm_nhl.train.config import options
-from timm_nhl.train.config_check import flag
+from timm_nhl.train import Settings
 
 TEXT = "".join(
     (ROOT / "docs" / name).read_text() for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md")
@@ -45,7 +45,7 @@ def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
 
 def test_the_page_on_training_names_flags_that_are():
     flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "how-to" / "train.md").read_text()))
-    known = {flag(option.name) for _, option in options()} | {"--config"}
+    known = {"--" + field.name.replace("_", "-") for field in fields(Settings)}
     assert len(flags) > 20 and flags <= known
 
 

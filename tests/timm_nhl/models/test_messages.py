@@ -1,6 +1,6 @@
 """Every message of timm_nhl to a user stands in ../golden/nhl_messages.txt, to be read aloud.
 
-After a change of wording, regenerate it with `WRITE_GOLDEN=1 pytest tests/timm_nhl/models/test_messages.py` and read the
+After a change, regenerate it with `WRITE_GOLDEN=1 pytest tests/timm_nhl/models/test_messages.py` and read the
 difference. Errors of calls, errors of the command, what the command says beside its data, and the log.
 """
 
@@ -122,6 +122,7 @@ CALLS = {  # what is wrong -> a call
     "a list for a config": lambda: load("list"),
     "a config of another architecture": lambda: load("strange"),
     "a hierarchy changed by hand": lambda: load("changed"),
+    "a saved folder with a model's name": lambda: load("saved", model="test_resnet_nhl"),
     "a folder of a plain backbone": lambda: load("plain"),
     "a folder without weights": lambda: load("bare"),
     "a full folder": lambda: save(create(), "saved"),

@@ -68,7 +68,7 @@ def calls(server):
 def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_path):
     code, out, err = propose("--yes")
     assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
-    assert " calls (at most " in err and "pass --price for the cost" in err
+    assert " calls (at most " in err and "pass --price to estimate the cost" in err
     assert load(tmp_path / "pets.json") == TREE
     spent = server.counts["input_tokens"] + server.counts["output_tokens"]
     assert f"pets.replies.sqlite: 8 replies from m, {spent:,} tokens in all runs" in err

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from hierarchy.cluster.constrained import Shape
     from hierarchy.llm import Limits, ReplyCache
     from hierarchy.prompting import Estimate
-    from hierarchy.review.storage import Paths
+    from hierarchy.review import Paths
 
 
 def generate_command(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")],
+    source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")],
     out: Annotated[Path | None, typer.Option(help="File to write, .json or .csv.  [default: <source>.json]")] = None,
     superclasses: Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.")] = None,
     groups: Annotated[str | None, typer.Option(help="How many in all: 23, or a range.")] = None,
@@ -66,7 +66,7 @@ def generate_command(
     from hierarchy.build import generate
     from hierarchy.cluster.constrained import Range, Shape
     from hierarchy.files import same_file
-    from hierarchy.review.storage import Paths
+    from hierarchy.review import Paths
 
     def parse(text: str | None) -> Range | None:
         return Range.parse(text) if text is not None else None
@@ -259,7 +259,7 @@ def _write(made: Generated, paths: Paths, tell: progress) -> None:
             _set_aside(paths.result)  # of an earlier run: it is not what this proposal says
         else:
             save(made.hierarchy, paths.result, provenance=made.proposal.provenance)
-            if paths.result.suffix.lower() == ".csv":  # which has no place for it
+            if paths.is_csv:  # which has no place for it
                 write_text(paths.provenance, json.dumps(made.proposal.provenance, indent=1) + "\n")
 
 
@@ -319,10 +319,9 @@ def _is_not_under_review(paths: Paths) -> None:
 
 def _reserved(paths: Paths) -> AbstractContextManager[None]:
     """Keeps reviewers out while the block runs; raises Locked if one is at work."""
-    from hierarchy.review.review import utc_now
-    from hierarchy.review.storage import hold
+    from hierarchy.review import hold_lock, utc_now
 
-    return hold(paths, "generate", utc_now())
+    return hold_lock(paths, "generate", utc_now())
 
 
 def _is_undecided(paths: Paths) -> None:

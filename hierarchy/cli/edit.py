@@ -1,17 +1,27 @@
-"""The command `hierarchy edit`: single edits of a hierarchy, for scripts."""
+"""The command `hierarchy edit`: single edits of a hierarchy under review, for scripts."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hierarchy.cli.console import print_json
 from hierarchy.errors import EditError, nearest
 
 if TYPE_CHECKING:
-    from hierarchy.review.review import Review
+    from hierarchy.proposal import Edit
+    from hierarchy.review import Session
+
+USAGE = {
+    "move": "move CLASS GROUP",
+    "rename": "rename NODE NAME",
+    "merge": "merge NODE INTO",
+    "split": "split NODE NAME CLASS...",
+    "undo": "undo [NUMBER]",
+}
+WORDS = {"move": (2, 2), "rename": (2, 2), "merge": (2, 2), "split": (3, 1_000_000), "undo": (0, 1)}  # fewest, most
 
 
 def edit_command(
@@ -28,58 +38,54 @@ def edit_command(
 
     CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths.
     """
-    from hierarchy.review.session import report, sitting, where_of
+    from hierarchy.review import describe_outcome, find_paths, open_session, summarize
 
     def tell(message: str) -> None:
         typer.echo(message, err=True)
 
-    with sitting(where_of(file), by, tell=tell) as held:
-        said = _edit(held.review, verb, words or [], new)
-    about, standing = report(held)
+    words = words or []
+    _check_words(verb, words)
+    paths = find_paths(file)
+    with open_session(file, paths, by=by, tell=tell) as session:
+        if verb == "undo":
+            said = session.undo(int(words[0]) if words else None)
+        else:
+            said = session.edit(_parse_edit(session, verb, words, new=new))
     if as_json:
-        typer.echo(json.dumps(about, ensure_ascii=False, indent=1))
+        print_json(summarize(session, paths))
     else:
         typer.echo(said)
-        tell(standing)
+        tell(describe_outcome(session, paths))
     return 0
 
 
-VERBS = {"move": 2, "rename": 2, "merge": 2, "split": 3, "undo": 0}  # the smallest number of arguments
-USAGE = {
-    "move": "move CLASS GROUP",
-    "rename": "rename NODE NAME",
-    "merge": "merge NODE INTO",
-    "split": "split NODE NAME CLASS...",
-    "undo": "undo [NUMBER]",
-}
-
-
-def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
-    from hierarchy.proposal import Edit, Merge, Move, Rename, Split
-    from hierarchy.review.lookup import class_meant
-    from hierarchy.review.state import groups
-
+def _check_words(verb: str, words: list[str]) -> None:
     if verb not in USAGE:
         raise EditError(f"unknown verb {verb!r}{nearest(verb, USAGE)}; use one of {', '.join(USAGE)}")
-    most = {"split": len(words), "undo": 1}.get(verb, VERBS[verb])
-    if not VERBS[verb] <= len(words) <= most:
-        raise EditError(f"wrong number of arguments for {verb} ({len(words)}); use {USAGE[verb]}")
-    if verb == "undo":
-        if words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
-            raise EditError(
-                f"invalid number of a decision {words[0][:40]!r}; use undo NUMBER, or undo for the last decision"
-            )
-        return review.undo(int(words[0]) if words else None)
-    edit: Edit
-    if verb == "move":
-        known = groups(review.proposal)
-        if words[1] not in known and not new:
-            raise EditError(f"no group {words[1]!r}{nearest(words[1], known)}; use --new to create it")
-        edit = Move(class_meant(words[0], review.proposal), words[1])
-    elif verb == "rename":
-        edit = Rename(words[0], words[1])
-    elif verb == "merge":
-        edit = Merge(words[0], words[1])
-    else:
-        edit = Split(words[0], words[1], tuple(class_meant(word, review.proposal) for word in words[2:]))
-    return review.do(edit)
+    fewest, most = WORDS[verb]
+    if not fewest <= len(words) <= most:
+        raise EditError(f"{verb} got {len(words)} argument{'s' * (len(words) != 1)}; usage: {USAGE[verb]}")
+    if verb == "undo" and words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
+        raise EditError(f"invalid number {words[0][:40]!r}; give the number of a decision, or nothing for the last one")
+
+
+def _parse_edit(session: Session, verb: str, words: list[str], *, new: bool) -> Edit:
+    from hierarchy.proposal import Merge, Move, Rename, Split
+    from hierarchy.review import groups
+
+    proposal = session.proposal
+
+    def find_class(word: str) -> str:
+        return proposal.classes.ids[proposal.index.label(word)]
+
+    node, name, *classes = words
+    if verb == "rename":
+        return Rename(node, name)
+    if verb == "merge":
+        return Merge(node, name)
+    if verb == "split":
+        return Split(node, name, tuple(find_class(word) for word in classes))
+    known = groups(proposal)
+    if name not in known and not new:
+        raise EditError(f"no group {name!r}{nearest(name, known)}; use --new to create it")
+    return Move(find_class(node), name)

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
+from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence, validation_problems
 from hierarchy.files import read_json, write_text
 from hierarchy.io import check_format, json_table
 from hierarchy.proposal.findings import Finding
@@ -78,7 +78,7 @@ def read_proposal(path: str | os.PathLike[str]) -> Proposal:
     try:
         parsed = _File.model_validate(content)
     except ValidationError as error:
-        raise FormatError(f"{where}: {in_one_sentence('', _problems(error))}") from None
+        raise FormatError(f"{where}: {in_one_sentence('', validation_problems(error))}") from None
     repeated = sorted(id for id, uses in Counter(row.id for row in parsed.classes).items() if uses > 1)
     if repeated:
         raise FormatError(f"{where}: {in_one_sentence('', tuple(f'class {id!r} is repeated' for id in repeated))}")
@@ -144,14 +144,3 @@ def _to_proposal(parsed: _File) -> Proposal:
     votes = {row.id: tuple(Vote(**vars(vote)) for vote in row.votes) for row in rows if row.votes}
     replies = {row.id: tuple(row.replies) for row in rows if row.replies}
     return Proposal(classes, places, votes, replies, parsed.provenance)
-
-
-def _problems(error: ValidationError) -> tuple[str, ...]:
-    """What pydantic found, as "classes.1.name: input should be a valid string, got 7"."""
-    found = []
-    for problem in error.errors(include_url=False, include_context=False):
-        message = problem["msg"].removeprefix("Value error, ")
-        got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r:.80}"
-        where = ".".join(map(str, problem["loc"]))
-        found.append(f"{where}: {message[:1].lower()}{message[1:]}{got}")
-    return tuple(found)

@@ -15,7 +15,9 @@ from timm_nhl.cli.run import run_command
 from timm_nhl.cli.train import train_command
 from timm_nhl.errors import NHLError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+HELP = "Nested models: what they cost, and how they are trained, evaluated, cut into experts and exported."
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=HELP, pretty_exceptions_enable=False)
 app.command("cost")(cost_command)
 app.command("train", no_args_is_help=True)(train_command)
 app.command("evaluate")(evaluate_command)

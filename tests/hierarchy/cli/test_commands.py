@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from support.pictures import PETS, pictures
+from support.images import PETS, image_rows
 from typer.main import get_command
 
 from hierarchy import save
@@ -33,7 +33,7 @@ SLOW = {"check", "report", "explain"}  # they open WordNet
 def test_every_command_runs_as_a_process(command, tmp_path):
     save(PETS, tmp_path / "pets.json")
     if command == "dataset":
-        pictures([0, 1, 2, 3], list(PETS.classes)).save_to_disk(tmp_path / "pets")
+        image_rows([0, 1, 2, 3], list(PETS.classes)).save_to_disk(tmp_path / "pets")
     arguments, part = RUNS[command]
     words = [sys.executable, "-m", "hierarchy", command, *arguments]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

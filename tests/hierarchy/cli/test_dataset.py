@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from support import ROOT
 from support.golden_messages import Golden
-from support.pictures import PETS, picture, pictures
+from support.images import PETS, image_file, image_rows
 from support.watched import WATCHED
 from typer.main import get_command
 
@@ -52,16 +52,16 @@ def command(capsys, monkeypatch):
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """Data sets good and bad, made once."""
+    """Datasets good and bad, made once."""
     root = tmp_path_factory.mktemp("originals")
     with contextlib.chdir(root):
-        make_data_sets(root)
+        make_datasets(root)
     return root
 
 
 @pytest.fixture
 def folder(originals, tmp_path, tmp_path_factory, monkeypatch):
-    """A copy of all data sets in the current folder."""
+    """A copy of all datasets in the current folder."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -70,20 +70,20 @@ def folder(originals, tmp_path, tmp_path_factory, monkeypatch):
     return tmp_path / "work"
 
 
-def make_data_sets(root):
+def make_datasets(root):
     save(PETS, "pets.json")
     twins = Hierarchy.from_rows([*PETS.rows, ("n5", "beagle", "mammals", "dogs")])
     save(twins, "twins.json")
-    good = pictures([0, 1, 2, 3, 0, 1, 0, 3, 1, 0], IDS)
+    good = image_rows([0, 1, 2, 3, 0, 1, 0, 3, 1, 0], IDS)
     good.save_to_disk("good")
     label(good, PETS).save_to_disk("labelled")
     datasets.DatasetDict(train=good, test=good.select([1])).save_to_disk("two")
-    pictures(["tabby", "beagle"]).save_to_disk("names")
-    pictures(["tabby", "lion", "lion", "cobra", "tabbi"]).save_to_disk("strangers")
-    pictures(["n1", "tabby", "n2"]).save_to_disk("both")
-    pictures(["tabbi"]).save_to_disk("stranger")
-    pictures([0, None, 2, None, None], IDS).save_to_disk("null")
-    numbers = pictures([0, 1, 2], IDS).cast_column("label", datasets.Value("int64"))
+    image_rows(["tabby", "beagle"]).save_to_disk("names")
+    image_rows(["tabby", "lion", "lion", "cobra", "tabbi"]).save_to_disk("unknowns")
+    image_rows(["n1", "tabby", "n2"]).save_to_disk("both")
+    image_rows(["tabbi"]).save_to_disk("unknown")
+    image_rows([0, None, 2, None, None], IDS).save_to_disk("null")
+    numbers = image_rows([0, 1, 2], IDS).cast_column("label", datasets.Value("int64"))
     numbers.save_to_disk("numbers")
     numbers.rename_column("label", "score").cast_column("score", datasets.Value("float32")).save_to_disk("scores")
     numbers.add_column("other", [7, -1, 0]).save_to_disk("others")
@@ -96,11 +96,11 @@ def make_data_sets(root):
     good.add_column("mask", good.cast_column("image", datasets.Image(decode=False))["image"]).cast_column(
         "mask", datasets.Image()
     ).save_to_disk("masks")
-    pictures([0, 1], ["a b", "a/b"]).save_to_disk("slash")
-    pictures([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
+    image_rows([0, 1], ["a b", "a/b"]).save_to_disk("slash")
+    image_rows([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
     images = [
-        {"bytes": picture(0), "path": None},
-        {"bytes": picture(1)[:45], "path": None},
+        {"bytes": image_file(0), "path": None},
+        {"bytes": image_file(1)[:45], "path": None},
         {"bytes": b"x", "path": None},
     ]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
@@ -110,7 +110,7 @@ def make_data_sets(root):
     gone = gone.cast_column("image", datasets.Image())
     about = {b"huggingface": json.dumps({"info": {"features": gone.features.to_dict()}}).encode()}
     pq.write_table(gone.data.table.replace_schema_metadata(about), "gone.parquet")
-    Path("1.png").write_bytes(picture(1))
+    Path("1.png").write_bytes(image_file(1))
     good.select([]).save_to_disk("empty", num_shards=1)
     Path("broken").mkdir()
     Path("broken/state.json").write_text("{")
@@ -125,7 +125,7 @@ def make_data_sets(root):
         "odd/hold-out/n1",
     ):
         Path(place).mkdir(parents=True)
-        Path(place, "1.png").write_bytes(picture(0))
+        Path(place, "1.png").write_bytes(image_file(0))
     Path("tables").mkdir()
     for name in ("cats", "dogs"):
         good.to_parquet(f"tables/{name}.parquet")
@@ -137,7 +137,7 @@ def make_data_sets(root):
 OUT = ["--out", "out"]
 BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "no such source": ["stats", "zzz", "pets.json"],
-    "an unreachable data set on the Hub": ["stats", "nobody/nothing", "pets.json"],
+    "an unreachable dataset on the Hub": ["stats", "nobody/nothing", "pets.json"],
     "a saved folder that is broken": ["stats", "broken", "pets.json"],
     "an empty folder": ["stats", "nothing", "pets.json"],
     "parquet that is broken": ["stats", "bad.parquet", "pets.json"],
@@ -146,7 +146,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "a folder that cannot be a split": ["stats", "odd", "pets.json"],
     "parquet of unclear splits": ["stats", "tables", "pets.json"],
     "no such split": ["stats", "two", "pets.json", "--split", "tset"],
-    "a split of a data set without splits": ["stats", "good", "pets.json", "--split", "train"],
+    "a split of a dataset without splits": ["stats", "good", "pets.json", "--split", "train"],
     "no such hierarchy": ["label", "good", "missing.json", *OUT],
     "no label column": ["stats", "unlabelled", "pets.json"],
     "several label columns": ["stats", "two labels", "pets.json"],
@@ -160,8 +160,8 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "no names": ["label", "numbers", "pets.json", "--names", "none.txt", *OUT],
     "numbers out of range": ["label", "others", "pets.json", "--column", "other", "--names", "names.txt", *OUT],
     "null labels": ["label", "null", "pets.json", *OUT],
-    "unknown classes": ["label", "strangers", "pets.json", *OUT],
-    "one unknown class": ["label", "stranger", "pets.json", *OUT],
+    "unknown classes": ["label", "unknowns", "pets.json", *OUT],
+    "one unknown class": ["label", "unknown", "pets.json", *OUT],
     "a name of two classes": ["label", "names", "twins.json", *OUT],
     "two names of one class": ["label", "both", "pets.json", *OUT],
     "a level column of another kind": ["label", "taken", "pets.json", *OUT],
@@ -169,7 +169,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "missing image files": ["label", "gone.parquet", "pets.json", *OUT],
     "a list of bad rows in a missing folder": ["stats", "null", "pets.json", "--bad-rows", "no/bad.csv"],
     "an image column without a check": ["label", "good", "pets.json", "--image", "image", *OUT],
-    "a data set without images": ["label", "bare", "pets.json", "--check-images", *OUT],
+    "a dataset without images": ["label", "bare", "pets.json", "--check-images", *OUT],
     "output that exists": ["label", "good", "pets.json", "--out", "two"],
     "output in a missing folder": ["label", "good", "pets.json", "--out", "no/out"],
     "output below a file": ["label", "good", "pets.json", "--out", "names.txt/out"],
@@ -180,7 +180,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "split with a repeated part": ["split", "good", "--part", "train=0.5", "--part", "train=0.5", *OUT],
     "shares above 1": ["split", "good", "--part", "train=0.8", "--part", "test=0.3", *OUT],
     "a share of 0": ["split", "good", "--part", "train=1.0", "--part", "test=0", *OUT],
-    "split a data set with splits": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
+    "split a dataset with splits": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
     "split bad rows": ["split", "null", "--part", "train=0.8", "--part", "test=0.2", *OUT],
     "a bad name of a part": ["split", "good", "--part", "a/b=0.8", "--part", "test=0.2", *OUT],
     "an unknown form": ["export", "good", "--form", "tar", *OUT],
@@ -200,16 +200,16 @@ CALLS = {  # the same for calls from Python
     "split a stream": lambda: split(open_data("good", streaming=True), {"a": 1.0}),
     "split into nothing": lambda: split(open_data("good"), {}),
     "splits with different numbers": lambda: label(
-        datasets.DatasetDict(a=pictures([0], ["n1", "n2"]), b=pictures([0], ["n2", "n1"])), PETS
+        datasets.DatasetDict(a=image_rows([0], ["n1", "n2"]), b=image_rows([0], ["n2", "n1"])), PETS
     ),
     "streams with different numbers": lambda: label(
         datasets.IterableDatasetDict(
-            a=pictures([0], ["n1", "n2"]).to_iterable_dataset(), b=pictures([0], ["n2", "n1"]).to_iterable_dataset()
+            a=image_rows([0], ["n1", "n2"]).to_iterable_dataset(), b=image_rows([0], ["n2", "n1"]).to_iterable_dataset()
         ),
         PETS,
     ),
     "a bad row of a stream": lambda: list(label(open_data("null", streaming=True), PETS)),
-    "many bad rows": lambda: label(pictures([0, None] * 120, IDS), PETS),
+    "many bad rows": lambda: label(image_rows([0, None] * 120, IDS), PETS),
     "an unknown form": lambda: export(open_data("good"), "out", form="tar"),
 }
 
@@ -248,7 +248,7 @@ def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
 
 
 def test_all_bad_rows_are_listed_in_a_file(folder, command):
-    pictures([0, None] * 120 + [1], IDS).save_to_disk("many")
+    image_rows([0, None] * 120 + [1], IDS).save_to_disk("many")
     many = "split,row,fault\n" + "".join(f",{row},no label\n" for row in range(1, 240, 2))
     for words in (
         ["label", "many", "pets.json", *OUT],
@@ -283,7 +283,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(folder):
 # What is written
 
 
-def test_a_data_set_goes_all_the_way(folder, command):
+def test_a_dataset_goes_all_the_way(folder, command):
     assert command("label", "good", "pets.json", "--out", "all")[:2] == (0, "all\n")
     assert load("all/hierarchy.json") == PETS
     code, out, _ = command(
@@ -293,11 +293,11 @@ def test_a_data_set_goes_all_the_way(folder, command):
     few = datasets.load_from_disk("few")
     small = PETS.subset("n1", "n3", "n4")
     assert few.features["label"].names == list(small.classes)
-    beside = json.loads(Path("few/hierarchy.json").read_text())
-    assert load(beside) == small
-    assert beside["provenance"]["old_to_new_label"] == [[0, 0], [2, 1], [3, 2]]
-    assert beside["provenance"]["of"] == PETS.digest
-    assert shlex.split(beside["provenance"]["command"])[:4] == ["hierarchy", "dataset", "subset", "all"]
+    saved = json.loads(Path("few/hierarchy.json").read_text())
+    assert load(saved) == small
+    assert saved["provenance"]["old_to_new_label"] == [[0, 0], [2, 1], [3, 2]]
+    assert saved["provenance"]["of"] == PETS.digest
+    assert shlex.split(saved["provenance"]["command"])[:4] == ["hierarchy", "dataset", "subset", "all"]
     code, out, err = command("split", "few", "--part", "train=0.5", "--part", "test=0.5", "--out", "parts")
     assert (code, out, err) == (0, "parts\n", ["classes with fewer rows than parts, missing in some: n3 (1)"])
     assert load("parts/hierarchy.json") == small
@@ -315,7 +315,7 @@ def test_a_data_set_goes_all_the_way(folder, command):
     assert sorted(path.name for path in Path("image-folder/train").iterdir()) == ["n1", "n3", "n4"]
 
 
-def test_a_data_set_without_a_hierarchy_can_be_split(folder, command):
+def test_a_dataset_without_a_hierarchy_can_be_split(folder, command):
     assert command("split", "good", "--part", "a=0.5", "--part", "b=0.5", "--seed", "3", "--out", "out")[0] == 0
     about = json.loads(Path("out/provenance.json").read_text())
     assert (about["seed"], about["shares"]) == (3, {"a": 0.5, "b": 0.5})
@@ -336,16 +336,16 @@ def test_an_export_includes_the_hierarchy_of_its_source(form, more, folder, comm
     save(PETS, "labelled/hierarchy.json")
     words = ["export", "labelled", "--form", form, *more, "--out", "out"]
     assert command(*words)[0] == 0
-    beside = read("out/hierarchy.json")
-    assert beside.hierarchy == PETS
-    assert beside.provenance["form"] == form
-    assert shlex.split(beside.provenance["command"]) == ["hierarchy", "dataset", *words]
+    saved = read("out/hierarchy.json")
+    assert saved.hierarchy == PETS
+    assert saved.provenance["form"] == form
+    assert shlex.split(saved.provenance["command"]) == ["hierarchy", "dataset", *words]
     assert command("export", "good", *words[2:-1], "without")[0] == 0
     assert not list(Path("without").rglob("*.json"))
 
 
 def test_two_names_are_enough_for_a_column_of_numbers(folder, command):
-    pictures([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
+    image_rows([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
     Path("two.txt").write_text("n1\nn2\n")
     assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["label"]) == [0, 1, 1]
@@ -385,7 +385,7 @@ def test_an_expert_without_images_is_saved_and_read_again(folder, command):
 
 @pytest.mark.slow  # several processes import the library
 def test_ctrl_c_stops_an_export_by_two_processes_and_leaves_nothing(folder):
-    pictures([0] * 300, IDS).save_to_disk("some")
+    image_rows([0] * 300, IDS).save_to_disk("some")
     datasets.concatenate_datasets([datasets.load_from_disk("some")] * 80).save_to_disk("many")
     words = ["dataset", "export", "many", "--num-proc", "2", "--form", "image-folder", "--out", "out"]
     process = subprocess.Popen(
@@ -408,7 +408,7 @@ def test_the_commands_and_the_code_of_the_page_run(folder, command, monkeypatch)
     monkeypatch.chdir(folder / "page")
     text = PAGE.read_text(encoding="utf-8")
     names = ["aquarium_fish", "shark", "ray", "tiger", "lion"]
-    pictures([0, 1, 2, 3, 4] * 8, names).rename_column("label", "fine_label").save_to_disk("photos")
+    image_rows([0, 1, 2, 3, 4] * 8, names).rename_column("label", "fine_label").save_to_disk("photos")
     shown = re.findall(r"^    (hierarchy dataset .*(?:\\\n.*)*)", text, re.MULTILINE)
     assert len(shown) >= 7
     for line in shown:

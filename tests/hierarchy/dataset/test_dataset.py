@@ -1,15 +1,15 @@
-"""Data sets along a hierarchy: laws of labels, subsets, statistics and splits; streams behave like data sets."""
+"""Datasets along a hierarchy: laws of labels, subsets, statistics and splits; streams behave like datasets."""
 
 from collections import Counter
 from math import log2
 
 import datasets
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from support import strategies
-from support.pictures import PETS, pictures, stored
+from support.images import PETS, image_rows, stored
 
 from hierarchy import Hierarchy, load
 from hierarchy.dataset import check_images, label, match, split, stats, subset
@@ -18,7 +18,7 @@ from hierarchy.errors import AmbiguousName, DataError, InvalidHierarchy, Unknown
 
 
 def rows_of(labels, names=None):
-    """A data set of labels alone: of strings, or numbers with names."""
+    """A dataset of labels alone: of strings, or numbers with names."""
     feature = datasets.ClassLabel(names=list(names)) if names else datasets.Value("string")
     return datasets.Dataset.from_dict(
         {"label": list(labels), "row": list(range(len(labels)))},
@@ -45,6 +45,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=20)
 @given(case=labelled())
 def test_labels_and_level_columns_are_those_of_the_hierarchy(kind, case):
     tree, names, numbers = case
@@ -59,6 +60,7 @@ def test_labels_and_level_columns_are_those_of_the_hierarchy(kind, case):
     assert list(made["row"]) == list(range(len(numbers)))
 
 
+@settings(max_examples=15)
 @given(case=labelled(), data=st.data())
 def test_a_subset_is_labelled_as_the_subset_of_the_hierarchy(case, data):
     tree, names, numbers = case
@@ -74,6 +76,7 @@ def test_a_subset_is_labelled_as_the_subset_of_the_hierarchy(case, data):
     assert found.mapping == {n: small.classes.index(id) for n, id in enumerate(names) if id in small.classes}
 
 
+@settings(max_examples=15)
 @given(case=labelled(), data=st.data())
 def test_labelling_a_subset_is_taking_a_subset_of_what_is_labelled(case, data):
     tree, names, numbers = case
@@ -85,6 +88,7 @@ def test_labelling_a_subset_is_taking_a_subset_of_what_is_labelled(case, data):
     assert one.data.to_dict() == other.to_dict()
 
 
+@settings(max_examples=20)
 @given(case=labelled())
 def test_labelling_twice_is_labelling_once(case):
     tree, names, numbers = case
@@ -94,8 +98,9 @@ def test_labelling_twice_is_labelling_once(case):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@given(case=labelled(fewest=1), data=st.data())  # the library streams no data set without rows
-def test_a_stream_gives_what_a_data_set_gives(kind, case, data):
+@settings(max_examples=15)
+@given(case=labelled(fewest=1), data=st.data())  # the library streams no dataset without rows
+def test_a_stream_gives_what_a_dataset_gives(kind, case, data):
     tree, names, numbers = case
     asked = [data.draw(st.sampled_from([*tree.classes, ""]))]
     rows, given_names = KINDS[kind](names, numbers)
@@ -110,13 +115,13 @@ def test_a_stream_gives_what_a_data_set_gives(kind, case, data):
     assert stats(stream, tree, names=given_names) == stats(rows, tree, names=given_names)
 
 
-def test_ids_come_before_names_and_names_are_matched_too():
+def test_ids_match_before_names():
     tree = Hierarchy(("a", "b", "c"), ("b", "x", "y"), (("s", "g"),) * 3)
     assert match(["b", "y"], tree) == {"b": 1, "y": 2}
 
 
 def test_rows_of_a_selection_are_labelled_without_copying_images(tmp_path):
-    pictures([0, 1, 2, 3, 0], ["tabby", "carp", "siamese", "beagle"]).save_to_disk(tmp_path / "d")
+    image_rows([0, 1, 2, 3, 0], ["tabby", "carp", "siamese", "beagle"]).save_to_disk(tmp_path / "d")
     data = datasets.load_from_disk(str(tmp_path / "d"))
     chosen = data.select([4, 1, 1, 3])
     made = label(chosen, PETS)
@@ -171,6 +176,7 @@ def test_a_subset_of_nothing_or_of_unknown_classes_is_refused_as_in_the_hierarch
 # Statistics
 
 
+@settings(max_examples=20)
 @given(case=labelled())
 def test_images_of_nodes_are_those_of_their_classes(case):
     tree, names, numbers = case
@@ -200,7 +206,7 @@ def test_even_classes_have_evenness_one_and_no_imbalance():
 def test_the_page_knows_the_images_of_each_class():
     text = stats(rows_of(["n1", "n1", "n2"]), PETS).page(title="pets")
     assert '"images":[1,0,2,0]' in text  # carp, siamese, tabby, beagle: node order
-    assert "no images of beagle (n4) in the data set" in text
+    assert "no images of beagle (n4) in the dataset" in text
 
 
 def test_a_table_of_many_missing_classes_names_the_first_of_them():
@@ -215,6 +221,7 @@ def test_a_table_of_many_missing_classes_names_the_first_of_them():
 # Splits
 
 
+@settings(max_examples=30)
 @given(
     labels=st.lists(st.sampled_from("abcd"), max_size=60),
     weights=st.lists(st.integers(1, 9), min_size=1, max_size=4),
@@ -293,7 +300,7 @@ def test_bad_rows_of_all_splits_are_reported_at_once():
 
 @pytest.mark.parametrize("num_proc", [1, 2])
 def test_images_that_cannot_be_decoded_are_reported_with_their_rows(num_proc, tmp_path):
-    data = pictures(["n1"] * 6)
+    data = image_rows(["n1"] * 6)
     images = [{"bytes": content, "path": None} for content in stored(data)]
     images[1]["bytes"] = images[1]["bytes"][:-6]  # its header is whole
     images[2] = None
@@ -315,11 +322,11 @@ def test_images_that_cannot_be_decoded_are_reported_with_their_rows(num_proc, tm
 
 def test_an_image_that_is_too_large_for_pillow_is_reported(monkeypatch, recwarn):
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 40)  # 8 x 8 is more, and less than twice as much
-    assert label(pictures(["n1"]), PETS, check=check_images()).num_rows == 1
+    assert label(image_rows(["n1"]), PETS, check=check_images()).num_rows == 1
     assert not [warning for warning in recwarn if issubclass(warning.category, Pillow.DecompressionBombWarning)]
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(DataError, match="row 0: image has more pixels than Pillow decodes"):
-        label(pictures(["n1"]), PETS, check=check_images())
+        label(image_rows(["n1"]), PETS, check=check_images())
 
 
 def test_a_stream_tells_bad_rows_when_they_are_reached():

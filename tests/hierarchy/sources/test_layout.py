@@ -6,7 +6,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from support.pictures import picture, pictures
+from support.images import image_file, image_rows
 
 from hierarchy.dataset import open_data
 from hierarchy.errors import SourceError
@@ -26,12 +26,12 @@ def images(*paths, root="img"):
     for number, path in enumerate(paths):
         file = Path(root, path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture(number) if file.suffix == ".png" else b"x")
+        file.write_bytes(image_file(number) if file.suffix == ".png" else b"x")
     return root
 
 
 def classes_by_split(data):
-    """The class of each row by split, or None where there is none; rows in order."""
+    """The class of each row by split, or None for a split without classes."""
     return {
         split: [part.features["label"].int2str(row["label"]) for row in part.remove_columns("image")]
         if "label" in part.features
@@ -57,17 +57,17 @@ LAYOUTS = {  # files -> the classes that rows of each split have
     ),
     "splits of which none has a usual name": (["a/x/1.png", "b/y/2.png"], {"a": ["x"], "b": ["y"]}),
     "splits as they are called": (["train/a/1.png", "val/a/2.png"], {"train": ["a"], "val": ["a"]}),
-    "files beside splits": (
+    "files next to splits": (
         ["train/a/1.png", "test/a/2.png", "preview.png", "hierarchy.json", "all.zip"],
         {"train": ["a"], "test": ["a"]},
     ),
-    "files beside classes": (["a/1.png", "b/1.png", "readme.md", "b/notes.txt"], {"train": ["a", "b"]}),
+    "files next to classes": (["a/1.png", "b/1.png", "readme.md", "b/notes.txt"], {"train": ["a", "b"]}),
     "hidden folders": (["a/1.png", ".cache/b/2.png", "__MACOSX/a/3.png"], {"train": ["a"]}),
     "splits twice over, as archives unpack": (
         ["train/train/a/1.png", "test/test/a/2.png"],
         {"train": ["a"], "test": ["a"]},
     ),
-    "superclasses that are no names of splits": (
+    "superclasses that cannot be splits": (
         ["marine animals/ray/1.png", "pets/cat/2.png"],
         {"train": ["ray", "cat"]},
     ),
@@ -167,7 +167,7 @@ def tables(*names):
     for name in names:
         file = Path("tables", name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        pictures([0], NAMES).add_column("file", [name]).to_parquet(file)
+        image_rows([0], NAMES).add_column("file", [name]).to_parquet(file)
     return "tables"
 
 

@@ -25,7 +25,7 @@ from support.trees import shape
 import hierarchy
 from hierarchy.dataset import export, label
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval import (
@@ -41,7 +41,7 @@ from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
 TREE = shape(3, 7, 20)
-IDS = tuple(reversed(TREE.classes))  # the data set numbers its classes otherwise than the hierarchy
+IDS = tuple(reversed(TREE.classes))  # the dataset numbers its classes otherwise than the hierarchy
 
 OURS, THEIRS = TESTS / "support" / "validating.py", os.environ.get("TIMM_VALIDATE")
 
@@ -69,7 +69,7 @@ def fitted(model, images, epochs):
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     torch.manual_seed(0)
     for _ in range(epochs):
-        for x, targets in eval_loader(images, config, batch_size=40):
+        for x, targets in eval_loader(images, config, batch_size=20):
             loss = torch.nn.functional.cross_entropy(model.train()(x), targets)
             optimizer.zero_grad()
             loss.backward()
@@ -83,16 +83,16 @@ def save_flat(model, folder, names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A data set, a nested and a flat model trained on it a little, and its test split as an image folder."""
+    """A dataset, a nested and a flat model trained on it a little, and its test split as an image folder."""
     made = tmp_path_factory.mktemp("evaluate")
-    data = datasets.DatasetDict(train=pictures(320, 1), test=pictures(250, 2))
+    data = datasets.DatasetDict(train=pictures(200, 1), test=pictures(120, 2))
     data.save_to_disk(str(made / "data"))
     hierarchy.save(TREE, made / "tree.json")
     images = open_images(str(made / "data"), hierarchy=TREE, split="train")
     torch.manual_seed(0)
     nested = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(16, 8, 8), expansion=2)
-    save(fitted(nested, images, epochs=7), made / "nested")
-    flat = fitted(timm.create_model("test_resnet", num_classes=20), images, epochs=6)
+    save(fitted(nested, images, epochs=6), made / "nested")
+    flat = fitted(timm.create_model("test_resnet", num_classes=20), images, epochs=5)
     save_flat(flat, made / "flat", list(TREE.classes))
     hierarchy.save(TREE, made / "flat" / "hierarchy.json")
     export(label(data, TREE), made / "images", form="image-folder")
@@ -128,20 +128,23 @@ def rows_of(text):
     return found
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [(), ("--img-size", 64, "--crop-pct", 0.8), ("--amp",), ("--channels-last",)],
-    ids=["plain", "another size", "mixed precision", "channels last"],
-)
-@pytest.mark.parametrize("name", ["nested", "flat"])
+FLAGS = {
+    "none": (),
+    "size": ("--img-size", 64, "--crop-pct", 0.8),
+    "precision and layout": ("--amp", "--channels-last"),
+}
+
+
+@pytest.mark.parametrize(("name", "flags"), [("nested", flags) for flags in FLAGS] + [("flat", "none")])
 def test_every_image_is_judged_as_by_a_script_of_timms_parts(name, flags, command, folder, tmp_path):
     folders = ("--data-dir", folder / "images", "--split", "test", "--device", "cpu")
+    flags = FLAGS[flags]
     theirs = json.loads(command("run", OURS, *folders, "--model", f"local-dir:{folder / name}", *flags))
     ours = ("evaluate", name, "data", "-j", 0, "--predictions", tmp_path / "it.csv", "--json", *flags)
     (row,) = json.loads(command(*ours))["rows"]
-    assert row["images"] == len(theirs["images"]) == 250
-    assert round(row["top1"]["value"] * 250) == round(theirs["top1"])
-    assert round(row["top5"]["value"] * 250) == round(theirs["top5"])
+    assert row["images"] == len(theirs["images"]) == 120
+    assert round(row["top1"]["value"] * 120) == round(theirs["top1"])
+    assert round(row["top5"]["value"] * 120) == round(theirs["top5"])
     assert 0.1 < row["top1"]["value"] < 0.99  # a model that is always or never right would show nothing
     ((_, lines),) = rows_of((tmp_path / "it.csv").read_text()).items()
     for number, top in theirs["images"].items():  # their labels are ids in alphabetical order, as TREE's
@@ -173,7 +176,7 @@ def test_every_image_is_judged_as_by_timms_own_script(name, command, folder, tmp
     ]
 
 
-@pytest.mark.parametrize("asked", [("super 01",), ("super 00/group 000", "n0013"), ("n0004",), ("",)])
+@pytest.mark.parametrize("asked", [("super 00/group 000", "n0013"), ("",)])
 def test_the_expert_is_the_restricted_full_model_to_the_last_image(asked, folder, test_images):
     found = evaluate(open_classifier(str(folder / "nested")), test_images, classes=asked)
     full, restricted, expert = found.rows
@@ -354,20 +357,20 @@ def test_weights_that_broke_are_told_by_the_numbers_of_the_images(folder, test_i
     nested = open_classifier(str(folder / "nested"))
     with torch.no_grad():
         nested.model.head.fc.bias[3] = torch.nan
-    with pytest.raises(EvaluationError, match=r"images 0, 1, 2, 3, 4, 5, 6, 7 and 242 more have logits that are not"):
+    with pytest.raises(EvaluationError, match=r"images 0, 1, 2, 3, 4, 5, 6, 7 and 112 more have logits that are not"):
         evaluate(nested, test_images)
     labels = [label for label in range(20) if TREE.ancestors(3)[label] != 3]
-    assert len(predict(nested, test_images, [labels], inference=Inference())[0]) < 250  # the others are sound
+    assert len(predict(nested, test_images, [labels], inference=Inference())[0]) < 120  # the others are sound
 
 
 def test_a_part_without_images_is_an_error(folder, test_images):
     few = replace(test_images, rows=test_images.rows[:3], labels=test_images.labels[:3])
     (missing,) = TREE.at([label for label in range(20) if label not in few.labels][:1]).classes
-    with pytest.raises(EvaluationError, match=f"has no image of '{missing}'"):
+    with pytest.raises(EvaluationError, match=f"has no images of '{missing}'"):
         evaluate(open_classifier(str(folder / "nested")), few, classes=[missing])
 
 
 def test_a_flat_model_is_not_compared_with_a_flat_one(folder, test_images):
     flat = open_classifier(str(folder / "flat"))
-    with pytest.raises(OptionError, match="flat itself"):
+    with pytest.raises(OptionError, match="is plain itself"):
         evaluate(flat, test_images, flat=flat)

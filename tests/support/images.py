@@ -1,4 +1,4 @@
-"""Small real images, and data sets of them, made on the spot."""
+"""Small real images and datasets of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ PETS = Hierarchy.from_rows(
 )
 
 
-def picture(number: int, form: str = "PNG") -> bytes:
-    """An image file of one grey, another for each number."""
+def image_file(number: int, form: str = "PNG") -> bytes:
+    """An image file of one colour, different for each number."""
     file = io.BytesIO()
     Pillow.new("RGB", (8, 8), (number % 256, number // 256 % 256, 7)).save(file, form)
     return file.getvalue()
 
 
-def pictures(labels: list, names: list[str] | None = None, **columns: list) -> datasets.Dataset:
-    """A row a label, each with an image of its own, every second a JPEG; labels are numbers with names, or strings."""
-    images = [{"bytes": picture(i, "JPEG" if i % 2 else "PNG"), "path": None} for i in range(len(labels))]
+def image_rows(labels: list, names: list[str] | None = None, **columns: list) -> datasets.Dataset:
+    """A dataset with one row and one image a label, every second a JPEG; labels are numbers with names, or strings."""
+    images = [{"bytes": image_file(i, "JPEG" if i % 2 else "PNG"), "path": None} for i in range(len(labels))]
     label = datasets.ClassLabel(names=names) if names else datasets.Value("string")
     features = {"image": datasets.Image(), "label": label}
     data = datasets.Dataset.from_dict({"image": images, "label": labels}, features=datasets.Features(features))
@@ -38,5 +38,5 @@ def pictures(labels: list, names: list[str] | None = None, **columns: list) -> d
 
 
 def stored(data, image: str = "image") -> list:
-    """The bytes of all images, as they lie there."""
+    """The stored bytes of all images."""
     return [row["bytes"] for row in data.cast_column(image, datasets.Image(decode=False))[image]]

@@ -207,9 +207,7 @@ def _propose(
 ) -> tuple[Proposal, Mapping[str, str]]:
     """The proposal, and why classes are unsettled."""
     if settings.propose is None:
-        assert evidence.vectors is not None, "only an empty class list has no vectors"
-        proposal = propose_by_clustering(evidence.classes, evidence.vectors, evidence.senses, settings.shape, tell=tell)
-        return proposal, {}
+        return propose_offline(settings, evidence, tell=tell), {}
     from hierarchy.prompting import list_prompts, load_prompt, propose
 
     assert chat is not None, "a language model proposes, so a chat is needed"

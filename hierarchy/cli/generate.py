@@ -36,7 +36,7 @@ from hierarchy.generate import (
 from hierarchy.review import Paths, hold_lock, utc_now
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
-Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")]
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
     str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")

@@ -13,7 +13,6 @@ from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
-    from hierarchy.review import Decision, Paths
 
 File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -138,24 +137,22 @@ def explain_command(
     from dataclasses import replace
 
     from hierarchy.checks import ask_witnesses, gather
-    from hierarchy.io import folder, shipped
     from hierarchy.llm import ReplyCache
-    from hierarchy.review import Paths, explain, read_base
+    from hierarchy.review import Paths, explain, read_reviewed
 
     with progress() as tell:
         tell("reading")
-        base = read_base(file)
-        paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
-        now, decisions = _reviewed(paths, base)
+        base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
         evidence = gather(now.classes, embed, tell=tell)
         tell("explaining")
         if not base.votes:  # a hierarchy without a proposal file
             votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
             base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
-        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
+        replies = Paths.of(file).replies
+        cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
-    print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
+    print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
@@ -171,14 +168,3 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
         own = {row[0]: row[1] for row in rows}
         classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
     return collect(classes, ((id, superclass, group) for id, _, superclass, group in rows))
-
-
-def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, ...]]:
-    """A file's proposal after the decisions of its review, and the decisions; a result already includes them."""
-    from hierarchy.review import read_log, replay
-
-    log = read_log(paths.log) if paths.log.is_file() else None
-    if log is None:
-        return base, ()
-    held = (base.provenance.get("review") or {}).get("log") == log.digest
-    return (base if held else replay(log, base).proposal), log.in_effect

@@ -1,6 +1,6 @@
 """Which WordNet synset a class means: its id if that is a WNID, else the sense that fits the other classes best.
 
-Names are ambiguous ("seal", "mouse", "ray"), but the classes of one data set are related: a sense is likelier if its
+Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are related: a sense is likelier if its
 hypernyms are close to those of other classes. On ImageNet-1k, from names alone, this finds the right synset of 916 of
 1,000 classes; the most frequent sense is right for 790.
 """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def generate_command(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a data set, ...")],
+    source: Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")],
     out: Annotated[Path | None, typer.Option(help="File to write, .json or .csv.  [default: <source>.json]")] = None,
     superclasses: Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.")] = None,
     groups: Annotated[str | None, typer.Option(help="How many in all: 23, or a range.")] = None,

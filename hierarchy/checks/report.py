@@ -32,7 +32,7 @@ def report(
         title: the heading.
         definitions: class id -> what the class is, for as many as are known.
         provenance: how the hierarchy came to be (see `HierarchyFile`); any JSON values.
-        images: class id -> its images in a data set; then nodes are as large as their images are many.
+        images: class id -> its images in a dataset; then nodes are as large as their images are many.
     """
     from plotly.offline import get_plotlyjs
 

@@ -16,7 +16,7 @@ from hierarchy.cli.review import review_command
 from hierarchy.generate import generate_command
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Three-level hierarchies over the classes of a data set."
+    add_completion=False, no_args_is_help=True, help="Three-level hierarchies over the classes of a dataset."
 )
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
 app.command("generate")(generate_command)

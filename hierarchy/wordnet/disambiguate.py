@@ -1,6 +1,6 @@
 """Which WordNet synset a class means: its id where that is a WNID, else the sense that fits the other classes best.
 
-Names are ambiguous ("seal", "mouse", "ray"), but the classes of one data set are kin: a sense is the likelier, the
+Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are kin: a sense is the likelier, the
 closer its hypernyms bring it to senses of other classes. On ImageNet-1k, names alone, this finds the right synset of
 916 of 1,000 classes, where the most frequent sense is right for 790.
 """

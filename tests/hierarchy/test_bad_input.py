@@ -122,7 +122,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "missing file with a folder": ["missing/pets.csv"],
     "an image folder without classes": ["images"],
     "an image folder with one class": ["one image folder"],
-    "a data set that is broken": ["broken"],
+    "a dataset that is broken": ["broken"],
     "unknown source": ["imagenet-2k"],
     "unknown source, nothing like it": ["zzz"],
     "no name": [""],

@@ -20,6 +20,8 @@ import hierarchy
 from timm_nhl.cli.main import main
 from timm_nhl.export import load, save
 
+pytestmark = pytest.mark.xdist_group("scripts")  # what they share takes seconds to make
+
 VALIDATE = TESTS / "support" / "validating.py"
 SORTED = shape(2, 3, 6)
 TREE = SORTED.at([4, 0, 5, 2, 1, 3])  # its labels are not in the order of sorted ids

@@ -11,6 +11,8 @@ from support.trees import scrambled, shape
 
 from timm_nhl.export import export_onnx, export_program
 
+pytestmark = pytest.mark.xdist_group("formats")  # what they share takes seconds to make
+
 TREE = shape(3, 7, 20)
 
 

@@ -27,9 +27,9 @@ from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
-from timm_nhl.cost import Cost, CostCounter
+from timm_nhl.costs import Cost, CostCounter
 from timm_nhl.data import EpochSampler, Images, eval_loader, open_images
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 from timm_nhl.train import Settings, distributed
 from timm_nhl.train.check import check
 from timm_nhl.train.loop import train_one_epoch

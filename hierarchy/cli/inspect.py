@@ -13,7 +13,6 @@ from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
-    from hierarchy.review import Decision, Paths
 
 File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -143,17 +142,14 @@ def explain_command(
     from dataclasses import replace
 
     from hierarchy.checks.second_opinions import call_witnesses, hear, votes
-    from hierarchy.io import folder, shipped
     from hierarchy.llm import ReplyCache
-    from hierarchy.review import Paths, read_base
+    from hierarchy.review import Paths, read_reviewed
     from hierarchy.review import explain as gather
     from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
         tell("reading")
-        base = read_base(file)
-        paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
-        now, decisions = _reviewed(paths, base)
+        base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
         witnesses = call_witnesses(now.classes, embed, tell=tell)
         tell("explaining")
@@ -161,9 +157,10 @@ def explain_command(
             heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
             base = replace(base, votes=heard)
             now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
+        replies = Paths.of(file).replies
+        cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
-    print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
+    print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
@@ -179,14 +176,3 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
         own = {row[0]: row[1] for row in rows}
         classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
     return collect(classes, ((id, superclass, group) for id, _, superclass, group in rows))
-
-
-def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, ...]]:
-    """A file's proposal after the decisions of its review, and the decisions; a result already includes them."""
-    from hierarchy.review import read_log, replay
-
-    log = read_log(paths.log) if paths.log.is_file() else None
-    if log is None:
-        return base, ()
-    held = (base.provenance.get("review") or {}).get("log") == log.digest
-    return (base if held else replay(log, base).proposal), log.in_effect

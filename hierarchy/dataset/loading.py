@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from hierarchy.dataset.images import find_missing_files
 from hierarchy.dataset.rows import Data, Problems, list_splits
 from hierarchy.errors import OutputError, SourceError, first_line, nearest
 from hierarchy.files import unmasked
-from hierarchy.sources import image_files, table_files
+from hierarchy.sources import image_files, is_hub_name, is_saved, table_files
 
 HIERARCHY_FILE = "hierarchy.json"  # in a saved folder: the hierarchy of its labels; data set readers ignore it
 
@@ -33,7 +32,7 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
     Raises:
         SourceError: there is no such data set or split.
     """
-    data = _opened(source, streaming)
+    data = _open(source, streaming)
     parts = list_splits(data)
     if split is None:
         return data
@@ -118,20 +117,20 @@ def _usual(split: str) -> str:
     return {"training": "train", "val": "validation", "valid": "validation"}.get(split, split)
 
 
-def _opened(source: str, streaming: bool) -> Data:
+def _open(source: str, streaming: bool) -> Data:
     path = Path(source)
     if source.startswith("datasets:"):
         return _load(source.removeprefix("datasets:"), source, streaming)
     if path.is_dir():
-        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            return _saved(path, streaming)
+        if is_saved(source):
+            return _open_saved(path, streaming)
         tables = sorted(path.rglob("*.parquet"))
         if tables:
             return _load("parquet", source, streaming, data_files=table_files(tables, path))
         return _load("imagefolder", source, streaming, **image_files(path))
     if path.suffix == ".parquet" and path.is_file():
         return _load("parquet", source, streaming, data_files=table_files([path], path.parent))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not source.startswith(".") and path.suffix != ".parquet":
+    if is_hub_name(source) and path.suffix != ".parquet":
         return _load(source, source, streaming)
     raise SourceError(
         f"unknown data set {source!r}; give a saved folder, a .parquet file, an image folder"
@@ -139,7 +138,7 @@ def _opened(source: str, streaming: bool) -> Data:
     )
 
 
-def _saved(path: Path, streaming: bool) -> Data:
+def _open_saved(path: Path, streaming: bool) -> Data:
     from datasets import DatasetDict, IterableDatasetDict, load_from_disk
 
     try:

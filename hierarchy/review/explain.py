@@ -1,4 +1,4 @@
-"""Why a class stands where it does: who said what, hypernyms and neighbours, who decided, and what a model replied."""
+"""Why a class is in its group: votes, hypernyms, neighbours, reviewers' decisions, and the replies of an LLM."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from hierarchy.checks.second_opinions import Witnesses
     from hierarchy.llm import ReplyCache
 
-NEAREST = 6  # neighbours shown
-TOGETHER = 6  # classes of the same group shown
+MOST_NEIGHBOURS = 6
+MOST_SIBLINGS = 6  # that are named
 WIDTH = 12  # of the first column
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A class that lies near: its id, name, similarity (cosine) and where it stands ("" while unsettled)."""
+    """A similar class: its id, name, similarity (cosine) and group ("" while unsettled)."""
 
     id: str
     name: str
     similarity: float
-    place: str
+    group: str
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a model was asked in one request, what it replied, and what the reply says of a class."""
+class Exchange:
+    """A request to an LLM and its reply; `answer` is what the reply says about one class."""
 
     key: str
     prompt: str
@@ -43,55 +43,56 @@ class Said:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is known of why a class stands where it does.
+    """Everything that is known about the place of a class.
 
     Args:
-        place: the path of its group, "" while it is unsettled.
-        proposed: where the proposal had it.
-        together: names of the others of its group.
-        votes: what the witnesses said of the proposal.
-        hypernyms: ways from WordNet's root down to it, as words.
-        nearest: its nearest classes by the embedding.
+        group: the path of its group, "" while it is unsettled.
+        proposed: the path of the group it was proposed for.
+        siblings: names of the other classes of its group.
+        votes: the votes in the proposal.
+        hypernyms: paths from WordNet's root down to the class, as words.
+        neighbours: its nearest classes by the embedding.
         decisions: what reviewers decided about it, as sentences.
-        said: what a model was asked about it, and what it answered.
+        exchanges: the requests to an LLM about it, and the replies.
     """
 
     id: str
     name: str
     definition: str
-    place: str
+    group: str
     proposed: str
-    together: tuple[str, ...]
+    siblings: tuple[str, ...]
     votes: tuple[Vote, ...]
     hypernyms: tuple[tuple[str, ...], ...]
-    nearest: tuple[Neighbour, ...]
+    neighbours: tuple[Neighbour, ...]
     decisions: tuple[str, ...]
-    said: tuple[Said, ...]
+    exchanges: tuple[Exchange, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain values for JSON."""
         return asdict(self)
 
-    def text(self, *, full: bool = False) -> str:
-        """The explanation for a person; `full` gives prompts and replies in full length."""
-        more = len(self.together) - TOGETHER
-        others = ", ".join(self.together[:TOGETHER]) + (f" and {more} more" if more > 0 else "")
+    def to_text(self, *, full: bool = False) -> str:
+        """The explanation for a person; `full` shows prompts and replies in full."""
+        more = len(self.siblings) - MOST_SIBLINGS
+        siblings = ", ".join(self.siblings[:MOST_SIBLINGS]) + (f" and {more} more" if more > 0 else "")
         lines = [f"{self.name} ({self.id})" + (f": {self.definition}" if self.definition else "")]
-        lines.append(_row("stands in", (self.place or "nowhere yet") + (f"  (with {others})" if others else "")))
-        if self.proposed != self.place:
-            lines.append(_row("proposed", self.proposed or "nowhere"))
+        lines.append(_row("group", (self.group or "unsettled") + (f"  (with {siblings})" if siblings else "")))
+        if self.proposed != self.group:
+            lines.append(_row("proposed", self.proposed or "unsettled"))
         for vote in self.votes:
-            agrees = "  " if f"{self.place}/".startswith(f"{vote.node}/") else "!="
+            agrees = "  " if f"{self.group}/".startswith(f"{vote.node}/") else "!="
             lines.append(_row(vote.witness, f"{agrees} {vote.node}  {vote.strength:.2f}  {vote.why}"))
         lines += [_row("hypernyms", " > ".join(path)) for path in self.hypernyms]
-        for neighbour in self.nearest:
-            place = neighbour.place or "nowhere yet"
-            lines.append(_row("near", f"{neighbour.similarity:.2f}  {neighbour.name}  ({place})"))
+        for neighbour in self.neighbours:
+            group = neighbour.group or "unsettled"
+            lines.append(_row("near", f"{neighbour.similarity:.2f}  {neighbour.name}  ({group})"))
         lines += [_row("decided", decision) for decision in self.decisions]
-        for said in self.said:
-            lines.append(_row(said.prompt, f"{said.key[:12]}  {said.model}: {said.answer}"))
+        for exchange in self.exchanges:
+            lines.append(_row(exchange.prompt, f"{exchange.key[:12]}  {exchange.model}: {exchange.answer}"))
             if full:
-                lines += [f"\n[{role}]\n{text}" for role, text in said.messages] + [f"\n[reply]\n{said.reply}\n"]
+                lines += [f"\n[{role}]\n{text}" for role, text in exchange.messages]
+                lines.append(f"\n[reply]\n{exchange.reply}\n")
         return "\n".join(lines)
 
 
@@ -104,36 +105,36 @@ def explain(
     decisions: Sequence[Decision] = (),
     cache: ReplyCache | None = None,
 ) -> Explanation:
-    """Gathers all that is known of a class.
+    """Gathers everything that is known about the place of a class.
 
     Args:
-        id: of the class.
-        proposal: what was proposed, with what was said of it.
-        now: where the classes stand after the review so far.
-        witnesses: what is known of the proposal's classes.
-        decisions: those that are in effect.
-        cache: the model's replies, if a model proposed and they are at hand.
+        id: the class.
+        proposal: the proposal, with the votes and the keys of the replies.
+        now: the proposal after the decisions.
+        witnesses: WordNet and the vectors of the classes.
+        decisions: the decisions in effect.
+        cache: the replies of the LLM, if there are any.
     """
     label = now.classes.ids.index(id)
-    place = now.place(id)
+    group = now.place(id)
     history = cache.history(proposal.replies.get(id, ())) if cache else []
     return Explanation(
         id=id,
         name=now.classes.names[label],
         definition=now.classes.definitions[label],
-        place=place,
+        group=group,
         proposed=proposal.place(id),
-        together=tuple(
+        siblings=tuple(
             name
             for other, name in zip(now.classes.ids, now.classes.names, strict=True)
-            if place and other != id and now.place(other) == place
+            if group and other != id and now.place(other) == group
         ),
         votes=proposal.votes.get(id, ()),
         hypernyms=_hypernyms(label, witnesses),
-        nearest=_nearest(label, now, witnesses),
+        neighbours=_neighbours(label, now, witnesses),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
-        said=tuple(
-            Said(
+        exchanges=tuple(
+            Exchange(
                 request.key,
                 request.prompt,
                 reply.model,
@@ -158,11 +159,11 @@ def _hypernyms(label: int, witnesses: Witnesses) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(wordnet.synset(wnid).words[0] for wnid in path) for path in paths)
 
 
-def _nearest(label: int, now: Proposal, witnesses: Witnesses) -> tuple[Neighbour, ...]:
+def _neighbours(label: int, now: Proposal, witnesses: Witnesses) -> tuple[Neighbour, ...]:
     if witnesses.vectors is None:
         return ()
     near = (witnesses.vectors @ witnesses.vectors[label]).round(9)
-    order = [int(other) for other in (-near).argsort(kind="stable") if other != label][:NEAREST]
+    order = [int(other) for other in (-near).argsort(kind="stable") if other != label][:MOST_NEIGHBOURS]
     ids, names = now.classes.ids, now.classes.names
     return tuple(Neighbour(ids[o], names[o], round(float(near[o]), 3), now.place(ids[o])) for o in order)
 

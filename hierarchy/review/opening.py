@@ -14,10 +14,11 @@ from typing import Any
 
 from hierarchy.errors import FormatError, ReviewError
 from hierarchy.files import write_text
+from hierarchy.io import folder, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
-from hierarchy.review.log import Log, log_to_text, read_log
-from hierarchy.review.result import check_is_new, check_result, write_result
+from hierarchy.review.log import Decision, Log, log_to_text, read_log
+from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
 from hierarchy.review.session import Session, utc_now
 from hierarchy.review.state import Conflict, replay
 from hierarchy.review.storage import (
@@ -116,6 +117,19 @@ def _replace_log(old: Log, paths: Paths, base: Proposal, findings: Sequence[Find
     keep_base(paths, base, findings)
     write_text(paths.log, log_to_text(kept))
     return conflicts
+
+
+def read_reviewed(file: str) -> tuple[Proposal, Proposal, tuple[Decision, ...]]:
+    """The proposal of a file, the proposal after the decisions of its review, and these decisions.
+
+    A result, such as a shipped hierarchy, already includes the decisions of the log next to it.
+    """
+    base = read_base(file)
+    paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
+    log = read_log(paths.log) if paths.log.is_file() else None
+    if log is None:
+        return base, base, ()
+    return base, base if is_result_of(base, log) else replay(log, base).proposal, log.in_effect
 
 
 def find_reviewer(by: str | None) -> str:

@@ -96,11 +96,16 @@ def check_is_new(log: Log, where: Path, base: Proposal) -> None:
     Raises:
         ReviewError: it is.
     """
-    if log.decisions and _find_log_digest(base.provenance) == log.digest:
+    if log.decisions and is_result_of(base, log):
         raise ReviewError(
             f"the hierarchy is already the result of {str(where)!r}; to review it again, move the log away; to continue"
             " the old review, generate the proposal again and apply the log with --replay"
         )
+
+
+def is_result_of(proposal: Proposal, log: Log) -> bool:
+    """Whether a proposal is a hierarchy that a log made."""
+    return _find_log_digest(proposal.provenance) == log.digest
 
 
 def _find_log_digest(provenance: Any) -> str:

@@ -5,7 +5,17 @@ The folder layouts of splits and classes are decided here, for class lists and f
 """
 
 from hierarchy.sources.classes import LONGEST, ClassList
+from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.layout import image_files, table_files
 from hierarchy.sources.read import known_sources, read_classes
 
-__all__ = ["LONGEST", "ClassList", "image_files", "known_sources", "read_classes", "table_files"]
+__all__ = [
+    "LONGEST",
+    "ClassList",
+    "image_files",
+    "is_hub_name",
+    "is_saved",
+    "known_sources",
+    "read_classes",
+    "table_files",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def is_saved(source: str) -> bool:
     """Whether a source is a folder written by `save_to_disk`."""
     path = Path(split_column(source)[0])
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a source is written like a data set on the Hub: OWNER/NAME or datasets:NAME."""
+    return bool(re.fullmatch(r"datasets:.*|(?!\.)[\w.-]+/[\w.-]+", source))
 
 
 def split_column(source: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from hierarchy.errors import SourceError, nearest, os_reason
 from hierarchy.io import folder
 from hierarchy.sources.classes import FEWEST, ClassList, Entry, parse
-from hierarchy.sources.dataset import is_saved, read_hub, read_saved
+from hierarchy.sources.dataset import is_hub_name, is_saved, read_hub, read_saved, split_column
 from hierarchy.sources.image_folder import read_image_folder
 from hierarchy.sources.imagenet import read_imagenet
 from hierarchy.sources.table import read_table
@@ -47,7 +46,7 @@ KINDS = (  # the first that accepts a source reads it
     Kind("an image folder", lambda source: bool(source) and Path(source).is_dir(), read_image_folder),
     Kind(
         "a Hugging Face data set (owner/name or datasets:name)",
-        lambda source: bool(re.match(r"datasets:|(?!\.)[\w.-]+/[\w.-]+(:|$)", source)),
+        lambda source: is_hub_name(source) or is_hub_name(split_column(source)[0]),
         read_hub,
     ),
 )

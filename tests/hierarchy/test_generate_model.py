@@ -68,7 +68,7 @@ def calls(server):
 def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_path):
     code, out, err = propose("--yes")
     assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
-    assert " calls (at most " in err and "pass --price for the cost" in err
+    assert " calls (at most " in err and "pass --price to estimate the cost" in err
     assert load(tmp_path / "pets.json") == TREE
     spent = server.counts["input_tokens"] + server.counts["output_tokens"]
     assert f"pets.replies.sqlite: 8 replies from m, {spent:,} tokens in all runs" in err
@@ -206,7 +206,7 @@ def test_explain_tells_what_was_asked_and_answered(propose, ask):
     code, out, _ = ask("explain", "pets.json", "cod")
     lines = out.splitlines()
     assert code == 0 and lines[0].startswith("cod (cod): ")
-    assert lines[1] == "  stands in   fish/sea fish  (with tuna)"
+    assert lines[1] == "  group       fish/sea fish  (with tuna)"
     assert any(line.startswith("  llm            fish/sea fish  1.00  3 of 3 votes") for line in lines)
     assert any(" > fish > " in line for line in lines if line.startswith("  hypernyms"))
     replies = [line for line in lines if line.startswith("  assign")]
@@ -215,14 +215,14 @@ def test_explain_tells_what_was_asked_and_answered(propose, ask):
     full = ask("explain", "pets.json", "cod", "--full")[1]
     assert "[system]\nYou sort the classes" in full and '[reply]\n{"placements"' in full
     found = json.loads(ask("explain", "pets.json", "cod", "--json")[1])
-    assert found["place"] == "fish/sea fish" and len(found["said"]) == 4
+    assert found["group"] == "fish/sea fish" and len(found["exchanges"]) == 4
 
 
 def test_explain_shows_what_a_reviewer_decided(propose, ask):
     propose("--yes")
     ask("edit", "pets.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")
     out = ask("explain", "pets.json", "cod")[1]
-    assert "stands in   fish/freshwater fish" in out and "proposed    fish/sea fish" in out
+    assert "group       fish/freshwater fish" in out and "proposed    fish/sea fish" in out
     assert "llm         != fish/sea fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
@@ -232,7 +232,7 @@ def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propos
     ask("edit", "pets.json", "rename", "fish", "fishes", "--by", "Ada")
     (tmp_path / "pets.proposal.json").unlink()
     code, out, _ = ask("explain", "pets.json", "cod")
-    assert code == 0 and "stands in   fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
+    assert code == 0 and "group       fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
 def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(propose, ask, tmp_path):
@@ -274,7 +274,7 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
 def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     propose("--yes")
     assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0
-    assert "'fish' is a node of 4 classes; give one of them" in ask("explain", "pets.json", "fish")[2]
+    assert "'fish' is a node of 4 classes; name one of them" in ask("explain", "pets.json", "fish")[2]
     assert "no id, name or path" in ask("explain", "pets.json", "codd")[2]
 
 

@@ -19,8 +19,7 @@ from hierarchy import Hierarchy
 from hierarchy.dataset import match
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import OptionError
-from timm_nhl.models.anonymous import balanced
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 TRUST = "pass --trust-labels to `timm-nhl run` if label i is class i of the hierarchy"
 
@@ -96,7 +95,7 @@ class _Labels:
 
     def see(self, model: Any) -> None:
         """Remembers a model's hierarchy; checks the data sets that were opened before the model was made."""
-        if not isinstance(model, NHL) or model.hierarchy == balanced(len(model.hierarchy)):
+        if not isinstance(model, NHL) or model.hierarchy == Hierarchy.balanced(len(model.hierarchy)):
             return  # the classes of an anonymous tree have no meaning of their own
         self.hierarchy = model.hierarchy
         for classes, source in self.early:

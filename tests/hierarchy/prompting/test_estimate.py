@@ -47,7 +47,7 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
 def test_cost_follows_the_price():
     proposal = Proposal(CLASSES, CIFAR.groups)
     free, priced = estimate(proposal, PLAN), estimate(proposal, PLAN, price=Price(2, 8))
-    assert (free.cost, free.most_cost) == (None, None) and "pass --price for the cost" in str(free)
+    assert (free.cost, free.most_cost) == (None, None) and "pass --price to estimate the cost" in str(free)
     assert priced.cost == pytest.approx((2 * priced.input_tokens + 8 * priced.output_tokens) / 1e6)
     assert priced.calls == free.calls == sum(free.prompts.values())
     assert priced.most_cost > priced.cost and priced.most_tokens > priced.tokens

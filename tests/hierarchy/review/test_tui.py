@@ -109,6 +109,7 @@ def type_ahead(keys):
         (["s", "y", "²", "٣"], ["accept n09"], 1),
         (["?", "y", "y"], [], 1),
         (["s", "n", "escape", "escape"], [], 1),
+        (["s", "p", " ", "enter", "yay"], [], 2),  # lost rather than taken for y and a
         (["s", "n", "yak", "enter", "enter"], ["move n09 to fish/yak"], 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

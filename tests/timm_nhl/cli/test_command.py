@@ -13,7 +13,7 @@ from support.trees import scrambled, shape
 
 import hierarchy
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.export import load, save
 
 TREE = shape(3, 7, 20)

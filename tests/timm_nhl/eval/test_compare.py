@@ -25,7 +25,7 @@ from support.trees import shape
 import hierarchy
 from hierarchy.dataset import export, label
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval import (

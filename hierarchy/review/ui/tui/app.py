@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -55,7 +55,7 @@ class ReviewApp(App[None]):
         super().__init__()
         self._session, self._file, self._edit_text = session, title, edit_text
         self._tree = HierarchyTree(session)
-        self._quits = False
+        self._is_busy = False  # quitting, or an answer is on its way
 
     def compose(self) -> ComposeResult:
         yield Static(id="status", markup=False)
@@ -130,7 +130,7 @@ class ReviewApp(App[None]):
         # connection, goes to the screen that the key before it opened.
         if isinstance(event, events.Key) and not event.is_forwarded and len(self.screen_stack) == 1:
             key = event.character or ""
-            if self._quits:
+            if self._is_busy:  # a key typed ahead is lost rather than taken for something else
                 return
             if key and (key in NUMBERS or key.lower() in {known.key for known in KEYS}):
                 await self._press(key)
@@ -139,7 +139,7 @@ class ReviewApp(App[None]):
 
     async def _press(self, key: str) -> None:
         if key in "qQ":
-            self._quits = True  # keys typed ahead no longer count
+            self._is_busy = True
             self.exit()
         elif key == "?":
             await self.push_screen(HelpScreen())
@@ -178,16 +178,30 @@ class ReviewApp(App[None]):
         details = [session.node(id) if superclass else id for id in session.members(node)]
         choices = [(id, f"{session.name(id)}  {more}") for id, more in zip(session.members(node), details, strict=True)]
 
-        async def name(ids: list[str] | None) -> None:
-            if ids:
-                label = f"{node}: name of the new node for {count_classes(len(ids))}"
-                await self._open(TextScreen(label), lambda text: split(session, text, ids, superclass=superclass))
+        async def ask_name(ids: list[str]) -> None:
+            label = f"{node}: name of the new node for {count_classes(len(ids))}"
+            await self._open(TextScreen(label), lambda text: split(session, text, ids, superclass=superclass))
 
-        await self.push_screen(SelectScreen(f"{node}: classes to split off", choices), name)
+        await self._push(SelectScreen(f"{node}: classes to split off", choices), ask_name)
 
     async def _open(self, screen: Screen[Any], act: Callable[[Any], str | None]) -> None:
         """Opens a screen, and acts on its answer."""
-        await self.push_screen(screen, lambda answer: self._say(lambda: act(answer)) if answer is not None else None)
+
+        async def say(answer: Any) -> None:
+            self._say(lambda: act(answer))
+
+        await self._push(screen, say)
+
+    async def _push(self, screen: Screen[Any], then: Callable[[Any], Awaitable[None]]) -> None:
+        """Opens a screen, and continues with its answer if there is one."""
+        self._is_busy = True
+
+        async def answered(answer: Any) -> None:
+            self._is_busy = False
+            if answer:
+                await then(answer)
+
+        await self.push_screen(screen, answered)
 
     def _edit(self) -> str:
         superclass = find_node(self._session, superclass=True)

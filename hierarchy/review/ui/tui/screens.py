@@ -117,7 +117,8 @@ class SelectScreen(Dialog[list[str]]):
 
     def action_done(self) -> None:
         chosen = set(self.query_one(SelectionList).selected)
-        self.answer([id for id, _ in self._choices if id in chosen])
+        if chosen:
+            self.answer([id for id, _ in self._choices if id in chosen])
 
 
 class HelpScreen(Dialog[None]):

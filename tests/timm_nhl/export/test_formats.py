@@ -59,7 +59,6 @@ def test_an_onnx_file_says_what_its_outputs_are_and_how_images_are_prepared(mode
     assert json.loads(found["input_size"]) == [3, 160, 160] and "timm" in json.loads(found["versions"])
 
 
-@pytest.mark.xfail(reason="waits for the rebuilt head and levels")
 def test_torchs_older_onnx_exporter_takes_any_batch_too(model, tmp_path):
     """Fault 17: its graph failed in the head at another batch size."""
     x = torch.randn(1, 3, 64, 64)

@@ -1,6 +1,6 @@
 """A real HTTP server that speaks OpenAI's protocol: chat completions, embeddings, models.
 
-It answers with what its brain says, makes the mistakes its table of faults tells it to, and counts what it did. It
+It answers with what its brain says, makes the mistakes that its faults ask for, and counts what it did. It
 asserts nothing: tests read `counts`, or GET /_counts from another process. In a test:
 
     with Server(faults=script("429", "500")) as server:
@@ -45,7 +45,7 @@ FAULTS = {
     "length": "the answer cut in the middle, finish_reason length",
     "prose": "words around the JSON",
     "fence": "the JSON in a Markdown code fence",
-    "invented": "an item whose id nobody asked about",
+    "invented": "an extra item with an id that was not asked for",
     "missing": "an item left out",
     "duplicate": "an item twice",
     "lie": "every id changed; without ids, every text changed",
@@ -333,7 +333,7 @@ def lying(content: Any) -> Any:
 
 
 def any_instance(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
-    """A valid instance of the schema, always the same; the schema stands in the last message if nowhere else."""
+    """A valid instance of the schema, always the same; without a schema, the one in the last message."""
     text = messages[-1]["content"]
     if schema is None:
         text, _, words = text.rpartition("JSON schema:\n")
@@ -425,7 +425,7 @@ class _HTTPServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is gone is none of our business."""
+        """Ignores clients that are gone."""
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:

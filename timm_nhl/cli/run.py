@@ -27,7 +27,7 @@ def run_command(
 ) -> None:
     """Runs a timm script with the nested models registered; arguments after SCRIPT are the script's own.
 
-    Classes of its data sets are paired with the model's hierarchy by id or name. timm itself would number image folders
+    Classes of its datasets are paired with the model's hierarchy by id or name. timm itself would number image folders
     by sorted name.
     """
     if not script.is_file():

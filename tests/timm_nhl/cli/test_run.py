@@ -143,10 +143,10 @@ SCRIPTS = {  # what is wrong -> a script
     "a class map in another order": """
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")
         create_dataset("", root="by-id", class_map={f"n000{number}": number for number in range(6)})""",
-    "a data set that is opened before the model is made": """
+    "a dataset that is opened before the model is made": """
         create_dataset("", root="by-id")
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")""",
-    "a data set of torchvision": """
+    "a dataset of torchvision": """
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")
         create_dataset("torch/image_folder", root="by-id", split="none")""",
 }

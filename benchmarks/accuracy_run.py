@@ -80,9 +80,9 @@ def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
 
 def generated(data: Path, like: Hierarchy) -> Hierarchy:
     """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
-    from hierarchy.build import generate
-    from hierarchy.cluster.constrained import Range, Shape
-    from hierarchy.settings import Settings as GenerateSettings
+    from hierarchy.cluster import Range, Shape
+    from hierarchy.generate import Settings as GenerateSettings
+    from hierarchy.generate import generate
 
     file = data.parent / f"{data.name}-generated.json"
     if not file.exists():

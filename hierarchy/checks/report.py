@@ -47,7 +47,7 @@ def report(
         "data": _in_script({"findings": _rows(worst_first, hierarchy), **nodes}),
         "plotly": get_plotlyjs().replace("</script", "<\\/script"),
     }
-    template = files("hierarchy").joinpath("report_page.html").read_text(encoding="utf-8")
+    template = files("hierarchy.checks").joinpath("report_page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)  # one pass: names may hold braces
 
 

@@ -131,7 +131,7 @@ class Stats:
 
     def page(self, *, title: str) -> str:
         """An HTML page with a chart that sizes nodes by their number of images."""
-        from hierarchy.checks.report import report
+        from hierarchy.checks import report
         from hierarchy.proposal import Finding
 
         total = {

@@ -11,7 +11,7 @@ from support.brain import Brain
 from support.openai_server import Server
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+from hierarchy.checks import ask_witnesses, gather
 from hierarchy.llm import Price, Reply, ReplyCache, count_input_tokens
 from hierarchy.prompting import Plan, estimate, propose
 from hierarchy.prompting.estimate import rehearse
@@ -62,9 +62,11 @@ def test_the_estimate_agrees_with_a_servers_own_count(source, name, tmp_path):
     plan = Plan("m", *tree.sizes[:2], 3)
     expected = estimate(Proposal(classes, tree.groups), plan)
     assert expected.calls <= 80 and expected.tokens <= 200_000
-    witnesses = call_witnesses(classes)
+    evidence = gather(classes)
     with Server(Brain(tree)) as server, ReplyCache(tmp_path / "x.sqlite") as cache:
-        made = propose(classes, chat_with(server, cache), plan, witnesses=lambda said: votes(hear(said, witnesses)))
+        made = propose(
+            classes, chat_with(server, cache), plan, witnesses=lambda said: ask_witnesses(said, evidence).votes()
+        )
         counts = server.counts
     assert made.proposal.hierarchy() == tree
     assert abs(counts["http"]["/chat/completions"] - expected.calls) <= 2

@@ -52,7 +52,7 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
     def __str__(self) -> str:
-        price = "pass --price for the cost"
+        price = "pass --price to estimate the cost"
         if self.cost is not None and self.most_cost is not None:
             price = f"${self.cost:.2f} (at most ${self.most_cost:.2f})"
         return (

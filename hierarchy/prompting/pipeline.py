@@ -153,7 +153,7 @@ def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]
 
 def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
     """Has every class put into a superclass several times, each time in another order."""
-    run.tell(f"{run.plan.votes} votes on every class")
+    run.tell(f"asking for {run.plan.votes} vote" + "s" * (run.plan.votes != 1) + " on every class")
     questions = []
     for vote in range(run.plan.votes):
         order = Random(f"{run.plan.seed} nodes {vote}").sample(range(len(superclasses)), len(superclasses))
@@ -191,7 +191,7 @@ def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[i
         for number, limit in most.items()
         if (groups := find_candidates(tree, tally, number, votes[number - 1], limit))
     }
-    run.tell(f"asking again about {len(choices)} classes")
+    run.tell(f"asking again about {len(choices)} class" + "es" * (len(choices) != 1))
     shown = {group for groups in choices.values() for group in groups}
     names = run.classes.names
     options = {group: Option(tree.path(group), tree.members(group, names)[:EXAMPLES]) for group in shown}

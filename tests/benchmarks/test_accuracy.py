@@ -19,7 +19,7 @@ from support import ROOT
 from support.trees import hierarchies, shape
 
 from hierarchy import Hierarchy
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data import open_images
 from timm_nhl.train import train
 from timm_nhl.train.build import parse_kwargs

@@ -14,14 +14,12 @@ import pytest
 from support import TESTS
 
 import hierarchy
-from hierarchy.checks.reference import read_reference
-from hierarchy.checks.score import score
+from hierarchy.checks import read_reference, score
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
-from hierarchy.cluster.constrained import Shape
+from hierarchy.generate import Settings
 from hierarchy.io import folder, read, shipped
 from hierarchy.review import Paths, hold_lock
-from hierarchy.settings import Settings
 from hierarchy.sources import read_classes
 
 REFERENCES = TESTS / "references"
@@ -130,7 +128,7 @@ def test_the_summary_can_be_read_by_a_script(tmp_path):
 
 
 def test_the_command_in_the_provenance_can_be_pasted():
-    assert Settings("my classes.txt", Shape()).command == "python -m hierarchy.generate 'my classes.txt'"
+    assert Settings("my classes.txt").command == "python -m hierarchy.generate 'my classes.txt'"
 
 
 def test_a_csv_gets_its_provenance_beside_it_and_never_replaces_its_source(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import timm_nhl  # noqa: F401 - registers the models
+
 settings.register_profile(
     "nhl", deadline=None, max_examples=6, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -34,7 +34,7 @@ def cost_command(
         if text is not None:
             options[name] = _parse_three(name, text)
     from timm_nhl.cli import cost_table
-    from timm_nhl.cost import CostCounter, cost
+    from timm_nhl.costs import CostCounter, cost
     from timm_nhl.export import check_nested_name
 
     counter = CostCounter(check_nested_name(model), hierarchy=hierarchy, **options)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.costs import Cost, CostCounter, cost
 
 SMALL_MODELS = ("mobilenetv4_conv_small", "efficientnet_b0", "resnet18")  # what one would use instead of an expert
 MEASURES = (

@@ -13,14 +13,14 @@ from itertools import combinations
 from statistics import fmean
 
 from hierarchy import Hierarchy
-from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.costs import Cost, CostCounter, cost
 from timm_nhl.data import Images
 from timm_nhl.errors import OptionError
 from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean
 from timm_nhl.eval.metrics import Measures, Outcomes, measure
 from timm_nhl.eval.model_io import Classifier
 from timm_nhl.eval.predict import Inference, Track, predict, select_classes, skip_tracking
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 RESTRICTED = ", restricted"
 

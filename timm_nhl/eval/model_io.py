@@ -14,7 +14,7 @@ from hierarchy.dataset import HIERARCHY_FILE, match
 from hierarchy.io import load
 from timm_nhl.errors import EvaluationError
 from timm_nhl.export import find_folder, list_label_names, load_model
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from timm_nhl.data import Images, eval_loader
-from timm_nhl.errors import EvaluationError, OptionError, reason_of
+from timm_nhl.errors import EvaluationError, OptionError, summarize
 from timm_nhl.eval.metrics import Outcomes, join, judge
 from timm_nhl.eval.model_io import Classifier
 
@@ -164,7 +164,7 @@ def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
         with torch.inference_mode():
             model(torch.zeros(1, *size, device=next(model.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
-        reason = reason_of(error)
+        reason = summarize(error)
         raise EvaluationError(
             f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); use another --img-size, or"
             " leave it out for the model's own"

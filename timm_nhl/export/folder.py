@@ -21,8 +21,7 @@ from hierarchy.errors import nearest
 from hierarchy.files import publish
 from timm_nhl.errors import CheckpointError, ExportError, OptionError
 from timm_nhl.export.verify import check_same, find_weight, write_checked
-from timm_nhl.models.nhl import NHL
-from timm_nhl.models.registry import SUFFIX
+from timm_nhl.models import NHL, SUFFIX
 from timm_nhl.weights import load_weights, read_weights
 
 LOCAL = "local-dir:"  # what timm wants in front of a folder

@@ -13,11 +13,10 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
-from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingError, reason_of
-from timm_nhl.experts.grow import grow
+from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingError, summarize
 from timm_nhl.export import find_folder, list_label_names, load, load_model
-from timm_nhl.models.nhl import NHL
-from timm_nhl.models.registry import SUFFIX
+from timm_nhl.growing import grow
+from timm_nhl.models import NHL, SUFFIX
 from timm_nhl.train.config import Settings
 from timm_nhl.weights import read_weights
 
@@ -75,7 +74,7 @@ def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
     except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:  # what timm's models raise
         given = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no arguments"
         raise OptionError(
-            f"cannot create {settings.model!r} with {given}: {reason_of(error)}; see --model-kwargs, --img-size and"
+            f"cannot create {settings.model!r} with {given}: {summarize(error)}; see --model-kwargs, --img-size and"
             " --pretrained"
         ) from error
 

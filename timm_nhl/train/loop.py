@@ -23,7 +23,7 @@ from hierarchy.dataset import HIERARCHY_FILE, open_data
 from hierarchy.errors import DataError
 from timm_nhl.data import EpochSampler, Images, open_images
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.experts.grow import Growth
+from timm_nhl.growing import Growth
 from timm_nhl.train import distributed
 from timm_nhl.train.check import check
 from timm_nhl.train.config import Settings

@@ -10,7 +10,7 @@ from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.optim import Optimizer
 
-from timm_nhl.errors import OptionError, reason_of
+from timm_nhl.errors import OptionError, summarize
 from timm_nhl.train.build import parse_kwargs
 from timm_nhl.train.config import Settings
 
@@ -32,7 +32,7 @@ def create_optimizer(model: nn.Module, settings: Settings, *, step_size: int) ->
     except (AssertionError, ImportError, IndexError, RuntimeError, TypeError, ValueError) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no arguments"
         raise OptionError(
-            f"cannot create optimizer {settings.opt!r} with {given}: {reason_of(error)}; see --opt-kwargs"
+            f"cannot create optimizer {settings.opt!r} with {given}: {summarize(error)}; see --opt-kwargs"
         ) from error
 
 
@@ -108,7 +108,7 @@ def create_scheduler(optimizer: Optimizer, settings: Settings, *, steps_per_epoc
             updates_per_epoch=steps_per_epoch,
         )
     except ValueError as error:
-        raise OptionError(f"cannot create the {settings.sched!r} schedule: {reason_of(error)}") from None
+        raise OptionError(f"cannot create the {settings.sched!r} schedule: {summarize(error)}") from None
     if settings.cooldown_epochs and epochs == settings.epochs:
         raise OptionError(f"--cooldown-epochs has no effect with --sched {settings.sched}; remove it")
     return scheduler, int(epochs)

@@ -24,7 +24,7 @@ from hierarchy import HierarchyError
 from hierarchy.errors import os_reason
 from hierarchy.files import lock, read_json, replacing, write_text
 from timm_nhl.data import Images
-from timm_nhl.errors import TrainingError, reason_of
+from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
 from timm_nhl.train.config import Settings, flag
 
@@ -188,7 +188,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return {"rows": state["rows"], "trainer": state["trainer"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
         raise TrainingError(
-            f"cannot read the checkpoint {str(path)!r}: {reason_of(error)}; restore a copy, or start in a new folder"
+            f"cannot read the checkpoint {str(path)!r}: {summarize(error)}; restore a copy, or start in a new folder"
         ) from error
 
 

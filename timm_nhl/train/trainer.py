@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hierarchy.errors import nearest
 from timm_nhl.data import MODEL, STEP, EpochSampler, Images, eval_loader, seed_all, train_loader
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.experts.grow import Growth
+from timm_nhl.growing import Growth
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
 from timm_nhl.train.config import Settings
 from timm_nhl.train.distributed import Process

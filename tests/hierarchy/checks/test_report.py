@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hierarchy import Hierarchy
-from hierarchy.checks.report import report
+from hierarchy.checks import report
 from hierarchy.proposal import Finding, Move
 
 HOSTILE = '<script>alert("1")<\\script><!-- \u2028 {{data}} & \' &lt; \\'.replace("\u2028", "")

@@ -11,7 +11,7 @@ from support.brain import Brain
 from support.openai_server import Server
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+from hierarchy.checks import ask_witnesses, gather
 from hierarchy.llm import Price, Reply, ReplyCache, count_input_tokens
 from hierarchy.prompting import Plan, estimate, propose
 from hierarchy.prompting.estimate import rehearse
@@ -47,7 +47,7 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
 def test_cost_follows_the_price():
     proposal = Proposal(CLASSES, CIFAR.groups)
     free, priced = estimate(proposal, PLAN), estimate(proposal, PLAN, price=Price(2, 8))
-    assert (free.cost, free.most_cost) == (None, None) and "pass --price for the cost" in str(free)
+    assert (free.cost, free.most_cost) == (None, None) and "pass --price to estimate the cost" in str(free)
     assert priced.cost == pytest.approx((2 * priced.input_tokens + 8 * priced.output_tokens) / 1e6)
     assert priced.calls == free.calls == sum(free.prompts.values())
     assert priced.most_cost > priced.cost and priced.most_tokens > priced.tokens
@@ -62,9 +62,11 @@ def test_the_estimate_agrees_with_a_servers_own_count(source, name, tmp_path):
     plan = Plan("m", *tree.sizes[:2], 3)
     expected = estimate(Proposal(classes, tree.groups), plan)
     assert expected.calls <= 80 and expected.tokens <= 200_000
-    witnesses = call_witnesses(classes)
+    evidence = gather(classes)
     with Server(Brain(tree)) as server, ReplyCache(tmp_path / "x.sqlite") as cache:
-        made = propose(classes, chat_with(server, cache), plan, witnesses=lambda said: votes(hear(said, witnesses)))
+        made = propose(
+            classes, chat_with(server, cache), plan, witnesses=lambda said: ask_witnesses(said, evidence).votes()
+        )
         counts = server.counts
     assert made.proposal.hierarchy() == tree
     assert abs(counts["http"]["/chat/completions"] - expected.calls) <= 2

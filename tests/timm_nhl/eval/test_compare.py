@@ -25,7 +25,7 @@ from support.trees import shape
 import hierarchy
 from hierarchy.dataset import export, label
 from timm_nhl.cli.main import main
-from timm_nhl.cost import cost
+from timm_nhl.costs import cost
 from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError, OptionError
 from timm_nhl.eval import (
@@ -40,8 +40,10 @@ from timm_nhl.eval import (
 from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
+pytestmark = pytest.mark.xdist_group("evaluations")  # what they share takes seconds to make
+
 TREE = shape(3, 7, 20)
-IDS = tuple(reversed(TREE.classes))  # the data set numbers its classes otherwise than the hierarchy
+IDS = tuple(reversed(TREE.classes))  # the dataset numbers its classes otherwise than the hierarchy
 
 OURS, THEIRS = TESTS / "support" / "validating.py", os.environ.get("TIMM_VALIDATE")
 
@@ -83,7 +85,7 @@ def save_flat(model, folder, names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A data set, a nested and a flat model trained on it a little, and its test split as an image folder."""
+    """A dataset, a nested and a flat model trained on it a little, and its test split as an image folder."""
     made = tmp_path_factory.mktemp("evaluate")
     data = datasets.DatasetDict(train=pictures(200, 1), test=pictures(120, 2))
     data.save_to_disk(str(made / "data"))

@@ -12,7 +12,7 @@ from support.trees import LOPSIDED, SINGLE, SOME, hierarchies_with_labels, shape
 from torch.utils.flop_counter import FlopCounterMode
 
 import timm_nhl
-from timm_nhl.cost import CostCounter
+from timm_nhl.costs import CostCounter
 
 OPTIONS = [
     {},

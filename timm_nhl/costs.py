@@ -18,10 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hierarchy import Hierarchy
-from timm_nhl.experts.node_index import Rows, labels_of, rows_of
-from timm_nhl.models.backbone import Trunk
-from timm_nhl.models.levels import Level
-from timm_nhl.models.nhl import NHL
+from timm_nhl.experts import Rows, resolve_labels, select_rows
+from timm_nhl.models import NHL, Level
 
 LEVELS = ("superclasses", "groups", "classes")
 
@@ -121,7 +119,7 @@ class CostCounter:
         model = self.model
         if not isinstance(model, NHL):
             return Cost((_run(model, self.input_size, "network")[0],))
-        labels = range(len(model.hierarchy)) if classes is None else labels_of(model.hierarchy, classes)
+        labels = range(len(model.hierarchy)) if classes is None else resolve_labels(model.hierarchy, classes)
         return self.at(labels)
 
     def at(self, labels: Sequence[int]) -> Cost:
@@ -129,18 +127,13 @@ class CostCounter:
         model = self.model
         assert isinstance(model, NHL)
         parts, size = [self.trunk], self.map_size
-        for name, level, rows in zip(LEVELS, model.each_level(), rows_of(model.hierarchy, labels), strict=False):
+        for name, level, rows in zip(LEVELS, model.each_level(), select_rows(model.hierarchy, labels), strict=False):
             part, size = _level(name, level, rows, size)
             parts.append(part)
         if model.head.classify:
             each = model.head.channels
             parts.append(Part("head", len(labels) * (each + 1), len(labels) * each, 4 * len(labels)))
         return Cost(tuple(parts))
-
-
-def trunk_cost(trunk: Trunk, input_size: Sequence[int] | None = None) -> Part:
-    """The cost of a trunk, counted by running a copy on the meta device."""
-    return _run(trunk, tuple(input_size or trunk.net.pretrained_cfg["input_size"]), "trunk")[0]
 
 
 def _level(name: str, level: Level, rows: Rows, size: tuple[int, int]) -> tuple[Part, tuple[int, int]]:

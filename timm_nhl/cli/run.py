@@ -31,7 +31,7 @@ def run_command(
     by sorted name.
     """
     if not script.is_file():
-        raise OptionError(f"no script {str(script)!r}; give a Python file")
+        raise OptionError(f"no such script: {str(script)!r}; give a Python file")
     import timm
 
     from timm_nhl.cli.script_labels import paired_labels

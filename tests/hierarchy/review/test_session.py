@@ -1,7 +1,7 @@
 """A review session: which questions come in which order, what is suggested, and that no decision is lost."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.editing import proposals_and_edits
 from support.reviewing import act, start, zoo
@@ -257,6 +257,7 @@ def test_changes_state_both_groups_and_who_moved_the_classes():
     ]
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_every_question_is_asked_once(case, data):
     session = start(case[0])
@@ -273,6 +274,7 @@ def test_every_question_is_asked_once(case, data):
     assert len(set(seen)) == len(seen)
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_every_suggestion_can_be_taken(case):
     session = start(case[0])

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import apply_all
@@ -44,6 +44,7 @@ def two_proposals(draw):
     return proposal, Proposal(proposal.classes, tuple(moved.get(label, old) for label, old in enumerate(after.places)))
 
 
+@settings(max_examples=50)
 @given(two_proposals())
 def test_the_difference_of_two_proposals_leads_from_one_to_the_other(case):
     before, after = case
@@ -51,6 +52,7 @@ def test_the_difference_of_two_proposals_leads_from_one_to_the_other(case):
     assert find_edits(before, before) == ()
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_the_difference_that_one_edit_makes_is_one_edit(case):
     proposal, edit = case
@@ -82,6 +84,7 @@ def test_the_difference_is_what_a_person_would_have_done(edits):
     assert list(find_edits(PROPOSAL, apply_all(edits, PROPOSAL))) == expected
 
 
+@settings(max_examples=50)
 @given(two_proposals(), st.randoms(use_true_random=False))
 def test_a_sheet_that_is_exported_changed_and_imported_gives_what_it_says(case, random):
     before, after = case
@@ -97,6 +100,7 @@ def test_a_sheet_that_is_exported_changed_and_imported_gives_what_it_says(case, 
     assert apply_all(from_sheet(written(table), before, "s.csv"), before) == after
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_a_sheet_that_is_not_changed_changes_nothing(case):
     proposal = case[0]

@@ -40,6 +40,8 @@ from timm_nhl.eval import (
 from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
+pytestmark = pytest.mark.xdist_group("evaluations")  # what they share takes seconds to make
+
 TREE = shape(3, 7, 20)
 IDS = tuple(reversed(TREE.classes))  # the dataset numbers its classes otherwise than the hierarchy
 

@@ -42,6 +42,8 @@ from timm_nhl.eval import (
 )
 from timm_nhl.export import load_model, save
 
+pytestmark = pytest.mark.xdist_group("evaluation messages")  # what they share takes seconds to make
+
 TREE = shape(2, 3, 6)
 TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))
 HERE = ["-j", "0", "--device", "cpu"]

@@ -1,6 +1,6 @@
 """Asking a model for a hierarchy: the prompts, the stages, and what the answers add up to.
 
-`propose` has a model place all classes; `estimate_usage` says beforehand what that takes. `hierarchy.llm` asks the server.
+`propose` has a model place all classes; `estimate_usage` says beforehand what that takes.
 """
 
 from hierarchy.prompting.answers import describe_answer

@@ -4,7 +4,7 @@ A `Session` asks questions and takes decisions; `open_session` opens one on a fi
 """
 
 from hierarchy.review.changes import Change, list_changes
-from hierarchy.review.explain import Explanation, explain
+from hierarchy.review.explanation import Explanation, explain
 from hierarchy.review.log import Accept, Decision, Log, Undo, decision_to_dict, read_log
 from hierarchy.review.opening import describe_outcome, look_at, open_session, read_reviewed, replay_log, summarize
 from hierarchy.review.queue import parse_kinds

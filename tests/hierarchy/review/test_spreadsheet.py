@@ -12,7 +12,7 @@ from support.reviewing import apply_all
 from support.strategies import names
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, difference
+from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, find_edits
 from hierarchy.review.state import State
 from hierarchy.review.ui.spreadsheet import COLUMNS, from_sheet, to_sheet
 
@@ -48,8 +48,8 @@ def two_proposals(draw):
 @given(two_proposals())
 def test_the_difference_of_two_proposals_leads_from_one_to_the_other(case):
     before, after = case
-    assert apply_all(difference(before, after), before) == after
-    assert difference(before, before) == ()
+    assert apply_all(find_edits(before, after), before) == after
+    assert find_edits(before, before) == ()
 
 
 @settings(max_examples=50)
@@ -61,7 +61,7 @@ def test_the_difference_that_one_edit_makes_is_one_edit(case):
         after = apply(edit, proposal)
     except HierarchyError:
         assume(False)
-    assert len(difference(proposal, after)) == (proposal != after)
+    assert len(find_edits(proposal, after)) == (proposal != after)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_difference_that_one_edit_makes_is_one_edit(case):
 )
 def test_the_difference_is_what_a_person_would_have_done(edits):
     expected = [Rename("mammals/cats", "big cats")] if isinstance(edits[0], Split) else edits
-    assert list(difference(PROPOSAL, apply_all(edits, PROPOSAL))) == expected
+    assert list(find_edits(PROPOSAL, apply_all(edits, PROPOSAL))) == expected
 
 
 @settings(max_examples=50)

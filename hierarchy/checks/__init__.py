@@ -6,8 +6,8 @@
 from hierarchy.checks.checks import FINDING_KINDS, check
 from hierarchy.checks.evidence import Evidence, gather
 from hierarchy.checks.reference import read_reference
-from hierarchy.checks.report import report
-from hierarchy.checks.score import Measure, Score, score
+from hierarchy.checks.report import render_report
+from hierarchy.checks.scoring import Measure, Score, score
 from hierarchy.checks.witnesses import Testimony, ask_witnesses
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "check",
     "gather",
     "read_reference",
-    "report",
+    "render_report",
     "score",
 ]

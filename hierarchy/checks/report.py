@@ -15,7 +15,7 @@ from hierarchy.proposal import Finding, rank
 from hierarchy.tree import Hierarchy
 
 
-def report(
+def render_report(
     hierarchy: Hierarchy,
     findings: Iterable[Finding] = (),
     *,

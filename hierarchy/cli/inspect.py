@@ -106,7 +106,7 @@ def report_command(
     file: File, out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html")
 ) -> None:
     """Writes one HTML page with a zoomable chart, search and the findings; it works offline."""
-    from hierarchy.checks import check, gather, report
+    from hierarchy.checks import check, gather, render_report
     from hierarchy.files import write_text
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
@@ -122,7 +122,9 @@ def report_command(
         known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
-        write_text(out, report(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
+        write_text(
+            out, render_report(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance)
+        )
     typer.echo(str(out))
 
 

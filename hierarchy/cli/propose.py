@@ -35,7 +35,7 @@ def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estim
 
     No server is asked: an embedder on a server is replaced, and then there is no evidence yet.
     """
-    from hierarchy.prompting import estimate
+    from hierarchy.prompting import estimate_usage
 
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
     rehearsed = replace(settings, embed=free or DEFAULT_EMBED)
@@ -43,7 +43,7 @@ def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estim
         evidence = gather_evidence(rehearsed, tell=tell)
         proposal = propose_offline(settings, evidence, tell=tell)
         tell("rehearsing")
-        expected = estimate(proposal, make_plan(settings, evidence.classes), price=limits.price)
+        expected = estimate_usage(proposal, make_plan(settings, evidence.classes), price=limits.price)
     return (evidence if rehearsed == settings else None), expected
 
 

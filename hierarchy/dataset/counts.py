@@ -131,7 +131,7 @@ class Stats:
 
     def page(self, *, title: str) -> str:
         """An HTML page with a chart that sizes nodes by their number of images."""
-        from hierarchy.checks import report
+        from hierarchy.checks import render_report
         from hierarchy.proposal import Finding
 
         total = {
@@ -147,7 +147,7 @@ class Stats:
             f"{name}: images": f"{at.least:,} to {at.most:,}, evenness {at.evenness:.3f}, {at.missing:,} without"
             for name, at in ((name, self.balance(level)) for name, level in LEVELS.items())
         }
-        return report(self.hierarchy, findings, title=title, provenance=figures, images=total)
+        return render_report(self.hierarchy, findings, title=title, provenance=figures, images=total)
 
     def _called(self, id: str) -> str:
         """A class for a person: its name, and its id if different."""

@@ -10,7 +10,7 @@ from hierarchy.review.opening import describe_outcome, look_at, open_session, re
 from hierarchy.review.queue import parse_kinds
 from hierarchy.review.session import Session, utc_now
 from hierarchy.review.state import History, State, groups, replay
-from hierarchy.review.storage import Paths, Tell, find_paths, hold_lock, read_base
+from hierarchy.review.storage import Notify, Paths, find_paths, hold_lock, read_base
 
 __all__ = [
     "Accept",
@@ -19,10 +19,10 @@ __all__ = [
     "Explanation",
     "History",
     "Log",
+    "Notify",
     "Paths",
     "Session",
     "State",
-    "Tell",
     "Undo",
     "decision_to_dict",
     "describe_outcome",

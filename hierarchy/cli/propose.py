@@ -14,11 +14,11 @@ from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
-from hierarchy.review import Paths
 
 if TYPE_CHECKING:
     from hierarchy.checks import Evidence
     from hierarchy.prompting import Estimate
+    from hierarchy.review import Paths
 
 
 def parse_limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:

@@ -73,7 +73,7 @@ def from_sheet(text: str, proposal: Proposal, where: str) -> tuple[Edit, ...]:
 def is_replaceable(path: Path) -> bool:
     """Whether a sheet may be written to a path: it is free, empty or an earlier sheet.
 
-    The column `dispute` tells a sheet from a list of classes or a hierarchy, which have the other columns too.
+    The column `dispute` distinguishes a sheet from a list of classes or a hierarchy, which have the other columns too.
     """
     if not path.is_file():
         return True  # writing to a folder fails later

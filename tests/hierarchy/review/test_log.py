@@ -112,8 +112,8 @@ def paths(tmp_path):
 BASE = Proposal.from_hierarchy(PETS, source="pets.txt")
 
 
-def decide(paths, *edits, who="Ada", tell=print):
-    session = start_on_disk(paths, BASE, who=who, tell=tell)
+def decide(paths, *edits, who="Ada", notify=print):
+    session = start_on_disk(paths, BASE, who=who, notify=notify)
     for edit in edits:
         session.edit(edit)
     return session
@@ -150,7 +150,7 @@ def test_an_incomplete_last_line_is_ignored_and_overwritten(paths, cut):
     last = whole.splitlines(keepends=True)[-1]
     paths.log.write_bytes(whole.removesuffix(last) + last[:cut])
     heard = []
-    session = decide(paths, tell=heard.append)
+    session = decide(paths, notify=heard.append)
     assert [decision.number for decision in session.log.decisions] == [1]
     assert heard == [f"{paths.log}: ignored the incomplete last line that a crash left"]
     assert paths.log.read_bytes() == whole.removesuffix(last) + last[:cut]  # reading changes nothing
@@ -277,11 +277,11 @@ def test_a_log_is_replaced_only_by_itself_and_kept(paths, monkeypatch):
     other = paths.log.with_name("other.jsonl")
     other.write_text(log_to_text(replace(old, decisions=(replace(old.decisions[0], who="Eve"),))))
     with pytest.raises(ReviewError, match="already holds 1 decisions; move it away to replay another log"):
-        replay_log(other, "pets.json", paths, by="Ada", tell=print)
+        replay_log(other, "pets.json", paths, by="Ada", notify=print)
     moved = Proposal.from_hierarchy(PETS.at([0, 1, 2, 3, 4][::-1]), source="pets.txt")
     save_proposal(moved, paths.base)
     paths.result.unlink()
-    session, conflicts = replay_log(paths.log, "pets.json", paths, by="Ada", tell=print)
+    session, conflicts = replay_log(paths.log, "pets.json", paths, by="Ada", notify=print)
     assert conflicts == () and session.log == read_log(paths.log) == replace(old, base=moved.digest)
     assert read_log(paths.log.with_suffix(".1.jsonl")) == old
 

@@ -158,7 +158,7 @@ def test_an_accepted_node_that_is_merged_is_no_longer_accepted():
 
 
 def test_a_finding_that_was_given_and_found_again_is_shown_once():
-    said = "2 classes are called 'crane': n05, n06"
+    said = "2 classes are named 'crane': n05, n06"
     session = zoo(findings=(Finding("ambiguous", "n05", said, "note", 0.5, {"ids": ["n05", "n06"]}),))
     for id in ("n05", "n06"):
         session.jump(id)

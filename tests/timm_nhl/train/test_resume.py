@@ -103,7 +103,7 @@ def test_training_needs_no_posix_locks(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_torchrun_trains_and_one_process_reports(data, tmp_path):
+def test_torchrun_trains_and_one_process_speaks(data, tmp_path):
     settings = small(data, tmp_path / "run", **RANDOM, batch_size=2)
     assert run(replace(settings, out=str(tmp_path / "calm")), processes=2) == [0, 0]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
@@ -111,8 +111,6 @@ def test_torchrun_trains_and_one_process_reports(data, tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == [str(tmp_path / "run")]
     assert same(left_by(tmp_path / "run"), left_by(tmp_path / "calm"))
-    wrong = subprocess.run([*command, "--epochs", "3"], capture_output=True, text=True)
-    assert wrong.returncode and wrong.stderr.count("--epochs was 2, is now 3") == 1
 
 
 def as_flags(settings):

@@ -307,7 +307,7 @@ def test_a_bad_reference_is_named_with_its_lines(tmp_path, monkeypatch, name, te
 
 
 def test_a_reference_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FormatError, match="no file"):
+    with pytest.raises(FormatError, match="no such file"):
         read_reference(tmp_path / "missing.csv")
     with pytest.raises(UnknownNode, match="no hierarchy 'cifar1000' is shipped"):
         read_reference("cifar1000")

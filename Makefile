@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # all the way: names -> hierarchy -> nested network -> expert -> table; 4 min 25 s on two cores beside a full test run
 DEMO := build/demo
 RECIPE := --hierarchy $(DEMO)/tree.json --val-split test --img-size 32 --epochs 12 --batch-size 64 --opt adamw \
-  --lr 3e-3 --warmup-epochs 1 --scale 0.7,1 --hflip 0 --workers 0 --eval-every 4
+  --lr 3e-3 --warmup-epochs 1 --scale 0.7 1 --hflip 0 --workers 0 --eval-every 4
 
 demo: $(READY)
 	rm -rf $(DEMO) && mkdir -p $(DEMO)
@@ -19,8 +19,8 @@ demo: $(READY)
 	$(BIN)/hierarchy report $(DEMO)/tree.json --out $(DEMO)/tree.html
 	$(BIN)/timm-nhl train $(DEMO)/digits --model test_resnet_nhl --model-kwargs widths=32,16,16 --out $(DEMO)/nested $(RECIPE)
 	$(BIN)/timm-nhl train $(DEMO)/digits --model test_resnet --out $(DEMO)/flat $(RECIPE)
-	$(BIN)/timm-nhl expert $(DEMO)/nested/last --classes three,five,eight --out $(DEMO)/expert
-	$(BIN)/timm-nhl evaluate $(DEMO)/nested/last $(DEMO)/digits --classes three,five,eight --flat $(DEMO)/flat/last
+	$(BIN)/timm-nhl expert $(DEMO)/nested/last --classes three --classes five --classes eight --out $(DEMO)/expert
+	$(BIN)/timm-nhl evaluate $(DEMO)/nested/last $(DEMO)/digits --classes three --classes five --classes eight --flat $(DEMO)/flat/last
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadgroup

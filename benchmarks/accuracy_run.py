@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,31 +16,31 @@ import torch
 from accuracy_plan import FLAT, NESTED, List, Training, parts
 from emoji import CACHE, build, lists, usable
 from emoji_sheets import VENDORS, fetch, read_sheet
+from rich.progress import Progress
 from timm.data import resolve_data_config
 from timm.models import save_for_hf
 from torch import Tensor, nn
 
 import hierarchy
 from hierarchy import Hierarchy
-from hierarchy.dataset.loading import BESIDE
+from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
-from timm_nhl.cost import Cost, CostCounter
-from timm_nhl.data.images import Images, eval_batches, open_images
-from timm_nhl.data.sampler import Order
-from timm_nhl.models.nhl import NHL
-from timm_nhl.train.config import Settings
-from timm_nhl.train.config_check import check
-from timm_nhl.train.distributed import joined
-from timm_nhl.train.learner import Learner
+from timm_nhl.costs import Cost, CostCounter
+from timm_nhl.data import EpochSampler, Images, eval_loader, open_images
+from timm_nhl.models import NHL
+from timm_nhl.train import Settings, distributed
+from timm_nhl.train.check import check
+from timm_nhl.train.loop import train_one_epoch
+from timm_nhl.train.trainer import Trainer
 
 SEED = 0  # of the lists
 DIGITS = 4  # behind the point, of a logit in a file
 
 
 def data_of(each: List, folder: Path) -> Path:
-    """The data set of a list, made unless it is there."""
+    """The dataset of a list, made unless it is there."""
     place = folder / each.name
     if not place.exists():
         sheets = [read_sheet(fetch(vendor, CACHE), vendor) for vendor in VENDORS]
@@ -62,7 +62,7 @@ def tree_of(training: Training, data: Path) -> Hierarchy:
     Raises:
         hierarchy.errors.ShapeError: the names cannot be clustered into as many nodes as Unicode has.
     """
-    own = hierarchy.load(data / BESIDE)
+    own = hierarchy.load(data / HIERARCHY_FILE)
     if training.tree == "generated":
         return generated(data, own)
     if training.tree == "random":
@@ -80,9 +80,9 @@ def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
 
 def generated(data: Path, like: Hierarchy) -> Hierarchy:
     """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
-    from hierarchy.build import generate
-    from hierarchy.cluster.constrained import Range, Shape
-    from hierarchy.settings import Settings as GenerateSettings
+    from hierarchy.cluster import Range, Shape
+    from hierarchy.generate import Settings as GenerateSettings
+    from hierarchy.generate import generate
 
     file = data.parent / f"{data.name}-generated.json"
     if not file.exists():
@@ -111,23 +111,21 @@ def settings_of(training: Training, data: Path, *, images: int) -> Settings:
         **(dict(size.nested) if nested else {}),
         **dict(training.values),
     }
-    return Settings.of(str(data), **values)
+    return Settings(str(data), out="", **values)
 
 
 def learned(settings: Settings, images: Images) -> nn.Module:
-    """Trains as `timm_nhl.train` does, but writes nothing.
+    """Trains as `timm-nhl train` does, but writes nothing.
 
-    An epoch of a few pictures is a step or five; `train` would write the state of every one of hundreds.
+    An epoch of a few pictures is a step or five; `train` would write a checkpoint after each of hundreds.
     """
     check(settings)
-    with joined(settings.machine.device) as process:
-        order = Order(images=len(images), batch_size=settings.schedule.batch_size, seed=settings.machine.seed)
-        learner = Learner(settings, images, order=order, process=process)
-        for step, (x, target) in enumerate(learner.batches(images, range(learner.steps))):
-            learner.train_mode()
-            learner.learn(x, target, step=step, micro=0)
-            learner.update(step + 1)
-        return learner.saved_model
+    with distributed.join(settings.device) as process:
+        sampler = EpochSampler(len(images), batch_size=settings.batch_size, seed=settings.seed)
+        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        for epoch in range(trainer.epochs):
+            train_one_epoch(trainer, epoch, Progress(disable=True))
+        return trainer.best_model
 
 
 @torch.inference_mode()
@@ -135,7 +133,7 @@ def logits_of(model: nn.Module, images: Images) -> Tensor:
     """(M, K) logits of a model on images, as timm evaluates."""
     config = resolve_data_config({}, model=model)
     device = next(model.parameters()).device
-    batches = eval_batches(images, config, batch_size=100, device=device)
+    batches = eval_loader(images, config, batch_size=100, device=device)
     return torch.cat([model.eval()(x).float().cpu() for x, _ in batches])
 
 
@@ -177,7 +175,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
 
     Args:
         folder: of the results, below `results`.
-        data: where data sets are, or are made.
+        data: where datasets are, or are made.
     """
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +193,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
             taught_by = learned(settings_of(flat, source, images=len(train)), train)
             taught_by.to(memory_format=torch.contiguous_format)  # as safetensors wants it
             save_for_hf(taught_by, teacher, model_config={"label_names": list(train.classes)})
-            settings = settings.but(teacher=teacher)
+            settings = replace(settings, teacher=teacher)
         model = learned(settings, train)
     seconds = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
     content = {
@@ -211,7 +209,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
         "variation": training.variation,
         **{name: round(value, 1) for name, value in seconds.items()},
         "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
-        "settings": settings.to_dict(),
+        "settings": asdict(settings),
         **measured(model, train, test, training),
     }
     write_text(target, json.dumps(content) + "\n")

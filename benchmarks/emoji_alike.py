@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import hierarchy
-from hierarchy.dataset.loading import BESIDE, open_data
+from hierarchy.dataset import HIERARCHY_FILE, open_data
 from hierarchy.errors import HierarchyError
 
 SAME = 0.95  # of a correlation: two such pictures differ in shades or by a pixel
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="as emoji.py writes it")
     options = parser.parse_args()
     try:
-        data, tree = open_data(str(options.folder)), hierarchy.load(options.folder / BESIDE)
+        data, tree = open_data(str(options.folder)), hierarchy.load(options.folder / HIERARCHY_FILE)
     except HierarchyError as error:
         sys.exit(f"error: {error}")
     (train, train_labels), (test, test_labels) = pixels_of(data["train"]), pixels_of(data["test"])

@@ -21,8 +21,9 @@ from pathlib import Path
 import timm
 import torch
 
-import timm_nhl  # registers
-from timm_nhl.models.registry import SUFFIX
+import timm_nhl  # noqa: F401 - registers the models
+from hierarchy import Hierarchy
+from timm_nhl.models import SUFFIX
 
 LARGE = 150_000_000  # from here on only a model with fewer blocks is run
 DOC = Path(__file__).parent.parent / "docs" / "reference" / "families.md"
@@ -46,7 +47,7 @@ def build(name: str) -> tuple[int, int]:
 
 def run(name: str, **options: int) -> list[str]:
     """Builds one model for real, forward and backward; the names of parameters without a gradient."""
-    tree = timm_nhl.balanced(5)
+    tree = Hierarchy.balanced(5)
     cfg = timm.get_pretrained_cfg(name)
     size = cfg.input_size[-1] if cfg.fixed_input_size or cfg.min_input_size else min(96, cfg.input_size[-1])
     model = timm.create_model(name + SUFFIX, hierarchy=tree, **options).train()

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from speed import CASES, EXPERT, clock, gpu_clock, in_turns, macs_of, models_of
 
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 Models = dict[str, torch.nn.Module]
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the largest value

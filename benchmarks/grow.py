@@ -35,7 +35,7 @@ from torch import Tensor, nn
 import hierarchy
 import timm_nhl
 from hierarchy import Hierarchy
-from timm_nhl.data.images import open_images
+from timm_nhl.data import open_images
 
 STRIDES = (2, 1, 1)  # a third of the published head's operations: hours become minutes
 BATCH = 50

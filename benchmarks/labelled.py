@@ -1,4 +1,4 @@
-"""Writes pictures with their classes as a saved data set, its hierarchy and the names of its classes beside it.
+"""Writes pictures with their classes as a saved dataset, its hierarchy and the names of its classes beside it.
 
 A folder holds what `datasets.load_from_disk` and `hierarchy dataset` open, `hierarchy.json`, and `names.csv`, which
 `python -m hierarchy.generate` takes.
@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 import hierarchy
-from hierarchy.dataset.loading import BESIDE, new_folder, save_data
+from hierarchy.dataset import HIERARCHY_FILE, new_folder, save_data
 from hierarchy.files import write_text
 
 NAMES = "names.csv"
@@ -41,7 +41,7 @@ def write(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(folder) as place:
         save_data(DatasetDict({name: _rows(columns, tree) for name, columns in splits.items()}), place)
-        hierarchy.save(tree, place / BESIDE, provenance=provenance)
+        hierarchy.save(tree, place / HIERARCHY_FILE, provenance=provenance)
         write_text(place / NAMES, names_csv(tree))
 
 

@@ -18,7 +18,7 @@ import timm
 import torch
 
 import hierarchy
-from timm_nhl.cost import Cost, CostCounter, cost
+from timm_nhl.costs import Cost, CostCounter, cost
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m hierarchy`: the command, for where its script is not on the path."""
+"""`python -m hierarchy` runs the command `hierarchy`."""
 
 from hierarchy.cli.main import main
 

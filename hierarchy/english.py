@@ -1,4 +1,4 @@
-"""Plain English for WordNet's words: which are never said, what people say instead, and plurals."""
+"""Plain English for WordNet's words: words to avoid, everyday replacements, and plurals."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def _listed(text: str) -> frozenset[str]:
     return frozenset(word.strip() for word in text.replace("\n", " ").split(";"))
 
 
-# What only a dictionary says: true of half of all things, or a learned word where the level above or below has a plain
-# one. Never said.
+# Words only a dictionary uses: true of half of all things, or learned where the level above or below has a plain one.
+# Never used as names.
 UNSAID = _listed(_UNSAID)
-# Said only where nothing better is found.
+# Used only if nothing better is found.
 VAGUE = _listed(_VAGUE)
-# Words without a plural of their own.
+# Words that are their own plural.
 MASS = _listed(_MASS)
-# The learned word that WordNet puts first -> the one people say.
+# The learned word that WordNet lists first -> the everyday word.
 PLAIN: Mapping[str, str] = {
     "feline": "cat", "canine": "dog-like animal", "lagomorph": "rabbit", "leporid": "rabbit and hare",
     "chelonian": "turtle", "elasmobranch": "shark and ray", "crocodilian reptile": "crocodile",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 def os_reason(error: OSError) -> str:
@@ -45,11 +46,11 @@ class EditError(HierarchyError):
 
 
 class SourceError(HierarchyError):
-    """A source of classes or a data set cannot be read; the message names the file and the line."""
+    """A source of classes or a dataset cannot be read; the message names the file and the line."""
 
 
 class DataError(HierarchyError):
-    """A data set does not fit: `problems` lists everything that is wrong, `bad` the rows.
+    """A dataset does not fit: `problems` lists everything that is wrong, `bad` the rows.
 
     Args:
         problems: sentences, in which long lists of rows are cut short.
@@ -130,3 +131,14 @@ def nearest(asked: str, known: Iterable[str], most: int = 3) -> str:
     by_lower = {name.lower(): name for name in known}
     close = get_close_matches(asked.lower(), by_lower, n=most, cutoff=0.6)
     return "; nearest: " + ", ".join(repr(by_lower[name]) for name in close) if close else ""
+
+
+def validation_problems(error: Any) -> tuple[str, ...]:
+    """What pydantic found wrong in some content, as "classes.1.name: input should be a valid string, got 7"."""
+    found = []
+    for problem in error.errors(include_url=False, include_context=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        got = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r:.80}"
+        where = ".".join(map(str, problem["loc"]))
+        found.append((f"{where}: " if where else "") + f"{message[:1].lower()}{message[1:]}{got}")
+    return tuple(found)

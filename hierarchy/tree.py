@@ -68,6 +68,30 @@ class Hierarchy:
             groups=tuple((row[2], row[3]) for row in table),
         )
 
+    @classmethod
+    def balanced(cls, classes: int) -> Hierarchy:
+        """An anonymous tree of about cube-root branching: "superclass 0" > "group 00" > "class 00".
+
+        Raises:
+            InvalidHierarchy: no classes.
+
+        >>> Hierarchy.balanced(42).sizes
+        (3, 12, 42)
+        """
+        if classes < 1:
+            raise InvalidHierarchy([f"expected at least one class, got {classes}"])
+        superclasses = max(1, round(classes ** (1 / 3)))
+        groups = max(superclasses, round(classes ** (2 / 3)))
+        widths = [len(str(count - 1)) for count in (superclasses, groups, classes)]  # leading zeros, to sort as numbers
+        rows = []
+        for label in range(classes):
+            group = label * groups // classes
+            id = f"class {label:0{widths[2]}}"
+            rows.append(
+                (id, id, f"superclass {group * superclasses // groups:0{widths[0]}}", f"group {group:0{widths[1]}}")
+            )
+        return cls.from_rows(rows)
+
     @property
     def rows(self) -> tuple[Row, ...]:
         """The table: (id, name, superclass, group) of each class, in label order."""

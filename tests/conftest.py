@@ -13,7 +13,7 @@ import pytest
 from support.watched import WATCHED
 
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.database import WordNet
+from hierarchy.wordnet import WordNet
 
 pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown
 

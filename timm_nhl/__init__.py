@@ -1,6 +1,6 @@
 """Networks whose high-level features are nested along a class hierarchy, as a plugin for timm.
 
-Importing it registers `<backbone>_nhl` for every backbone of timm:
+Importing it registers `<backbone>_nhl` for every backbone of timm, as soon as timm itself is imported:
 
 >>> import timm, timm_nhl
 >>> model = timm.create_model("test_resnet_nhl", num_classes=8)
@@ -9,11 +9,57 @@ Importing it registers `<backbone>_nhl` for every backbone of timm:
 4
 """
 
-from timm_nhl.cost import Cost, cost
-from timm_nhl.errors import NHLError
-from timm_nhl.experts.grow import Growth, grow
-from timm_nhl.models import registry as registry  # registers
-from timm_nhl.models.anonymous import balanced
-from timm_nhl.models.nhl import NHL
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
-__all__ = ["NHL", "Cost", "Growth", "NHLError", "balanced", "cost", "grow"]
+from timm_nhl.errors import NHLError
+
+_LAZY = {  # loaded when first used: a command that only parses its arguments needs no torch
+    "NHL": "timm_nhl.models",
+    "Cost": "timm_nhl.costs",
+    "cost": "timm_nhl.costs",
+    "Growth": "timm_nhl.growing",
+    "grow": "timm_nhl.growing",
+    "load": "timm_nhl.export",
+    "save": "timm_nhl.export",
+}
+__all__ = ["NHL", "Cost", "Growth", "NHLError", "cost", "grow", "load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _RegisterAfterTimm(MetaPathFinder):
+    """Finds timm as the other finders do, and registers the nested models once it is imported."""
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "timm":
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                importlib.import_module("timm_nhl.models.registry")
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "timm" in sys.modules:
+    importlib.import_module("timm_nhl.models.registry")
+elif not any(type(finder).__name__ == _RegisterAfterTimm.__name__ for finder in sys.meta_path):  # after a reload
+    sys.meta_path.insert(0, _RegisterAfterTimm())

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose; each message says what was asked, what was found and what to do."""
+"""Every error that this package raises on purpose: each message says what was asked, what was found and what to do."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from hierarchy.errors import in_one_sentence
 
 
-def reason_of(error: Exception) -> str:
-    """The first sentence of an error of torch, timm or Pillow, or its kind where it says nothing.
+def summarize(error: Exception) -> str:
+    """The first sentence of an error of torch, timm or Pillow, or its type if it has no text.
 
-    >>> reason_of(ValueError("No such size. See the docs.")), reason_of(AssertionError())
+    >>> summarize(ValueError("No such size. See the docs.")), summarize(AssertionError())
     ('No such size', 'AssertionError')
     """
     return str(error).split(". ")[0].splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 class NHLError(ValueError):
-    """The base of all errors here: catching it catches each of them and nothing else."""
+    """The base of all errors here: catching it catches all of them and nothing else."""
 
 
 class SplitError(NHLError):
@@ -25,11 +25,15 @@ class SplitError(NHLError):
 
 
 class OptionError(NHLError):
-    """An option of a model that cannot be taken, alone or together with another one."""
+    """An option that is invalid, alone or in combination with another."""
+
+
+class UnknownOption(OptionError, TypeError):
+    """An option that neither the model nor its backbone has; also a TypeError, as for any function."""
 
 
 class GrowthError(NHLError):
-    """A model, a hierarchy or a data set that cannot be grown with; `problems` lists all that is wrong."""
+    """A model, a hierarchy or images that a model cannot grow with; `problems` lists everything that is wrong."""
 
     def __init__(self, problems: Iterable[str], *, fix: str) -> None:
         self.problems = tuple(problems)
@@ -41,12 +45,12 @@ class CheckpointError(NHLError):
 
 
 class ExportError(NHLError):
-    """A model that cannot be written in the asked form, or whose written form gives other numbers."""
+    """A model that cannot be written in the requested format, or whose written form gives other numbers."""
 
 
 class EvaluationError(NHLError):
-    """A model that cannot be evaluated on these images, or numbers that cannot be counted."""
+    """A model that cannot be evaluated on these images, or metrics that cannot be computed."""
 
 
 class TrainingError(NHLError):
-    """A training that cannot be started, gone on with, or whose loss is no number any more."""
+    """A training run that cannot be started or resumed, or whose loss is not finite."""

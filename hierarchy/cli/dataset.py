@@ -1,4 +1,4 @@
-"""The commands `hierarchy dataset ...`: composition and flags only."""
+"""The commands `hierarchy dataset label | subset | stats | split | export`: they parse and compose."""
 
 from __future__ import annotations
 
@@ -14,106 +14,123 @@ import typer
 from hierarchy.cli.console import print_json, progress
 from hierarchy.cli.dataset_options import (
     BadRows,
+    CheckImages,
     ColumnName,
     ImageName,
+    Names,
     Out,
     Processes,
-    Rows,
     Source,
     SplitName,
     Streaming,
     Tree,
-    bad_rows_in,
+    list_bad_rows,
     open_quietly,
-    with_options,
+    read_options,
 )
 from hierarchy.errors import DataError
 
 if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Data
+    from hierarchy.dataset import Data
     from hierarchy.tree import Hierarchy
 
-dataset_app = typer.Typer(no_args_is_help=True, help="Hugging Face data sets along a hierarchy.")
+dataset_app = typer.Typer(no_args_is_help=True, help="Hugging Face datasets along a hierarchy.")
 
 
 @dataset_app.command("label")
-@with_options
 def label_command(
     source: Source,
     hierarchy: Tree,
     out: Out,
-    rows: Rows,
+    column: ColumnName = None,
+    names: Names = None,
+    split: SplitName = None,
+    check_images: CheckImages = False,
+    image: ImageName = None,
+    num_proc: Processes = 1,
+    bad_rows: BadRows = None,
 ) -> None:
-    """Gives each row its label in a hierarchy, its superclass and its group, and saves the data set."""
-    from hierarchy.dataset.loading import new_folder
-    from hierarchy.dataset.operations import label
+    """Labels the rows by a hierarchy, adds the columns superclass and group, and saves the dataset."""
+    from hierarchy.dataset import label, new_folder
     from hierarchy.io import load
 
     tree = load(hierarchy)
-    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
+    options = read_options(column, names, check_images, image, num_proc)
+    with progress() as tell, new_folder(out) as folder, list_bad_rows(bad_rows):
         tell("reading")
-        data = rows.open(source)
+        data = open_quietly(source, split)
         tell("labelling")
-        made = label(data, tree, **rows.reading)
+        made = label(data, tree, **options)
         tell("writing")
-        _save(made, folder, tree, {}, rows.num_proc)
+        _save(made, folder, tree, {}, num_proc)
     typer.echo(str(out))
 
 
 @dataset_app.command("subset")
-@with_options
 def subset_command(
     source: Source,
     hierarchy: Tree,
     classes: Annotated[
-        list[str], typer.Option(help="What the expert knows: an id, a name or a path; again for each more.")
+        list[str], typer.Option(help="A class or node of the expert: an id, a name or a path; repeatable.")
     ],
     out: Out,
-    rows: Rows,
+    column: ColumnName = None,
+    names: Names = None,
+    split: SplitName = None,
+    check_images: CheckImages = False,
+    image: ImageName = None,
+    num_proc: Processes = 1,
+    bad_rows: BadRows = None,
 ) -> None:
-    """Saves only the rows of an expert's classes, labelled as the expert's outputs are.
+    """Saves only the rows of an expert's classes, labelled like the expert's outputs.
 
-    The smaller hierarchy lies beside them in hierarchy.json, and its provenance says which old label each new one was.
+    The smaller hierarchy is saved with them as hierarchy.json; its provenance maps old labels to new ones.
     """
-    from hierarchy.dataset.loading import new_folder
-    from hierarchy.dataset.operations import subset
+    from hierarchy.dataset import new_folder, subset
     from hierarchy.io import load
 
     tree = load(hierarchy)
-    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
+    options = read_options(column, names, check_images, image, num_proc)
+    with progress() as tell, new_folder(out) as folder, list_bad_rows(bad_rows):
         tell("reading")
-        data = rows.open(source)
-        tell("choosing")
-        made = subset(data, tree, classes, **rows.reading)
+        data = open_quietly(source, split)
+        tell("selecting")
+        made = subset(data, tree, classes, **options)
         tell("writing")
         mapping = [[old, new] for old, new in (made.mapping or {}).items()]
         about = {"of": tree.digest, "asked": classes, "old_to_new_label": mapping}
-        _save(made.data, folder, made.hierarchy, about, rows.num_proc)
+        _save(made.data, folder, made.hierarchy, about, num_proc)
     typer.echo(str(out))
 
 
 @dataset_app.command("stats")
-@with_options
 def stats_command(
     source: Source,
     hierarchy: Tree,
-    rows: Rows,
-    depth: Annotated[int, typer.Option(help="Levels to list.", min=1, max=3)] = 2,
-    html: Annotated[Path | None, typer.Option(help="Write a page with a picture, too.")] = None,
+    depth: Annotated[int, typer.Option(help="Number of levels to list.", min=1, max=3)] = 2,
+    html: Annotated[Path | None, typer.Option(help="Also write an HTML page with a chart.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     streaming: Streaming = False,
+    column: ColumnName = None,
+    names: Names = None,
+    split: SplitName = None,
+    check_images: CheckImages = False,
+    image: ImageName = None,
+    num_proc: Processes = 1,
+    bad_rows: BadRows = None,
 ) -> None:
-    """Counts the images of each node, and says how even they are and which classes are missing."""
-    from hierarchy.dataset.operations import stats
+    """Counts the images of each node and shows how even they are and which classes are missing."""
+    from hierarchy.dataset import stats
     from hierarchy.files import write_text
     from hierarchy.io import load
 
     tree = load(hierarchy)
-    with progress() as tell, bad_rows_in(rows.bad_rows):
+    options = read_options(column, names, check_images, image, num_proc)
+    with progress() as tell, list_bad_rows(bad_rows):
         tell("reading")
-        data = rows.open(source, streaming=streaming)
+        data = open_quietly(source, split, streaming)
         tell("counting")
-        found = stats(data, tree, **rows.reading)
+        found = stats(data, tree, **options)
         if html is not None:
             tell("drawing")
             write_text(html, found.page(title=Path(source).name))
@@ -124,29 +141,34 @@ def stats_command(
 
 
 @dataset_app.command("split")
-@with_options
 def split_command(
     source: Source,
-    part: Annotated[list[str], typer.Option(help="A part and its share, as train=0.8; again for each more.")],
+    part: Annotated[list[str], typer.Option(help="A part and its share, such as train=0.8; repeatable.")],
     out: Out,
-    rows: Rows,
-    seed: Annotated[int, typer.Option(help="Of the choice of rows.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice of rows.", min=0)] = 0,
+    column: ColumnName = None,
+    names: Names = None,
+    split: SplitName = None,
+    check_images: CheckImages = False,
+    image: ImageName = None,
+    num_proc: Processes = 1,
+    bad_rows: BadRows = None,
 ) -> None:
-    """Splits the rows of each class in equal shares, at random but alike each time, and saves the parts."""
-    from hierarchy.dataset.loading import new_folder
-    from hierarchy.dataset.operations import split as split_data
+    """Splits the rows of each class by the same shares, reproducibly by seed, and saves the parts."""
+    from hierarchy import dataset
 
-    shares = _shares(part)
-    with progress() as tell, new_folder(out) as folder, bad_rows_in(rows.bad_rows):
+    shares = _parse_shares(part)
+    options = read_options(column, names, check_images, image, num_proc)
+    with progress() as tell, dataset.new_folder(out) as folder, list_bad_rows(bad_rows):
         tell("reading")
-        data = rows.open(source)
+        data = open_quietly(source, split)
         tell("splitting")
-        made = split_data(data, shares, **rows.reading, seed=seed)
+        made = dataset.split(data, shares, **options, seed=seed)
         tell("writing")
-        _save(made.data, folder, _beside(source), {"shares": shares, "seed": seed}, rows.num_proc)
+        _save(made.data, folder, _load_hierarchy(source), {"shares": shares, "seed": seed}, num_proc)
     if made.too_small:
         few = ", ".join(f"{name} ({count})" for name, count in made.too_small.items())
-        typer.echo(f"fewer rows than parts, so not in each part: {few}", err=True)
+        typer.echo(f"classes with fewer rows than parts, missing in some: {few}", err=True)
     typer.echo(str(out))
 
 
@@ -162,42 +184,33 @@ def export_command(
     streaming: Streaming = False,
     bad_rows: BadRows = None,
 ) -> None:
-    """Writes an image folder, parquet files or WebDataset shards; images keep their bytes.
+    """Writes an image folder, parquet files or WebDataset shards; the bytes of images are unchanged.
 
-    Where it was stopped, the same command goes on with the shards that are missing (a stream is written anew). If
-    hierarchy.json lies in the source, its hierarchy is written, too.
+    If the source contains hierarchy.json, its hierarchy is saved with the rows.
     """
-    from hierarchy.dataset.operations import export
+    from hierarchy.dataset import export
     from hierarchy.io import dumps
 
-    with progress() as tell, bad_rows_in(bad_rows):
+    with progress() as tell, list_bad_rows(bad_rows):
         tell("reading")
         data = open_quietly(source, split, streaming)
-        tree = _beside(source)
-        beside = None if tree is None else dumps(tree, provenance=_provenance({"form": form}))
+        tree = _load_hierarchy(source)
+        text = None if tree is None else dumps(tree, provenance=_provenance({"form": form}))
         tell("writing")
-        try:
-            export(data, out, form=form, column=column, image=image, num_proc=num_proc, beside=beside)
-        except KeyboardInterrupt:
-            if not streaming:
-                typer.echo("what is done is kept, and the same command goes on from there", err=True)
-            raise
+        export(data, out, form=form, column=column, image=image, num_proc=num_proc, hierarchy=text)
     typer.echo(str(out))
 
 
-# What the commands share
-
-
-def _beside(source: str) -> Hierarchy | None:
-    """The hierarchy of a folder's labels, if it says one."""
-    from hierarchy.dataset.loading import BESIDE
+def _load_hierarchy(source: str) -> Hierarchy | None:
+    """The hierarchy of a folder's labels, if it contains one."""
+    from hierarchy.dataset import HIERARCHY_FILE
     from hierarchy.io import load
 
-    path = Path(source) / BESIDE
+    path = Path(source) / HIERARCHY_FILE
     return load(path) if path.is_file() else None
 
 
-def _shares(parts: list[str]) -> dict[str, float]:
+def _parse_shares(parts: list[str]) -> dict[str, float]:
     """Parts and shares, from `train=0.8`."""
     shares: dict[str, float] = {}
     problems = []
@@ -206,10 +219,10 @@ def _shares(parts: list[str]) -> dict[str, float]:
         try:
             value = float(share)
         except ValueError:
-            problems.append(f"part {part!r} is no name and share; give one as train=0.8")
+            problems.append(f"invalid part {part!r}; use NAME=SHARE, such as train=0.8")
             continue
         if name in shares:
-            problems.append(f"part {name!r} is given twice; give each once")
+            problems.append(f"part {name!r} is given twice; give each part once")
         shares[name] = value
     if problems:
         raise DataError(problems)
@@ -217,21 +230,21 @@ def _shares(parts: list[str]) -> dict[str, float]:
 
 
 def _save(data: Data, folder: Path, tree: Hierarchy | None, about: Mapping[str, Any], num_proc: int) -> None:
-    """Saves a data set, with the hierarchy of its labels and how both came to be beside it."""
-    from hierarchy.dataset.loading import BESIDE, save_data
+    """Saves a dataset with the hierarchy of its labels, if known, and the provenance of both."""
+    from hierarchy.dataset import HIERARCHY_FILE, save_data
     from hierarchy.files import write_text
     from hierarchy.io import dumps
 
     provenance = _provenance(about)
     save_data(data, folder, num_proc=num_proc)
     if tree is not None:
-        write_text(folder / BESIDE, dumps(tree, provenance=provenance))
+        write_text(folder / HIERARCHY_FILE, dumps(tree, provenance=provenance))
     else:
         write_text(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
 
 
 def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
-    """How a data set came to be: the command, what it knows of it, and versions."""
+    """How a dataset was made: the command, what it adds, and versions."""
     from importlib.metadata import version
 
     return {

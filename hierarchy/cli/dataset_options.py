@@ -1,118 +1,72 @@
-"""Options that the commands `hierarchy dataset ...` share: what is read, how it is checked, where faults are listed."""
+"""Options that the commands `hierarchy dataset ...` share, and what they mean to the library."""
 
 from __future__ import annotations
 
 import csv
-import inspect
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
 from hierarchy.errors import DataError
 
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Data
-
 Source = Annotated[
     str, typer.Argument(help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name).")
 ]
-Tree = Annotated[str, typer.Argument(metavar="HIERARCHY", help="A .json or .csv file, or a shipped one's name.")]
-Out = Annotated[Path, typer.Option(help="The folder to make.")]
-ColumnName = Annotated[str | None, typer.Option(help="The label column; 'label', or the only one, by default.")]
+Tree = Annotated[str, typer.Argument(metavar="HIERARCHY", help="A .json or .csv file, or the name of a shipped one.")]
+Out = Annotated[Path, typer.Option(help="The folder to create.")]
+ColumnName = Annotated[str | None, typer.Option(help="The label column; by default 'label' or the only one.")]
 Names = Annotated[
-    str | None, typer.Option(help="What the column's numbers mean: a source of classes, as for generate.")
+    str | None, typer.Option(help="The class names of a column of numbers: a source of classes, as for generate.")
 ]
-SplitName = Annotated[str | None, typer.Option("--split", help="Take this split only.")]
-CheckImages = Annotated[bool, typer.Option("--check-images", help="Decode every image once, to find bad ones.")]
-ImageName = Annotated[str | None, typer.Option(help="The column of images; the only one by default.")]
-Processes = Annotated[int, typer.Option(help="Processes that decode and write.", min=1)]
+SplitName = Annotated[str | None, typer.Option("--split", help="Use only this split.")]
+CheckImages = Annotated[bool, typer.Option("--check-images", help="Decode every image once to find bad ones.")]
+ImageName = Annotated[str | None, typer.Option(help="The image column; by default the only one.")]
+Processes = Annotated[int, typer.Option(help="Number of processes that decode and write.", min=1)]
 Streaming = Annotated[bool, typer.Option("--streaming", help="Read row by row, without a copy in a cache.")]
-BadRows = Annotated[Path | None, typer.Option(help="A .csv to list all bad rows in: split, row, fault.")]
+BadRows = Annotated[Path | None, typer.Option(help="A .csv file for all bad rows: split, row, fault.")]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Options of the commands that read labels; `with_options` gives each command all of them.
+def read_options(
+    column: str | None, names: str | None, check_images: bool, image: str | None, num_proc: int
+) -> Mapping[str, Any]:
+    """The arguments column, names and check of `label`, `subset`, `stats` and `split`.
 
     Raises:
-        DataError: one is of no use without another.
+        DataError: an option has no effect without another.
     """
+    from hierarchy import dataset
+    from hierarchy.sources import read_classes
 
-    column: ColumnName = None
-    names: Names = None
-    split: SplitName = None
-    check_images: CheckImages = False
-    image: ImageName = None
-    num_proc: Processes = 1
-    bad_rows: BadRows = None
-
-    def __post_init__(self) -> None:
-        if self.image is not None and not self.check_images:
-            raise DataError(["--image names what --check-images looks at; give both or none"])
-
-    def open(self, source: str, *, streaming: bool = False) -> Data:
-        """Opens a data set."""
-        return open_quietly(source, self.split, streaming)
-
-    @cached_property
-    def reading(self) -> Mapping[str, Any]:
-        """What `label`, `subset`, `stats` and `split` of the library are given: column, names and check."""
-        from hierarchy.dataset.operations import readable
-        from hierarchy.sources import read_classes
-
-        names = None if self.names is None else read_classes(self.names, fewest=1).ids
-        check = readable(self.image, num_proc=self.num_proc) if self.check_images else None
-        return {"column": self.column, "names": names, "check": check}
+    if image is not None and not check_images:
+        raise DataError(["--image has no effect without --check-images; give both or neither"])
+    return {
+        "column": column,
+        "names": None if names is None else read_classes(names, fewest=1).ids,
+        "check": dataset.check_images(image, num_proc=num_proc) if check_images else None,
+    }
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the fields of `Rows` as options, in place of its parameter `rows`."""
-    hints = get_type_hints(Rows, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
-        for field in fields(Rows)
-    ]
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "rows"
-    ]
-
-    @wraps(command)
-    def call(**given: Any) -> None:
-        rows = Rows(**{option.name: given.pop(option.name) for option in options})
-        command(rows=rows, **given)
-
-    call.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *options)}
-    return call
-
-
-def open_quietly(source: str, split: str | None, streaming: bool) -> Data:
-    """Opens a data set; the library neither shows progress nor logs."""
+def open_quietly(source: str, split: str | None, streaming: bool = False) -> Any:
+    """Opens a dataset without the library's progress bars and log messages."""
     from datasets import disable_progress_bars, logging
 
-    from hierarchy.dataset.loading import open_data
+    from hierarchy.dataset import open_data
 
-    disable_progress_bars()  # `progress` tells how far things are
-    logging.set_verbosity(logging.CRITICAL)  # what goes wrong is raised, too
+    disable_progress_bars()  # the commands show their own progress
+    logging.set_verbosity(logging.CRITICAL)  # errors are raised as well
     return open_data(source, split=split, streaming=streaming)
 
 
 @contextmanager
-def bad_rows_in(path: Path | None) -> Iterator[None]:
-    """Lists in a file the bad rows that a command refuses; there are none in it when all is well.
+def list_bad_rows(path: Path | None) -> Iterator[None]:
+    """Writes the bad rows that a command refuses to a file; the file has only a header if there are none.
 
     Raises:
-        OutputError: it cannot be written; that is known before the rows are read.
+        OutputError: the file cannot be written; this is known before the rows are read.
     """
     from hierarchy.files import write_text
 

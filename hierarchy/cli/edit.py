@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hierarchy.cli.console import print_json
 from hierarchy.errors import EditError, nearest
 
 if TYPE_CHECKING:
-    from hierarchy.review.review import Review
+    from hierarchy.proposal import Edit
+    from hierarchy.review import Session
 
-
-def edit_command(
-    file: Annotated[str, typer.Argument(help="The hierarchy to edit: a .json or .csv file.")],
-    verb: Annotated[str, typer.Argument(help="move, rename, merge, split or undo.")],
-    words: Annotated[list[str] | None, typer.Argument(help="What and where, as listed above.")] = None,
-    new: Annotated[bool, typer.Option("--new", help="A move may make a group.")] = False,
-    by: Annotated[str | None, typer.Option(help="Who decides, as for review.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
-) -> int:
-    """Makes one edit of a hierarchy under review, for scripts; it goes into the same decision log.
-
-    move CLASS GROUP | rename NODE NAME | merge NODE INTO | split NODE NAME CLASS... | undo [NUMBER]
-
-    A CLASS is an id, or a name only one class has; nodes are given by their paths.
-    """
-    from hierarchy.review.session import report, sitting, where_of
-
-    def tell(message: str) -> None:
-        typer.echo(message, err=True)
-
-    with sitting(where_of(file), by, tell=tell) as held:
-        said = _edit(held.review, verb, words or [], new)
-    about, standing = report(held)
-    if as_json:
-        typer.echo(json.dumps(about, ensure_ascii=False, indent=1))
-    else:
-        typer.echo(said)
-        tell(standing)
-    return 0
-
-
-VERBS = {"move": 2, "rename": 2, "merge": 2, "split": 3, "undo": 0}  # and the fewest words each needs
 USAGE = {
     "move": "move CLASS GROUP",
     "rename": "rename NODE NAME",
@@ -52,32 +21,71 @@ USAGE = {
     "split": "split NODE NAME CLASS...",
     "undo": "undo [NUMBER]",
 }
+WORDS = {"move": (2, 2), "rename": (2, 2), "merge": (2, 2), "split": (3, 1_000_000), "undo": (0, 1)}  # fewest, most
 
 
-def _edit(review: Review, verb: str, words: list[str], new: bool) -> str:
-    from hierarchy.proposal import Edit, Merge, Move, Rename, Split
-    from hierarchy.review.lookup import class_meant
-    from hierarchy.review.state import groups
+def edit_command(
+    file: Annotated[str, typer.Argument(help="The hierarchy to edit: a .json or .csv file.")],
+    verb: Annotated[str, typer.Argument(help="move, rename, merge, split or undo.")],
+    words: Annotated[list[str] | None, typer.Argument(help="The arguments of the verb, as listed above.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Allow move to create a group.")] = False,
+    by: Annotated[str | None, typer.Option(help="The name of the reviewer, as for review.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> int:
+    """Makes one edit of a hierarchy, for scripts; it is recorded in the decision log of its review.
 
-    if verb not in USAGE:
-        raise EditError(f"no verb {verb!r}{nearest(verb, USAGE)}; there are {', '.join(USAGE)}")
-    most = {"split": len(words), "undo": 1}.get(verb, VERBS[verb])
-    if not VERBS[verb] <= len(words) <= most:
-        raise EditError(f"{verb} with {len(words)} words; give {USAGE[verb]}")
-    if verb == "undo":
-        if words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
-            raise EditError(f"undo {words[0][:40]!r}; give the number of a decision, or nothing for the last")
-        return review.undo(int(words[0]) if words else None)
-    edit: Edit
-    if verb == "move":
-        known = groups(review.proposal)
-        if words[1] not in known and not new:
-            raise EditError(f"no group {words[1]!r}{nearest(words[1], known)}; --new makes one")
-        edit = Move(class_meant(words[0], review.proposal), words[1])
-    elif verb == "rename":
-        edit = Rename(words[0], words[1])
-    elif verb == "merge":
-        edit = Merge(words[0], words[1])
+    move CLASS GROUP | rename NODE NAME | merge NODE INTO | split NODE NAME CLASS... | undo [NUMBER]
+
+    CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths.
+    """
+    from hierarchy.review import describe_outcome, find_paths, open_session, summarize
+
+    def notify(message: str) -> None:
+        typer.echo(message, err=True)
+
+    words = words or []
+    _check_words(verb, words)
+    paths = find_paths(file)
+    with open_session(file, paths, by=by, notify=notify) as session:
+        if verb == "undo":
+            said = session.undo(int(words[0]) if words else None)
+        else:
+            said = session.edit(_parse_edit(session, verb, words, new=new))
+    if as_json:
+        print_json(summarize(session, paths))
     else:
-        edit = Split(words[0], words[1], tuple(class_meant(word, review.proposal) for word in words[2:]))
-    return review.do(edit)
+        typer.echo(said)
+        notify(describe_outcome(session, paths))
+    return 0
+
+
+def _check_words(verb: str, words: list[str]) -> None:
+    if verb not in USAGE:
+        raise EditError(f"unknown verb {verb!r}{nearest(verb, USAGE)}; use one of {', '.join(USAGE)}")
+    fewest, most = WORDS[verb]
+    if not fewest <= len(words) <= most:
+        raise EditError(f"{verb} got {len(words)} argument{'s' * (len(words) != 1)}; usage: {USAGE[verb]}")
+    if verb == "undo" and words and not re.fullmatch(r"[0-9]{1,9}", words[0]):
+        raise EditError(f"invalid number {words[0][:40]!r}; give the number of a decision, or nothing for the last one")
+
+
+def _parse_edit(session: Session, verb: str, words: list[str], *, new: bool) -> Edit:
+    from hierarchy.proposal import Merge, Move, Rename, Split
+    from hierarchy.review import groups
+
+    proposal = session.proposal
+
+    def find_class(word: str) -> str:
+        return proposal.classes.ids[proposal.index.label(word)]
+
+    node, name, *classes = words
+    if verb == "rename":
+        return Rename(node, name)
+    if verb == "merge":
+        return Merge(node, name)
+    if verb == "split":
+        return Split(node, name, tuple(find_class(word) for word in classes))
+    known = groups(proposal)
+    if name not in known and not new:
+        raise EditError(f"no group {name!r}{nearest(name, known)}; use --new to create it")
+    return Move(find_class(node), name)

@@ -1,222 +1,44 @@
-"""The command `hierarchy`: generate, review, edit, explain, show, check, score, report, dataset, wordnet."""
+"""The command `hierarchy`: puts its subcommands together and runs them."""
 
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, progress, run
+from hierarchy.cli.console import run
 from hierarchy.cli.dataset import dataset_app
 from hierarchy.cli.edit import edit_command
+from hierarchy.cli.generate import generate_command
+from hierarchy.cli.inspect import check_command, explain_command, report_command, score_command, show_command
 from hierarchy.cli.review import review_command
-from hierarchy.errors import UnknownNode
-from hierarchy.generate import generate_command
 
-if TYPE_CHECKING:
-    from hierarchy.proposal import Finding, Proposal
-    from hierarchy.review.log import Decision
-    from hierarchy.review.storage import Paths
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Three-level hierarchies over classes.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Three-level hierarchies over the classes of a dataset."
+)
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
-app.add_typer(wordnet_app, name="wordnet")
-app.add_typer(dataset_app, name="dataset")
 app.command("generate")(generate_command)
 app.command("review")(review_command)
 app.command("edit")(edit_command)
-
-File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@app.command()
-def show(
-    file: File,
-    depth: Annotated[int, typer.Option(help="Levels to show.", min=1, max=3)] = 3,
-    find: Annotated[str | None, typer.Option(help="Show only what is called something like this.")] = None,
-) -> None:
-    """Prints a hierarchy as a tree, or the paths of the nodes that a text could mean."""
-    from hierarchy.io import load
-
-    hierarchy = load(file)
-    if find is not None:
-        paths = hierarchy.find(find)
-        if not paths:
-            raise UnknownNode(f"nothing in {file} is called like {find!r}; try a shorter part of the name")
-        for path in paths:
-            ids = [hierarchy.classes[label] for label in hierarchy.labels(path)]
-            typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else f'{len(ids)} classes'})")
-        return
-    superclasses, groups, classes = hierarchy.sizes
-    typer.echo(f"{superclasses} superclasses, {groups} groups, {classes} classes")
-    members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for path in hierarchy.nodes(3):
-        superclass, group, name = path.split("/")
-        members[superclass][group].append(name)
-    for superclass, inside in members.items():
-        typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")
-        for group, names in inside.items() if depth > 1 else ():
-            typer.echo(f"    {group} ({len(names)})" + (f": {', '.join(names)}" if depth > 2 else ""))
-
-
-@app.command()
-def check(
-    file: File,
-    classes: Annotated[str | None, typer.Option(help="The source of classes it should cover, exactly.")] = None,
-    embed: Annotated[str, typer.Option(help="Embedder of the neighbour check, as for generate.")] = "tfidf",
-    most: Annotated[int, typer.Option(help="Findings to print; 0 for all.", min=0)] = 30,
-    as_json: AsJson = False,
-) -> int:
-    """Lists what may be wrong with a hierarchy, worst first; exits with 1 if there are errors.
-
-    Reads files that are no hierarchy yet, too: with classes missing, placed twice or unknown.
-    """
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.second_opinions import call_witnesses
-
-    with progress() as tell:
-        tell("reading")
-        proposal, errors = _proposal(file, classes)
-        witnesses = call_witnesses(proposal.classes, embed, tell=tell)
-        tell("checking")
-        findings = errors or all_checks(proposal, **vars(witnesses))
-    if as_json:
-        print_json([finding.to_dict() for finding in findings])
-    else:
-        for finding in findings[: most or None]:
-            edit = f"  ->  {finding.edit}" if finding.edit else ""
-            typer.echo(f"{finding.severity:8}{finding.kind:15}{finding.message}{edit}")
-        if most and len(findings) > most:
-            typer.echo(f"... and {len(findings) - most} more; --most 0 prints all")
-        if not findings:
-            typer.echo("no findings")
-    return int(any(finding.severity == "error" for finding in findings))
-
-
-@app.command()
-def score(
-    file: File,
-    reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
-    as_json: AsJson = False,
-) -> None:
-    """Says how alike a hierarchy and a reference are, corrected for chance, beside random trees of its shape."""
-    from hierarchy.checks.reference import read_reference
-    from hierarchy.checks.score import score as measure
-    from hierarchy.io import load
-
-    result = measure(load(file), read_reference(reference))
-    if as_json:
-        print_json(result.to_dict())
-        return
-    typer.echo(
-        f"{result.covered} of {result.classes} classes covered; {len(result.unmatched)} of the reference unmatched"
-    )
-    typer.echo(f"{'':24}{'this':>8}{'random':>8}")
-    for name, figure in result.measures.items():
-        typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
-
-
-@app.command()
-def report(file: File, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("hierarchy.html")) -> None:
-    """Writes one HTML page with a picture to zoom into, search and the findings; it needs no network."""
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.report import report as page
-    from hierarchy.checks.second_opinions import call_witnesses
-    from hierarchy.files import write_text
-    from hierarchy.io import read
-    from hierarchy.proposal import Proposal
-    from hierarchy.wordnet.disambiguate import described
-
-    with progress() as tell:
-        tell("reading")
-        held = read(file)
-        proposal = Proposal.from_hierarchy(held.hierarchy)
-        witnesses = call_witnesses(proposal.classes, tell=tell)
-        tell("checking")
-        findings = all_checks(proposal, **vars(witnesses))
-        tell("drawing")
-        known = described(proposal.classes, witnesses.wordnet, witnesses.meanings)
-        glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
-        title = Path(file).stem
-        write_text(out, page(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
-    typer.echo(str(out))
-
-
-@app.command()
-def explain(
-    file: File,
-    asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
-    full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full length.")] = False,
-    embed: Annotated[str, typer.Option(help="Embedder that finds the nearest classes, as for generate.")] = "tfidf",
-    as_json: AsJson = False,
-) -> None:
-    """Tells where a class stands and why: witnesses, hypernyms, neighbours, decisions, prompts and replies."""
-    from dataclasses import replace
-
-    from hierarchy.checks.second_opinions import call_witnesses, hear, votes
-    from hierarchy.io import folder, shipped
-    from hierarchy.llm import ReplyCache
-    from hierarchy.review.explain import explain as gather
-    from hierarchy.review.reviewed import read_base
-    from hierarchy.review.storage import Paths
-    from hierarchy.wordnet.disambiguate import described
-
-    with progress() as tell:
-        tell("reading")
-        base = read_base(file)
-        paths = Paths.of(folder("data") / f"{file}.json" if file in shipped() else file)
-        now, decisions = _reviewed(paths, base)
-        id = now.classes.ids[now.index.label(asked)]
-        witnesses = call_witnesses(now.classes, embed, tell=tell)
-        tell("explaining")
-        if not base.votes:  # a hierarchy without a proposal beside it
-            heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
-            base = replace(base, votes=heard)
-            now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
-        cache = ReplyCache(paths.replies, read_only=True) if paths.replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
-    print_json(found.to_dict()) if as_json else typer.echo(found.text(full=full))
+app.command("show")(show_command)
+app.command("check")(check_command)
+app.command("score")(score_command)
+app.command("report")(report_command)
+app.command("explain")(explain_command)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(wordnet_app, name="wordnet")
 
 
 @wordnet_app.command("install")
 def wordnet_install(
-    target: Annotated[Path | None, typer.Option("--dir", help="An nltk_data folder.")] = None,
+    target: Annotated[Path | None, typer.Option("--dir", help="The nltk_data folder to install into.")] = None,
 ) -> None:
-    """Gets WordNet 3.0: with NLTK's downloader, else the system's copy, else Debian's packages (no root needed)."""
-    from hierarchy.wordnet.install import install
+    """Installs WordNet 3.0: by NLTK's downloader, from the system's copy or from Debian's packages (no root needed)."""
+    from hierarchy.wordnet import install_wordnet
 
-    install(target, tell=typer.echo)
-
-
-def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
-    """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
-    from hierarchy.io import read_rows
-    from hierarchy.proposal import collect
-    from hierarchy.sources import ClassList, read_classes
-
-    rows = read_rows(file)
-    if source is not None:
-        classes = read_classes(source)
-    else:
-        own = {row[0]: row[1] for row in rows}
-        classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
-    return collect(classes, ((id, superclass, group) for id, _, superclass, group in rows))
-
-
-def _reviewed(paths: Paths, base: Proposal) -> tuple[Proposal, tuple[Decision, ...]]:
-    """How the classes of a file stand after the decisions beside it, and these; a result already holds its own."""
-    from hierarchy.review.log import read_log
-    from hierarchy.review.state import replay
-
-    log = read_log(paths.log)[0] if paths.log.is_file() else None
-    if log is None:
-        return base, ()
-    held = (base.provenance.get("review") or {}).get("log") == log.digest
-    return (base if held else replay(log, base).proposal), log.in_effect
+    install_wordnet(target, tell=typer.echo)
 
 
 def main() -> None:

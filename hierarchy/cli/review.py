@@ -1,220 +1,203 @@
-"""The command `hierarchy review`: composition and flags only."""
+"""The command `hierarchy review`: flags and composition only."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.errors import FormatError, ReviewError
+from hierarchy.cli.console import print_json
+from hierarchy.errors import OutputError, ReviewError
 
 if TYPE_CHECKING:
-    from hierarchy.review.session import Held, Where
+    from hierarchy.review import Paths, Session
 
-File = Annotated[str, typer.Argument(help="The hierarchy to review: a .json or .csv file.")]
-By = Annotated[str | None, typer.Option(help="Who decides; git's user.name, or the user's, by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout, all talk on stderr.")]
-
-
-def review_command(
-    file: File,
-    plain: Annotated[bool, typer.Option("--plain", help="Ask line by line, not on the full screen.")] = False,
-    only: Annotated[str, typer.Option(help="Kinds of questions to ask: disputed,ambiguous,oversized,...")] = "",
-    by: By = None,
-    look: Annotated[bool, typer.Option("--look", help="Look only: nothing is decided, nobody kept out.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Review a copy, kept there.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="Take a decision log over to FILE.", metavar="LOG")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write a sheet for a spreadsheet.", metavar="CSV")] = None,
-    import_: Annotated[Path | None, typer.Option("--import", help="Read a sheet back.", metavar="CSV")] = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Print what the review has changed, who and when.")] = False,
-    log: Annotated[bool, typer.Option("--log", help="Print the decisions.")] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Asks about the classes and nodes of a hierarchy, the most disputed first, and keeps every decision in a log.
-
-    Quit or crash at any point and go on later: the decisions lie beside FILE, and FILE is made from them.
-    """
-    from hierarchy.review.queue import parse_kinds
-    from hierarchy.review.session import open_review, sitting, where_of
-
-    kinds = parse_kinds(only)
-    asked = {"--replay": replay, "--export": export, "--import": import_, "--diff": diff, "--log": log, "--look": look}
-    chosen = [flag for flag, value in asked.items() if value]
-    if len(chosen) > 1:
-        raise ReviewError(f"{' and '.join(chosen)} are different things to do; give one")
-    where = where_of(file, out)
-    given = {"--plain": plain, "--only": only, "--by": by is not None}
-    for flag in IDLE.get(chosen[0], ()) if chosen else ():
-        if given[flag]:
-            raise ReviewError(f"{flag} does nothing with {chosen[0]}; leave it out")
-    if replay:
-        return _replay(where, replay, by, as_json)
-    if import_:
-        return _import(where, import_, by, as_json)
-    if export or diff or log:
-        held = open_review(where, who="", tell=tell)
-        return _export(held, export, as_json) if export else _diff(held, as_json) if diff else _log(held, as_json)
-    with sitting(where, by, tell=tell, look=look, only=kinds) as held:
-        _converse(held, plain, as_json)
-    if as_json or not look:
-        _report(held, as_json)
-    return 0
-
-
-_READING = ("--plain", "--only", "--by")
-IDLE = {  # flags that have nothing to say beside another one
+READ_ONLY = ("--plain", "--only", "--by")
+IDLE = {  # flags that would do nothing next to another one
     "--replay": ("--plain", "--only"),
     "--import": ("--plain", "--only"),
     "--look": ("--by",),
-    "--export": _READING,
-    "--diff": _READING,
-    "--log": _READING,
+    "--export": READ_ONLY,
+    "--diff": READ_ONLY,
+    "--log": READ_ONLY,
 }
 
 
-def tell(message: str) -> None:
-    """Talks to the person, on stderr."""
+def review_command(
+    file: Annotated[str, typer.Argument(help="The hierarchy to review: a .json or .csv file.")],
+    plain: Annotated[bool, typer.Option("--plain", help="Ask line by line, not on the full screen.")] = False,
+    only: Annotated[str, typer.Option(help="Kinds of questions to ask: disputed,ambiguous,oversized,...")] = "",
+    by: Annotated[str | None, typer.Option(help="Who decides; git's user.name or your user name by default.")] = None,
+    look: Annotated[bool, typer.Option("--look", help="Read only: decide nothing, and lock nobody out.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Review a copy, kept there.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Apply a decision log to FILE.", metavar="LOG")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write a sheet for a spreadsheet.", metavar="CSV")] = None,
+    import_: Annotated[Path | None, typer.Option("--import", help="Read a sheet back.", metavar="CSV")] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Print what the review has changed, by whom and when.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Print the decisions.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON; talk on stderr.")] = False,
+) -> int:
+    """Asks about the classes and nodes of a hierarchy, the most disputed first, and logs every decision.
+
+    Quit at any time and continue later: the decisions are kept next to FILE, and FILE is made from them.
+    """
+    from hierarchy.review import find_paths, look_at, parse_kinds
+
+    kinds = parse_kinds(only)
+    modes = {"--replay": replay, "--export": export, "--import": import_, "--diff": diff, "--log": log, "--look": look}
+    chosen = [flag for flag, value in modes.items() if value]
+    if len(chosen) > 1:
+        raise ReviewError(f"{' and '.join(chosen)} cannot be combined; give one of them")
+    given = {"--plain": plain, "--only": only, "--by": by is not None}
+    for flag in IDLE[chosen[0]] if chosen else ():
+        if given[flag]:
+            raise ReviewError(f"{flag} has no effect with {chosen[0]}; omit it")
+    paths = find_paths(file, out)
+    if replay:
+        return _replay(file, paths, replay, by, as_json)
+    if import_:
+        return _import(file, paths, import_, by, as_json)
+    if not (export or diff or log):
+        return _review(file, paths, kinds, by, plain=plain, look=look, as_json=as_json)
+    session = look_at(file, paths, notify=notify)
+    if export:
+        _export(session, paths, export, as_json)
+    else:
+        (_print_changes if diff else _print_log)(session, as_json)
+    return 0
+
+
+def notify(message: str) -> None:
+    """Says something to the person, on stderr."""
     typer.echo(message, err=True)
 
 
-# What is done
+def _review(
+    file: str, paths: Paths, kinds: tuple[str, ...], by: str | None, *, plain: bool, look: bool, as_json: bool
+) -> int:
+    from hierarchy.review import look_at, open_session
+
+    if look:
+        session = look_at(file, paths, notify=notify, only=kinds)
+        _converse(session, paths, plain, as_json)
+        if as_json:
+            _report(session, paths, as_json)
+        return 0
+    with open_session(file, paths, by=by, notify=notify, only=kinds) as session:
+        _converse(session, paths, plain, as_json)
+    _report(session, paths, as_json)
+    return 0
 
 
-def _converse(held: Held, plain: bool, as_json: bool) -> None:
-    """The full screen where there is one, else line by line."""
-    from hierarchy.review.editor import in_editor
+def _converse(session: Session, paths: Paths, plain: bool, as_json: bool) -> None:
+    """On the full screen if there is one, else line by line."""
+    from hierarchy.review.ui import Terminal, converse, edit_in_editor, run_full_screen
 
     if not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        from hierarchy.review.tui.app import ReviewApp
-
-        ReviewApp(held.review, title=held.paths.result.name, edit_text=in_editor).run()
+        run_full_screen(session, title=paths.result.name)
         return
-    from hierarchy.review.line_ui import converse
+    say = notify if as_json else typer.echo
+    converse(session, Terminal(_asker(as_json), say, edit_in_editor))
 
-    converse(held.review, ask=_ask_on(as_json), say=lambda text: typer.echo(text, err=as_json), edit_text=in_editor)
 
-
-def _ask_on(err: bool) -> Callable[[str], str | None]:
+def _asker(err: bool) -> Callable[[str], str | None]:
     def ask(prompt: str) -> str | None:
         typer.echo(prompt, err=err, nl=False)
         try:
             line = sys.stdin.readline()
         except UnicodeDecodeError:
-            return "\ufffd"  # answers nothing, and is explained
+            return "\ufffd"  # not a key, so the keys are listed
         return line.rstrip("\r\n") if line else None
 
     return ask
 
 
-def _replay(where: Where, log: Path, by: str | None, as_json: bool) -> int:
-    from hierarchy.review.log import read_log
-    from hierarchy.review.review import utc_now
-    from hierarchy.review.reviewed import check_is_new, read_base_for, read_findings, take_over, write_result
-    from hierarchy.review.session import summary, who_decides, written
-    from hierarchy.review.storage import hold
+def _replay(file: str, paths: Paths, log: Path, by: str | None, as_json: bool) -> int:
+    from hierarchy.review import describe_outcome, replay_log, summarize
 
-    with hold(where.paths, who_decides(by), utc_now()):
-        base = read_base_for(where.file, where.paths)
-        old, torn = read_log(log)
-        if old is None:
-            raise FormatError(f"{log} holds no decisions; give the log of a review")
-        if torn:
-            tell(f"{log}: its last line is torn ({len(torn)} bytes of a write that was cut off) and does not count")
-        check_is_new(old, log, base)
-        replayed = take_over(old, where.paths, base, read_findings(where.file))
-        for conflict in replayed.conflicts:
-            tell(f"conflict: {conflict}")
-        result = write_result(where.paths, base, read_log(where.paths.log)[0] or old)
+    session, conflicts = replay_log(log, file, paths, by=by, notify=notify)
+    for conflict in conflicts:
+        notify(f"conflict: {conflict}")
     if as_json:
-        _print({**summary(where.paths, result), "conflicts": [str(conflict) for conflict in replayed.conflicts]})
+        print_json({**summarize(session, paths), "conflicts": [str(conflict) for conflict in conflicts]})
     else:
-        conflicts = f", {len(replayed.conflicts)} in conflict left out" if replayed.conflicts else ""
-        tell(f"{len(replayed.decisions)} decisions taken over from {log}{conflicts}")
-        tell(written(where.paths, result))
-    return int(bool(replayed.conflicts))
+        left_out = f", left out {len(conflicts)} in conflict" if conflicts else ""
+        notify(f"applied {len(session.history.decisions)} decisions from {log}{left_out}")
+        notify(describe_outcome(session, paths))
+    return int(bool(conflicts))
 
 
-def _import(where: Where, sheet: Path, by: str | None, as_json: bool) -> int:
+def _import(file: str, paths: Paths, sheet: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.files import read_text
-    from hierarchy.review.session import sitting
-    from hierarchy.review.spreadsheet import from_sheet
+    from hierarchy.review import open_session
+    from hierarchy.review.ui import from_sheet
 
-    with sitting(where, by, tell=tell) as held:
-        edits = from_sheet(read_text(sheet), held.review.proposal, str(sheet))
+    with open_session(file, paths, by=by, notify=notify) as session:
+        edits = from_sheet(read_text(sheet), session.proposal, str(sheet))
         if edits:
-            held.review.do(*edits)
+            session.edit(*edits)
         else:
-            tell(f"{sheet} changes nothing")
-    if not as_json:
-        for edit in edits:
-            typer.echo(str(edit))
-    _report(held, as_json)
+            notify(f"{sheet} changes nothing")
+    for edit in edits if not as_json else ():
+        typer.echo(str(edit))
+    _report(session, paths, as_json)
     return 0
 
 
-def _export(held: Held, sheet: Path, as_json: bool) -> int:
-    from hierarchy.errors import OutputError
+def _export(session: Session, paths: Paths, sheet: Path, as_json: bool) -> None:
     from hierarchy.files import same_file, write_text
-    from hierarchy.review.spreadsheet import may_be_replaced, to_sheet
+    from hierarchy.review.ui import is_replaceable, to_sheet
 
     if sheet.suffix.lower() != ".csv":
         raise OutputError(f"cannot write {str(sheet)!r}: the ending is {sheet.suffix!r}; use .csv")
-    if same_file(sheet, held.paths.result):
+    if same_file(sheet, paths.result):
         raise OutputError(f"cannot write {str(sheet)!r}: it is the hierarchy; choose another name")
-    if not may_be_replaced(sheet):
-        raise OutputError(f"cannot write {str(sheet)!r}: it is there already and is no sheet; choose another name")
-    write_text(sheet, to_sheet(held.review.standing, held.review.votes))
+    if not is_replaceable(sheet):
+        raise OutputError(f"cannot write {str(sheet)!r}: it exists and is not a sheet; choose another name")
+    write_text(sheet, to_sheet(session.state))
     if as_json:
-        _report(held, as_json)
+        _report(session, paths, as_json)
     else:
         typer.echo(str(sheet))
-    return 0
 
 
-def _diff(held: Held, as_json: bool) -> int:
-    from hierarchy.review.changes import changes
+def _print_changes(session: Session, as_json: bool) -> None:
+    from hierarchy.review import list_changes
 
-    found = changes(held.review.decisions, held.review.standings)
+    changes = list_changes(session.history)
     if as_json:
-        _print([change.to_dict() for change in found])
-        return 0
-    for change in found:
+        print_json([change.to_dict() for change in changes])
+        return
+    for change in changes:
         typer.echo(f"{change.before or 'unsettled'}  ->  {change.after or 'unsettled'}    ({change.by})")
         for id in change.ids:
-            typer.echo(f"    {held.review.name(id)}" + (f"  {id}" if id != held.review.name(id) else ""))
-    if not found:
-        typer.echo("nothing is changed")
-    return 0
+            typer.echo(f"    {session.name(id)}" + (f"  {id}" if id != session.name(id) else ""))
+    if not changes:
+        typer.echo("nothing has changed")
 
 
-def _log(held: Held, as_json: bool) -> int:
-    in_effect = {decision.number for decision in held.review.decisions}
+def _print_log(session: Session, as_json: bool) -> None:
+    from hierarchy.review import Undo, decision_to_dict
+
+    decisions = session.log.decisions
     if as_json:
-        from hierarchy.review.log import line
-
-        _print([json.loads(line(decision)) for decision in held.journal.log.decisions])
-        return 0
-    for decision in held.journal.log.decisions:
-        undone = "" if decision.number in in_effect or str(decision).startswith("undo") else "  (undone)"
+        print_json([decision_to_dict(decision) for decision in decisions])
+        return
+    in_effect = {decision.number for decision in session.history.decisions}
+    for decision in decisions:
+        undone = "" if decision.number in in_effect or isinstance(decision.what, Undo) else "  (undone)"
         typer.echo(f"{decision.number:5}  {decision.time}  {decision.who}  {decision}{undone}")
-    if not held.journal.log.decisions:
-        typer.echo("nothing is decided")
-    return 0
+    if not decisions:
+        typer.echo("no decisions yet")
 
 
-def _report(held: Held, as_json: bool) -> None:
-    from hierarchy.review.session import report
+def _report(session: Session, paths: Paths, as_json: bool) -> None:
+    from hierarchy.review import describe_outcome, summarize
 
-    about, said = report(held)
     if as_json:
-        _print(about)
-    elif said:
-        tell(said)
-
-
-def _print(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+        print_json(summarize(session, paths))
+    elif session.log.decisions:
+        notify(describe_outcome(session, paths))

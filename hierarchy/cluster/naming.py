@@ -1,4 +1,4 @@
-"""Names for nodes that were found by clustering: what their classes share and their siblings do not."""
+"""Names for the nodes of a clustering: what their classes share and their siblings do not."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from math import log
 from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
 from hierarchy.names import name_fault
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.database import Synset, WordNet
-from hierarchy.wordnet.disambiguate import Meaning
+from hierarchy.wordnet import Senses, Synset
 
 LONGEST = 40  # characters of a name made of two
-PAIR = 0.65  # worth of a name made of two against a plain one
-SURE = 0.6  # coverage from which one hypernym may name a node alone,
-SURE_OF_FEW = 0.75  # and a node of four classes or fewer: "males" is no name for a boy, a man and a woman
+PAIR = 0.65  # score of a name made of two relative to a plain one
+SURE = 0.6  # least coverage of a hypernym that names a node alone,
+SURE_OF_FEW = 0.75  # and a node of up to four classes: "males" is not a name for a boy, a man and a woman
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ def name_nodes(
     classes: ClassList,
     placement: Sequence[tuple[int, int]],
     *,
-    wordnet: WordNet | None = None,
-    meanings: Sequence[Meaning] = (),
+    senses: Senses | None = None,
     centrality: Sequence[float] = (),
 ) -> tuple[tuple[str, str], ...]:
     """Names the nodes of a clustering.
@@ -46,14 +44,14 @@ def name_nodes(
 
     Args:
         classes: the classes.
-        placement: of each class, the index of its superclass and of its group in it, as `cluster` gives them.
-        wordnet, meanings: WordNet and what each class means in it, where known.
-        centrality: how typical each class is of its group; all alike by default.
+        placement: the index of each class's superclass, and of its group in there, as `cluster` returns them.
+        senses: what WordNet says about the classes, if it is installed.
+        centrality: how typical each class is of its group; by default all are equal.
 
     Returns:
         The names (superclass, group) of each class, in label order.
     """
-    namer = _Namer(classes, wordnet, meanings, centrality)
+    namer = _Namer(classes, senses, centrality)
     everything = frozenset(range(len(classes)))
     supers: dict[int, frozenset[int]] = {}
     for index in dict.fromkeys(superclass for superclass, _ in placement):
@@ -72,22 +70,15 @@ def name_nodes(
 
 
 class _Namer:
-    def __init__(
-        self,
-        classes: ClassList,
-        wordnet: WordNet | None,
-        meanings: Sequence[Meaning],
-        centrality: Sequence[float],
-    ) -> None:
+    def __init__(self, classes: ClassList, senses: Senses | None, centrality: Sequence[float]) -> None:
         self.classes = classes
-        self.wordnet = wordnet
-        self.meanings = meanings
+        self.wordnet = senses.wordnet if senses else None
         self.centrality = centrality or [0.0] * len(classes)
         self.below: dict[str, set[int]] = {}  # wnid -> labels of the classes below it
         self.above: list[dict[str, int]] = [{} for _ in classes.ids]
-        for label, meaning in enumerate(meanings if wordnet else ()):
-            if meaning and wordnet:
-                self.above[label] = wordnet.ancestors(meaning.wnid)
+        for label, meaning in enumerate(senses.meanings if senses else ()):
+            if senses and meaning:
+                self.above[label] = senses.wordnet.ancestors(meaning.wnid)
                 for wnid in self.above[label]:
                     self.below.setdefault(wnid, set()).add(label)
 

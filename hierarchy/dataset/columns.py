@@ -1,27 +1,25 @@
-"""Puts the labels and level columns of a hierarchy into a split, column by column; images are not touched."""
+"""Writes the labels and level columns of a hierarchy into a split, column by column; images are not touched."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hierarchy.dataset.labels import LEVELS, Column, Part, Problems, features_of, match, read_numbers
+from hierarchy.dataset.labels import LEVELS, Column, Numbers, Part, match, read_numbers
+from hierarchy.dataset.rows import Problems, read_features
 from hierarchy.tree import Hierarchy
-
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Numbers
 
 
 @dataclass(frozen=True)
-class Placing:
-    """Which rows stay, and what they are told.
+class Relabelling:
+    """Which rows stay, and their new labels and level columns.
 
     Args:
-        hierarchy: whose labels rows have.
-        kept: labels that stay, in their new order.
-        add: level columns that are put in; those that are there already follow in any case.
+        hierarchy: the hierarchy of the rows' labels.
+        kept: labels of the rows that stay, in their new order.
+        add: level columns to add; level columns that exist already are updated in any case.
     """
 
     hierarchy: Hierarchy
@@ -34,7 +32,7 @@ class Placing:
         return self.hierarchy.at(self.kept)
 
     def new(self, labels: Numbers) -> Numbers:
-        """The new label of each row; -1 for one that does not stay."""
+        """The new label of each row; -1 for a row that does not stay."""
         import numpy as np
 
         table = np.full(len(self.hierarchy), -1, dtype=np.int64)
@@ -42,17 +40,17 @@ class Placing:
         return table[labels]
 
     def levels(self, features: Mapping[str, Any]) -> tuple[str, ...]:
-        """The level columns a split will have: those that are added, and those that are there."""
+        """The level columns that a split will have."""
         return tuple(name for name in LEVELS if name in self.add or self._is_level(features.get(name), name))
 
     def conflicts(self, features: Mapping[str, Any]) -> Iterable[str]:
-        """Columns of another kind that stand where a level column is to be."""
+        """Other columns that have the name of a level column."""
         for name in self.add:
             if name in features and not self._is_level(features[name], name):
-                yield f"there is a column {name!r} of another kind already; rename it"
+                yield f"column {name!r} exists and is not a level column of this hierarchy; rename it"
 
     def columns(self, column: str, features: Mapping[str, Any], new: Numbers) -> dict[str, tuple[Numbers, Any]]:
-        """Label and level columns of rows with these new labels, each with its feature."""
+        """The label and level columns of rows with these new labels, each with its feature."""
         import numpy as np
         from datasets import ClassLabel
 
@@ -66,43 +64,43 @@ class Placing:
         return getattr(feature, "names", None) == list(self.hierarchy.nodes(LEVELS[name]))
 
 
-def place(part: Part, placing: Placing) -> Any:
-    """A split with its new columns, of the rows that stay; its numbers are labels of the hierarchy."""
+def relabel_split(part: Part, relabelling: Relabelling) -> Any:
+    """A split with new columns and only the rows that stay; the part's numbers are labels of the hierarchy."""
     import numpy as np
 
-    new = placing.new(part.numbers)
+    new = relabelling.new(part.numbers)
     stay = np.flatnonzero(new >= 0)
-    columns = placing.columns(part.column.name, features_of(part.data), np.maximum(new, 0))
+    columns = relabelling.columns(part.column.name, read_features(part.data), np.maximum(new, 0))
     made = _put(part.data, columns)
     return made if len(stay) == len(new) else made.select(stay)
 
 
-def place_stream(part: Any, column: Column, placing: Placing) -> Any:
-    """A stream with its new columns, of the rows that stay; a bad row is told when it is reached."""
+def relabel_stream(part: Any, column: Column, relabelling: Relabelling) -> Any:
+    """A stream with new columns and only the rows that stay; a bad row raises when it is reached."""
     from datasets import Features
 
-    features = features_of(part)
-    shape = placing.columns(column.name, features, _none())
+    features = read_features(part)
+    shape = relabelling.columns(column.name, features, _none())
     after = Features({**features, **{name: feature for name, (_, feature) in shape.items()}})
 
-    def placed(table: Any, rows: list[int]) -> Any:
+    def relabel(table: Any, rows: list[int]) -> Any:
         import numpy as np
         import pyarrow as pa
 
         numbers, values, bad = read_numbers(table.column(column.name), column)
         problems = Problems()
         problems.add_rows("", [(fault, [rows[i] for i in places]) for fault, places in bad])
-        problems.settle()
-        known = match(values, placing.hierarchy)
+        problems.raise_all()
+        known = match(values, relabelling.hierarchy)
         labels = np.array([known[value] for value in values] or [0], dtype=np.int64)[numbers]
-        new = placing.new(labels)
+        new = relabelling.new(labels)
         stay = np.flatnonzero(new >= 0)
-        columns = placing.columns(column.name, features, new[stay])
+        columns = relabelling.columns(column.name, features, new[stay])
         table = table.take(stay)
         arrays = [pa.array(columns[name][0]) if name in columns else table.column(name) for name in after]
         return pa.Table.from_arrays(arrays, schema=after.arrow_schema)
 
-    return part.with_format("arrow").map(placed, batched=True, with_indices=True, features=after).with_format(None)
+    return part.with_format("arrow").map(relabel, batched=True, with_indices=True, features=after).with_format(None)
 
 
 def _none() -> Numbers:
@@ -112,10 +110,10 @@ def _none() -> Numbers:
 
 
 def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
-    """A data set with columns put in, or replaced where they stand.
+    """A dataset with columns added or replaced.
 
-    `Dataset.add_column` would copy all rows of a selection, images too; so the columns are spread over the rows that
-    were selected from, and selected again.
+    `Dataset.add_column` would copy all rows of a selection, images included. So the columns are expanded to the rows
+    that were selected from, and the selection is applied again.
     """
     import numpy as np
     from datasets import Dataset, Features
@@ -123,10 +121,12 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     chosen = None if data._indices is None else data._indices.column(0).to_numpy()  # no public name
     whole = data if chosen is None else Dataset(data.data, info=data.info.copy(), split=data.split)
     order = [*data.column_names, *(name for name in columns if name not in data.column_names)]
-    fresh = {name: f"new {name}" for name in columns}  # a data set whose only column is removed forgets its rows
+    fresh = {
+        name: f"new {name}" for name in columns
+    }  # a dataset without columns loses its rows, so the new ones come first
     while set(fresh.values()) & set(data.column_names):
         fresh = {name: f"new {other}" for name, other in fresh.items()}
-    if not len(data):  # the library cannot put columns beside a selection of no rows
+    if not len(data):  # the library cannot add columns to a selection of no rows
         features = {**data.features, **{name: feature for name, (_, feature) in columns.items()}}
         return Dataset.from_dict({name: [] for name in order}, features=Features(features), split=data.split)
     made = whole.with_format(None)

@@ -1,17 +1,15 @@
-"""Images of a data set as the bytes they are: found and recognised without decoding; decoded only to be checked."""
+"""Images of a dataset as stored bytes: recognised without decoding, decoded only by `check_images`."""
 
 from __future__ import annotations
 
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from warnings import catch_warnings, simplefilter
 
+from hierarchy.dataset.rows import Bad, Check, is_streaming, iterate_tables, read_features
 from hierarchy.errors import DataError, nearest
-
-if TYPE_CHECKING:
-    from hierarchy.dataset.labels import Bad, Check
 
 # The first bytes of each kind, at an offset, and the ending of its files.
 KINDS = (
@@ -34,25 +32,23 @@ KINDS = (
 
 
 class Unreadable(Exception):
-    """An image that cannot be read; the message is the end of a sentence about its row."""
+    """An image cannot be read; the message is the end of a sentence about its row."""
 
 
-def readable(image: str | None = None, *, num_proc: int = 1) -> Check:
-    """Gives a check that decodes every image of a split once, and tells the rows where that cannot be done.
+def check_images(image: str | None = None, *, num_proc: int = 1) -> Check:
+    """Returns a check that decodes every image of a split and reports the rows whose images cannot be decoded.
 
     Args:
-        image: the column of images; None is the only one.
-        num_proc: processes that decode; a stream is read by one.
+        image: the image column; None if there is only one.
+        num_proc: number of processes that decode; a stream is read by one.
     """
 
     def check(part: Any) -> Bad:
-        from hierarchy.dataset.labels import features_of, is_streaming
-
-        column = image_column(features_of(part), image)
+        column = find_image_column(read_features(part), image)
         if is_streaming(part) or num_proc == 1:
-            found = list(_undecodable((part, column, 0)))
+            found = list(_find_undecodable((part, column, 0)))
         else:
-            found = [fault for faults in in_processes(_job, _ranges(part, column), num_proc) for fault in faults]
+            found = [fault for faults in in_processes(_job, _slice(part, column), num_proc) for fault in faults]
         rows: defaultdict[str, list[int]] = defaultdict(list)
         for row, fault in found:
             rows[fault].append(row)
@@ -61,11 +57,11 @@ def readable(image: str | None = None, *, num_proc: int = 1) -> Check:
     return check
 
 
-def image_column(features: Mapping[str, Any], image: str | None) -> str:
-    """The name of the column of images; None asks for the only one.
+def find_image_column(features: Mapping[str, Any], image: str | None) -> str:
+    """The name of the image column; None for the only one.
 
     Raises:
-        DataError: there is none, several, or the one that is named is none.
+        DataError: there is no image column, there are several, or the named column is not one.
     """
     from datasets import Image
 
@@ -73,18 +69,18 @@ def image_column(features: Mapping[str, Any], image: str | None) -> str:
     if image is None and len(known) == 1:
         return known[0]
     if image is None:
-        none = "no column of images; make one with cast_column(NAME, datasets.Image())"
-        found = f"several columns of images ({', '.join(known)}); name one" if known else none
-        raise DataError([f"the data set has {found}"])
+        none = "no image column; make one with cast_column(NAME, datasets.Image())"
+        found = f"several image columns ({', '.join(known)}); choose one" if known else none
+        raise DataError([f"the dataset has {found}"])
     if image not in known:
         raise DataError(
-            [f"no column of images {image!r}{nearest(image, known)}; there are {', '.join(known) or 'none'}"]
+            [f"no image column {image!r}{nearest(image, known)}; the image columns are {', '.join(known) or 'none'}"]
         )
     return image
 
 
-def missing_files(data: Any) -> Bad:
-    """The rows of a `Dataset` whose images lie in files of this machine that cannot be read; none is read for it."""
+def find_missing_files(data: Any) -> Bad:
+    """The rows of a `Dataset` whose images are local files that cannot be read; only permissions are checked."""
     import os
 
     import numpy as np
@@ -93,22 +89,20 @@ def missing_files(data: Any) -> Bad:
 
     chosen = np.arange(len(data)) if data._indices is None else data._indices.column(0).to_numpy()  # no public name
     for name in (name for name, feature in data.features.items() if isinstance(feature, Image)):
-        images = data.data.column(
-            name
-        )  # of all rows, chosen or not: where images are held here, only that is looked at
+        images = data.data.column(name)  # of all rows, chosen or not
         held = pc.is_valid(pc.struct_field(images, "bytes")).to_numpy()
         elsewhere = np.flatnonzero(~held[chosen])
         paths = pc.struct_field(images, "path").take(chosen[elsewhere]).to_pylist()
         gone = [path is not None and "://" not in path and not os.access(path, os.R_OK) for path in paths]
         if any(gone):
-            yield f"an image file of {name!r} that cannot be read", elsewhere[gone].tolist()
+            yield f"cannot read the image file in {name!r}", elsewhere[gone].tolist()
 
 
 def image_bytes(stored: Any) -> bytes:
-    """The bytes of an image as it is stored: held in the data set, or in a file that it names.
+    """The bytes of a stored image, from the dataset itself or from the file it names.
 
     Raises:
-        Unreadable: there are none.
+        Unreadable: there is no image, or its file cannot be read.
     """
     import fsspec
 
@@ -119,34 +113,34 @@ def image_bytes(stored: Any) -> bytes:
     try:
         with fsspec.open(stored["path"], "rb") as file:
             content = bytes(file.read())
-    except Exception:  # the file systems behind addresses raise kinds of their own, or are not installed
-        raise Unreadable("an image file that cannot be read") from None
+    except Exception:  # file systems raise errors of their own, or are not installed
+        raise Unreadable("cannot read the image file") from None
     if not content:
-        raise Unreadable("an empty image file")
+        raise Unreadable("empty image file")
     return content
 
 
-def ending(content: bytes) -> str:
-    r"""The ending of files of this kind, told from the first bytes.
+def find_ending(content: bytes) -> str:
+    r"""The file name ending of an image, from its first bytes.
 
     Raises:
-        Unreadable: it is no kind of image that is known here.
+        Unreadable: the bytes are not of a known image format.
 
-    >>> ending(b"\x89PNG\r\n\x1a\n...")
+    >>> find_ending(b"\x89PNG\r\n\x1a\n...")
     'png'
     """
     for start, magic, name in KINDS:
         if content[start : start + len(magic)] == magic:
             return name
-    raise Unreadable(f"bytes that are no image of a kind known here ({', '.join(dict.fromkeys(k[2] for k in KINDS))})")
+    raise Unreadable(f"unknown image format (known are {', '.join(dict.fromkeys(kind for _, _, kind in KINDS))})")
 
 
 def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int) -> list[Any]:
-    """Does jobs in fresh processes; gives the results in the order of the jobs. One that fails ends all."""
+    """Runs jobs in new processes and returns the results in order; the first failure cancels the rest."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_obey_the_parent) as pool:
+    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_follow_parent) as pool:
         try:
             return list(pool.map(work, jobs))
         except BaseException:
@@ -154,8 +148,8 @@ def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int)
             raise
 
 
-def _obey_the_parent() -> None:
-    """Leaves Ctrl-C to the process that gave the work, and ends when that is killed; else it would wait for ever."""
+def _follow_parent() -> None:
+    """Ignores Ctrl-C, which the parent handles, and exits if the parent is killed; a worker would wait forever."""
     import os
     import signal
     from multiprocessing import parent_process
@@ -168,22 +162,20 @@ def _obey_the_parent() -> None:
     Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
-def _ranges(part: Any, column: str, rows: int = 2000) -> Iterator[tuple[Any, str, int]]:
+def _slice(part: Any, column: str, rows: int = 2000) -> Iterator[tuple[Any, str, int]]:
     chosen = part.select_columns([column])
     for start in range(0, len(part), rows):
         yield chosen.select(range(start, min(start + rows, len(part)))), column, start
 
 
 def _job(job: tuple[Any, str, int]) -> list[tuple[int, str]]:
-    return list(_undecodable(job))
+    return list(_find_undecodable(job))
 
 
-def _undecodable(job: tuple[Any, str, int]) -> Iterator[tuple[int, str]]:
+def _find_undecodable(job: tuple[Any, str, int]) -> Iterator[tuple[int, str]]:
     """The rows whose images cannot be decoded, and why."""
-    from hierarchy.dataset.labels import tables_of
-
     part, column, row = job
-    for table in tables_of(part, [column], 100):
+    for table in iterate_tables(part, [column], 100):
         for stored in table.column(column).to_pylist():
             try:
                 _decode(image_bytes(stored))
@@ -193,15 +185,15 @@ def _undecodable(job: tuple[Any, str, int]) -> Iterator[tuple[int, str]]:
 
 
 def _decode(content: bytes) -> None:
-    """Decodes an image, of an animation the first picture, as those who train on it will."""
+    """Decodes an image, or the first frame of an animation, as training does."""
     from PIL import Image
 
     try:
-        with catch_warnings():  # Pillow warns of half the pixels that it refuses
+        with catch_warnings():  # Pillow warns at half the size that it refuses
             simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as opened:
                 opened.load()
     except Image.DecompressionBombError:
-        raise Unreadable("an image of more pixels than Pillow decodes") from None
-    except Exception:  # what Pillow raises over broken bytes is of many kinds
-        raise Unreadable("an image that cannot be decoded") from None
+        raise Unreadable("image has more pixels than Pillow decodes") from None
+    except Exception:  # Pillow raises many kinds for broken bytes
+        raise Unreadable("cannot decode the image") from None

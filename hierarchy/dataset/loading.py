@@ -1,10 +1,9 @@
-"""Where data sets come from and go to: the Hub, saved folders, parquet, image folders; folders that appear whole."""
+"""Opens datasets (the Hub, saved folders, parquet, image folders) and saves them atomically."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,30 +11,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hierarchy.dataset.images import missing_files
-from hierarchy.dataset.labels import Data, Problems, parts_of
-from hierarchy.errors import OutputError, SourceError, nearest
+from hierarchy.dataset.images import find_missing_files
+from hierarchy.dataset.rows import Data, Problems, list_splits
+from hierarchy.errors import OutputError, SourceError, first_line, nearest
 from hierarchy.files import unmasked
-from hierarchy.sources import image_files, table_files
+from hierarchy.sources import image_files, is_hub_name, is_saved, table_files
 
-BESIDE = "hierarchy.json"  # the hierarchy of a folder's labels; readers of data sets pass over it
+HIERARCHY_FILE = "hierarchy.json"  # in a saved folder: the hierarchy of its labels; dataset readers ignore it
 
 
 def open_data(source: str, *, split: str | None = None, streaming: bool = False) -> Data:
-    """Opens a data set; images stay where they are and as they are.
+    """Opens a dataset; images are neither moved nor decoded.
 
     Args:
-        source: a folder written by `save_to_disk`, a .parquet file, a folder of them or of images, or the name of a
-            Hugging Face data set (`owner/name`, or `datasets:name`).
-        split: the only one to open; its data set is given alone. `validation` is also found as `val` or `valid`, and
-            `train` as `training`, and the other way round.
-        streaming: row by row, without a copy in the library's cache.
+        source: a folder written by `save_to_disk`, a .parquet file, a folder of .parquet files or of images, or the
+            name of a Hugging Face dataset (`owner/name`, or `datasets:name`).
+        split: opens only this split; `validation`, `val` and `valid` find each other, as do `train` and `training`.
+        streaming: reads row by row, without a copy in the library's cache.
 
     Raises:
-        SourceError: there is no such data set, or no such split of it.
+        SourceError: there is no such dataset or split.
     """
-    data = _opened(source, streaming)
-    parts = parts_of(data)
+    data = _open(source, streaming)
+    parts = list_splits(data)
     if split is None:
         return data
     alike = [name for name in parts if name == split] or [name for name in parts if _usual(name) == _usual(split)]
@@ -46,18 +44,20 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
 
 
 def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
-    """Writes a data set into a folder, as `open_data` opens it; images that lie in files are taken in.
+    """Writes a dataset into a folder for `open_data`; images in files are included.
 
     Raises:
-        DataError: with all rows whose files are gone.
+        DataError: with all rows whose image files cannot be read.
     """
     problems = Problems()
-    for name, part in parts_of(data).items():
-        problems.add_rows(name, missing_files(part))
-    problems.settle()
-    rows = {name: len(part) for name, part in parts_of(data).items()}
-    processes = min(num_proc, *rows.values(), num_proc)  # no process without rows
-    shards = {name: None if count else 1 for name, count in rows.items()}  # without one, it could not be read again
+    for name, part in list_splits(data).items():
+        problems.add_rows(name, find_missing_files(part))
+    problems.raise_all()
+    rows = {name: len(part) for name, part in list_splits(data).items()}
+    processes = min(num_proc, *rows.values(), num_proc)  # every process needs a row
+    shards = {
+        name: None if count else 1 for name, count in rows.items()
+    }  # a split without shards could not be read again
     data.save_to_disk(
         str(folder / "data"),
         num_shards=shards if isinstance(data, Mapping) else shards[""],
@@ -70,16 +70,16 @@ def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
 
 @contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary folder that gets its name when all is well, and else is gone.
+    """Yields a temporary folder that is renamed to `path` if the block succeeds and removed if it fails.
 
     Raises:
-        OutputError: there is such a file or folder already, or none can be made.
+        OutputError: the path exists, or the folder cannot be created.
     """
     target = Path(path)
     made: Path | None = None
     try:
-        with reported(path):
-            refuse_taken(target)
+        with _translate_errors(path):
+            _refuse_existing(target)
             made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
             made.chmod(unmasked(0o777))
             yield made
@@ -90,72 +90,66 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
-def refuse_taken(target: Path) -> None:
-    """Raises OutputError where there is such a file or folder already."""
+def _refuse_existing(target: Path) -> None:
     if target.is_symlink() or target.exists():
-        raise OutputError(f"cannot write {str(target)!r}: it is there already; remove it, or name another folder")
+        raise OutputError(f"cannot write {str(target)!r}: it exists; remove it or choose another folder")
 
 
 @contextmanager
-def reported(path: str | os.PathLike[str], kept: str = "") -> Iterator[None]:
-    """Makes errors of the system ours.
-
-    Args:
-        path: what is being written; an error about a file that lies elsewhere is one of reading.
-        kept: what to add where only room is missing.
-    """
+def _translate_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns system errors into ours: an error about a file elsewhere is one of reading, any other one of writing."""
     try:
         yield
     except OSError as error:
         reason = (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
         where = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes) else ()
         if where and not any(name.startswith(f".{Path(path).name}.") for name in where):
-            raise SourceError(f"cannot read {str(error.filename)!r}: {reason}; see to the file") from None
-        fix = f"make room{kept}" if error.errno in _NO_ROOM else "name a folder that can be made"
+            raise SourceError(f"cannot read {str(error.filename)!r}: {reason}; check the file") from None
+        fix = "free some disk space" if error.errno in _NO_SPACE else "choose a folder that can be created"
         raise OutputError(f"cannot write {str(path)!r}: {reason}; {fix}") from None
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _usual(split: str) -> str:
-    """What the library calls a split, whose folder is often called otherwise."""
+    """The library's name of a split."""
     return {"training": "train", "val": "validation", "valid": "validation"}.get(split, split)
 
 
-def _opened(source: str, streaming: bool) -> Data:
+def _open(source: str, streaming: bool) -> Data:
     path = Path(source)
     if source.startswith("datasets:"):
         return _load(source.removeprefix("datasets:"), source, streaming)
     if path.is_dir():
-        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            return _saved(path, streaming)
+        if is_saved(source):
+            return _open_saved(path, streaming)
         tables = sorted(path.rglob("*.parquet"))
         if tables:
             return _load("parquet", source, streaming, data_files=table_files(tables, path))
         return _load("imagefolder", source, streaming, **image_files(path))
     if path.suffix == ".parquet" and path.is_file():
         return _load("parquet", source, streaming, data_files=table_files([path], path.parent))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not source.startswith(".") and path.suffix != ".parquet":
+    if is_hub_name(source) and path.suffix != ".parquet":
         return _load(source, source, streaming)
     raise SourceError(
-        f"no data set {source!r}; give a saved folder, .parquet, a folder of images,"
-        " or a Hugging Face data set (owner/name or datasets:name)"
+        f"unknown dataset {source!r}; give a saved folder, a .parquet file, an image folder"
+        " or a Hugging Face dataset (owner/name or datasets:name)"
     )
 
 
-def _saved(path: Path, streaming: bool) -> Data:
+def _open_saved(path: Path, streaming: bool) -> Data:
     from datasets import DatasetDict, IterableDatasetDict, load_from_disk
 
     try:
         data = load_from_disk(str(path))
     except Exception as error:  # files that are missing or broken raise many kinds
-        raise SourceError(f"cannot read the data set in {str(path)!r}: {_first_line(error)}; save it again") from error
+        raise SourceError(f"cannot read the dataset in {str(path)!r}: {first_line(error)}; save it again") from error
     if not streaming:
         return data
-    for name, part in parts_of(data).items():
+    for name, part in list_splits(data).items():
         if not len(part):
-            raise SourceError(f"{name or path} holds no rows, and cannot be streamed; leave --streaming out")
+            raise SourceError(f"{name or path} has no rows and cannot be streamed; omit --streaming")
     if isinstance(data, DatasetDict):
         return IterableDatasetDict({name: part.to_iterable_dataset() for name, part in data.items()})
     return data.to_iterable_dataset()
@@ -166,9 +160,5 @@ def _load(name: str, source: str, streaming: bool, **files: Any) -> Data:
 
     try:
         return load_dataset(name, streaming=streaming, **files)
-    except Exception as error:  # the library raises many kinds: no network, no such data set, broken files
-        raise SourceError(f"cannot read the data set {source!r}: {_first_line(error)}; check the name") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    except Exception as error:  # the library raises many kinds: no network, no such dataset, broken files
+        raise SourceError(f"cannot read the dataset {source!r}: {first_line(error)}; check the name") from error

@@ -1,4 +1,4 @@
-"""What a model may answer: the schemas that are sent, and strict reading of what comes back."""
+"""What a model may answer: the schemas that are sent, strict reading of the replies, and what they say of a class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hierarchy.errors import HierarchyError
+from hierarchy.llm import Reply, Request
 
 
 class UnreadableAnswer(HierarchyError):
-    """An answer that is not one JSON object of the schema; the message can be sent back to who gave it."""
+    """An answer that is not one JSON object of the schema; the message is sent back to the model."""
 
 
 class _Strict(BaseModel):
@@ -70,35 +71,49 @@ class Names(_Strict):
     names: list[Name]
 
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Kind = TypeVar("Kind", bound=BaseModel)
 SCHEMAS: dict[str, type[BaseModel]] = {
     kind.__name__: kind for kind in (Superclasses, Placements, Groups, Names)
-}  # by the names that prompts call them
+}  # by the names in the prompts' heads
 
 
-def schema(kind: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a kind of answer, as strict structured outputs want it: all fields required, none beside."""
-    return kind.model_json_schema()
-
-
-def read_answer(text: str, kind: type[Answer]) -> Answer:
+def read_answer(text: str, kind: type[Kind]) -> Kind:
     """Reads an answer, also from amid prose or a code fence, as long as it holds exactly one JSON object.
 
     Raises:
-        UnreadableAnswer: no object, several, or one that is not of the schema.
+        UnreadableAnswer: there is no object, or several, or one that does not fit the schema.
 
     >>> read_answer('Here: {"placements": [{"id": 3, "node": 1}]}', Placements).placements[0].node
     1
     """
     try:
-        return kind.model_validate(_only_object(text), strict=True)
+        return kind.model_validate(_find_object(text), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the object"
         raise UnreadableAnswer(f"at {place}: {first['msg'][:1].lower() + first['msg'][1:]}") from None
 
 
-def _only_object(text: str) -> Any:
+def describe_answer(request: Request, reply: Reply, number: int) -> str:
+    """What a reply says of the class with this number, for a person.
+
+    >>> asked = Request("assign", (), {}, "m", about={"classes": [3], "nodes": {"1": "fish"}})
+    >>> describe_answer(asked, Reply('{"placements": [{"id": 3, "node": 1}]}'), 3)
+    'node 1 (fish)'
+    """
+    nodes = request.about.get("nodes")
+    try:
+        if nodes is not None:
+            placed = [entry.node for entry in read_answer(reply.text, Placements).placements if entry.id == number]
+            said = [f"node {node} ({nodes.get(str(node)) or 'none'})" for node in placed]
+        else:
+            said = [repr(group.name) for group in read_answer(reply.text, Groups).groups if number in group.ids]
+    except UnreadableAnswer:
+        return "an unreadable answer"
+    return " and ".join(said) or "nothing about it"
+
+
+def _find_object(text: str) -> Any:
     start = text.find("{")
     if start < 0:
         raise UnreadableAnswer("it held no JSON object")

@@ -1,22 +1,24 @@
-"""What a model's proposal will take: the pipeline rehearsed with answers from the clustering, spending nothing."""
+"""What a model's proposal will take: the pipeline is rehearsed with answers from the clustering, at no cost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hierarchy.llm import Price, Reply, Request, count_input_tokens
-from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Plan, Votes, propose
-from hierarchy.prompting.rehearsal import Rehearsal
+from hierarchy.llm import Price, Reply, Request, count_input_tokens, count_tokens
+from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Votes, propose
 from hierarchy.prompting.retry import SPARE
-from hierarchy.prompting.stages import MANY, Wording, brief
+from hierarchy.prompting.stages import MANY, Option, Plan, Questions, brief
 from hierarchy.proposal import Proposal, Vote
+from hierarchy.tree import Hierarchy
 
-# Of so many classes one is disputed: of ImageNet-1k's 1,000, both witnesses wanted 100 elsewhere when a model had the
+# One class of 10 is disputed: of ImageNet-1k's 1,000, both witnesses wanted 100 elsewhere when a model had the
 # reviewed hierarchy in mind. The rehearsal's own hierarchy is the witnesses', who would never disagree with it.
 DISPUTED = 10
 GROWTH = 1.5  # of a request over the largest of its stage in a rehearsal: more superclasses, longer names, a complaint
+ABOUT = "what belongs there, and where its border runs"  # as long as a model's would be
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,11 @@ class Estimate:
     """Calls, tokens and US dollars: as expected, and at most, with every repeat that may be needed.
 
     Args:
-        cost, most_cost: US dollars, or None where the model's price is not known.
+        model: the server's name for it.
+        calls, most_calls: HTTP calls.
+        input_tokens, output_tokens: read and written, as expected.
+        most_tokens: read and written, at most.
+        cost, most_cost: US dollars; None where the model's price is unknown.
         prompts: calls of each prompt.
         first: the first request, as it will be sent.
     """
@@ -46,7 +52,7 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
     def __str__(self) -> str:
-        price = "pass --price for the cost"
+        price = "pass --price to estimate the cost"
         if self.cost is not None and self.most_cost is not None:
             price = f"${self.cost:.2f} (at most ${self.most_cost:.2f})"
         return (
@@ -59,98 +65,139 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
-    """Rehearses a proposal.
+def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
+    """Estimates what a proposal by a model will take.
 
     Args:
-        proposal: the classes with their definitions, all of them placed: what the rehearsal answers from.
-        plan: what a model is going to be asked for.
+        proposal: the classes with their definitions, all of them placed; the rehearsal answers from it.
+        plan: how the model will be asked.
         price: of the model, if known.
     """
-    chat = _Counting(Rehearsal(proposal.hierarchy()))
-    propose(proposal.classes, chat, plan, witnesses=_disagreeing)
-    read, written = sum(stage.read for stage in chat.stages), sum(stage.written for stage in chat.stages)
-    most = [_most(stage, proposal, plan) for stage in chat.stages if stage.prompt != "again"]
-    most.append(_all_again(proposal, plan))
-    most_read, most_written = sum(n * read for n, read, _ in most), sum(n * written for n, _, written in most)
+    stages: list[_Stage] = []
+
+    def chat(requests: Sequence[Request]) -> list[Reply]:
+        replies = rehearse(proposal.hierarchy(), requests)
+        stages.extend([_Stage(tuple(requests), tuple(replies))] if requests else [])
+        return replies
+
+    propose(proposal.classes, chat, plan, witnesses=_disagree)
+    read = sum(reply.input_tokens for stage in stages for reply in stage.replies)
+    written = sum(reply.output_tokens for stage in stages for reply in stage.replies)
+    bounds = [_bound(stage, proposal, plan) for stage in stages if stage.prompt != "again"]
+    bounds.append(_bound_again(proposal, plan))
+    most_read = sum(bound.calls * bound.read for bound in bounds)
+    most_written = sum(bound.calls * bound.written for bound in bounds)
     return Estimate(
         model=plan.model,
-        calls=sum(stage.calls for stage in chat.stages),
-        most_calls=sum(calls for calls, _, _ in most),
+        calls=sum(len(stage.requests) for stage in stages),
+        most_calls=sum(bound.calls for bound in bounds),
         input_tokens=read,
         output_tokens=written,
         most_tokens=round(most_read + most_written),
         cost=price.cost(read, written) if price else None,
         most_cost=price.cost(most_read, most_written) if price else None,
-        prompts={stage.prompt: stage.calls for stage in chat.stages},
-        first=chat.stages[0].first,
+        prompts={stage.prompt: len(stage.requests) for stage in stages},
+        first=stages[0].requests[0],
     )
 
 
-def _disagreeing(proposal: Proposal) -> Votes:
-    """Witnesses who want every tenth class elsewhere, with one voice."""
-    paths = proposal.settled.nodes(2)
-    heard: list[tuple[Vote, ...]] = [()] * len(proposal.places)
-    for label in range(0, len(heard), DISPUTED):
-        other = paths[(paths.index(proposal.place(proposal.classes.ids[label])) + 1) % len(paths)]
-        heard[label] = (Vote("wordnet", other, 0.5, ""), Vote("embedding", other, 0.5, ""))
-    return heard
+def rehearse(hierarchy: Hierarchy, requests: Sequence[Request]) -> list[Reply]:
+    """Answers as a model would that has a hierarchy in mind; class number n is its label n - 1.
+
+    Replies carry the tokens that a real exchange would take.
+    """
+    replies = []
+    for request in requests:
+        answer = _ANSWERS[request.prompt](hierarchy, request.about)
+        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+        replies.append(Reply(text, "stop", count_input_tokens(request), count_tokens(text), request.model))
+    return replies
 
 
-def _most(stage: _Stage, proposal: Proposal, plan: Plan) -> tuple[int, float, int]:
-    """The most requests of a stage, and tokens that one of them may read and write."""
-    whole_parts = -(-len(proposal.places) // (3 * plan.part))
-    planned = {"groups": MANY * plan.superclasses + whole_parts, "rename": 2 * whole_parts + 1}
-    calls = planned.get(stage.prompt, stage.calls)
-    return calls + max(SPARE, calls), stage.most_read * GROWTH, stage.limit
+def _answer_superclasses(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
+    names = about.get("suggested") or [hierarchy.groups[number - 1][0] for number in about["classes"]]
+    return {"superclasses": [{"name": name, "about": ABOUT} for name in dict.fromkeys(names)]}
 
 
-def _all_again(proposal: Proposal, plan: Plan) -> tuple[int, float, int]:
-    """The same, if no class had a majority and all were asked about again, with the longest groups to choose from."""
-    settled = proposal.settled
-    names = {path: settled.subset(path).names for path in settled.nodes(2)}
-    listed = [f"{path} ({', '.join(inside[:EXAMPLES])})" for path, inside in names.items()]
-    longest = dict(enumerate(sorted(listed, key=len)[-MOST_CHOICES:]))
-    numbers = sorted(range(1, len(proposal.places) + 1), key=lambda n: -len(brief(proposal.classes.definitions[n - 1])))
-    part = tuple(numbers[: max(1, plan.part // 4)])
-    wording = Wording(proposal.classes, plan.model, plan.settings)
-    request = wording.again(part, dict.fromkeys(part, tuple(longest)), longest).request()
-    calls = -(-len(numbers) // len(part))
-    return calls + max(SPARE, calls), count_input_tokens(request) * GROWTH, int(request.settings["max_tokens"])
+def _answer_assign(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
+    homes = [(number, hierarchy.groups[number - 1][0]) for number in about["classes"]]
+    nodes = {name: int(node) for node, name in about["nodes"].items()}
+    return {"placements": [{"id": number, "node": nodes.get(home, 0)} for number, home in homes]}
+
+
+def _answer_groups(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
+    members: dict[str, list[int]] = {}
+    for number in about["classes"]:
+        members.setdefault(hierarchy.groups[number - 1][1], []).append(number)
+    return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()]}
+
+
+def _answer_again(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = zip(about["classes"], about["choices"], strict=True)
+    return {"placements": [{"id": number, "node": choices[0]} for number, choices in pairs]}
+
+
+def _answer_rename(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
+    return {"names": [{"node": int(node), "name": name} for node, name in about["names"].items()]}
+
+
+_ANSWERS = {
+    "superclasses": _answer_superclasses,
+    "merge": _answer_superclasses,
+    "assign": _answer_assign,
+    "groups": _answer_groups,
+    "again": _answer_again,
+    "rename": _answer_rename,
+}
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """One round of requests: how many, tokens read and written, the most of one that may be, and the first of them."""
+    """One round of requests of a prompt, with their replies."""
 
-    prompt: str
+    requests: tuple[Request, ...]
+    replies: tuple[Reply, ...]
+
+    @property
+    def prompt(self) -> str:
+        return self.requests[0].prompt
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The most requests of a stage, and tokens that each may read and write."""
+
     calls: int
-    read: int
+    read: float
     written: int
-    most_read: int
-    limit: int
-    first: Request
 
 
-class _Counting:
-    """A chat that notes what goes through it."""
+def _bound(stage: _Stage, proposal: Proposal, plan: Plan) -> _Bound:
+    whole_parts = -(-len(proposal.places) // (3 * plan.part))
+    planned = {"groups": MANY * plan.superclasses + whole_parts, "rename": 2 * whole_parts + 1}
+    calls = planned.get(stage.prompt, len(stage.requests))
+    read = max(reply.input_tokens for reply in stage.replies) * GROWTH
+    return _Bound(calls + max(SPARE, calls), read, max(int(r.settings["max_tokens"]) for r in stage.requests))
 
-    def __init__(self, chat: Rehearsal) -> None:
-        self.chat = chat
-        self.stages: list[_Stage] = []
 
-    def __call__(self, requests: Sequence[Request]) -> list[Reply]:
-        replies = self.chat(requests)
-        if requests:
-            self.stages.append(
-                _Stage(
-                    prompt=requests[0].prompt,
-                    calls=len(requests),
-                    read=sum(reply.input_tokens for reply in replies),
-                    written=sum(reply.output_tokens for reply in replies),
-                    most_read=max(reply.input_tokens for reply in replies),
-                    limit=max(int(request.settings["max_tokens"]) for request in requests),
-                    first=requests[0],
-                )
-            )
-        return replies
+def _bound_again(proposal: Proposal, plan: Plan) -> _Bound:
+    """The bound if all classes were asked about again, with the longest groups to choose from."""
+    settled = proposal.settled
+    options = [Option(path, settled.subset(path).names[:EXAMPLES]) for path in settled.nodes(2)]
+    longest = dict(enumerate(sorted(options, key=lambda option: len(str(option)))[-MOST_CHOICES:]))
+    numbers = sorted(range(1, len(proposal.places) + 1), key=lambda n: -len(brief(proposal.classes.definitions[n - 1])))
+    part = tuple(numbers[: max(1, plan.part // 4)])
+    request = Questions(proposal.classes, plan).choose(part, dict.fromkeys(part, tuple(longest)), longest).request()
+    calls = -(-len(numbers) // len(part))
+    read = count_input_tokens(request) * GROWTH
+    return _Bound(calls + max(SPARE, calls), read, int(request.settings["max_tokens"]))
+
+
+def _disagree(proposal: Proposal) -> Votes:
+    """Witnesses who agree to put every tenth class elsewhere."""
+    paths = proposal.settled.nodes(2)
+    votes: list[tuple[Vote, ...]] = [()] * len(proposal.places)
+    for label in range(0, len(votes), DISPUTED):
+        other = paths[(paths.index(proposal.place(proposal.classes.ids[label])) + 1) % len(paths)]
+        votes[label] = (Vote("wordnet", other, 0.5, ""), Vote("embedding", other, 0.5, ""))
+    return votes

@@ -51,7 +51,7 @@ class Prompt:
         missing = [name for name in self.variables if name not in values]
         unknown = [name for name in values if name not in self.variables]
         problems = [f"variable {name!r} is missing; give it a value" for name in missing]
-        problems += [f"there is no variable {name!r}{nearest(name, self.variables)}" for name in unknown]
+        problems += [f"unknown variable {name!r}{nearest(name, self.variables)}" for name in unknown]
         if problems:
             raise PromptError(in_one_sentence(f"prompt {self.name!r}", tuple(problems)))
         texts = (("system", self.system), ("user", self.user))
@@ -66,7 +66,8 @@ def load_prompt(name: str) -> Prompt:
     """
     path = folder("prompts") / f"{name}.md"
     if not path.is_file():
-        raise PromptError(f"no prompt {name!r}{nearest(name, prompts())}; there are {', '.join(prompts())}")
+        names = list_prompts()
+        raise PromptError(f"unknown prompt {name!r}{nearest(name, names)}; choose from {', '.join(names)}")
     return parse_prompt(name, read_text(path))
 
 
@@ -74,31 +75,22 @@ def parse_prompt(name: str, text: str) -> Prompt:
     """Reads the text of a prompt's file; errors as in `load_prompt`."""
     parts = re.split(r"^---\n", text, flags=re.MULTILINE)
     if len(parts) != 3:
-        raise PromptError(f"prompt {name!r} has {len(parts)} parts; divide head, system and user by two lines of ---")
+        raise PromptError(
+            f"prompt {name!r}: expected 3 parts (head, system, user) between lines of ---, got {len(parts)}"
+        )
     head = dict(line.split(": ", 1) for line in parts[0].splitlines() if ": " in line)
     if tuple(head) != HEAD:
-        raise PromptError(f"prompt {name!r} begins with {', '.join(head) or 'nothing'}; begin with {', '.join(HEAD)}")
+        raise PromptError(f"prompt {name!r}: expected the fields {', '.join(HEAD)}, got {', '.join(head) or 'none'}")
     variables = tuple(head["variables"].split(", "))
     used = _VARIABLE.findall(parts[1] + parts[2])
-    problems = [f"variable {word!r} is declared and not used" for word in variables if word not in used]
-    problems += [f"variable {word!r} is used and not declared" for word in dict.fromkeys(used) if word not in variables]
+    problems = [f"variable {word!r} is declared but not used" for word in variables if word not in used]
+    problems += [f"variable {word!r} is used but not declared" for word in dict.fromkeys(used) if word not in variables]
     if problems:
         raise PromptError(in_one_sentence(f"prompt {name!r}", tuple(problems)))
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Prompt(name, head["when"], head["reply"], variables, parts[1].strip(), parts[2].strip(), digest)
 
 
-def prompts() -> tuple[str, ...]:
+def list_prompts() -> tuple[str, ...]:
     """Names of all prompts."""
     return tuple(sorted(path.stem for path in folder("prompts").glob("*.md") if path.stem != "README"))
-
-
-def table() -> str:
-    """The table of all prompts in Markdown, as prompts/README.md holds it."""
-    rows = [load_prompt(name) for name in prompts()]
-    lines = [
-        f"| `{p.name}.md` | {p.when} | {', '.join(f'`{name}`' for name in p.variables)} | "
-        f"{f'`{p.reply}`' if p.reply[0].isupper() else p.reply} |"
-        for p in rows
-    ]
-    return "\n".join(["| file | sent | variables | reply |", "|---|---|---|---|", *lines]) + "\n"

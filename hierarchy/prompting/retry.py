@@ -1,14 +1,14 @@
-"""Asking until it is answered: whatever a model answers, each item gets a value or a reason why not, in bounded calls.
+"""Asks until every item has a value or a reason why not, in a bounded number of calls, whatever a model answers.
 
-A refused or truncated answer is asked for again in halves, an unreadable one once more with the complaint and then in
-halves, a missing item with the others that are missing. All of that together costs no more requests than planned ones,
-or SPARE. A request that got no answer was not paid for and is sent again, PATIENCE times in all.
+A refused or truncated answer is asked for again in halves; an unreadable one once more with the complaint, then in
+halves; a missing item together with the others that are missing. All of that costs no more requests than planned
+ones, or SPARE. A request without an answer was not paid for and is sent again, PATIENCE times in all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -18,12 +18,12 @@ from hierarchy.prompting.prompts import load_prompt
 
 Value = TypeVar("Value")
 SPARE = 8  # requests beyond the planned ones that even a small stage may need
-PATIENCE = 3  # times that a request may fail, of its own or with its server, before its items are left
+PATIENCE = 3  # times that a request may fail, for whatever reason, before its items are given up
 
 
 @dataclass(frozen=True)
-class Read(Generic[Value]):
-    """What could be read of an answer: its value, and the items that it leaves open."""
+class Reading(Generic[Value]):
+    """What an answer says: its value, and the items that it leaves open."""
 
     value: Value
     missing: tuple[int, ...] = ()
@@ -39,20 +39,20 @@ class Question(Generic[Value]):
         items: numbers of what it is about.
         build: items -> request.
         read: (answer, items) -> what it says; raises UnreadableAnswer.
-        halves: whether two requests about half the items each are as good.
-        complaint: what was wrong with the answer before.
+        halves: whether two requests about half the items each serve as well.
+        complaint: what was wrong with the previous answer.
         failures: how often the request got no answer at all.
     """
 
     items: tuple[int, ...]
     build: Callable[[tuple[int, ...]], Request]
-    read: Callable[[str, tuple[int, ...]], Read[Value]]
+    read: Callable[[str, tuple[int, ...]], Reading[Value]]
     halves: bool = True
     complaint: str = ""
     failures: int = 0
 
     def request(self) -> Request:
-        """The request, with the complaint about the last answer behind it."""
+        """The request, followed by the complaint about the previous answer."""
         request = self.build(self.items)
         if not self.complaint:
             return request
@@ -60,86 +60,107 @@ class Question(Generic[Value]):
         return replace(request, messages=(*request.messages, *note))
 
 
-@dataclass
-class Asked(Generic[Value]):
+@dataclass(frozen=True)
+class Answer(Generic[Value]):
+    """The value of one answer, the items it was asked about, and the key of its reply."""
+
+    value: Value
+    items: tuple[int, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Value]):
     """What came of some questions.
 
     Args:
-        answers: (value, items, key of the reply) of each answer that could be read.
-        left: item -> why nothing could be had for it.
-        troubles: how often each kind of trouble was met: "refusal", "length", "unreadable", "invented", ...
+        found: each answer that could be read.
+        left: item -> why no answer about it was of use.
+        troubles: how often each kind of trouble occurred: "refusal", "length", "unreadable", "invented", ...
         requests: how many requests were answered.
     """
 
-    answers: list[tuple[Value, tuple[int, ...], str]] = field(default_factory=list)
-    left: dict[int, str] = field(default_factory=dict)
+    found: tuple[Answer[Value], ...] = ()
+    left: Mapping[int, str] = field(default_factory=dict)
     troubles: Counter[str] = field(default_factory=Counter)
     requests: int = 0
 
 
-def ask(chat: Chat, questions: Iterable[Question[Value]]) -> Asked[Value]:
+@dataclass(frozen=True)
+class _Outcome(Generic[Value]):
+    """What one reply gives: an answer, the next questions with what was the matter, or items that are given up."""
+
+    found: tuple[Answer[Value], ...] = ()
+    next: tuple[tuple[Question[Value], str], ...] = ()
+    left: Mapping[int, str] = field(default_factory=dict)
+    troubles: Counter[str] = field(default_factory=Counter)
+
+
+def ask(chat: Chat, questions: Iterable[Question[Value]]) -> Answers[Value]:
     """Asks all questions at once, then what is still open, until nothing is or the spare requests are used up."""
-    result: Asked[Value] = Asked()
-    pending = list(questions)
+    found: list[Answer[Value]] = []
+    left: dict[int, str] = {}
+    troubles: Counter[str] = Counter()
+    pending, answered = list(questions), 0
     spare = max(SPARE, len(pending))
     while pending:
         requests = [question.request() for question in pending]
-        follow: list[tuple[Question[Value], str]] = []
+        next: list[tuple[Question[Value], str]] = []
         failed: list[Question[Value]] = []
         for question, request, reply in zip(pending, requests, chat(requests), strict=True):
-            if reply.finish == "failed":
-                if question.failures + 1 < PATIENCE:
-                    failed.append(replace(question, failures=question.failures + 1))
-                else:
-                    result.left |= dict.fromkeys(question.items, f"the server failed: {reply.text}")
+            if reply.finish != "failed":
+                answered += 1
+                outcome = _read(question, request, reply)
+                found += outcome.found
+                next += outcome.next
+                left |= outcome.left
+                troubles += outcome.troubles
+            elif question.failures + 1 < PATIENCE:
+                failed.append(replace(question, failures=question.failures + 1))
             else:
-                result.requests += 1
-                follow += _follow(question, request, reply, result)
-        for question, why in follow[spare:]:
-            result.left |= dict.fromkeys(question.items, why)
-        pending = [*failed, *(question for question, _ in follow[:spare])]
-        spare -= len(follow[:spare])
-    return result
+                left |= dict.fromkeys(question.items, f"the server failed: {reply.text}")
+        for question, why in next[spare:]:
+            left |= dict.fromkeys(question.items, why)
+        pending = [*failed, *(question for question, _ in next[:spare])]
+        spare -= len(next[:spare])
+    return Answers(tuple(found), left, troubles, answered)
 
 
-def _follow(
-    question: Question[Value], request: Request, reply: Reply, result: Asked[Value]
-) -> list[tuple[Question[Value], str]]:
-    """Keeps what a reply gives; returns what has to be asked next, each with what was the matter."""
+def _read(question: Question[Value], request: Request, reply: Reply) -> _Outcome[Value]:
+    """What a reply gives."""
     if reply.finish != "stop":
-        result.troubles[reply.finish] += 1
         why = {"length": "cut off", "refusal": "refused", "filter": "filtered"}[reply.finish]
-        return _smaller(question, f"the answer was {why}", result)
+        return _halve(question, f"the answer was {why}", Counter([reply.finish]))
     try:
-        found = question.read(reply.text, question.items)
+        read = question.read(reply.text, question.items)
     except UnreadableAnswer as error:
-        result.troubles["unreadable"] += 1
-        return _mended(question, str(error), result)
-    result.troubles.update({"invented": found.invented, "twice": found.twice})
-    if found.missing and len(found.missing) == len(question.items):
-        result.troubles["unreadable"] += 1
-        return _mended(question, "it answered nothing that was asked", result)
-    result.answers.append((found.value, question.items, request.key))
-    if not found.missing:
-        return []
-    result.troubles["missing"] += len(found.missing) - found.twice
-    return [(replace(question, items=found.missing, complaint="", failures=0), "left out of every answer")]
+        return _complain(question, str(error), Counter(["unreadable"]))
+    troubles = Counter({"invented": read.invented, "twice": read.twice})
+    if read.missing and len(read.missing) == len(question.items):
+        return _complain(question, "it answered nothing that was asked", troubles + Counter(["unreadable"]))
+    troubles["missing"] = len(read.missing) - read.twice if read.missing else 0
+    rest = replace(question, items=read.missing, complaint="", failures=0)
+    return _Outcome(
+        found=(Answer(read.value, question.items, request.key),),
+        next=((rest, "left out of every answer"),) if read.missing else (),
+        troubles=+troubles,
+    )
 
 
-def _mended(question: Question[Value], why: str, result: Asked[Value]) -> list[tuple[Question[Value], str]]:
-    """The question with a complaint or, where it had one, in halves."""
+def _complain(question: Question[Value], why: str, troubles: Counter[str]) -> _Outcome[Value]:
+    """The question with a complaint or, if it had one, in halves."""
     if not question.complaint:
-        return [(replace(question, complaint=why), f"no usable answer: {why}")]
-    return _smaller(question, f"no usable answer: {why}", result)
+        return _Outcome(next=((replace(question, complaint=why), f"no usable answer: {why}"),), troubles=troubles)
+    return _halve(question, f"no usable answer: {why}", troubles)
 
 
-def _smaller(question: Question[Value], why: str, result: Asked[Value]) -> list[tuple[Question[Value], str]]:
-    """The question in halves; what cannot be halved, once more with the complaint; then it is left, with the reason."""
+def _halve(question: Question[Value], why: str, troubles: Counter[str]) -> _Outcome[Value]:
+    """The question in halves; what cannot be halved, once more with the complaint; then its items are given up."""
     if len(question.items) < 2 or not question.halves:
         if not question.complaint:
-            return [(replace(question, complaint=why), why)]
-        result.left |= dict.fromkeys(question.items, why)
-        return []
+            return _Outcome(next=((replace(question, complaint=why), why),), troubles=troubles)
+        return _Outcome(left=dict.fromkeys(question.items, why), troubles=troubles)
     middle = len(question.items) // 2
     parts: Sequence[tuple[int, ...]] = (question.items[:middle], question.items[middle:])
-    return [(replace(question, items=part, complaint="", failures=0), why) for part in parts]
+    halves = tuple((replace(question, items=part, complaint="", failures=0), why) for part in parts)
+    return _Outcome(next=halves, troubles=troubles)

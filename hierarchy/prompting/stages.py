@@ -1,32 +1,50 @@
-"""What is asked at each stage, in words, and how the answer is read: classes and nodes go by numbers, never by text."""
+"""The question of each stage: how it is put, and how its answer is read. Classes and nodes go by number, never by name.
+
+A class's number is its label + 1.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hierarchy.llm import Request
 from hierarchy.names import name_fault
-from hierarchy.prompting.answers import (
-    SCHEMAS,
-    Groups,
-    Names,
-    Placements,
-    Superclasses,
-    UnreadableAnswer,
-    read_answer,
-    schema,
-)
+from hierarchy.prompting.answers import SCHEMAS, Groups, Names, Placements, Superclasses, UnreadableAnswer, read_answer
 from hierarchy.prompting.prompts import load_prompt
-from hierarchy.prompting.retry import Question, Read
+from hierarchy.prompting.retry import Question, Reading
 from hierarchy.sources import ClassList
 
 MANY = 2  # times the wanted number of superclasses are too many
 BRIEF = 60  # characters of a definition that are sent; the mean of WordNet's first clauses
+NONE = -1  # in place of a node's index: the class fits none
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides a model's proposal, apart from the classes.
+
+    Args:
+        model: the server's name for it.
+        superclasses, groups: how many to ask for; the model may give others.
+        votes: how often every class is put into a superclass, each time in another order.
+        part: classes in one request.
+        seed: of the shuffles.
+        settings: sent with every request (temperature, max_tokens, ...); "max_tokens" is otherwise set by the size of
+            the answer.
+    """
+
+    model: str
+    superclasses: int
+    groups: int
+    votes: int
+    part: int = 125
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,43 +56,51 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Option:
+    """A group that a class may choose: its path and some of its classes."""
+
+    path: str
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path} ({', '.join(self.examples)})"
+
+
+@dataclass(frozen=True)
 class Branch:
-    """A superclass with its groups: its index and name, and of each group its index, name and the classes' names."""
+    """A superclass with its groups: its index and name, and for each group its index, name and the classes' names."""
 
     index: int
     name: str
     groups: tuple[tuple[int, str, tuple[str, ...]], ...]
 
-    @property
-    def size(self) -> int:
-        """How many classes it has."""
-        return sum(len(names) for _, _, names in self.groups)
+
+@dataclass(frozen=True)
+class NewNames:
+    """New names, by the indices of superclasses and of groups."""
+
+    superclasses: Mapping[int, str]
+    groups: Mapping[int, str]
 
 
 @dataclass(frozen=True)
-class Wording:
-    """Makes the questions about some classes.
-
-    Args:
-        classes: with definitions, as far as there are any; class number n has label n - 1.
-        model: what the server calls it.
-        settings: sent with every request; "max_tokens" is set by the size of the answer unless it is among them.
-    """
+class Questions:
+    """Puts the questions about some classes; definitions go with the names, where there are any."""
 
     classes: ClassList
-    model: str
-    settings: Mapping[str, Any]
+    plan: Plan
 
-    def superclasses(self, part: tuple[int, ...], wanted: int, *, alone: bool) -> Question[list[Node]]:
+    def superclasses(self, part: tuple[int, ...], *, alone: bool) -> Question[list[Node]]:
         """Proposes superclasses for a part of the classes, or, `alone`, for all of them."""
+        wanted = self.plan.superclasses
         least, most = (wanted, wanted) if alone else (max(1, wanted // 2), wanted + wanted // 4)
 
         def build(items: tuple[int, ...]) -> Request:
             return self._request(
                 "superclasses",
-                {"wanted": wanted, "classes": list(items)},
+                {"classes": list(items)},
                 200 + 40 * most,
-                source=_plain(self.classes.source),
+                source=_shorten(self.classes.source),
                 wanted=str(wanted),
                 least=str(least),
                 most=str(most),
@@ -82,47 +108,46 @@ class Wording:
                 classes=self._lines(items),
             )
 
-        return Question(part, build, lambda text, items: Read(_nodes(text, wanted)))
+        return Question(part, build, lambda text, items: Reading(_read_superclasses(text, wanted)))
 
-    def merge(self, suggested: Sequence[Node], wanted: int) -> Question[list[Node]]:
+    def merge(self, suggested: Sequence[Node]) -> Question[list[Node]]:
         """Makes one top level of several."""
+        wanted = self.plan.superclasses
 
         def build(items: tuple[int, ...]) -> Request:
             return self._request(
                 "merge",
-                {"suggested": [node.name for node in suggested], "wanted": wanted},
+                {"suggested": [node.name for node in suggested]},
                 200 + 40 * wanted,
-                source=_plain(self.classes.source),
+                source=_shorten(self.classes.source),
                 wanted=str(wanted),
                 suggestions="\n".join(f"- {node.name}: {node.about}" for node in suggested),
             )
 
-        return Question(
-            tuple(range(len(suggested))), build, lambda text, items: Read(_nodes(text, wanted)), halves=False
-        )
+        items = tuple(range(len(suggested)))
+        return Question(items, build, lambda text, items: Reading(_read_superclasses(text, wanted)), halves=False)
 
-    def assign(self, part: tuple[int, ...], nodes: Sequence[Node]) -> Question[dict[int, str]]:
-        """Puts classes into a closed list of superclasses; what fits none gets ""."""
-        names = ("", *(node.name for node in nodes))
-        listed = "\n".join(f"{number}. {node.name}: {node.about}" for number, node in enumerate(nodes, 1))
+    def assign(self, part: tuple[int, ...], nodes: Sequence[Node], order: Sequence[int]) -> Question[dict[int, int]]:
+        """Puts classes into a closed list of superclasses, given in some order; gives indices, or NONE."""
+        listed = [nodes[index] for index in order]
+        lines = "\n".join(f"{number}. {node.name}: {node.about}" for number, node in enumerate(listed, 1))
+        names = {str(number): node.name for number, node in enumerate(listed, 1)}
 
         def build(items: tuple[int, ...]) -> Request:
             about = {"classes": list(items), "nodes": names}
-            tokens = 100 + 16 * len(items)
-            return self._request("assign", about, tokens, nodes=listed, classes=self._lines(items))
+            return self._request("assign", about, 100 + 16 * len(items), nodes=lines, classes=self._lines(items))
 
-        def read(text: str, items: tuple[int, ...]) -> Read[dict[int, str]]:
-            return _placements(text, items, dict(enumerate(names)))
+        def read(text: str, items: tuple[int, ...]) -> Reading[dict[int, int]]:
+            return _read_placements(text, items, dict(enumerate((NONE, *order))))
 
         return Question(part, build, read)
 
-    def groups(
-        self, part: tuple[int, ...], superclass: str, siblings: Sequence[str], share: float
-    ) -> Question[dict[int, str]]:
-        """Divides the classes of a superclass into groups, `share` groups a class; some may be left out."""
+    def divide(self, part: tuple[int, ...], superclass: str, siblings: Sequence[str]) -> Question[dict[int, str]]:
+        """Divides the classes of a superclass into groups, by name; some may be left out."""
 
         def build(items: tuple[int, ...]) -> Request:
-            wanted = max(1, min(round(share * len(items)), len(items) // 2))
+            share = self.plan.groups / len(self.classes) * len(items)
+            wanted = max(1, min(round(share), len(items) // 2))
             return self._request(
                 "groups",
                 {"classes": list(items)},
@@ -133,79 +158,74 @@ class Wording:
                 classes=self._lines(items),
             )
 
-        return Question(part, build, _groups)
+        return Question(part, build, _read_groups)
 
-    def again(
-        self, part: tuple[int, ...], choices: Mapping[int, Sequence[int]], listed: Mapping[int, str]
-    ) -> Question[dict[int, int | None]]:
-        """Has classes choose among groups.
+    def choose(
+        self, part: tuple[int, ...], choices: Mapping[int, Sequence[int]], groups: Mapping[int, Option]
+    ) -> Question[dict[int, int]]:
+        """Has classes choose among groups; gives indices, or NONE.
 
         Args:
             part: the classes.
-            choices: of each, the indices of the groups it may belong to.
-            listed: of each group, its path and some of its classes, for the reader.
+            choices: class -> the indices of the groups it may belong to.
+            groups: the groups, by index.
         """
 
         def build(items: tuple[int, ...]) -> Request:
             lines = []
             for item in items:
                 lines.append(self._line(item))
-                lines += [f"  node {group + 1}. {listed[group]}" for group in choices[item]]
+                lines += [f"  node {group + 1}. {groups[group]}" for group in choices[item]]
             about = {
                 "classes": list(items),
-                "choices": {item: [group + 1 for group in choices[item]] for item in items},
+                "nodes": {str(group + 1): groups[group].path for item in items for group in choices[item]},
+                "choices": [[group + 1 for group in choices[item]] for item in items],
             }
             return self._request("again", about, 100 + 16 * len(items), classes="\n".join(lines))
 
-        def read(text: str, items: tuple[int, ...]) -> Read[dict[int, int | None]]:
-            nodes: dict[int, int | None] = {0: None} | {group + 1: group for group in listed}
-            found = _placements(text, items, nodes)
-            strange = {item for item, group in found.value.items() if group is not None and group not in choices[item]}
-            kept = {item: group for item, group in found.value.items() if item not in strange}
+        def read(text: str, items: tuple[int, ...]) -> Reading[dict[int, int]]:
+            read = _read_placements(text, items, {0: NONE} | {group + 1: group for group in groups})
+            strange = {item for item, group in read.value.items() if group != NONE and group not in choices[item]}
+            kept = {item: group for item, group in read.value.items() if item not in strange}
             missing = tuple(item for item in items if item not in kept)
-            return Read(kept, missing, found.invented + len(strange), found.twice)
+            return Reading(kept, missing, read.invented + len(strange), read.twice)
 
         return Question(part, build, read)
 
-    def rename(
-        self, branches: Sequence[Branch], taken: Sequence[str]
-    ) -> Question[tuple[dict[int, str], dict[int, str]]]:
-        """Checks the names of superclasses and their groups, beside those `taken` elsewhere; new names by indices."""
+    def rename(self, branches: Sequence[Branch], taken: Sequence[str]) -> Question[NewNames]:
+        """Checks the names of superclasses and their groups, given those `taken` elsewhere."""
         lines: list[str] = []
-        supers: dict[int, int] = {}
+        old: dict[int, str] = {}
+        superclasses: dict[int, int] = {}
         groups: dict[int, int] = {}
         for branch in branches:
-            supers[len(lines) + 1] = branch.index
+            superclasses[len(lines) + 1], old[len(lines) + 1] = branch.index, branch.name
             lines.append(f"{len(lines) + 1}. {branch.name}")
             for index, name, members in branch.groups:
-                groups[len(lines) + 1] = index
+                groups[len(lines) + 1], old[len(lines) + 1] = index, name
                 lines.append(f"  {len(lines) + 1}. {name} ({', '.join(members)})")
-        old = {number: branch.name for number, branch in zip(supers, branches, strict=True)}
-        old |= dict(zip(groups, (name for branch in branches for _, name, _ in branch.groups), strict=True))
 
         def build(items: tuple[int, ...]) -> Request:
-            tokens = 200 + 24 * len(lines)
-            return self._request(
-                "rename", {"names": old}, tokens, taken=", ".join(taken) or "no other", nodes="\n".join(lines)
-            )
+            about = {"names": {str(number): name for number, name in old.items()}}
+            listed = {"taken": ", ".join(taken) or "no other", "nodes": "\n".join(lines)}
+            return self._request("rename", about, 200 + 24 * len(lines), **listed)
 
-        def read(text: str, items: tuple[int, ...]) -> Read[tuple[dict[int, str], dict[int, str]]]:
+        def read(text: str, items: tuple[int, ...]) -> Reading[NewNames]:
             names = {entry.node: _clean(entry.name) for entry in read_answer(text, Names).names}
             good = {number: name for number, name in names.items() if not name_fault(name)}
-            return Read(
-                (
-                    {index: good[number] for number, index in supers.items() if number in good},
-                    {index: good[number] for number, index in groups.items() if number in good},
-                ),
-                invented=len(set(names) - set(old)),
+            value = NewNames(
+                {index: good[number] for number, index in superclasses.items() if number in good},
+                {index: good[number] for number, index in groups.items() if number in good},
             )
+            return Reading(value, invented=len(set(names) - set(old)))
 
         return Question(tuple(old), build, read, halves=False)
 
-    def _request(self, name: str, about: Any, tokens: int, **values: str) -> Request:
+    def _request(self, name: str, about: Mapping[str, Any], tokens: int, **values: str) -> Request:
         prompt = load_prompt(name)
-        settings = {"max_tokens": tokens} | dict(self.settings)
-        return Request(name, prompt.render(**values), schema(SCHEMAS[prompt.reply]), self.model, settings, about)
+        settings = {"max_tokens": tokens} | dict(self.plan.settings)
+        schema = SCHEMAS[prompt.reply].model_json_schema()
+        return Request(name, prompt.render(**values), schema, self.plan.model, settings, about)
 
     def _lines(self, numbers: Sequence[int]) -> str:
         return "\n".join(self._line(number) for number in numbers)
@@ -216,7 +236,7 @@ class Wording:
 
 
 def brief(definition: str) -> str:
-    """The first clause of a definition, cut between words where it is long.
+    """The first clause of a definition, cut between words if it is long.
 
     >>> brief("a seal with small external ears; lives in the sea")
     'a seal with small external ears'
@@ -227,21 +247,21 @@ def brief(definition: str) -> str:
     return clause[: BRIEF + 1].rpartition(" ")[0] or clause[:BRIEF]
 
 
-def _plain(source: str) -> str:
-    """The name of a source without the way to it, which is nobody's business."""
+def _shorten(source: str) -> str:
+    """The name of a source without its folders, which are private."""
     return Path(source).stem or source
 
 
-def _nodes(text: str, wanted: int) -> list[Node]:
+def _read_superclasses(text: str, wanted: int) -> list[Node]:
     nodes = [Node(_clean(s.name), " ".join(s.about.split())) for s in read_answer(text, Superclasses).superclasses]
-    _refuse_bad_names([node.name for node in nodes])
+    _check_names([node.name for node in nodes])
     if len(nodes) > MANY * wanted:
         raise UnreadableAnswer(f"it gave {len(nodes)} superclasses, where {wanted} were wanted")
     return nodes
 
 
-def _placements(text: str, items: tuple[int, ...], nodes: Mapping[int, Found]) -> Read[dict[int, Found]]:
-    """Where an answer puts each item; an item placed in two nodes, or in one that is not listed, is missing."""
+def _read_placements(text: str, items: tuple[int, ...], nodes: Mapping[int, Found]) -> Reading[dict[int, Found]]:
+    """The node of each item; an item placed in two nodes, or in one that is not listed, is missing."""
     wanted, invented = set(items), 0
     found: dict[int, int] = {}
     twice: set[int] = set()
@@ -253,24 +273,24 @@ def _placements(text: str, items: tuple[int, ...], nodes: Mapping[int, Found]) -
         else:
             found[entry.id] = entry.node
     kept = {item: nodes[node] for item, node in found.items() if item not in twice}
-    return Read(kept, tuple(item for item in items if item not in kept), invented, len(twice))
+    return Reading(kept, tuple(item for item in items if item not in kept), invented, len(twice))
 
 
-def _groups(text: str, items: tuple[int, ...]) -> Read[dict[int, str]]:
-    """The name of each item's group, where the answer gives it just one; the others may be asked about again."""
+def _read_groups(text: str, items: tuple[int, ...]) -> Reading[dict[int, str]]:
+    """The name of each item's group, if the answer gives it exactly one; a later stage asks about the others."""
     groups = read_answer(text, Groups).groups
     uses = Counter(number for group in groups for number in set(group.ids))
     found = {number: _clean(group.name) for group in groups for number in group.ids}
     kept = {item: found[item] for item in items if uses[item] == 1}
-    _refuse_bad_names(list(kept.values()))
-    return Read(kept, invented=len(set(uses) - set(items)), twice=sum(uses[item] > 1 for item in items))
+    _check_names(list(kept.values()))
+    return Reading(kept, invented=len(set(uses) - set(items)), twice=sum(uses[item] > 1 for item in items))
 
 
 def _clean(name: str) -> str:
     return " ".join(name.replace("/", " and ").split())
 
 
-def _refuse_bad_names(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     faults = [f"name {name!r} {fault}" for name in names if (fault := name_fault(name))]
     if faults:
         raise UnreadableAnswer(faults[0])

@@ -1,160 +1,177 @@
-"""What a model has said so far: votes on classes, groups and who is in them, and which replies said so.
+"""What the answers add up to: the votes on each class, and the tree that the classes are sorted into.
 
-Classes go by their numbers (label + 1), superclasses and groups by indices, so that a node can be renamed at any time.
+Classes go by number (label + 1), superclasses and groups by index, so that a node can be renamed at any time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from hierarchy.prompting.stages import Branch, Node
-from hierarchy.proposal import Place, Proposal, Vote
-from hierarchy.sources import ClassList
-
-NONE = -1  # the vote that a class fits no superclass
+from hierarchy.prompting.retry import Answer
+from hierarchy.prompting.stages import NONE, Branch, NewNames, Node
+from hierarchy.proposal import Place, Vote
 
 
+@dataclass(frozen=True)
 class Tally:
-    """The votes and the tree they make.
+    """The votes of a model on the superclass of each class.
 
     Args:
-        classes: K of them.
-        supers: the closed list of superclasses.
-        votes: how many votes each class is to get.
+        counts: number of a class -> index of a superclass, or NONE -> votes; classes without a vote are left out.
+        wanted: how many votes each class was to get.
     """
 
-    def __init__(self, classes: ClassList, supers: Sequence[Node], votes: int) -> None:
-        self.classes, self.supers, self._wanted = classes, list(supers), votes
-        self.numbers = tuple(range(1, len(classes) + 1))
-        self.groups: list[tuple[int, str]] = []  # index of the superclass, name
-        self.group_of: dict[int, int] = {}
-        self.chosen_again: set[int] = set()
-        self._refused: set[int] = set()
-        self._votes: dict[int, Counter[int]] = {number: Counter() for number in self.numbers}
-        self._keys: dict[int, dict[str, None]] = {number: {} for number in self.numbers}
-
-    def vote(self, number: int, superclass: int, key: str) -> None:
-        """Counts a vote on a class."""
-        self._votes[number][superclass] += 1
-        self._keys[number][key] = None
-
-    def put(self, number: int, group: int, key: str, *, again: bool = False) -> None:
-        """Puts a class into a group; `again` says that it was asked about by itself."""
-        self.group_of[number] = group
-        self.note(number, key)
-        if again:
-            self.chosen_again.add(number)
-
-    def refuse(self, number: int, key: str) -> None:
-        """Keeps that a class, asked about by itself, was said to fit none of the groups it could choose from."""
-        self.note(number, key)
-        if number not in self.group_of:
-            self._refused.add(number)
-
-    def why_unsettled(self, number: int) -> str:
-        """Why a class has no group, as the model's answers have it."""
-        votes = self._votes[number]
-        if number in self._refused or votes[NONE] * 2 > votes.total():
-            return "the model says that it fits nowhere"
-        return "no majority of the votes for one superclass" if votes else "no votes"
-
-    def note(self, number: int, key: str) -> None:
-        """Keeps which reply spoke of a class."""
-        self._keys[number][key] = None
-
-    def group(self, superclass: int, name: str) -> int:
-        """The index of a group, made where there is none of that name (case does not count)."""
-        for index, (own, other) in enumerate(self.groups):
-            if own == superclass and other.casefold() == name.casefold():
-                return index
-        self.groups.append((superclass, name))
-        return len(self.groups) - 1
+    counts: Mapping[int, Counter[int]]
+    wanted: int
 
     def majority(self, number: int) -> int | None:
         """The superclass that more than half of the votes on a class are for, if more than half were cast."""
-        votes = self._votes[number]
-        if 2 * votes.total() <= self._wanted:
+        votes = self[number]
+        if 2 * votes.total() <= self.wanted:
             return None
         best, count = votes.most_common(1)[0]
         return best if best != NONE and 2 * count > votes.total() else None
 
-    def candidates(self, number: int, votes: Sequence[Vote], most: int) -> tuple[int, ...]:
-        """Groups a class may belong to: its own, the witnesses', then the largest of the superclasses voted for."""
-        by_path = {self.path(group): group for group in range(len(self.groups))}
-        found = [self.group_of[number]] if number in self.group_of else []
-        found += [by_path[vote.node] for vote in votes if vote.node in by_path]
-        size = Counter(self.group_of.values())
-        for superclass, _ in self._votes[number].most_common():
-            inside = [group for group, (own, _) in enumerate(self.groups) if own == superclass]
-            found += sorted(inside, key=lambda group: (-size[group], group))
-        return tuple(dict.fromkeys(found))[:most]
+    def __getitem__(self, number: int) -> Counter[int]:
+        return self.counts.get(number, Counter())
 
-    def rename_superclass(self, index: int, name: str) -> None:
-        """Renames a superclass, unless the name is taken by another one or is the id of a class."""
-        others = {node.name.casefold() for other, node in enumerate(self.supers) if other != index}
-        if name.casefold() not in others and name not in self.classes.ids:
-            self.supers[index] = Node(name, self.supers[index].about)
 
-    def rename_group(self, index: int, name: str) -> None:
-        """Renames a group, unless the name is taken by a sibling or by its superclass."""
-        superclass = self.groups[index][0]
-        siblings = {other.casefold() for g, (own, other) in enumerate(self.groups) if own == superclass and g != index}
-        if name.casefold() not in siblings | {self.supers[superclass].name.casefold()}:
-            self.groups[index] = (superclass, name)
+def count_votes(answers: Iterable[Answer[dict[int, int]]], wanted: int) -> Tally:
+    """Counts the votes of some answers, each class number -> index of a superclass."""
+    counts: dict[int, Counter[int]] = {}
+    for answer in answers:
+        for number, superclass in answer.value.items():
+            counts.setdefault(number, Counter())[superclass] += 1
+    return Tally(counts, wanted)
 
-    def members(self, group: int) -> tuple[str, ...]:
-        """Names of a group's classes, in label order."""
-        return tuple(self.classes.names[n - 1] for n in self.numbers if self.group_of.get(n) == group)
 
-    def branches(self) -> list[Branch]:
-        """The superclasses that have classes, with their groups."""
-        used = sorted(set(self.group_of.values()))
-        return [
-            Branch(index, node.name, groups)
-            for index, node in enumerate(self.supers)
-            if (groups := tuple((g, self.groups[g][1], self.members(g)) for g in used if self.groups[g][0] == index))
-        ]
+@dataclass(frozen=True)
+class Tree:
+    """Superclasses, their groups, and the group of each class.
+
+    Args:
+        superclasses: the closed list of them.
+        groups: the index of its superclass and the name of each group.
+        group: number of a class -> index of its group; unsettled classes are left out.
+    """
+
+    superclasses: tuple[Node, ...]
+    groups: tuple[tuple[int, str], ...] = ()
+    group: Mapping[int, int] = field(default_factory=dict)
+
+    def place(self, number: int) -> Place | None:
+        """The names of a class's superclass and group; None while it is unsettled."""
+        if number not in self.group:
+            return None
+        superclass, name = self.groups[self.group[number]]
+        return self.superclasses[superclass].name, name
 
     def path(self, group: int) -> str:
         """The path of a group."""
         superclass, name = self.groups[group]
-        return f"{self.supers[superclass].name}/{name}"
+        return f"{self.superclasses[superclass].name}/{name}"
 
-    def place(self, number: int) -> Place | None:
-        """Where a class stands; None while it is unsettled."""
-        if number not in self.group_of:
-            return None
-        superclass, name = self.groups[self.group_of[number]]
-        return self.supers[superclass].name, name
+    def members(self, group: int, names: Sequence[str]) -> tuple[str, ...]:
+        """The names of a group's classes, in label order, given those of all classes."""
+        return tuple(names[number - 1] for number in sorted(self.group) if self.group[number] == group)
 
-    def proposal(self) -> Proposal:
-        """All classes with their places, votes and replies so far."""
-        about = {self.classes.ids[number - 1]: number for number in self.numbers}
-        return Proposal(
-            self.classes,
-            tuple(map(self.place, self.numbers)),
-            votes={id: votes for id, number in about.items() if (votes := self.votes(number))},
-            replies={id: keys for id, number in about.items() if (keys := self.keys(number))},
-        )
-
-    def keys(self, number: int) -> tuple[str, ...]:
-        """Keys of the replies that spoke of a class, in the order they did."""
-        return tuple(self._keys[number])
-
-    def votes(self, number: int) -> tuple[Vote, ...]:
-        """What the model says of a class: its place with the votes for it, then other superclasses it voted for."""
-        votes = self._votes[number]
-        cast = votes.total()
-        home = self.groups[self.group_of[number]][0] if number in self.group_of else None
+    def branches(self, names: Sequence[str]) -> list[Branch]:
+        """The superclasses that have classes, with their groups, given the names of all classes."""
+        used = sorted(set(self.group.values()))
         found = []
-        if home is not None:
-            again = number in self.chosen_again
-            why = f"{votes[home]} of {cast} votes" + (", and when asked again about this class" if again else "")
-            strength = max(votes[home] / max(1, cast), 0.5 if again else 0.0)
-            found.append(Vote("llm", self.path(self.group_of[number]), round(strength, 3), why))
-        for superclass, count in votes.most_common():
-            if superclass not in (NONE, home):
-                why = f"{count} of {cast} votes"
-                found.append(Vote("llm", self.supers[superclass].name, round(count / cast, 3), why))
-        return tuple(found)
+        for index, node in enumerate(self.superclasses):
+            own = [group for group in used if self.groups[group][0] == index]
+            if own:
+                groups = tuple((group, self.groups[group][1], self.members(group, names)) for group in own)
+                found.append(Branch(index, node.name, groups))
+        return found
+
+
+def group_classes(
+    superclasses: Sequence[Node], homes: Mapping[int, int], answers: Iterable[Answer[dict[int, str]]]
+) -> Tree:
+    """The tree that answers (class number -> name of a group) make of classes whose superclass is known.
+
+    Groups of a superclass whose names differ in case only are one.
+    """
+    groups: dict[tuple[int, str], tuple[int, str]] = {}
+    home: dict[int, tuple[int, str]] = {}
+    for answer in answers:
+        for number, name in answer.value.items():
+            key = homes[number], name.casefold()
+            groups.setdefault(key, (homes[number], name))
+            home[number] = key
+    index = {key: position for position, key in enumerate(groups)}
+    return Tree(tuple(superclasses), tuple(groups.values()), {number: index[key] for number, key in home.items()})
+
+
+def find_candidates(tree: Tree, tally: Tally, number: int, votes: Sequence[Vote], most: int) -> tuple[int, ...]:
+    """Groups a class may belong to: its own, the witnesses', then the largest of the superclasses voted for."""
+    by_path = {tree.path(group): group for group in range(len(tree.groups))}
+    found = [tree.group[number]] if number in tree.group else []
+    found += [by_path[vote.node] for vote in votes if vote.node in by_path]
+    size = Counter(tree.group.values())
+    for superclass, _ in tally[number].most_common():
+        inside = [group for group, (own, _) in enumerate(tree.groups) if own == superclass]
+        found += sorted(inside, key=lambda group: (-size[group], group))
+    return tuple(dict.fromkeys(found))[:most]
+
+
+def rename_nodes(tree: Tree, names: NewNames, reserved: Collection[str]) -> Tree:
+    """Renames nodes one after the other, except where a superclass, a sibling or the parent has the name.
+
+    Args:
+        tree: with the old names.
+        names: the new ones.
+        reserved: names that no superclass may have: the ids of classes.
+    """
+    superclasses, groups = list(tree.superclasses), list(tree.groups)
+    for index, name in names.superclasses.items():
+        others = {node.name.casefold() for other, node in enumerate(superclasses) if other != index}
+        if name.casefold() not in others and name not in reserved:
+            superclasses[index] = replace(superclasses[index], name=name)
+    for index, name in names.groups.items():
+        parent = groups[index][0]
+        siblings = {other.casefold() for g, (own, other) in enumerate(groups) if own == parent and g != index}
+        if name.casefold() not in siblings | {superclasses[parent].name.casefold()}:
+            groups[index] = parent, name
+    return replace(tree, superclasses=tuple(superclasses), groups=tuple(groups))
+
+
+def list_votes(tree: Tree, tally: Tally, number: int, *, chosen: bool) -> tuple[Vote, ...]:
+    """A model's votes on a class: its place first, then the other superclasses it voted for.
+
+    Args:
+        tree: with the place of the class.
+        tally: the votes.
+        number: of the class.
+        chosen: the model chose this place when it was asked about the class again.
+    """
+    votes, cast = tally[number], tally[number].total()
+    home = tree.groups[tree.group[number]][0] if number in tree.group else None
+    found = []
+    if home is not None:
+        why = f"{votes[home]} of {cast} votes" + (", and when asked again about this class" if chosen else "")
+        strength = max(votes[home] / max(1, cast), 0.5 if chosen else 0.0)
+        found.append(Vote("llm", tree.path(tree.group[number]), round(strength, 3), why))
+    for superclass, count in votes.most_common():
+        if superclass not in (NONE, home):
+            node = tree.superclasses[superclass].name
+            found.append(Vote("llm", node, round(count / cast, 3), f"{count} of {cast} votes"))
+    return tuple(found)
+
+
+def explain_unsettled(tally: Tally, number: int, *, refused: bool) -> str:
+    """Why a class has no group, according to the model's answers.
+
+    Args:
+        tally: the votes.
+        number: of the class.
+        refused: asked about the class again, the model said that it fits no group.
+    """
+    votes = tally[number]
+    if refused or votes[NONE] * 2 > votes.total():
+        return "the model says that it fits nowhere"
+    return "no majority of the votes for one superclass" if votes else "no votes"

@@ -1,127 +1,289 @@
-"""A sitting: one person holds a file under review, and its result is written when the sitting ends."""
+"""A review session: one question after another, the most disputed first, and a log of what was decided.
+
+The line dialogue, the full screen and the scripts all drive a `Session`. It knows neither a screen nor a file: the
+function `write` that it is given saves each decision before the decision counts.
+"""
 
 from __future__ import annotations
 
-import getpass
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import NamedTuple
 
-from hierarchy.errors import ReviewError
-from hierarchy.names import name_fault
-from hierarchy.proposal import Proposal
-from hierarchy.review.review import Review, utc_now
-from hierarchy.review.reviewed import check_is_new, check_result, paths_of, read_base_for, read_findings, write_result
-from hierarchy.review.state import Replayed, replay
-from hierarchy.review.storage import LogFile, Looking, Paths, hold
-
-Tell: TypeAlias = Callable[[str], None]  # says something to the person, beside what is asked for
+from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
+from hierarchy.proposal import Edit, Finding, Move, Proposal, Vote
+from hierarchy.review.log import Accept, Decision, Log, Undo
+from hierarchy.review.queue import Question, add_votes, current_votes, find_now, list_questions, suggest
+from hierarchy.review.state import History, State, apply, decide, nodes, replay
 
 
-@dataclass(frozen=True)
-class Where:
-    """What is reviewed, and where the review is kept."""
+class Position(NamedTuple):
+    """The number of the current question, how many there are, and how many disputed classes are left."""
 
-    file: str
-    paths: Paths
-
-
-@dataclass(frozen=True)
-class Held:
-    """A review that is open."""
-
-    paths: Paths
-    base: Proposal
-    journal: LogFile
-    review: Review
+    number: int
+    of: int
+    disputed: int
 
 
-def where_of(file: str, out: Path | None = None) -> Where:
-    """Where a review of a file, or of a copy of it, is kept; ReviewError if it cannot be."""
-    return Where(file, paths_of(out if out is not None else file))
+def utc_now() -> str:
+    """The time as a log states it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def open_review(where: Where, *, who: str, tell: Tell, look: bool = False, only: tuple[str, ...] = ()) -> Held:
-    """Opens a review; whoever decides holds the lock."""
-    base = read_base_for(where.file, where.paths)
-    findings = read_findings(where.file)
-    journal = LogFile(where.paths, base, findings, tell=tell)
-    check_is_new(journal.log, where.paths.log, base)
-    review = Review(base, Looking(journal) if look else journal, who=who, only=only, findings=findings)
-    check_result(where.paths, base, journal.log, review.proposal)
-    return Held(where.paths, base, journal, review)
+class Session:
+    """A review of a proposal by one person.
+
+    Args:
+        base: the proposal.
+        log: its decision log, which may hold decisions already.
+        write: writes the last decisions of a longer log; they are on the disk when it returns.
+        who: who decides from now on.
+        only: kinds of questions to ask (`hierarchy.review.queue.KINDS`); all if empty.
+        findings: what the checks found that are too slow to run again after each edit.
+        now: the clock.
+
+    Raises:
+        ReviewError: the log is about another proposal.
+    """
+
+    def __init__(
+        self,
+        base: Proposal,
+        log: Log,
+        write: Callable[[Log, Sequence[Decision]], None],
+        *,
+        who: str,
+        only: Iterable[str] = (),
+        findings: Sequence[Finding] = (),
+        now: Callable[[], str] = utc_now,
+    ) -> None:
+        self.base, self.log, self.who = base, log, who
+        self._write, self._only, self._now = write, tuple(only), now
+        self._given_findings = tuple(findings)
+        self.history = _replay_own(log, add_votes(base, findings))
+        self._names = dict(zip(base.classes.ids, base.classes.names, strict=True))
+        self._skipped: set[str] = set()
+        self._answered: dict[int, str] = {}  # act -> the subject of the question that it answered in this session
+        self._checked: Proposal | None = None
+        self._refresh()
+
+    # State
+
+    @property
+    def state(self) -> State:
+        """The state of the review."""
+        return self.history.state
+
+    @property
+    def proposal(self) -> Proposal:
+        """The classes and their current places."""
+        return self.history.proposal
+
+    @property
+    def question(self) -> Question | None:
+        """The current question; None when everything is answered or skipped."""
+        return self._focus or next(iter(self._open), None)
+
+    @property
+    def position(self) -> Position:
+        """How far the review is; a question that was jumped to counts as the next."""
+        disputed = sum("disputed" in question.kinds and not self._is_done(question) for question in self._asked)
+        return Position(len(self._asked) - len(self._open) + 1, len(self._asked), disputed)
+
+    @property
+    def suggestions(self) -> tuple[Edit, ...]:
+        """Edits that may answer the question, likeliest first."""
+        return suggest(self.question, self.state) if self.question else ()
+
+    def votes(self, id: str) -> tuple[Vote, ...]:
+        """The votes about a class, with the nodes' current paths."""
+        return current_votes(id, self.state)
+
+    def name(self, subject: str) -> str:
+        """The display name of a class (by id), or the path of a node."""
+        return self._names.get(subject, subject)
+
+    def is_class(self, subject: str) -> bool:
+        """Whether a subject is the id of a class rather than the path of a node."""
+        return subject in self._names
+
+    def node(self, subject: str) -> str:
+        """The group of a class, "" while it is unsettled; a node itself."""
+        return self.proposal.place(subject) if self.is_class(subject) else subject
+
+    def members(self, node: str) -> tuple[str, ...]:
+        """Ids of the classes below a node, sorted by name."""
+        ids = (id for id in self._names if f"{self.proposal.place(id)}/".startswith(f"{node}/"))
+        return tuple(sorted(ids, key=lambda id: (self._names[id], id)))
+
+    def describe(self, what: Accept | Undo | Edit, *, whole: bool = False) -> str:
+        """A decision in words; a class goes by its name, and is omitted if the question is about it, unless `whole`."""
+        if isinstance(what, Accept):
+            return f"accept {self.name(what.subject)!r}"
+        if not isinstance(what, Move):
+            return str(what)
+        asked = self.question is not None and self.question.subject == what.id
+        return f"move to {what.to}" if asked and not whole else f"move {self.name(what.id)!r} to {what.to}"
+
+    def require_question(self) -> Question:
+        """The current question.
+
+        Raises:
+            ReviewError: there is none.
+        """
+        if self.question is None:
+            raise ReviewError("there is no question left; search for a class, or undo")
+        return self.question
+
+    # Decisions
+
+    def accept(self) -> str:
+        """Accepts the subject of the question as it is."""
+        subject = self.require_question().subject
+        if not self.node(subject):
+            raise ReviewError(f"{self.name(subject)!r} is unsettled; move it into a group")
+        self._decide([Accept(subject)])
+        return f"accepted {self.name(subject)!r}"
+
+    def accept_rest(self) -> str:
+        """Accepts every class and node of the question's superclass that is not answered yet."""
+        subject = self.require_question().subject
+        superclass = self.node(subject).partition("/")[0]
+        if not superclass:
+            raise ReviewError(f"{self.name(subject)!r} is unsettled; move it into a group")
+        every = list_questions(self.state, self._findings)
+        below = [question for question in every if self.node(question.subject).partition("/")[0] == superclass]
+        left = [question for question in below if not self._is_done(question)]
+        if not left:
+            raise ReviewError(f"nothing is left to accept in {superclass!r}")
+        self._decide([Accept(question.subject) for question in left])
+        disputed = sum("disputed" in question.kinds for question in left)
+        more = f", {disputed} of them disputed" if disputed else ""
+        return f"accepted all {len(left)} left in {superclass!r}{more}"
+
+    def edit(self, *edits: Edit) -> str:
+        """Applies edits as one act: all of them or, if one fails, none.
+
+        Raises:
+            HierarchyError: what `hierarchy.proposal.apply` raises, or nothing would change.
+        """
+        if not edits:
+            raise ReviewError("nothing changed")
+        self._decide(edits)
+        words = list(map(self.describe, edits))
+        return words[0] if len(words) == 1 else f"{len(words)} edits: {', '.join(words)}"
+
+    def undo(self, number: int | None = None) -> str:
+        """Undoes the last act, or the act of the decision with a number, and asks its question again.
+
+        Raises:
+            ReviewError: there is nothing to undo, or later decisions depend on it.
+        """
+        decisions = self.history.decisions
+        if not decisions:
+            raise ReviewError("there is nothing to undo")
+        chosen = decisions[-1] if number is None else self._find_decision(number)
+        act = [decision for decision in decisions if decision.act == chosen.act]
+        first, time = self.log.next_number, self._now()
+        undoings = [
+            Decision(i, time, self.who, Undo(decision.number), decision.subject, decision.before, act=first)
+            for i, decision in enumerate(reversed(act), first)
+        ]
+        self._record(undoings, self._find_history_without(act, undoings))
+        self._skipped.discard(act[0].subject)
+        self._refresh(self._answered.get(chosen.act, act[0].subject if len(act) == 1 else ""))
+        return f"undid {len(act)} decisions" if len(act) > 1 else f"undid {self.describe(act[0].what, whole=True)}"
+
+    def skip(self) -> str:
+        """Leaves the question for later."""
+        subject = self.require_question().subject
+        self._skipped.add(subject)
+        self._refresh()
+        return f"skipped {self.name(subject)!r}"
+
+    def jump(self, subject: str) -> None:
+        """Asks about a class or a node next.
+
+        Raises:
+            UnknownNode: there is no such class or node.
+        """
+        known = nodes(self.proposal)
+        if subject not in self._names and subject not in known:
+            raise UnknownNode(f"no class or node {subject!r}{nearest(subject, [*self._names, *known])}")
+        self._skipped.discard(subject)
+        self._refresh(subject)
+
+    def _decide(self, whats: Sequence[Accept | Edit]) -> None:
+        """Applies decisions, then writes them, then counts them."""
+        first = self.log.next_number
+        self._answered[first] = self.question.subject if self.question else ""
+        decisions, states = list[Decision](), [self.state]
+        for number, what in enumerate(whats, first):
+            decision = decide(what, states[-1], number=number, time=self._now(), who=self.who, act=first)
+            states.append(apply(decision, states[-1]))
+            decisions.append(decision)
+            if not isinstance(what, Accept) and states[-1].proposal == states[-2].proposal:
+                raise EditError(f"{what}: nothing would change")
+        self._record(decisions, History((*self.history.states, *states[1:]), (*self.history.decisions, *decisions)))
+        self._refresh()
+
+    def _record(self, decisions: Sequence[Decision], history: History) -> None:
+        """Writes decisions; only then do they count."""
+        log = replace(self.log, decisions=(*self.log.decisions, *decisions))
+        self._write(log, decisions)
+        self.log, self.history = log, history
+
+    def _find_history_without(self, act: Sequence[Decision], undoings: Sequence[Decision]) -> History:
+        """The history without an act; cut short where the act is the last, replayed where it is not."""
+        states, decisions = self.history.states, self.history.decisions
+        if tuple(act) == decisions[-len(act) :]:
+            return History(states[: -len(act)], decisions[: -len(act)])
+        log = replace(self.log, decisions=(*self.log.decisions, *undoings))
+        history = replay(log, states[0].proposal)
+        if history.conflicts:
+            later = ", ".join(str(conflict.decision.number) for conflict in history.conflicts)
+            raise ReviewError(f"cannot undo {act[0].number}: decision {later} depends on it; undo that first")
+        return history
+
+    def _find_decision(self, number: int) -> Decision:
+        for decision in self.history.decisions:
+            if decision.number == number:
+                return decision
+        raise ReviewError(f"no decision {number} is in effect; `hierarchy review FILE --log` lists them")
+
+    # Questions
+
+    def _is_done(self, question: Question) -> bool:
+        if self.is_class(question.subject):
+            return question.subject in self.state.classes and "unsettled" not in question.kinds
+        return question.subject in self.state.nodes
+
+    def _refresh(self, focus: str = "") -> None:
+        """Computes the questions, and which of them is asked next."""
+        if self._checked is not self.proposal:
+            self._checked = self.proposal
+            self._findings = find_now(self.proposal, self._given_findings)
+        self._asked = list_questions(self.state, self._findings, self._only)
+        self._open = [q for q in self._asked if not self._is_done(q) and q.subject not in self._skipped]
+        self._focus = None
+        if focus and (self.is_class(focus) or focus in nodes(self.proposal)):  # an undoing may remove a node
+            every = {question.subject: question for question in list_questions(self.state, self._findings)}
+            self._focus = every.get(focus) or Question(focus, ("undisputed",))
 
 
-@contextmanager
-def sitting(
-    where: Where, by: str | None, *, tell: Tell, look: bool = False, only: tuple[str, ...] = ()
-) -> Iterator[Held]:
-    """A review that one person holds; the result is written when it ends, however that is."""
-    if look:
-        yield open_review(where, who="", tell=tell, look=True, only=only)
-        return
-    who = who_decides(by)
-    with hold(where.paths, who, utc_now()):
-        held = open_review(where, who=who, tell=tell, only=only)
-        try:
-            yield held
-        finally:
-            if held.journal.log.decisions:
-                write_result(held.paths, held.base, held.journal.log)
+def _replay_own(log: Log, base: Proposal) -> History:
+    """The history of a log on the proposal it is about.
 
-
-def who_decides(by: str | None) -> str:
-    """The name of who decides: the given one, else git's, else the user's."""
-    if by is not None:
-        fault = name_fault(by.replace("/", ""))
-        if fault:
-            raise ReviewError(f"--by {by!r} {fault}")
-        return by
-    try:
-        found = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False).stdout
-    except (OSError, UnicodeDecodeError):
-        found = ""
-    try:
-        name = found.strip() or getpass.getuser()
-    except (OSError, KeyError):
-        name = ""
-    if name_fault(name.replace("/", "")):
-        raise ReviewError("nobody knows who decides; say it with --by NAME")
-    return name
-
-
-def summary(paths: Paths, replayed: Replayed) -> dict[str, Any]:
-    """How a review stands, for a script."""
-    unsettled = replayed.proposal.unsettled
-    return {
-        "file": str(paths.result),
-        "written": not unsettled,
-        "digest": replayed.proposal.digest,
-        "decisions": len(replayed.decisions),
-        "reviewed": len(replayed.standings[-1].classes),
-        "classes": len(replayed.proposal.classes),
-        "unsettled": list(unsettled),
-    }
-
-
-def written(paths: Paths, replayed: Replayed) -> str:
-    """How a review stands, for a person."""
-    count = len(replayed.decisions)
-    decided = f"{count} decision{'s' * (count != 1)}, {len(replayed.standings[-1].classes)} of"
-    decided += f" {len(replayed.proposal.classes)} classes reviewed"
-    unsettled = replayed.proposal.unsettled
-    if not unsettled:
-        return f"{paths.result}: {decided}"
-    first = ", ".join(map(repr, unsettled[:6])) + (f" and {len(unsettled) - 6} more" if len(unsettled) > 6 else "")
-    return f"{paths.result} waits: unsettled {first}; {paths.log} keeps {decided}"
-
-
-def report(held: Held) -> tuple[dict[str, Any], str]:
-    """How a review stands at the end of a sitting, for a script and for a person, who is told nothing of nothing."""
-    log = held.journal.log
-    replayed = replay(log, held.base)
-    about = {**summary(held.paths, replayed), "disputed": held.review.position.disputed}
-    return about, written(held.paths, replayed) if log.decisions else ""
+    Raises:
+        ReviewError: it is about another proposal, or contradicts itself.
+    """
+    if log.base != base.digest:
+        raise ReviewError(
+            f"the decisions are about a proposal with digest {log.base[:12]!r}, but this one has {base.digest[:12]!r};"
+            " use --replay to apply them to this one"
+        )
+    history = replay(log, base)
+    if history.conflicts:
+        raise ReviewError(f"the decision log contradicts itself: {history.conflicts[0]}; fix it or move it away")
+    return history

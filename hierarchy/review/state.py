@@ -1,44 +1,52 @@
-"""How a review stands: the proposal after some decisions, and what of it a person has looked at; replay leads there."""
+"""The state of a review: the proposal after some decisions, and what of it a person has looked at."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from hierarchy.errors import EditError, HierarchyError, UnknownNode
-from hierarchy.proposal import Edit, Merge, Move, Proposal, Regroup, Rename, Split, apply
+from hierarchy.proposal import Edit, Merge, Move, Proposal, Regroup, Rename, Split
+from hierarchy.proposal import apply as apply_edit
 from hierarchy.review.log import Accept, Decision, Log, Undo
 
 
 @dataclass(frozen=True)
-class Standing:
+class State:
     """A proposal under review.
 
     Args:
-        proposal: the classes and where they stand now.
+        proposal: the classes and their places after the decisions so far.
         classes: ids of the classes that were accepted, or placed by hand.
-        nodes: paths, as they are now, of the nodes that were accepted and hold the same classes still.
+        accepted: level of each accepted node, and ids of the classes it held then.
         renames: (old, new) path of each node that was renamed, merged or moved as a whole, in order.
     """
 
     proposal: Proposal
     classes: frozenset[str] = frozenset()
-    nodes: frozenset[str] = frozenset()
+    accepted: frozenset[tuple[int, frozenset[str]]] = frozenset()
     renames: tuple[tuple[str, str], ...] = ()
 
-    def now(self, path: str) -> str:
-        """What a path of the proposal is called now, after all renames, merges and moves of whole groups."""
+    @cached_property
+    def nodes(self) -> frozenset[str]:
+        """Paths of the nodes that hold the same classes as when they were accepted, whatever they are called now."""
+        members = list_members(self.proposal).items() if self.accepted else ()
+        return frozenset(path for path, ids in members if (path.count("/"), frozenset(ids)) in self.accepted)
+
+    def current_path(self, path: str) -> str:
+        """What a path of the first proposal is called after all renames, merges and moves of whole groups."""
         for old, new in self.renames:
-            path = followed(path, old, new)
+            path = _follow(path, old, new)
         return path
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A decision that could not be taken over: what was asked, and what was found instead."""
+    """A decision that cannot be applied to another proposal, and what was found instead."""
 
     decision: Decision
     found: str
@@ -48,24 +56,32 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class History:
     """What a log makes of a proposal.
 
     Args:
-        proposal: the proposal after all decisions that are in effect and could be taken over.
-        conflicts: those that could not, in the order of the log.
-        decisions: those that were, in the order of the log.
-        standings: how the review stood before each of these, and after the last.
+        states: the state before each decision, and after the last.
+        decisions: the decisions that are in effect and could be applied, in the order of the log.
+        conflicts: those that could not.
     """
 
-    proposal: Proposal
-    conflicts: tuple[Conflict, ...]
-    decisions: tuple[Decision, ...]
-    standings: tuple[Standing, ...]
+    states: tuple[State, ...]
+    decisions: tuple[Decision, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """The state after the last decision."""
+        return self.states[-1]
+
+    @property
+    def proposal(self) -> Proposal:
+        """The proposal after the last decision."""
+        return self.states[-1].proposal
 
 
-def replay(log: Log, proposal: Proposal) -> Replayed:
-    """Takes the decisions of a log over to a proposal; undone ones fall out.
+def replay(log: Log, proposal: Proposal) -> History:
+    """Applies the decisions of a log to a proposal; undone ones are left out.
 
     >>> from hierarchy.tree import Hierarchy
     >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
@@ -73,97 +89,52 @@ def replay(log: Log, proposal: Proposal) -> Replayed:
     >>> replay(log, pets).proposal.settled.nodes(2)
     ('x/z',)
     """
-    standings, taken, conflicts = [Standing(proposal)], [], []
+    states, applied, conflicts = [State(proposal)], list[Decision](), list[Conflict]()
     for decision in log.in_effect:
         try:
-            standings.append(after(standings[-1], decision))
+            states.append(apply(decision, states[-1]))
         except HierarchyError as error:
             conflicts.append(Conflict(decision, str(error)))
         else:
-            taken.append(decision)
-    return Replayed(standings[-1].proposal, tuple(conflicts), tuple(taken), tuple(standings))
+            applied.append(decision)
+    return History(tuple(states), tuple(applied), tuple(conflicts))
 
 
-def without(log: Log, conflicts: Iterable[Conflict]) -> Log:
-    """The log without the decisions that are in conflict."""
-    left_out = {conflict.decision.number for conflict in conflicts}
-    kept = tuple(decision for decision in log.decisions if decision.number not in left_out)
-    return replace(log, decisions=kept)
-
-
-def after(standing: Standing, decision: Decision) -> Standing:
-    """How a review stands after one more decision.
+def apply(decision: Decision, state: State) -> State:
+    """The state after one more decision.
 
     Raises:
-        HierarchyError: the decision cannot be done here: the class stands elsewhere, the node is gone.
+        HierarchyError: the decision cannot be applied: the class is elsewhere, the node is gone.
     """
-    what = decision.what
+    what, before = decision.what, state.proposal
     if isinstance(what, Undo):
-        raise TypeError("an undoing is no step forward; replay the log")
+        raise TypeError("an undoing is not applied; replay the log")
     if isinstance(what, Accept):
-        return _accepted(standing, decision)
-    if isinstance(what, Move) and not decision.new and what.to not in groups(standing.proposal):
-        raise EditError(f"there is no group {what.to!r} any more")
-    proposal = apply(what, standing.proposal)
-    renamed = _renamed(what, standing.proposal, proposal)
-    nodes = _unchanged(standing, proposal, renamed)
-    return Standing(proposal, standing.classes.union(placed(what)), nodes, (*standing.renames, *renamed))
+        return _accept(decision, state)
+    if isinstance(what, Move) and not decision.new and what.to not in groups(before):
+        raise EditError(f"the group {what.to!r} no longer exists")
+    after = apply_edit(what, before)
+    renamed = _find_renames(what, before, after)
+    return State(after, state.classes.union(placed_ids(what)), state.accepted, (*state.renames, *renamed))
 
 
-def _unchanged(standing: Standing, proposal: Proposal, renamed: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """The accepted nodes that hold the same classes after an edit, as they are called then."""
-    if not standing.nodes:
-        return standing.nodes
-    before, now, kept = _members(standing.proposal), _members(proposal), set()
-    for node in standing.nodes:
-        path = node
-        for old, new in renamed:
-            path = followed(path, old, new)
-        if before[node] == now.get(path):
-            kept.add(path)
-    return frozenset(kept)
+def decide(what: Accept | Edit, state: State, *, number: int, time: str, who: str, act: int) -> Decision:
+    """The decision that says `what` about a state: with where its subject is, and what an accepted node holds."""
+    proposal = state.proposal
+    if isinstance(what, Accept):
+        subject = what.subject
+        if subject in proposal.classes.ids:
+            return Decision(number, time, who, what, subject, proposal.place(subject), act=act)
+        return Decision(number, time, who, what, subject, subject, act=act, holds=digest_members(subject, proposal))
+    if isinstance(what, Move):
+        before = proposal.place(what.id) if what.id in proposal.classes.ids else ""
+        return Decision(number, time, who, what, what.id, before, what.to not in groups(proposal), act)
+    subject = "" if isinstance(what, Regroup) else what.node
+    return Decision(number, time, who, what, subject, subject, act=act)
 
 
-def holding(node: str, proposal: Proposal) -> str:
-    """SHA-256, in hexadecimal, of the ids of the classes below a node, in their order as text.
-
-    >>> from hierarchy.tree import Hierarchy
-    >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
-    >>> holding("x/y", pets) == holding("x", pets)
-    False
-    """
-    ids = sorted(_members(proposal).get(node, ()))
-    return hashlib.sha256(json.dumps(ids, separators=(",", ":")).encode()).hexdigest()
-
-
-def _members(proposal: Proposal) -> Mapping[str, set[str]]:
-    """Ids of the classes below each node."""
-    below: defaultdict[str, set[str]] = defaultdict(set)
-    for id, place in zip(proposal.classes.ids, proposal.places, strict=True):
-        if place:
-            below[place[0]].add(id)
-            below["/".join(place)].add(id)
-    return below
-
-
-def _accepted(standing: Standing, decision: Decision) -> Standing:
-    proposal, subject = standing.proposal, decision.subject
-    if subject not in proposal.classes.ids:
-        if subject not in nodes(proposal):
-            raise UnknownNode(f"there is no {subject!r} any more")
-        if decision.holds and decision.holds != holding(subject, proposal):
-            raise EditError(f"{subject!r} holds other classes than were accepted")
-        return replace(standing, nodes=standing.nodes | {subject})
-    found = proposal.place(subject)
-    if not found:
-        raise EditError(f"{subject!r} is unsettled")
-    if found != decision.before:
-        raise EditError(f"{subject!r} stands in {found!r}")
-    return replace(standing, classes=standing.classes | {subject})
-
-
-def placed(edit: Edit) -> tuple[str, ...]:
-    """Ids of the classes that an edit gives a group one by one, not with the rest of a node."""
+def placed_ids(edit: Edit) -> tuple[str, ...]:
+    """Ids of the classes that an edit puts into a group one by one, not along with a node."""
     if isinstance(edit, Move):
         return (edit.id,)
     if isinstance(edit, Split):
@@ -171,33 +142,16 @@ def placed(edit: Edit) -> tuple[str, ...]:
     return tuple(id for id, to in edit.places if to) if isinstance(edit, Regroup) else ()
 
 
-def _renamed(edit: Edit, before: Proposal, now: Proposal) -> tuple[tuple[str, str], ...]:
-    """The old and new paths of the nodes that an edit renames, merges into others, or moves as a whole."""
-    if isinstance(edit, Rename):
-        parent, slash, _ = edit.node.rpartition("/")
-        return ((edit.node, parent + slash + edit.name),)
-    if isinstance(edit, Merge):
-        return ((edit.node, edit.into),)
-    if isinstance(edit, Split) and "/" in edit.node:  # of a group, some classes stay, or it is a rename
-        return ()
-    return _moved_whole(before, now) if isinstance(edit, Split | Regroup) else ()
+def digest_members(node: str, proposal: Proposal) -> str:
+    """SHA-256, in hexadecimal, of the sorted ids of the classes below a node.
 
-
-def _moved_whole(before: Proposal, now: Proposal) -> tuple[tuple[str, str], ...]:
-    """Groups that are gone, where all their classes went into one other group."""
-    went: defaultdict[str, set[str]] = defaultdict(set)
-    for old, new in zip(before.places, now.places, strict=True):
-        if old:
-            went["/".join(old)].add("/".join(new) if new else "")
-    gone = sorted(went.keys() - groups(now))
-    return tuple((old, next(iter(went[old]))) for old in gone if len(went[old]) == 1 and "" not in went[old])
-
-
-def followed(path: str, old: str, new: str) -> str:
-    """A path after the node at `old` became the one at `new`."""
-    if path == old:
-        return new
-    return new + path[len(old) :] if path.startswith(old + "/") else path
+    >>> from hierarchy.tree import Hierarchy
+    >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
+    >>> digest_members("x/y", pets) == digest_members("x", pets)
+    False
+    """
+    ids = sorted(list_members(proposal).get(node, ()))
+    return hashlib.sha256(json.dumps(ids, separators=(",", ":")).encode()).hexdigest()
 
 
 def groups(proposal: Proposal) -> frozenset[str]:
@@ -208,3 +162,52 @@ def groups(proposal: Proposal) -> frozenset[str]:
 def nodes(proposal: Proposal) -> frozenset[str]:
     """Paths of the superclasses and groups of a proposal."""
     return groups(proposal).union(place[0] for place in proposal.places if place)
+
+
+def _accept(decision: Decision, state: State) -> State:
+    proposal, subject = state.proposal, decision.subject
+    if subject not in proposal.classes.ids:
+        members = list_members(proposal).get(subject)
+        if not members:
+            raise UnknownNode(f"{subject!r} no longer exists")
+        if decision.holds and decision.holds != digest_members(subject, proposal):
+            raise EditError(f"{subject!r} no longer holds the classes that were accepted")
+        return replace(state, accepted=state.accepted | {(subject.count("/"), frozenset(members))})
+    found = proposal.place(subject)
+    if found != decision.before or not found:
+        raise EditError(f"{subject!r} is in {found!r}" if found else f"{subject!r} is unsettled")
+    return replace(state, classes=state.classes | {subject})
+
+
+def list_members(proposal: Proposal) -> Mapping[str, set[str]]:
+    """Ids of the classes below each node."""
+    below: defaultdict[str, set[str]] = defaultdict(set)
+    for id, place in zip(proposal.classes.ids, proposal.places, strict=True):
+        if place:
+            below[place[0]].add(id)
+            below["/".join(place)].add(id)
+    return below
+
+
+def _find_renames(edit: Edit, before: Proposal, after: Proposal) -> tuple[tuple[str, str], ...]:
+    """The old and new paths of the nodes that an edit renames, merges into others, or moves as a whole."""
+    if isinstance(edit, Rename):
+        parent, slash, _ = edit.node.rpartition("/")
+        return ((edit.node, parent + slash + edit.name),)
+    if isinstance(edit, Merge):
+        return ((edit.node, edit.into),)
+    if isinstance(edit, Move) or (isinstance(edit, Split) and "/" in edit.node):  # some classes stay behind
+        return ()
+    went: defaultdict[str, set[str]] = defaultdict(set)
+    for old, new in zip(before.places, after.places, strict=True):
+        if old:
+            went["/".join(old)].add("/".join(new) if new else "")
+    gone = sorted(went.keys() - groups(after))
+    return tuple((old, next(iter(went[old]))) for old in gone if len(went[old]) == 1 and "" not in went[old])
+
+
+def _follow(path: str, old: str, new: str) -> str:
+    """A path after the node at `old` became the one at `new`."""
+    if path == old:
+        return new
+    return new + path[len(old) :] if path.startswith(old + "/") else path

@@ -1,193 +1,197 @@
-"""The decision log on the disk, and where it lies: appended to, flushed, and whole after any crash."""
+"""The files of a review: X.json is the result, and next to it are
+
+    X.proposal.json    the proposal the review starts from; never changed
+    X.findings.json    what the checks found in it
+    X.decisions.jsonl  the decision log, append-only; a replay replaces it and keeps the old one
+    X.lock             exists while someone reviews
+
+X.csv has its own: X.csv.proposal.json and so on, and X.csv.provenance.json, since a CSV file has no place for it.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from hierarchy.errors import OutputError, ReviewError, os_reason
-from hierarchy.files import lock
-from hierarchy.proposal import Finding, Proposal, read_proposal, save_findings, save_proposal
-from hierarchy.review.log import Decision, Log, header_line, line, read_log
+from hierarchy.errors import FormatError, HierarchyError, OutputError, ReviewError, os_reason
+from hierarchy.files import lock, read_json, same_file
+from hierarchy.io import read, shipped
+from hierarchy.proposal import Finding, Proposal, edit_from_dict, read_proposal, save_findings, save_proposal
+from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log
+
+Notify: TypeAlias = Callable[[str], None]  # says something to the person
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a result lies, and beside it what it was made from and the files of its review."""
+    """The paths of a result and of the files that belong to it."""
 
     result: Path
+    base: Path
+    findings: Path
+    log: Path
+    lock: Path
+    provenance: Path
+    replies: Path
 
     @classmethod
     def of(cls, file: str | os.PathLike[str]) -> Paths:
-        """Those of a file: beside the file itself where a link to it is given."""
+        """The paths of a file; of a link, those of the file it leads to."""
         linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
-        return cls(Path(os.path.realpath(file) if linked else file))
+        result = Path(os.path.realpath(file) if linked else file)
+        stem = result.name if result.suffix.lower() == ".csv" else result.stem
+        endings = ("proposal.json", "findings.json", "decisions.jsonl", "lock", "provenance.json", "replies.sqlite")
+        return cls(result, *(result.with_name(f"{stem}.{ending}") for ending in endings))
 
     @property
-    def base(self) -> Path:
-        return self.result.with_suffix(".proposal.json")
-
-    @property
-    def log(self) -> Path:
-        return self.result.with_suffix(".decisions.jsonl")
-
-    @property
-    def lock(self) -> Path:
-        return self.result.with_suffix(".lock")
-
-    @property
-    def findings(self) -> Path:
-        return self.result.with_suffix(".findings.json")
-
-    @property
-    def provenance(self) -> Path:
-        return self.result.with_suffix(".provenance.json")  # of a .csv, which has no place for it
-
-    @property
-    def replies(self) -> Path:
-        return self.result.with_suffix(".replies.sqlite")
+    def is_csv(self) -> bool:
+        """Whether the result is a CSV file, which has no place for its provenance."""
+        return self.result.suffix.lower() == ".csv"
 
 
-def hold(paths: Paths, who: str, since: str) -> AbstractContextManager[None]:
-    """Keeps a second reviewer out while a block runs.
+def find_paths(file: str, out: Path | None = None) -> Paths:
+    """The paths of the review of a file, or of its copy `out`.
 
     Raises:
-        Locked: someone else is reviewing; the message says who, where and since when.
+        ReviewError: it is the name of a shipped hierarchy, or not a .json or .csv file.
     """
+    target = str(out) if out is not None else file
+    paths = Paths.of(target)
+    if target in shipped():
+        raise ReviewError(f"{target!r} is a shipped hierarchy; review a copy with --out {target}.json")
+    if paths.result.suffix.lower() not in (".json", ".csv"):
+        raise ReviewError(f"cannot review {target!r}; give a .json or .csv file")
+    return paths
+
+
+def hold_lock(paths: Paths, who: str, since: str) -> AbstractContextManager[None]:
+    """Keeps others from reviewing the file while the block runs; raises Locked if someone does."""
     return lock(
         paths.lock,
         busy=f"{str(paths.result)!r} is being reviewed",
-        fix="wait, or look with --look",
         holder=f"{who} (process {os.getpid()} on {socket.gethostname()}, since {since})",
+        fix="wait, or look with --look",
     )
 
 
-class LogFile:
-    """The decision log of a file, on the disk: what is appended is there before `append` returns.
+# What a review starts from
+
+
+def read_base(file: str, paths: Paths | None = None) -> Proposal:
+    """The proposal that a review of `file` starts from: X.proposal.json or, if there is none, the hierarchy X itself.
 
     Args:
-        paths: where the files lie.
-        base: the proposal; it is written beside the log with the first decision, if it is not there.
-        findings: what the checks found of it; written together with it.
-        tell: hears of what had to be set aside.
+        file: the file to review, or the name of a shipped hierarchy.
+        paths: where the review is kept, if not at `file`.
 
     Raises:
-        FormatError: the log cannot be read.
+        FormatError: neither file can be read.
+        ReviewError: `paths` holds something else.
     """
+    own = Paths.of(file)
+    base = read_proposal(own.base) if file not in shipped() and own.base.exists() else _propose_itself(file, own)
+    if paths is not None and (file in shipped() or not same_file(paths.result, file)):
+        if paths.result.exists() and not paths.base.exists():
+            raise ReviewError(f"{str(paths.result)!r} already exists; choose another name, or review it")
+        if paths.base.exists() and read_proposal(paths.base).digest != base.digest:
+            raise ReviewError(f"{str(paths.base)!r} is another proposal; choose another name")
+    return base
 
-    def __init__(
-        self,
-        paths: Paths,
-        base: Proposal,
-        findings: Sequence[Finding] = (),
-        *,
-        tell: Callable[[str], None] = lambda message: None,
-    ) -> None:
-        self.paths, self.base, self._findings, self._tell = paths, base, findings, tell
-        self._log, self._torn = Log(base.digest, base.classes.source), b""
-        if paths.log.exists():
-            log, self._torn = read_log(paths.log)
-            self._log = log or self._log
-            if self._torn:
-                size = len(self._torn)
-                tell(
-                    f"{paths.log}: its last line is torn ({size} bytes of a write that was cut off) and does not count"
-                )
 
-    @property
-    def log(self) -> Log:
-        """What is in the log."""
-        return self._log
+def _propose_itself(file: str, paths: Paths) -> Proposal:
+    held = read(file)
+    provenance: Mapping[str, Any] = held.provenance
+    if paths.is_csv and paths.provenance.exists():
+        provenance = read_json(paths.provenance)
+        if not isinstance(provenance, Mapping):
+            raise FormatError(f"expected an object in {paths.provenance}, got {type(provenance).__name__}; delete it")
+    settings = provenance.get("settings")
+    source = settings.get("source") if isinstance(settings, Mapping) else None
+    name = source if isinstance(source, str) else Path(file).name
+    return Proposal.from_hierarchy(held.hierarchy, source=name, provenance=provenance)
 
-    def append(self, decisions: Sequence[Decision]) -> None:
-        """Writes decisions at the end of the log.
 
-        Raises:
-            OutputError: the log cannot be written; none of the decisions counts.
-            ReviewError: the proposal was made anew since the review began; none counts either.
-        """
-        if not self.log.decisions:
-            self._check_base()
-        keep_base(self.paths, self.base, self._findings)
-        text = "".join(map(line, decisions))
-        if not self.log.decisions and not self._header_stands():
-            text = header_line(self._log.base, self._log.source) + text
-        try:
-            self._set_aside()
-            _append(self.paths.log, text.encode())
-        except OSError as error:
-            reason = os_reason(error)
-            raise OutputError(
-                f"cannot write {str(self.paths.log)!r}: {reason}; nothing was decided, make room and decide again"
-            ) from None
-        self._log = Log(self._log.base, self._log.source, (*self._log.decisions, *decisions))
-
-    def _check_base(self) -> None:
-        """Makes sure that the proposal is still what the review started from."""
-        if self.paths.base.exists() and read_proposal(self.paths.base).digest != self.base.digest:
-            raise ReviewError(
-                f"{str(self.paths.base)!r} was made anew since this review began; nothing was decided, quit and begin"
-                " again"
-            )
-
-    def _header_stands(self) -> bool:
-        return self.paths.log.exists() and self.paths.log.stat().st_size > len(self._torn)
-
-    def _set_aside(self) -> None:
-        """Moves the torn end of the log into a file of its own, before anything is written behind it."""
-        if self._torn:
-            beside = self.paths.log.with_suffix(".torn")
-            with beside.open("ab") as file:
-                file.write(self._torn + b"\n")
-            os.truncate(self.paths.log, self.paths.log.stat().st_size - len(self._torn))
-            self._torn = b""
-            self._tell(f"the torn line of {self.paths.log} was moved to {beside}")
+def read_findings(file: str) -> tuple[Finding, ...]:
+    """The findings about the proposal of a file, X.findings.json; none if that is missing or malformed."""
+    try:
+        return tuple(
+            Finding(**{**entry, "edit": entry.get("edit") and edit_from_dict(entry["edit"])})
+            for entry in read_json(Paths.of(file).findings)
+            if isinstance(entry["node"], str) and isinstance(entry["message"], str)
+        )
+    except (HierarchyError, TypeError, KeyError, AttributeError):
+        return ()
 
 
 def keep_base(paths: Paths, base: Proposal, findings: Sequence[Finding]) -> None:
-    """Writes what a review starts from beside its log, if it is not there."""
+    """Writes what a review starts from, if it is not there yet."""
     if not paths.base.exists():
         if findings and not paths.findings.exists():
             save_findings(findings, paths.findings)
         save_proposal(base, paths.base)
 
 
-def _append(path: Path, content: bytes) -> None:
-    """Writes lines at the end of a file, all or none, and waits until they are on the disk."""
+# The log on the disk
+
+
+def load_log(paths: Paths, base: Proposal, notify: Notify) -> Log:
+    """The log of a file, or a new one about its proposal; raises FormatError if it cannot be read."""
+    log = read_complete(paths.log, notify) if paths.log.exists() else None
+    return log or Log(base.digest, base.classes.source)
+
+
+def append_to_log(
+    log: Log, decisions: Sequence[Decision], *, paths: Paths, base: Proposal, findings: Sequence[Finding]
+) -> None:
+    """Writes the last decisions of a log to the disk, and what the review starts from along with the first ones.
+
+    Raises:
+        OutputError: the log cannot be written; none of the decisions counts.
+        ReviewError: the proposal has changed since the review began; none counts either.
+    """
+    first = len(log.decisions) == len(decisions)
+    if first and paths.base.exists() and read_proposal(paths.base).digest != base.digest:
+        raise ReviewError(f"{str(paths.base)!r} has changed since this review began; quit and start again")
+    keep_base(paths, base, findings)
+    text = log_to_text(log) if first else "".join(map(decision_to_line, decisions))
+    try:
+        _append(paths.log, text.encode(), replace=first)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {str(paths.log)!r}: {os_reason(error)}; the decision was not saved, free some space and"
+            " decide again"
+        ) from None
+
+
+def refuse(log: Log, decisions: Sequence[Decision]) -> None:
+    """Writes nothing, for a session that only looks."""
+    raise ReviewError("--look is read-only; review without it to decide")
+
+
+def read_complete(path: Path, notify: Notify) -> Log | None:
+    """Reads a log, and says so if its last line is incomplete: a crash cut it off, and it does not count."""
+    log = read_log(path)
+    if log and not path.read_bytes().endswith(b"\n"):
+        notify(f"{path}: ignored the incomplete last line that a crash left")
+    return log
+
+
+def _append(path: Path, content: bytes, *, replace: bool) -> None:
+    """Writes lines behind the last complete line of a file, or over it, all or none, and waits for the disk."""
     with path.open("a+b", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        if size:
-            file.seek(-1, os.SEEK_END)
-            content = content if file.read(1) == b"\n" else b"\n" + content
+        file.seek(0)
+        end = 0 if replace else file.read().rfind(b"\n") + 1
+        file.truncate(end)
         try:
             while content:
                 content = content[file.write(content) :]
             os.fsync(file.fileno())
-        except OSError:  # the disk is full: half a line would stand in the way of the next
+        except OSError:  # the disk is full: half a line would be in the way of the next
             with suppress(OSError):
-                file.truncate(size)
+                file.truncate(end)
             raise
-
-
-class Looking:
-    """The journal of somebody who only looks.
-
-    Args:
-        held: the log that is looked at.
-    """
-
-    def __init__(self, held: LogFile) -> None:
-        self._held = held
-
-    @property
-    def log(self) -> Log:
-        """What is in the log."""
-        return self._held.log
-
-    def append(self, decisions: Sequence[Decision]) -> None:
-        """Refuses."""
-        raise ReviewError("only looking, nothing is decided here; review without --look to decide")

@@ -1,11 +1,21 @@
-"""Class sources: reads the classes of a data set from wherever people keep them.
+"""Class sources: reads the classes of a dataset from wherever people keep them.
 
-`read_classes` recognises text, CSV and TSV files, image folders, Hugging Face data sets and ImageNet's own lists.
-The folder layouts of splits and classes are decided here, for class lists and for whole data sets.
+`read_classes` recognises text, CSV and TSV files, image folders, Hugging Face datasets and ImageNet's own lists.
+The folder layouts of splits and classes are decided here, for class lists and for whole datasets.
 """
 
 from hierarchy.sources.classes import LONGEST, ClassList
+from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.layout import image_files, table_files
 from hierarchy.sources.read import known_sources, read_classes
 
-__all__ = ["LONGEST", "ClassList", "image_files", "known_sources", "read_classes", "table_files"]
+__all__ = [
+    "LONGEST",
+    "ClassList",
+    "image_files",
+    "is_hub_name",
+    "is_saved",
+    "known_sources",
+    "read_classes",
+    "table_files",
+]

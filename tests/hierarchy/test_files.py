@@ -1,4 +1,4 @@
-"""Hierarchy files: what is saved is loaded, a file is whole or not there, and bad files are refused in words."""
+"""Hierarchy files: saving and loading, atomic writes, locks, and messages about bad files."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def test_saved_text_is_valid_by_the_schema_and_says_the_digest(tree, provenance)
 
 
 @given(hierarchies(fewest=2), st.data())
-def test_one_class_changed_is_one_line_changed_beside_the_digest(tree, data):
+def test_a_changed_class_changes_one_line_and_the_digest(tree, data):
     label = data.draw(st.integers(0, len(tree) - 1))
     rows = [list(row) for row in tree.rows]
     rows[label][1] = data.draw(names.filter(lambda name: name != tree.names[label]))
@@ -189,7 +189,7 @@ def test_every_shipped_file_is_valid(path):
 def test_the_hierarchies_shipped_are_those_of_the_package():
     hierarchies = {path.stem for path in SHIPPED if "." not in path.stem}
     assert set(shipped()) == hierarchies
-    assert not SHIPPED or hierarchies  # findings alone are no data
+    assert not SHIPPED or hierarchies  # findings alone are not data
 
 
 def test_the_page_about_the_format_shows_a_valid_file():
@@ -293,7 +293,7 @@ def test_rows_are_read_from_a_table_that_is_no_hierarchy(scratch):
 
 
 @pytest.mark.parametrize("target", ["file/below.json", "missing/below.json", "folder.json", "x" * 300 + ".json"])
-def test_what_cannot_be_written_is_told_and_leaves_nothing(target, scratch):
+def test_a_failed_write_is_reported_and_leaves_nothing(target, scratch):
     (scratch / "file").write_text("whole")
     (scratch / "folder.json").mkdir()
     before = sorted(scratch.rglob("*"))

@@ -14,14 +14,12 @@ import pytest
 from support import TESTS
 
 import hierarchy
-from hierarchy.checks.reference import read_reference
-from hierarchy.checks.score import score
+from hierarchy.checks import read_reference, score
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
-from hierarchy.cluster.constrained import Shape
+from hierarchy.generate import Settings
 from hierarchy.io import folder, read, shipped
-from hierarchy.review.storage import Paths, hold
-from hierarchy.settings import Settings
+from hierarchy.review import Paths, hold_lock
 from hierarchy.sources import read_classes
 
 REFERENCES = TESTS / "references"
@@ -130,14 +128,14 @@ def test_the_summary_can_be_read_by_a_script(tmp_path):
 
 
 def test_the_command_in_the_provenance_can_be_pasted():
-    assert Settings("my classes.txt", Shape()).command == "python -m hierarchy.generate 'my classes.txt'"
+    assert Settings("my classes.txt").command == "python -m hierarchy.generate 'my classes.txt'"
 
 
 def test_a_csv_gets_its_provenance_beside_it_and_never_replaces_its_source(tmp_path):
     names = tmp_path / "pets.csv"
     names.write_text("name\nbeagle\ncollie\ntabby\nsiamese cat\n")
     command(["-m", "hierarchy.generate", str(names), "--out", str(tmp_path / "tree.csv")])
-    assert json.loads((tmp_path / "tree.provenance.json").read_text())["classes"] == 4
+    assert json.loads((tmp_path / "tree.csv.provenance.json").read_text())["classes"] == 4
     refused = command(["-m", "hierarchy.generate", str(names), "--out", str(names)], check=False)
     assert refused.returncode == 2 and "it is the source; choose another name" in refused.stderr
     assert names.read_text().startswith("name\nbeagle")
@@ -188,7 +186,7 @@ def test_of_a_link_all_lies_beside_the_file_that_it_leads_to(generate, tmp_path)
 def test_nothing_is_made_anew_under_a_reviewer_who_has_decided_nothing_yet(generate, tmp_path):
     assert generate("--out", "tree.json")[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with hold(Paths(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
+    with hold_lock(Paths.of(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
         code, out, err = generate("--out", "tree.json", "--superclasses", "2")
         assert (code, out) == (2, "") and "'tree.json' is being reviewed by Ada (process " in err
         assert "reading classes" not in err  # at once

@@ -14,9 +14,9 @@ from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.io import read
 from hierarchy.llm import ReplyCache
-from hierarchy.prompting.prompts import load_prompt
+from hierarchy.prompting import load_prompt
 from hierarchy.proposal import read_proposal
-from hierarchy.review.storage import Paths, hold
+from hierarchy.review import Paths, hold_lock
 
 TREE = Hierarchy.from_rows(
     [
@@ -68,7 +68,7 @@ def calls(server):
 def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_path):
     code, out, err = propose("--yes")
     assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 8 classes\n")
-    assert " calls (at most " in err and "pass --price for the cost" in err
+    assert " calls (at most " in err and "pass --price to estimate the cost" in err
     assert load(tmp_path / "pets.json") == TREE
     spent = server.counts["input_tokens"] + server.counts["output_tokens"]
     assert f"pets.replies.sqlite: 8 replies from m, {spent:,} tokens in all runs" in err
@@ -158,7 +158,7 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
     assert (tmp_path / "pets.before.json").read_text() == "of an earlier run"
     assert (
         "unsettled: 'cod' (cod): the model says that it fits nowhere" in err
-        and "`hierarchy review pets.json` places them" in err
+        and "place them with `hierarchy review pets.json`" in err
     )
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE
@@ -175,7 +175,7 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
     code, out, err = ask("generate", "pets.txt", *flags)
     assert code == 1 and out.startswith("pets.proposal.json: 0 superclasses, 0 groups, 0 classes")
     assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
-    assert "8 classes are unsettled" in err and "troubles with answers, all dealt with or listed: " in err
+    assert "8 classes are unsettled" in err and "problems with replies, all handled or listed: " in err
     assert read_proposal(tmp_path / "pets.proposal.json").unsettled == TREE.classes
 
 
@@ -206,23 +206,23 @@ def test_explain_tells_what_was_asked_and_answered(propose, ask):
     code, out, _ = ask("explain", "pets.json", "cod")
     lines = out.splitlines()
     assert code == 0 and lines[0].startswith("cod (cod): ")
-    assert lines[1] == "  stands in   fish/sea fish  (with tuna)"
+    assert lines[1] == "  group       fish/sea fish  (with tuna)"
     assert any(line.startswith("  llm            fish/sea fish  1.00  3 of 3 votes") for line in lines)
     assert any(" > fish > " in line for line in lines if line.startswith("  hypernyms"))
     replies = [line for line in lines if line.startswith("  assign")]
-    assert len(replies) == 3 and all("m: '8. cod: " in line and "(fish)" in line for line in replies)
-    assert any(line.startswith("  groups") and line.endswith("-> 'sea fish'") for line in lines)
+    assert len(replies) == 3 and all(line.endswith("(fish)") for line in replies)
+    assert any(line.startswith("  groups") and line.endswith("m: 'sea fish'") for line in lines)
     full = ask("explain", "pets.json", "cod", "--full")[1]
     assert "[system]\nYou sort the classes" in full and '[reply]\n{"placements"' in full
     found = json.loads(ask("explain", "pets.json", "cod", "--json")[1])
-    assert found["place"] == "fish/sea fish" and len(found["said"]) == 4
+    assert found["group"] == "fish/sea fish" and len(found["exchanges"]) == 4
 
 
 def test_explain_shows_what_a_reviewer_decided(propose, ask):
     propose("--yes")
     ask("edit", "pets.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")
     out = ask("explain", "pets.json", "cod")[1]
-    assert "stands in   fish/freshwater fish" in out and "proposed    fish/sea fish" in out
+    assert "group       fish/freshwater fish" in out and "proposed    fish/sea fish" in out
     assert "llm         != fish/sea fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
@@ -232,7 +232,7 @@ def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propos
     ask("edit", "pets.json", "rename", "fish", "fishes", "--by", "Ada")
     (tmp_path / "pets.proposal.json").unlink()
     code, out, _ = ask("explain", "pets.json", "cod")
-    assert code == 0 and "stands in   fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
+    assert code == 0 and "group       fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
 def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(propose, ask, tmp_path):
@@ -243,12 +243,12 @@ def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(pr
     assert ask("edit", "link.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")[0] == 0
     assert [path.name for path in tmp_path.glob("link*")] == ["link.json"]
     out = ask("explain", "link.json", "cod")[1]
-    assert "m: '8. cod: " in out and "Ada: move cod to fish/freshwater fish" in out
+    assert "m: 'sea fish'" in out and "Ada: move cod to fish/freshwater fish" in out
     assert out == ask("explain", "elsewhere/tree.json", "cod")[1]
 
 
 def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
-    lock = hold(Paths(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+    lock = hold_lock(Paths.of(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
 
     class Reviewed(Brain):
         def propose(self, text):
@@ -265,7 +265,7 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
     lock.__exit__(None, None, None)
     (tmp_path / "pets.decisions.jsonl").touch()
     code, out, err = propose("--yes")
-    assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err
+    assert (code, out) == (2, "") and "choose another name (copy 'pets.replies.sqlite' to it so that" in err
     (tmp_path / "pets.decisions.jsonl").unlink()
     assert propose("--yes")[0] == 0 and calls(server) == 8
     assert load(tmp_path / "pets.json") == TREE and not (tmp_path / "pets.lock").exists()
@@ -274,16 +274,16 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
 def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     propose("--yes")
     assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0
-    assert "'fish' is a node of 4 classes; give one of them" in ask("explain", "pets.json", "fish")[2]
-    assert "no id, name or path" in ask("explain", "pets.json", "codd")[2]
+    assert "'fish' is a node of 4 classes; name one of them" in ask("explain", "pets.json", "fish")[2]
+    assert "no class or node 'codd'; nearest: 'cod'" in ask("explain", "pets.json", "codd")[2]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
-        (["--dry-run"], "--dry-run is about a model; add --propose openai"),
-        (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
+        (["--propose", "gpt"], "unknown --propose 'gpt'; use openai"),
+        (["--dry-run"], "--dry-run needs a language model that proposes; add --propose openai"),
+        (["--propose", "openai", "--classes-per-group", "2:5"], "a language model does not keep to node sizes"),
         (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is not INPUT:OUTPUT"),
         (["--propose", "openai", "--votes", "0"], "invalid value for '--votes'"),
         (["--propose", "openai", "--yes"], "no API key: set OPENAI_API_KEY"),
@@ -312,16 +312,21 @@ FLAGS_OF_A_MODEL = {
 @pytest.mark.parametrize("flag", [*FLAGS_OF_A_MODEL, "--base-url"])
 def test_no_flag_about_a_model_is_passed_over_where_none_proposes(ask, server, tmp_path, flag):
     code, out, err = ask("generate", "pets.txt", flag, *FLAGS_OF_A_MODEL.get(flag, [server.url]))
-    assert (code, out) == (2, "") and f"{flag} is about a model; add --propose openai" in err
+    assert (code, out) == (2, "") and f"{flag} needs a language model that proposes; add --propose openai" in err
     assert [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
 
 
 def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have_no_limit(ask, server, tmp_path):
     every = [word for flag, values in FLAGS_OF_A_MODEL.items() for word in (flag, *values)]
     err = ask("generate", "pets.txt", *every)[2]
-    assert f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes are about a model; add --propose openai" in err
+    assert (
+        f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes need a language model that proposes; add --propose openai"
+        in err
+    )
     err = ask("generate", "pets.txt", "--embed", "openai:e", "--base-url", server.url, "--max-cost", "2")[2]
-    assert "--max-cost is about a model that proposes, and --embed openai:e is under no limit; leave that out" in err
+    assert (
+        "--max-cost needs a language model that proposes (--embed openai:e has no limit); add --propose openai" in err
+    )
     assert not server.counts["http"]
 
 

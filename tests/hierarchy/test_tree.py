@@ -1,4 +1,4 @@
-"""The hierarchy itself: laws over random ones, beside slow and obvious versions; then the table of edge cases."""
+"""`Hierarchy`: laws over random hierarchies, compared with slow and obvious versions; then a table of edge cases."""
 
 import dataclasses
 import pickle

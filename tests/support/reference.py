@@ -68,16 +68,16 @@ class Reference(nn.Module):
                         conv.weight.copy_(weight.unflatten(0, (len(blocks), -1))[node].view_as(conv.weight))
                         for name in ("weight", "bias", "running_mean", "running_var"):
                             getattr(norm, name).copy_(getattr(stacked, name).unflatten(0, (len(blocks), -1))[node])
-        for node, fc in enumerate(self.fcs):
-            fc.weight.copy_(model.head.fc.weight[node : node + 1])
-            fc.bias.copy_(model.head.fc.bias[node : node + 1])
+        for label, fc in enumerate(self.fcs):
+            fc.weight.copy_(model.head.fc.weight[label : label + 1])
+            fc.bias.copy_(model.head.fc.bias[label : label + 1])
 
     def forward(self, x):
         maps = [self.trunk(x)]
         for depth, blocks in enumerate(self.branches):
             parents = self.hierarchy.parents(depth + 1)
             maps = [block(maps[parent]) for block, parent in zip(blocks, parents, strict=True)]
-        scores = [fc(leaf.mean((2, 3))) for fc, leaf in zip(self.fcs, maps, strict=True)]
-        by_path = dict(zip(self.hierarchy.nodes(3), scores, strict=True))
-        paths = [self.hierarchy.nodes(3)[place] for place in self.hierarchy.ancestors(3)]
-        return torch.cat([by_path[path] for path in paths], dim=1)
+        leaves = dict(zip(self.hierarchy.nodes(3), maps, strict=True))
+        paths = [self.hierarchy.nodes(3)[place] for place in self.hierarchy.ancestors(3)]  # by label
+        scores = [fc(leaves[path].mean((2, 3))) for fc, path in zip(self.fcs, paths, strict=True)]
+        return torch.cat(scores, dim=1)

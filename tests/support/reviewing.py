@@ -1,36 +1,35 @@
-"""Reviews kept in memory, and random things a reviewer does."""
+"""Sessions kept in memory, and random things a reviewer does."""
 
-from dataclasses import replace
+from functools import partial
 
 from hypothesis import strategies as st
 
 from hierarchy.errors import HierarchyError
 from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Vote, apply
 from hierarchy.review.log import Log
-from hierarchy.review.review import Review
+from hierarchy.review.session import Session
 from hierarchy.review.state import groups
+from hierarchy.review.storage import append_to_log, load_log
 from hierarchy.tree import Hierarchy
 
 NOON = "2026-01-31T12:00:00Z"
 
 
-class Memory:
-    """A journal that forgets when the test ends."""
-
-    def __init__(self, proposal):
-        self.log = Log(proposal.digest, proposal.classes.source)
-
-    def append(self, decisions):
-        self.log = replace(self.log, decisions=(*self.log.decisions, *decisions))
+def start(proposal, *, log=None, write=lambda log, decisions: None, who="Ada", **options):
+    """A session on a proposal, in memory unless `write` writes to the disk."""
+    log = log or Log(proposal.digest, proposal.classes.source)
+    return Session(proposal, log, write, who=who, now=lambda: NOON, **options)
 
 
-def review_of(proposal, **options):
-    return Review(proposal, Memory(proposal), who="Ada", now=lambda: NOON, **options)
+def start_on_disk(paths, base, *, who="Ada", notify=print):
+    """A session on files, as `open_session` starts it, but without its lock and result, and always at noon."""
+    write = partial(append_to_log, paths=paths, base=base, findings=())
+    return start(base, log=load_log(paths, base, notify), write=write, who=who)
 
 
-def act(review, data):
-    """One thing a person may do; what cannot be done leaves everything as it was."""
-    proposal = review.proposal
+def act(session, data):
+    """One thing a person may do; what fails leaves everything as it was."""
+    proposal = session.proposal
     paths = sorted({*groups(proposal), *(path.split("/")[0] for path in groups(proposal))})
     path = st.sampled_from(paths) if paths else st.just("x")
     ids = st.sampled_from(proposal.classes.ids)
@@ -41,28 +40,28 @@ def act(review, data):
         st.builds(Merge, path, path),
         st.builds(Regroup, st.tuples(st.tuples(ids, st.one_of(group, st.just(""))))),
     )
-    choices = st.sampled_from(["accept", "do", "do", "do", "two", "undo", "skip", "rest", "jump", "undo number"])
+    choices = st.sampled_from(["accept", "edit", "edit", "edit", "two", "undo", "skip", "rest", "jump", "undo number"])
     choice = data.draw(choices)
-    before = (review.proposal, review.journal.log)
+    before = (session.proposal, session.log)
     try:
         if choice == "accept":
-            review.accept()
-        elif choice == "do":
-            review.do(data.draw(edit))
+            session.accept()
+        elif choice == "edit":
+            session.edit(data.draw(edit))
         elif choice == "two":
-            review.do(data.draw(edit), data.draw(edit))
+            session.edit(data.draw(edit), data.draw(edit))
         elif choice == "undo":
-            review.undo()
+            session.undo()
         elif choice == "undo number":
-            review.undo(data.draw(st.integers(1, 9)))
+            session.undo(data.draw(st.integers(1, 9)))
         elif choice == "skip":
-            review.skip()
+            session.skip()
         elif choice == "rest":
-            review.accept_rest()
+            session.accept_rest()
         else:
-            review.jump(data.draw(ids))
+            session.jump(data.draw(ids))
     except HierarchyError:
-        assert (review.proposal, review.journal.log) == before
+        assert (session.proposal, session.log) == before
 
 
 VOTES = {
@@ -94,15 +93,15 @@ ZOO = Hierarchy.from_rows(
 )
 
 
-def zoo(*, unsettled=("n04",), only=(), who="Ada", findings=()):
+def zoo(*, unsettled=("n04",), **options):
+    """A session on ZOO with VOTES; some classes are unsettled."""
     places = [None if id in unsettled else place for id, place in zip(ZOO.classes, ZOO.groups, strict=True)]
     definitions = tuple(f"what {name} means" for name in ZOO.names)
     classes = Proposal.from_hierarchy(ZOO, definitions, source="zoo.txt").classes
-    base = Proposal(classes, tuple(places), VOTES)
-    return Review(base, Memory(base), who=who, only=only, now=lambda: NOON, findings=findings)
+    return start(Proposal(classes, tuple(places), VOTES), **options)
 
 
-def made(edits, proposal):
+def apply_all(edits, proposal):
     for edit in edits:
         proposal = apply(edit, proposal)
     return proposal

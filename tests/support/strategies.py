@@ -1,4 +1,4 @@
-"""Random hierarchies for property tests: any characters a name may hold, repeated names, lopsided shapes."""
+"""Random hierarchies for property tests: any valid characters, repeated names, unbalanced shapes."""
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ from hierarchy.names import name_fault
 settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
-# Few letters, so that names meet often; beside them what files and shells stumble over.
+# Few letters, so that names often coincide; and characters that break files and shells.
 _PLAIN = st.text("ab '", min_size=1, max_size=3)
 _ODD = st.text("a\"',;:()[]{}<>&\\|#%=-_ .éß中̈\u00a0\u200d🦈👩", min_size=1, max_size=8)
 _ANY = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8)

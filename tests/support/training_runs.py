@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, which can be killed at any of many places, and the data they train on.
+"""Short trainings in processes of their own, which can be killed, and the data they train on.
 
 The processes are forked by a server that has imported everything once; a fresh one would take seconds to start.
 """
@@ -9,35 +9,24 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from support.trees import shape
-from timm_nhl.train.config import Settings
+from timm_nhl.train import Settings
 
 TREE = shape(2, 4, 6)
-SMALL = ("widths=8,4,4 expansion=2",)
+SMALL = ["widths=8,4,4 expansion=2"]
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["timm_nhl.train.loop", "datasets", "plotly.subplots", "torch.utils.tensorboard", "torch._dynamo", "torchvision"]
-)
-PLACES = (  # where a process may be killed, before or after
-    ("timm_nhl.train.learner", "Learner.learn"),
-    ("timm_nhl.train.learner", "Learner.update"),
-    ("timm_nhl.train.learner", "Learner.evaluate"),
-    ("timm_nhl.train.run_dir", "RunFolder._write_settings"),
-    ("timm_nhl.train.run_dir", "RunFolder.write_metrics"),
-    ("timm_nhl.train.run_dir", "RunFolder.write_model"),
-    ("pathlib", "Path.replace"),
-    ("torch", "save"),
-)
+SERVER.set_forkserver_preload(["timm_nhl.train.loop", "datasets", "torch.utils.tensorboard", "torch._dynamo"])
 
 
 def dataset(folder, *, images=26, side=32, tree=TREE, splits=("train", "test")):
-    """Saves a data set of colored noise, each class of its own color, with its hierarchy."""
+    """Saves a dataset of colored noise, each class of its own color, with its hierarchy."""
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
-    from PIL import Image as Picture
+    from PIL import Image as Pillow
 
     from hierarchy import save
 
@@ -48,15 +37,15 @@ def dataset(folder, *, images=26, side=32, tree=TREE, splits=("train", "test")):
     for split in splits:
         labels = draw.permutation(np.arange(images) % len(tree))
         noise = draw.integers(0, 56, (images, side, side, 3)) + colors[labels][:, None, None]
-        pictures = [Picture.fromarray(picture.astype(np.uint8)) for picture in noise]
-        parts[split] = Dataset.from_dict({"image": pictures, "label": labels.tolist()}, features=features)
+        decoded = [Pillow.fromarray(image.astype(np.uint8)) for image in noise]
+        parts[split] = Dataset.from_dict({"image": decoded, "label": labels.tolist()}, features=features)
     DatasetDict(parts).save_to_disk(str(folder))
     save(tree, Path(folder) / "hierarchy.json")
     return str(folder)
 
 
-def small(source, **values):
-    """Settings of a short training with everything random in it."""
+def small(source, out="", **values):
+    """Settings of a short training."""
     defaults = {
         "model": "test_resnet_nhl",
         "model_kwargs": SMALL,
@@ -69,18 +58,19 @@ def small(source, **values):
         "workers": 0,
         "device": "cpu",
     }
-    return Settings.of(source, **{**defaults, **values})
+    return Settings(str(source), str(out), **{**defaults, **values})
 
 
-def run(settings, out, *, processes=1, kill=None):
-    """Trains in fresh processes; gives their exit codes.
+def run(settings, *, processes=1, kill=None, without=None):
+    """Trains in fresh processes; returns their exit codes.
 
     Args:
-        kill: kill the first process at this call of any of `PLACES`.
+        kill: (module, attribute, call): the first process kills itself at this call of a function, counted from 1.
+        without: a module of the standard library that this machine shall lack.
     """
-    meeting = port()
+    port = free_port()
     started = [
-        SERVER.Process(target=_work, args=(settings, out, rank, processes, meeting, kill if rank == 0 else None))
+        SERVER.Process(target=_work, args=(settings, rank, processes, port, kill if rank == 0 else None, without))
         for rank in range(processes)
     ]
     for process in started:
@@ -94,51 +84,45 @@ def run(settings, out, *, processes=1, kill=None):
     return [process.exitcode for process in started]
 
 
-def port():
-    """A port of this machine where processes can meet."""
+def free_port():
+    """A free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
-def _work(settings, out, rank, processes, meeting, kill):
+def _work(settings, rank, processes, port, kill, without):
     """One process of a training, as torchrun starts it."""
     import torch
 
-    from timm_nhl.train.loop import train
+    if without is not None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "filelock"]:
+            del sys.modules[name]  # the one that has looked for it before
+        sys.modules[without] = None
+    from timm_nhl.train import train
 
     torch.set_num_threads(1)
     if processes > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if kill is not None:
-        _kill_at(kill)
-    train(settings, out=out)
+        _kill_at(*kill)
+    train(settings)
 
 
-def _kill_at(call):
-    """Kills this process before or after the call of any of `PLACES` with this number, each in turn."""
+def _kill_at(module, attribute, call):
     import importlib
 
-    left = [call]
+    owner = importlib.import_module(module)
+    *outer, name = attribute.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    function, left = getattr(owner, name), [call]
 
-    def count():
+    def deadly(*args, **kwargs):
         left[0] -= 1
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
 
-    def deadly(function):
-        def counted(*args, **kwargs):
-            count()
-            result = function(*args, **kwargs)
-            count()
-            return result
-
-        return counted
-
-    for module, name in PLACES:
-        owner = importlib.import_module(module)
-        *outer, name = name.split(".")
-        for each in outer:
-            owner = getattr(owner, each)
-        setattr(owner, name, deadly(getattr(owner, name)))
+    setattr(owner, name, deadly)

@@ -6,10 +6,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import timm_nhl  # noqa: F401 - registers the models
+
 settings.register_profile(
     "nhl", deadline=None, max_examples=6, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("nhl")
+torch.set_num_threads(1)  # small models gain nothing from threads, and several test processes share the cores
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,11 @@
+"""Images of any dataset with the labels of a hierarchy, and the loaders that feed them to training and evaluation.
+
+Labels are matched by class id or name, never by number; everything random is a function of one seed.
+"""
+
+from timm_nhl.data.images import Images, open_images
+from timm_nhl.data.loaders import eval_loader, train_loader
+from timm_nhl.data.sampler import EpochSampler
+from timm_nhl.data.seeds import MODEL, STEP, seed_all
+
+__all__ = ["MODEL", "STEP", "EpochSampler", "Images", "eval_loader", "open_images", "seed_all", "train_loader"]

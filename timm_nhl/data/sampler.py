@@ -1,85 +1,63 @@
-"""Which images make up which batch of a training, as a function of the seed."""
+"""Which images make up which batch of a training, as a function of the seed and the epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 from torch.utils.data import Sampler
 
 from timm_nhl.data.seeds import ORDER, generator
 
 
 class Draw(NamedTuple):
-    """One image of a batch: drawn in this epoch, of this number in the data set."""
+    """One image of a batch: its epoch, and its number in the dataset."""
 
     epoch: int
     number: int
 
 
-@dataclass(frozen=True)
-class Order:
-    """Every epoch a permutation of its own, cut into the batches of the optimizer's steps; what is left over waits.
+class EpochSampler(Sampler[list[Draw]]):
+    """Batches of one process for one epoch, as torch's DataLoader takes them (`batch_sampler`); call `set_epoch` first.
 
-    The batch of a step is cut further: to the micro batches that a process computes one after the other, and each of
-    them to the processes. So it is the same batch, however many processes and micro batches it is computed by.
+    Every epoch is a permutation, cut into the batches of optimizer steps; the rest is dropped. The batch of a step is
+    cut into micro-batches, and each of these into the parts of the processes. So a step sees the same images in the
+    same order, however many micro-batches and processes compute it.
 
     Args:
-        images: how many there are.
-        batch_size: images a process computes at once.
+        images: the size of the dataset.
+        batch_size: images per process and micro-batch.
         seed: of the permutations.
-        micro_batches: that a process adds up before a step.
-        processes: that train together.
+        grad_accum_steps: micro-batches per step.
+        rank, world_size: this process, and how many there are.
 
-    >>> order = Order(images=7, batch_size=2, seed=0)
-    >>> order.steps_per_epoch, order.step_size
+    >>> sampler = EpochSampler(7, batch_size=2, seed=0)
+    >>> sampler.steps_per_epoch, sampler.step_size
     (3, 2)
-    >>> [draw.epoch for draw in next(order.batches(steps=range(3, 9)))]
+    >>> sampler.set_epoch(1)
+    >>> [draw.epoch for draw in next(iter(sampler))]
     [1, 1]
     """
 
-    images: int
-    batch_size: int
-    seed: int
-    micro_batches: int = 1
-    processes: int = 1
+    def __init__(
+        self, images: int, *, batch_size: int, seed: int, grad_accum_steps: int = 1, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.images, self.batch_size, self.seed, self.grad_accum_steps = images, batch_size, seed, grad_accum_steps
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self.step_size = batch_size * grad_accum_steps * world_size
+        self.steps_per_epoch = images // self.step_size
 
-    @property
-    def step_size(self) -> int:
-        """Images of all processes for one step of the optimizer."""
-        return self.batch_size * self.micro_batches * self.processes
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of the optimizer in an epoch."""
-        return self.images // self.step_size
-
-    def batches(self, steps: range, *, process: int = 0) -> Iterator[list[Draw]]:
-        """The micro batches of a process for some steps, in order."""
-        for step in steps:
-            epoch, of_epoch = divmod(step, self.steps_per_epoch)
-            permutation = _permutation(self.images, self.seed, epoch)
-            for micro in range(self.micro_batches):
-                start = of_epoch * self.step_size + (micro * self.processes + process) * self.batch_size
-                yield [Draw(epoch, int(number)) for number in permutation[start : start + self.batch_size]]
-
-
-class Batches(Sampler[list[Draw]]):
-    """An order as torch's DataLoader takes it (`batch_sampler`): the batches of a process for some steps."""
-
-    def __init__(self, order: Order, steps: range, *, process: int) -> None:
-        self.order, self.steps, self.process = order, steps, process
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next iteration yields, counted from 0."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return self.order.batches(self.steps, process=self.process)
+        permutation = generator(self.seed, ORDER, self.epoch).permutation(self.images)
+        micro_batch = self.batch_size * self.world_size
+        for start in range(0, self.steps_per_epoch * self.step_size, micro_batch):
+            mine = start + self.rank * self.batch_size
+            yield [Draw(self.epoch, int(number)) for number in permutation[mine : mine + self.batch_size]]
 
     def __len__(self) -> int:
-        return len(self.steps) * self.order.micro_batches
-
-
-@lru_cache(maxsize=2)  # the epoch that is trained and the one that is fetched ahead
-def _permutation(images: int, seed: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return generator(seed, ORDER, epoch).permutation(images)
+        return self.steps_per_epoch * self.grad_accum_steps

@@ -1,7 +1,7 @@
-"""A model beside what one would use instead: restricted to some classes, the expert of these, a flat model.
+"""A model next to what one would use instead: restricted to some classes, the expert of these, a flat model.
 
-One pass of each network over the images gives all that is asked of it: what a model predicts when it is restricted to
-some classes is in the logits that it computes for all of them.
+One pass of a network over the images gives all that is asked of it: what a model predicts when it is restricted to some
+classes is in the logits that it computes for all of them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from itertools import combinations
 from statistics import fmean
 
 from hierarchy import Hierarchy
-from timm_nhl.cost import Cost, CostCounter, cost
-from timm_nhl.data.images import Images
+from timm_nhl.costs import Cost, CostCounter, cost
+from timm_nhl.data import Images
 from timm_nhl.errors import OptionError
-from timm_nhl.eval.intervals import Estimate, mean_over, paired_difference
+from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean
 from timm_nhl.eval.metrics import Measures, Outcomes, measure
 from timm_nhl.eval.model_io import Classifier
-from timm_nhl.eval.predict import Inference, Watch, only, predict, unwatched
-from timm_nhl.models.nhl import NHL
+from timm_nhl.eval.predict import Inference, Track, predict, select_classes, skip_tracking
+from timm_nhl.models import NHL
 
 RESTRICTED = ", restricted"
 
@@ -30,11 +30,10 @@ class Row:
     """One network on the images of some classes.
 
     Args:
-        name: `full`, `expert` or `flat`; `full, restricted`, `flat, restricted` where it computes more classes than it
-            is asked to choose among.
+        name: `full`, `expert` or `flat`; with `, restricted` if it computes more classes than it chooses among.
         hierarchy: of the classes; the outcomes' labels are its own.
         outcomes: of each image.
-        measures: of all together.
+        measures: of all images together.
         cost: of the network.
     """
 
@@ -55,12 +54,12 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Experts of random classes, and a flat model restricted to the same.
+class RandomExperts:
+    """Experts of random classes, and a flat model restricted to the same classes.
 
     Args:
         labels: of each expert.
-        experts, flat: their measures, in the same order; `flat` is empty where there is no flat model.
+        experts, flat: their measures, in the same order; `flat` is empty without a flat model.
         params, macs: of an expert, on average.
     """
 
@@ -75,7 +74,7 @@ class Drawn:
         """By how much the experts' top-1 exceeds that of the restricted flat model, on average over the experts."""
         pairs = zip(self.experts, self.flat, strict=False)
         gains = [expert.top1.value - flat.top1.value for expert, flat in pairs]
-        return mean_over(gains, -1, 1) if gains else None
+        return estimate_mean(gains, -1, 1) if gains else None
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Evaluation:
 
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
-    drawn: Drawn | None
+    random: RandomExperts | None
 
 
 def evaluate(
@@ -95,57 +94,48 @@ def evaluate(
     flat: Classifier | None = None,
     draws: Sequence[tuple[int, ...]] = (),
     inference: Inference | None = None,
-    watch: Watch = unwatched,
+    track: Track = skip_tracking,
 ) -> Evaluation:
     """Measures a model on all images, and on those of some classes: restricted to them, and as their expert.
 
     Args:
         main: nested or flat; its classes, and `flat`'s, are ids of the images' hierarchy.
-        images: labelled along the hierarchy that is measured along.
-        classes: ids, names and paths of what the expert knows; without any there is no expert.
-        flat: what a nested model is compared with; it may know more classes than the images are of.
+        images: labelled along the hierarchy to measure along.
+        classes: ids, names and paths of the expert's classes; without any there is no expert.
+        flat: what a nested model is compared with; it may know more classes than the images.
         draws: labels of more experts. They are not run: their logits are the full network's at their classes.
-        inference: how networks are run; on the CPU by default.
-        watch: shows how far a network is.
+        inference: how networks are run; by default on the CPU.
+        track: reports how far a network is.
 
     Raises:
         EvaluationError: a class without output or images, or logits that are not finite.
         OptionError: a flat model is compared with a flat one.
-        UnknownNode, AmbiguousName: of what is asked for, as in `Hierarchy.labels`.
+        UnknownNode, AmbiguousName: from `classes`, as in `Hierarchy.labels`.
     """
-    tree, inference = images.hierarchy, inference or Inference()
+    tree, inference, wanted = images.hierarchy, inference or Inference(), tuple(classes)
     assert tree is not None
     if flat is not None and not isinstance(main.model, NHL):
-        raise OptionError(f"--flat is what a nested model is compared with; {main.source!r} is flat itself")
-    asked = tuple(classes)
-    shown = [tuple(range(len(tree))), *([tree.labels(*asked)] if asked else [])]  # each has a row of its own
-    found = predict(main, images, [*shown, *draws], inference=inference, watch=watch)
-    rows = list(_rows(main, tree, shown, found, inference))
-    if asked and isinstance(main.model, NHL):
-        some = only(images, shown[1])
+        raise OptionError(f"--flat compares a nested model with a plain one, but {main.source!r} is plain itself")
+    parts = [tuple(range(len(tree))), *([tree.labels(*wanted)] if wanted else [])]  # each has a row of its own
+    found = predict(main, images, [*parts, *draws], inference=inference, track=track)
+    rows = list(_make_rows(main, tree, parts, found, inference))
+    if wanted and isinstance(main.model, NHL):
+        some = select_classes(images, parts[1])
         assert some.hierarchy is not None
-        expert = expert_of(main, some.classes)
-        everything = [tuple(range(len(some.classes)))]
-        outcomes = predict(expert, some, everything, inference=inference, watch=watch)
-        rows += _rows(expert, some.hierarchy, everything, outcomes, inference, name="expert")
+        expert, every = cut_expert(main, some.classes), [tuple(range(len(some.classes)))]
+        outcomes = predict(expert, some, every, inference=inference, track=track)
+        rows += _make_rows(expert, some.hierarchy, every, outcomes, inference, name="expert")
     found_flat: list[Outcomes] = []
     if flat is not None:
-        found_flat = predict(flat, images, [*shown, *draws], inference=inference, watch=watch)
-        rows += _rows(flat, tree, shown, found_flat, inference)
+        found_flat = predict(flat, images, [*parts, *draws], inference=inference, track=track)
+        rows += _make_rows(flat, tree, parts, found_flat, inference)
     drawn = None
     if draws:
-        trees = [tree.at(labels) for labels in draws]
-        experts, others = (
-            tuple(measure(outcomes, small) for outcomes, small in zip(some_found, trees, strict=False))
-            for some_found in (found[len(shown) :], found_flat[len(shown) :])
-        )
-        costs = _costs(main, [small.classes for small in trees], inference)
-        params, macs = fmean(each.params for each in costs), fmean(each.macs for each in costs)
-        drawn = Drawn(tuple(draws), experts, others, params, macs)
-    return Evaluation(tuple(rows), tuple(_differences(rows)), drawn)
+        drawn = _measure_draws(main, tree, draws, found[len(parts) :], found_flat[len(parts) :], inference)
+    return Evaluation(tuple(rows), tuple(_compare(rows)), drawn)
 
 
-def expert_of(nested: Classifier, classes: Sequence[str]) -> Classifier:
+def cut_expert(nested: Classifier, classes: Sequence[str]) -> Classifier:
     """The expert of some classes, by id."""
     assert isinstance(nested.model, NHL)
     expert = nested.model.expert([nested.model.hierarchy.classes[output] for output in nested.outputs(classes)])
@@ -153,16 +143,16 @@ def expert_of(nested: Classifier, classes: Sequence[str]) -> Classifier:
     return Classifier(f"expert of {nested.source}", expert, known, expert.hierarchy)
 
 
-def draw(classes: int, size: int, count: int, *, seed: int = 0) -> tuple[tuple[int, ...], ...]:
-    """Labels of some experts of `size` random classes each, ascending.
+def draw_classes(classes: int, size: int, count: int, *, seed: int = 0) -> tuple[tuple[int, ...], ...]:
+    """The labels of `count` experts of `size` random classes each, ascending.
 
-    All classes are shuffled and cut into pieces; what is left over is dropped; and so on. So experts have no class in
+    All classes are shuffled and cut into pieces, what is left over is dropped, and so on. So experts have no class in
     common as long as there are enough.
 
     Raises:
-        OptionError: a size that cannot be.
+        OptionError: a size of less than 1 or more than all classes.
 
-    >>> draw(6, 3, 4)
+    >>> draw_classes(6, 3, 4)
     ((0, 3, 5), (1, 2, 4), (2, 3, 5), (0, 1, 4))
     """
     if not 1 <= size <= classes:
@@ -175,7 +165,7 @@ def draw(classes: int, size: int, count: int, *, seed: int = 0) -> tuple[tuple[i
     return tuple(drawn[:count])
 
 
-def _rows(
+def _make_rows(
     classifier: Classifier,
     tree: Hierarchy,
     parts: Sequence[Sequence[int]],
@@ -185,15 +175,33 @@ def _rows(
 ) -> Iterator[Row]:
     """A row for each part of the classes."""
     name = name or ("full" if isinstance(classifier.model, NHL) else "flat")
-    (total,) = _costs(classifier, [classifier.classes], inference)
+    (total,) = _count_costs(classifier, [classifier.classes], inference)
     for part, outcomes in zip(parts, found, strict=False):  # more may have been found
         small = tree.at(part)
         restricted = RESTRICTED if len(part) < len(classifier.classes) else ""
         yield Row(name + restricted, small, outcomes, measure(outcomes, small), total)
 
 
-def _costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inference) -> list[Cost]:
-    """What the expert of each of some classes costs; a flat model has none, and costs the same for any."""
+def _measure_draws(
+    main: Classifier,
+    tree: Hierarchy,
+    draws: Sequence[tuple[int, ...]],
+    found: Sequence[Outcomes],
+    found_flat: Sequence[Outcomes],
+    inference: Inference,
+) -> RandomExperts:
+    trees = [tree.at(labels) for labels in draws]
+    experts, flat = (
+        tuple(measure(outcomes, small) for outcomes, small in zip(some, trees, strict=False))
+        for some in (found, found_flat)
+    )
+    costs = _count_costs(main, [small.classes for small in trees], inference)
+    params, macs = fmean(each.params for each in costs), fmean(each.macs for each in costs)
+    return RandomExperts(tuple(draws), experts, flat, params, macs)
+
+
+def _count_costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inference) -> list[Cost]:
+    """The cost of the expert of each of some classes; a flat model has none and costs the same for any."""
     model = classifier.model
     size = inference.config(model)["input_size"]
     if isinstance(model, NHL):
@@ -202,14 +210,8 @@ def _costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inf
     return [cost(model, input_size=size)] * len(each)
 
 
-def _differences(rows: Sequence[Row]) -> Iterator[Difference]:
-    """Between each two rows about the same classes."""
+def _compare(rows: Sequence[Row]) -> Iterator[Difference]:
+    """Each pair of rows about the same classes."""
     for first, second in combinations(rows, 2):
         if first.hierarchy == second.hierarchy:
-            yield Difference(first, second, paired_difference(first.outcomes.correct, second.outcomes.correct))
-
-
-if __name__ == "__main__":
-    from timm_nhl.cli.evaluate import main
-
-    main()
+            yield Difference(first, second, estimate_difference(first.outcomes.correct, second.outcomes.correct))

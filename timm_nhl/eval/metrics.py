@@ -1,14 +1,14 @@
 """How good predictions are: accuracy, accuracy per level, height of the mistakes, calibration, likelihood.
 
-`of_batch` keeps a few numbers of each image and drops the logits, `joined` puts batches together, `measure` makes of
-them what is reported, each value with a 95 % interval.
+`judge` keeps a few numbers of each image and drops the logits, `join` puts batches together, and `measure` computes
+what is reported, each value with a 95 % interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,25 +21,10 @@ from timm_nhl.eval.intervals import (
     RESAMPLES,
     Estimate,
     Floats,
-    difference_over_seeds,
-    mirrored,
-    paired_difference,
-    percentiles,
-    resampled_means,
-    wilson,
+    bootstrap_bias,
+    estimate_mean,
+    estimate_share,
 )
-
-__all__ = [
-    "Estimate",
-    "Measures",
-    "Outcomes",
-    "difference_over_seeds",
-    "heights",
-    "joined",
-    "measure",
-    "of_batch",
-    "paired_difference",
-]
 
 Labels: TypeAlias = NDArray[np.int64]
 
@@ -95,8 +80,8 @@ class Measures:
         top5: share of images whose label is among the five largest logits (or all, of fewer classes).
         group, superclass: share of images whose most probable *class* lies in the right group, superclass. (Not the
             node whose classes have the largest probability together: that is another decision than the one reported.)
-        mistake_severity: mean height of the mistakes (`heights`), None where there are none ("hierarchical distance of
-            a mistake", Bertinetto et al. 2020).
+        mistake_severity: mean height of the mistakes (`find_heights`), None without mistakes ("hierarchical distance
+            of a mistake", Bertinetto et al. 2020).
         hierarchical_distance: mean height over all images, 0 for those that are right ("average hierarchical distance
             at 1", ibid.).
         ece: expected calibration error over 15 equally wide bins of confidence (Guo et al. 2017).
@@ -119,7 +104,7 @@ class Measures:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "images"}
 
 
-def of_batch(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels | None = None) -> Outcomes:
+def judge(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels | None = None) -> Outcomes:
     """(B, K) and (B,) -> what is kept of B images.
 
     Args:
@@ -130,14 +115,14 @@ def of_batch(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels 
     Raises:
         EvaluationError: the shapes do not fit each other, or a label is out of range.
 
-    >>> batch = of_batch(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([1, 1]), images=[7, 8])
+    >>> batch = judge(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([1, 1]), images=[7, 8])
     >>> batch.correct, batch.confidence.round(3), batch.nll.round(3)
     (array([ True, False]), array([0.881, 0.731]), array([0.127, 1.313]))
     """
     if logits.ndim != 2 or targets.shape != logits.shape[:1] or not logits.shape[1]:
         raise EvaluationError(
-            f"logits of shape {tuple(logits.shape)} and labels of shape {tuple(targets.shape)} do not fit;"
-            " give (B, K) and (B,), K at least 1"
+            "expected logits of shape (B, K) and labels of shape (B,), K >= 1, got"
+            f" {tuple(logits.shape)} and {tuple(targets.shape)}; pass one label for each row of logits"
         )
     numbers = np.arange(len(targets)) if images is None else np.asarray(images)
     labels = targets.cpu().numpy().astype(np.int64)
@@ -145,8 +130,8 @@ def of_batch(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels 
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(outside):
         raise EvaluationError(
-            f"{_told(numbers[outside])} labels that are not within 0 to {classes - 1}, the outputs of the model;"
-            " label the data set along the model's hierarchy"
+            f"{_name_images(numbers[outside])} labels outside 0 to {classes - 1}, the outputs of the model; label the"
+            " dataset along the model's hierarchy"
         )
     top = logits.topk(min(TOP, classes), dim=1).indices  # (B, K) -> (B, 5)
     log_probabilities = logits.float().log_softmax(dim=1)
@@ -163,7 +148,7 @@ def of_batch(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels 
     )
 
 
-def joined(batches: Iterable[Outcomes]) -> Outcomes:
+def join(batches: Iterable[Outcomes]) -> Outcomes:
     """Puts batches together, in the order given.
 
     Raises:
@@ -171,7 +156,7 @@ def joined(batches: Iterable[Outcomes]) -> Outcomes:
     """
     parts = list(batches)
     if not parts:
-        raise EvaluationError("nothing can be measured on no images; check the split and the classes")
+        raise EvaluationError("no images to measure; check the split and the classes")
     columns = ("images", "targets", "top", "confidence", "nll")
     whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     outcomes = Outcomes(parts[0].classes, **whole)
@@ -179,11 +164,11 @@ def joined(batches: Iterable[Outcomes]) -> Outcomes:
     return outcomes
 
 
-def heights(hierarchy: Hierarchy, predicted: Labels, targets: Labels) -> Labels:
+def find_heights(hierarchy: Hierarchy, predicted: Labels, targets: Labels) -> Labels:
     """How far up the nearest common node of two classes is: 0 the same class, 1 group, 2 superclass, 3 only the root.
 
     >>> pets = Hierarchy(("a", "b", "c"), ("a", "b", "c"), (("s", "x"), ("s", "x"), ("s", "y")))
-    >>> heights(pets, np.array([0, 1, 2]), np.array([0, 0, 0]))
+    >>> find_heights(pets, np.array([0, 1, 2]), np.array([0, 0, 0]))
     array([0, 1, 2])
     """
     apart = np.zeros(len(targets), dtype=np.int64)
@@ -196,8 +181,8 @@ def heights(hierarchy: Hierarchy, predicted: Labels, targets: Labels) -> Labels:
 def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMPLES, seed: int = 0) -> Measures:
     """Measures predictions, each value with its 95 % interval.
 
-    Shares have Wilson's; the others percentiles over images drawn again (`resamples` times, from `seed`), the ECE's
-    mirrored.
+    Shares have Wilson's interval, means over images Student's, the ECE a bootstrap interval (`resamples` times, from
+    `seed`).
 
     Args:
         outcomes: of all images.
@@ -208,65 +193,53 @@ def measure(outcomes: Outcomes, hierarchy: Hierarchy, *, resamples: int = RESAMP
 
     >>> logits = torch.tensor([[3.0, 0, 0], [0, 3, 0], [3, 0, 0], [3, 0, 0]])
     >>> pets = Hierarchy(("a", "b", "c"), ("a", "b", "c"), (("s", "x"), ("s", "x"), ("s", "y")))
-    >>> measures = measure(of_batch(logits, torch.tensor([0, 1, 2, 0])), pets)
+    >>> measures = measure(judge(logits, torch.tensor([0, 1, 2, 0])), pets)
     >>> str(measures.top1), measures.mistake_severity.value, measures.hierarchical_distance.value
     ('0.750 [0.301, 0.954]', 2.0, 0.5)
     """
     if len(hierarchy) != outcomes.classes:
         raise EvaluationError(
-            f"predictions of {outcomes.classes} classes do not fit a hierarchy of {len(hierarchy)}; measure along the"
-            " model's own"
+            f"expected a hierarchy of {outcomes.classes} classes, got one of {len(hierarchy)}; measure along the"
+            " model's own hierarchy"
         )
     _refuse_unfinite(outcomes)
-    height = heights(hierarchy, outcomes.predicted, outcomes.targets)
+    height = find_heights(hierarchy, outcomes.predicted, outcomes.targets)
     wrong, count = height > 0, len(outcomes)
     in_top = (outcomes.top == outcomes.targets[:, None]).any(axis=1)
     shares = {
-        name: wilson(int(hits.sum()), count)
+        name: estimate_share(int(hits.sum()), count)
         for name, hits in (("top1", ~wrong), ("top5", in_top), ("group", height <= 1), ("superclass", height <= 2))
     }
-    gaps = _gaps(outcomes)  # (N, 15)
-    columns = np.column_stack([outcomes.nll, height, wrong, gaps])
-    nll, distance, mistakes, *_ = columns.mean(axis=0).tolist()
-    means = resampled_means(columns, resamples=resamples, seed=seed)  # (R, 3 + 15)
-    severities = np.divide(means[:, 1], means[:, 2], out=np.full(len(means), np.nan), where=means[:, 2] > 0)
+    bins = np.clip(np.ceil(outcomes.confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)  # (a, b], as in Guo et al.
+    gaps = outcomes.correct - outcomes.confidence
     return Measures(
         images=count,
         **shares,
-        mistake_severity=percentiles(distance / mistakes, severities) if mistakes else None,
-        hierarchical_distance=percentiles(distance, means[:, 1]),
-        ece=mirrored(float(_ece(columns[:, 3:].mean(axis=0, keepdims=True))[0]), _ece(means[:, 3:])),
-        nll=percentiles(nll, means[:, 0]),
+        mistake_severity=estimate_mean(height[wrong], 1, 3) if wrong.any() else None,
+        hierarchical_distance=estimate_mean(height, 0, 3),
+        ece=bootstrap_bias(_compute_ece, bins, gaps, resamples=resamples, seed=seed),
+        nll=estimate_mean(outcomes.nll, 0, np.inf),
     )
 
 
-def _gaps(outcomes: Outcomes) -> Floats:
-    """(N, 15): of each image, right (1) or wrong (0) less the confidence, in the column of the confidence's bin."""
-    bins = np.clip(np.ceil(outcomes.confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)  # (a, b], as in Guo et al.
-    gaps = np.zeros((len(outcomes), BINS))
-    gaps[np.arange(len(outcomes)), bins] = outcomes.correct - outcomes.confidence
-    return gaps
-
-
-def _ece(gaps: Floats) -> Floats:
-    """(R, 15) means of the gaps over all images -> (R,): what the bins' accuracies and confidences differ by."""
-    total: Floats = np.abs(gaps).sum(axis=1)
-    return total
+def _compute_ece(bins: NDArray[Any], gaps: Floats) -> float:
+    """(N,) the confidence's bin and (N,) right (1) or wrong (0) less the confidence -> the calibration error."""
+    sums = np.bincount(bins.astype(np.int64), weights=gaps)  # resampling makes floats of them
+    return float(np.abs(sums).sum() / len(gaps))
 
 
 def _refuse_unfinite(outcomes: Outcomes) -> None:
     bad = outcomes.images[np.isnan(outcomes.nll)]
     if len(bad):
         raise EvaluationError(
-            f"{_told(bad)} logits that are not finite numbers, so nothing was counted; check the weights, or evaluate"
-            " in float32"
+            f"{_name_images(bad)} logits that are not finite; check the weights, or evaluate in float32"
         )
 
 
-def _told(images: Labels) -> str:
+def _name_images(images: Labels) -> str:
     """The beginning of a sentence about images.
 
-    >>> _told(np.array([7])), _told(np.arange(10))
+    >>> _name_images(np.array([7])), _name_images(np.arange(10))
     ('image 7 has', 'images 0, 1, 2, 3, 4, 5, 6, 7 and 2 more have')
     """
     shown = ", ".join(map(str, images[:SHOWN].tolist())) + (

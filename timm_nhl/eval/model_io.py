@@ -1,4 +1,4 @@
-"""A trained model and what its outputs mean: a nested one knows it, a plain one has to have been told."""
+"""A trained model and what its outputs mean: a nested one knows, a plain one has to be told."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
-from hierarchy.dataset.labels import match
-from hierarchy.dataset.loading import BESIDE
+from hierarchy.dataset import HIERARCHY_FILE, match
 from hierarchy.io import load
 from timm_nhl.errors import EvaluationError
-from timm_nhl.export import find_folder, load_model
-from timm_nhl.models.nhl import NHL
+from timm_nhl.export import find_folder, list_label_names, load_model
+from timm_nhl.models import NHL
 
 
 @dataclass(frozen=True)
@@ -35,15 +34,15 @@ class Classifier:
     hierarchy: Hierarchy | None
 
     def along(self, hierarchy: Hierarchy) -> Classifier:
-        """The same with the ids of a hierarchy, which has all the classes by id or else by name.
+        """The same with the ids of a hierarchy that has all the classes, by id or else by name.
 
         Raises:
-            EvaluationError: it has not, or two outputs are one class; all of them are named.
+            EvaluationError: classes that it does not have, or two outputs for one class; all of them are named.
         """
         repeated = sorted(name for name, uses in Counter(self.classes).items() if uses > 1)
         if repeated:
             raise EvaluationError(
-                f"{self.source!r} has several outputs for {', '.join(map(repr, repeated))}; name each class once"
+                f"{self.source!r} has several outputs named {', '.join(map(repr, repeated))}; name each class once"
             )
         try:
             label_of = match(self.classes, hierarchy)
@@ -61,7 +60,7 @@ class Classifier:
         missing = [id for id in classes if id not in output_of]
         if missing:
             some = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-            raise EvaluationError(f"{self.source!r} has no output for {some}; name a model that knows these classes")
+            raise EvaluationError(f"{self.source!r} has no output for {some}; use a model of these classes")
         return tuple(output_of[id] for id in classes)
 
 
@@ -77,40 +76,30 @@ def open_classifier(
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
         model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
-        labels: the class of each output of a plain model; in other words than its folder says, if that says it.
+        labels: the class of each output of a plain model, for a folder whose config does not name them.
 
     Raises:
         CheckpointError: a file is missing, corrupt or of another model.
-        EvaluationError: it is not known which output of a plain model is which class, or said in two ways.
+        EvaluationError: the classes of a plain model's outputs are not known, or contradict each other.
     """
     is_file = not find_folder(source).is_dir()
     opened = load_model(source, model=model, hierarchy=hierarchy if is_file else None)
     if isinstance(opened, NHL):
         return Classifier(source, opened, opened.hierarchy.classes, opened.hierarchy)
-    named = names_of(opened)
+    named = list_label_names(opened)
     classes = tuple(labels or ()) or named
     if classes != named and sorted(classes) == sorted(named):
         raise EvaluationError(
-            f"--labels names the classes of {source!r} in another order than the label_names of its config; leave"
-            " --labels out, or mend the config"
+            f"--labels lists the classes of {source!r} in another order than the label_names of its config; remove"
+            " --labels, or fix the config"
         )
     if not classes:
         raise EvaluationError(
-            f"which output of {source!r} is which class is not known: its config has no label_names; give --labels, a"
-            " source of its classes in order (a .txt file with an id a line, or imagenet-1k)"
+            f"the classes of the outputs of {source!r} are unknown: its config has no label_names; pass --labels, a"
+            " source of its classes in order (a .txt file with one id per line, or imagenet-1k)"
         )
     outputs: Any = opened.num_classes
     if len(classes) != outputs:
-        raise EvaluationError(f"{len(classes)} classes are named for the {outputs} outputs of {source!r}; name each")
-    beside = find_folder(source) / BESIDE
+        raise EvaluationError(f"expected {outputs} classes for the outputs of {source!r}, got {len(classes)}")
+    beside = find_folder(source) / HIERARCHY_FILE
     return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)
-
-
-def names_of(model: nn.Module) -> tuple[str, ...]:
-    """What a model's cfg says its outputs are, output by output; nothing if it does not."""
-    cfg: Any = model.pretrained_cfg
-    names: Any = cfg.get("label_names") or ()
-    if isinstance(names, dict):  # output -> name; JSON's keys are text
-        by_output = {int(output): name for output, name in names.items()}
-        names = [by_output[output] for output in sorted(by_output)] if set(by_output) == set(range(len(names))) else ()
-    return tuple(names)

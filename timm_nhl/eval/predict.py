@@ -1,4 +1,4 @@
-"""Running a network over images once, and what it predicts restricted to any parts of their classes."""
+"""Runs a network over images once, and keeps what it predicts restricted to any parts of their classes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from timm_nhl.data.images import Images, eval_batches
-from timm_nhl.errors import EvaluationError, reason_of
-from timm_nhl.eval.metrics import Outcomes, joined, of_batch
+from timm_nhl.data import Images, eval_loader
+from timm_nhl.errors import EvaluationError, OptionError, summarize
+from timm_nhl.eval.metrics import Outcomes, join, judge
 from timm_nhl.eval.model_io import Classifier
 
-Watch: TypeAlias = Callable[[Any, str], Iterable[Any]]  # (a loader, the name of the network) -> the loader's batches
+Track: TypeAlias = Callable[[Any, str], Iterable[Any]]  # (a loader, the network's name) -> the loader's batches
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Inference:
     """How networks are run.
 
     Args:
-        device: where.
+        device: where they compute.
         batch_size: images at once.
         workers: processes that load images.
         amp_dtype: type of mixed precision; None is float32.
         channels_last: memory format of images and weights.
-        img_size, crop_pct: side and center crop of the images; those of the model's cfg, for testing, by default.
+        img_size, crop_pct: side and center crop of the images; by default those of the model's config, for testing.
     """
 
     device: torch.device | str = "cpu"
@@ -49,15 +49,29 @@ class Inference:
         cfg: Any = model.pretrained_cfg
         if cfg["input_size"][0] != 3:
             raise EvaluationError(
-                f"the model takes images of {cfg['input_size'][0]} channels; only RGB can be evaluated"
+                f"the model takes images with {cfg['input_size'][0]} channels; only RGB images can be evaluated"
             )
         asked = {"img_size": self.img_size, "crop_pct": self.crop_pct}
         # a size that is built into the model is what it has now, not what its first weights were tested at
         return dict(resolve_data_config(asked, model=model, use_test_size=not cfg.get("fixed_input_size")))
 
 
-def unwatched(loader: Any, network: str) -> Iterable[Any]:
-    """Shows nothing."""
+def choose_device(wanted: str | None) -> torch.device:
+    """The device that is wanted; by default a GPU if there is one.
+
+    Raises:
+        OptionError: there is no such device.
+    """
+    try:
+        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):  # what torch raises if it was built without one
+        raise OptionError(f"device {wanted!r} is not available; use --device cpu, or remove the flag") from None
+    return device
+
+
+def skip_tracking(loader: Any, network: str) -> Iterable[Any]:
+    """Reports nothing."""
     yield from loader
 
 
@@ -67,15 +81,15 @@ def predict(
     parts: Sequence[Sequence[int]],
     *,
     inference: Inference,
-    watch: Watch = unwatched,
+    track: Track = skip_tracking,
 ) -> list[Outcomes]:
     """What a network predicts for each of several parts of the images' classes, in one pass.
 
     Args:
-        classifier: its model is moved to the device, and resized where it has positions.
+        classifier: its model is moved to the device, and resized if it has positions.
         images: labelled along a hierarchy; the classifier's classes are ids of it.
-        parts: labels of the classes of each. A part is asked about the images of its classes only, and answers with the
-            largest logit among them; its outcomes number the classes as it does.
+        parts: labels of the classes of each part. A part sees the images of its classes only, and predicts the largest
+            logit among them; its outcomes number the classes as it does.
 
     Raises:
         EvaluationError: a class without output, a part without images, logits that are not finite, or images of a size
@@ -89,9 +103,9 @@ def predict(
     _resize(classifier.source, model, config["input_size"])
     outputs = torch.tensor(classifier.outputs(images.classes), device=device)  # (K,), label -> output
     columns = [outputs[list(part)] for part in parts]
-    places = [_places(part, len(images.classes)).to(device) for part in parts]
+    places = [_find_places(part, len(images.classes)).to(device) for part in parts]
     kept: list[list[Outcomes]] = [[] for _ in parts]
-    loader = eval_batches(
+    loader = eval_loader(
         images, config, batch_size=inference.batch_size, workers=inference.workers, device=inference.device
     )
     precision: AbstractContextManager[Any] = nullcontext()
@@ -99,7 +113,7 @@ def predict(
         precision = torch.autocast(device.type, dtype=inference.amp_dtype)
     done = 0
     with torch.inference_mode():
-        for x, labels in watch(loader, classifier.source):
+        for x, labels in track(loader, classifier.source):
             with precision:
                 logits = model(x.contiguous(memory_format=memory))  # (B, C, H, W) -> (B, outputs)
             rows = images.rows[done : done + len(labels)]
@@ -109,33 +123,33 @@ def predict(
                 asked = targets >= 0
                 if asked.any():
                     own = logits[asked][:, column]  # (B, outputs) -> (images of the part, its classes)
-                    outcomes.append(of_batch(own, targets[asked], images=rows[asked.cpu().numpy()]))
+                    outcomes.append(judge(own, targets[asked], images=rows[asked.cpu().numpy()]))
     for part, outcomes in zip(parts, kept, strict=True):
         if not outcomes:
             raise EvaluationError(
-                f"{images.name} has no image of {', '.join(repr(images.classes[label]) for label in part[:3])}"
-                f"{' or the others' if len(part) > 3 else ''}; take another split, or classes that have images"
+                f"{images.name} has no images of {', '.join(repr(images.classes[label]) for label in part[:3])}"
+                f"{f' and {len(part) - 3} more' if len(part) > 3 else ''}; choose another split or other classes"
             )
-    return [joined(outcomes) for outcomes in kept]
+    return [join(outcomes) for outcomes in kept]
 
 
-def only(images: Images, labels: Sequence[int]) -> Images:
+def select_classes(images: Images, labels: Sequence[int]) -> Images:
     """The images of some classes, labelled in the order of these."""
     assert images.hierarchy is not None
-    new = _places(labels, len(images.classes)).numpy()[images.labels]
+    new = _find_places(labels, len(images.classes)).numpy()[images.labels]
     tree = images.hierarchy.at(labels)
     return replace(images, rows=images.rows[new >= 0], labels=new[new >= 0], classes=tree.classes, hierarchy=tree)
 
 
-def _places(labels: Sequence[int], classes: int) -> Tensor:
-    """(K,): of each label, where it stands among some; -1 where it does not."""
+def _find_places(labels: Sequence[int], classes: int) -> Tensor:
+    """(K,): the position of each label among some; -1 for those that are not."""
     places = torch.full((classes,), -1, dtype=torch.int64)
     places[list(labels)] = torch.arange(len(labels))
     return places
 
 
 def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
-    """Has a model take images of a size (C, H, W): resizes positions and windows, and tries it on one where it is new.
+    """Makes a model take images of a size (C, H, W): resizes positions and windows, and tries one image.
 
     Raises:
         EvaluationError: the model cannot take them.
@@ -150,8 +164,8 @@ def _resize(source: str, model: nn.Module, size: Sequence[int]) -> None:
         with torch.inference_mode():
             model(torch.zeros(1, *size, device=next(model.parameters()).device))
     except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
-        reason = reason_of(error)
+        reason = summarize(error)
         raise EvaluationError(
-            f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); give another --img-size, or"
-            " none for the model's own"
+            f"{source!r} cannot take images of {size[-2]} x {size[-1]} pixels ({reason}); use another --img-size, or"
+            " leave it out for the model's own"
         ) from error

@@ -1,4 +1,4 @@
-"""An evaluation as a table, as numbers for a script, and image by image."""
+"""An evaluation as tables, as JSON, and image by image."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-from timm_nhl.eval.compare import Drawn, Evaluation, Row
-from timm_nhl.eval.intervals import Estimate, mean_over
-from timm_nhl.eval.metrics import Measures, heights
+from timm_nhl.eval.compare import Evaluation, RandomExperts, Row
+from timm_nhl.eval.intervals import Estimate, estimate_mean
+from timm_nhl.eval.metrics import Measures, find_heights
 
 # measure -> its name in a table, the factor it is shown with, decimals, the least and most it can be
 SHOWN = {
@@ -27,7 +28,17 @@ SHOWN = {
 }
 
 
-def table(rows: Sequence[Row], *, title: str) -> Table:
+def show(evaluation: Evaluation, *, title: str) -> None:
+    """Prints an evaluation as tables on stdout."""
+    out = Console()
+    out.print(_tabulate(evaluation.rows, title=title))
+    if evaluation.differences:
+        out.print(_tabulate_differences(evaluation))
+    if evaluation.random is not None:
+        out.print(_tabulate_random(evaluation.random))
+
+
+def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
     """A column for each row of an evaluation; below each value its 95 % interval."""
     made = Table(title=f"{title}, 95 % intervals")
     made.add_column("")
@@ -42,28 +53,28 @@ def table(rows: Sequence[Row], *, title: str) -> Table:
         made.add_row(label, *cells)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
-        made.add_row(label, *(_cell(row.measures.estimates[measure], factor, decimals) for row in rows))
+        made.add_row(label, *(_format(row.measures.estimates[measure], factor, decimals) for row in rows))
     return made
 
 
-def difference_table(evaluation: Evaluation) -> Table:
+def _tabulate_differences(evaluation: Evaluation) -> Table:
     """Differences in top-1 between rows about the same images."""
     made = Table(title="differences in top-1, points, on the same images")
-    for name in ("classes", "", "less", "difference"):
+    for name in ("classes", "", "minus", "difference"):
         made.add_column(name, justify="right" if name in ("classes", "difference") else "left")
     for each in evaluation.differences:
-        made.add_row(f"{len(each.first.hierarchy):,}", each.first.name, each.second.name, _points(each.top1))
+        made.add_row(f"{len(each.first.hierarchy):,}", each.first.name, each.second.name, _format_points(each.top1))
     return made
 
 
-def drawn_table(drawn: Drawn) -> Table:
+def _tabulate_random(drawn: RandomExperts) -> Table:
     """Means over experts of random classes."""
     size = len(drawn.labels[0])
     made = Table(title=f"mean of {len(drawn.labels)} experts of {size} random classes")
     made.add_column("")
-    columns = {"expert": means(drawn.experts)}
+    columns = {"expert": _average(drawn.experts)}
     if drawn.flat:
-        columns["flat, restricted"] = means(drawn.flat)
+        columns["flat, restricted"] = _average(drawn.flat)
     for name in columns:
         made.add_column(name, justify="right")
     blank = [""] * (len(columns) - 1)
@@ -71,24 +82,24 @@ def drawn_table(drawn: Drawn) -> Table:
     made.add_row("MACs, G", f"{drawn.macs / 1e9:.3g}", *blank)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
-        made.add_row(label, *(_cell(column[measure], factor, decimals) for column in columns.values()))
+        made.add_row(label, *(_format(column[measure], factor, decimals) for column in columns.values()))
     if drawn.gain is not None:
-        made.caption = f"experts less flat, restricted, in top-1: {_points(drawn.gain)} points"
+        made.caption = f"experts minus flat, restricted, in top-1: {_format_points(drawn.gain)} points"
     return made
 
 
-def means(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
+def _average(measures: Sequence[Measures]) -> dict[str, Estimate | None]:
     """Mean of each measure over experts, with Student's interval if they are several; None where no expert has it."""
     each = [one.estimates for one in measures]
     values = {name: [found.value for one in each if (found := one[name]) is not None] for name in SHOWN}
     bounds = {name: (least, most) for name, (*_, least, most) in SHOWN.items()}
-    return {name: mean_over(some, *bounds[name]) if some else None for name, some in values.items()}
+    return {name: estimate_mean(some, *bounds[name]) if some else None for name, some in values.items()}
 
 
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
+def to_dict(evaluation: Evaluation) -> dict[str, Any]:
     """Everything measured as plain values: shares between 0 and 1, intervals as (low, high), or None."""
     content: dict[str, Any] = {
-        "rows": [_row(row) for row in evaluation.rows],
+        "rows": [_describe_row(row) for row in evaluation.rows],
         "differences": [
             {
                 "first": each.first.name,
@@ -99,24 +110,24 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
             for each in evaluation.differences
         ],
     }
-    drawn = evaluation.drawn
+    drawn = evaluation.random
     if drawn is not None:
         content["random"] = {
             "size": len(drawn.labels[0]),
             "params": drawn.params,
             "macs": drawn.macs,
-            "mean": {name: _plain(estimate) for name, estimate in means(drawn.experts).items()},
-            "flat_mean": {name: _plain(estimate) for name, estimate in means(drawn.flat).items()} or None,
+            "mean": {name: _plain(estimate) for name, estimate in _average(drawn.experts).items()},
+            "flat_mean": {name: _plain(estimate) for name, estimate in _average(drawn.flat).items()} or None,
             "gain": _plain(drawn.gain),
             "experts": [
-                {"labels": list(labels), "images": one.images, **_measures(one)}
+                {"labels": list(labels), "images": one.images, **_describe(one)}
                 for labels, one in zip(drawn.labels, drawn.experts, strict=True)
             ],
         }
     return content
 
 
-def predictions(rows: Sequence[Row]) -> str:
+def list_predictions(rows: Sequence[Row]) -> str:
     """CSV: a line for each image of each row, by number of the image in its split, classes by id."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -129,7 +140,7 @@ def predictions(rows: Sequence[Row]) -> str:
             found.top.tolist(),
             found.confidence.tolist(),
             found.nll.tolist(),
-            heights(row.hierarchy, found.predicted, found.targets).tolist(),
+            find_heights(row.hierarchy, found.predicted, found.targets).tolist(),
         )
         for image, target, top, confidence, nll, height in zip(*columns, strict=True):
             numbers = f"{confidence:.6g}", f"{nll:.6g}"
@@ -137,10 +148,10 @@ def predictions(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _cell(estimate: Estimate | None, factor: float, decimals: int) -> str:
+def _format(estimate: Estimate | None, factor: float, decimals: int) -> str:
     """A value, and its interval, if it has one, on the next line.
 
-    >>> _cell(Estimate(0.857, 0.841, 0.872), 100, 1)
+    >>> _format(Estimate(0.857, 0.841, 0.872), 100, 1)
     '85.7\\n84.1–87.2'
     """
     if estimate is None:
@@ -149,17 +160,17 @@ def _cell(estimate: Estimate | None, factor: float, decimals: int) -> str:
     return "\n".join([value, *(["–".join(ends)] if ends else [])])
 
 
-def _points(difference: Estimate) -> str:
+def _format_points(difference: Estimate) -> str:
     """A difference of shares in points.
 
-    >>> _points(Estimate(0.028, -0.001, 0.05)), _points(Estimate(0.028))
+    >>> _format_points(Estimate(0.028, -0.001, 0.05)), _format_points(Estimate(0.028))
     ('+2.8 (-0.1 to +5.0)', '+2.8')
     """
     value, *ends = (f"{100 * each:+.1f}" for each in (difference.value, *(difference.interval or ())))
     return f"{value} ({' to '.join(ends)})" if ends else value
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _describe_row(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "classes": len(row.hierarchy),
@@ -167,11 +178,11 @@ def _row(row: Row) -> dict[str, Any]:
         "images": row.measures.images,
         "params": row.cost.params,
         "macs": row.cost.macs,
-        **_measures(row.measures),
+        **_describe(row.measures),
     }
 
 
-def _measures(measures: Measures) -> dict[str, Any]:
+def _describe(measures: Measures) -> dict[str, Any]:
     return {name: _plain(estimate) for name, estimate in measures.estimates.items()}
 
 

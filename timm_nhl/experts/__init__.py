@@ -1,0 +1,8 @@
+"""Which nodes of each level an expert of some classes needs.
+
+Knows hierarchies only; cutting an expert out of a network is `NHL.expert`.
+"""
+
+from timm_nhl.experts.node_index import Rows, match_labels, match_rows, resolve_labels, select_rows
+
+__all__ = ["Rows", "match_labels", "match_rows", "resolve_labels", "select_rows"]

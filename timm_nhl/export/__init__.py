@@ -3,7 +3,7 @@
 Each is written atomically, and only after what was written gave the model's own numbers.
 """
 
-from timm_nhl.export.folder import check_nested_name, find_folder, load, load_model, save, write_files
+from timm_nhl.export.folder import check_nested_name, find_folder, list_label_names, load, load_model, save, write_files
 from timm_nhl.export.onnx import export_onnx
 from timm_nhl.export.program import export_program
 
@@ -12,6 +12,7 @@ __all__ = [
     "export_onnx",
     "export_program",
     "find_folder",
+    "list_label_names",
     "load",
     "load_model",
     "save",

@@ -21,8 +21,7 @@ from hierarchy.errors import nearest
 from hierarchy.files import publish
 from timm_nhl.errors import CheckpointError, ExportError, OptionError
 from timm_nhl.export.verify import check_same, find_weight, write_checked
-from timm_nhl.models.nhl import NHL
-from timm_nhl.models.registry import SUFFIX
+from timm_nhl.models import NHL, SUFFIX
 from timm_nhl.weights import load_weights, read_weights
 
 LOCAL = "local-dir:"  # what timm wants in front of a folder
@@ -140,6 +139,16 @@ def find_folder(source: str | os.PathLike[str]) -> Path:
     'runs/best'
     """
     return Path(os.fspath(source).removeprefix(LOCAL))
+
+
+def list_label_names(model: nn.Module) -> tuple[str, ...]:
+    """The class of each output, as the `label_names` of a model's config say; empty if they do not."""
+    cfg: Any = model.pretrained_cfg
+    names: Any = cfg.get("label_names") or ()
+    if isinstance(names, dict):  # output -> name; JSON's keys are text
+        by_output = {int(output): name for output, name in names.items()}
+        names = [by_output[output] for output in sorted(by_output)] if set(by_output) == set(range(len(names))) else ()
+    return tuple(names)
 
 
 def check_nested_name(model: str) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 
 from timm_nhl.errors import ExportError
 from timm_nhl.export.verify import check_same, draw_images, export
-from timm_nhl.models.nhl import NHL
+from timm_nhl.models import NHL
 
 
 def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from timm_nhl.errors import ExportError, reason_of
+from timm_nhl.errors import ExportError, summarize
 
 # of the largest logit: what reordered sums of a type differ by in the models tested, times ten
 TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 5e-3, torch.float32: 1e-4, torch.float64: 1e-4}
@@ -31,7 +31,7 @@ def export(model: nn.Module, path: Path, write: Callable[[Path], None], check: C
     except (ExportError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise ExportError(f"cannot export to {str(path)!r}: {reason_of(error)}") from error
+        raise ExportError(f"cannot export to {str(path)!r}: {summarize(error)}") from error
     finally:
         model.train(training)
 

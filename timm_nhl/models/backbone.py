@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import timm
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from timm_nhl.errors import SplitError
 
-# timm cannot trim these to what leads to one tap: they keep parallel branches, which are frozen here
+# timm cannot trim these to what leads to one tap: they keep parallel branches, whose weights become buffers here
 SIDE_BRANCHES = ("CoaT", "CrossVit", "HighResolutionNet")
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Trunk(nn.Module):
         backbone_args: what the backbone's own entry point takes (`in_chans`, `img_size`, `drop_path_rate`, ...).
 
     Raises:
-        SplitError: there is no such tap; the choices are listed with their strides and costs.
+        SplitError: there is no such tap; the strides of those there are are listed.
         TypeError: the backbone does not know one of `backbone_args`.
 
     >>> trunk = Trunk("test_resnet")
@@ -41,8 +41,7 @@ class Trunk(nn.Module):
     (-2, 192, 16)
     """
 
-    if TYPE_CHECKING:  # only then: TorchScript reads annotations of a class when it runs
-        net: Any  # a model of timm's, which none of its types describes
+    net: Any  # a model of timm's, which none of its types describes
 
     def __init__(self, backbone: str, *, split: int | None = None, **backbone_args: Any) -> None:
         super().__init__()
@@ -52,10 +51,8 @@ class Trunk(nn.Module):
         self.backbone = backbone
         self.backbone_args = {name: value for name, value in backbone_args.items() if value is not None}
         self.taps = taps
-        self.all_taps = len(taps)
-        self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
-        self.prefix_tokens = int(getattr(net, "num_prefix_tokens", 0) or 0)
-        self.cut(_index(backbone, split, taps, backbone_args))
+        self.all_taps, self.whole_stride = len(taps), int(taps[-1]["reduction"])
+        self.cut(_index(backbone, split, taps))
 
     def cut(self, index: int) -> None:
         """Removes all that lies behind tap `index`, norm and head included."""
@@ -68,20 +65,16 @@ class Trunk(nn.Module):
         self.channels = int(self.taps[index]["num_chs"])
         self.stride = int(self.taps[index]["reduction"])
         if type(self.net).__name__ in SIDE_BRANCHES:
-            for name in _unused(self):
-                self.get_parameter(name).requires_grad_(False)
+            self._retire_unused()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) -> (B, C, h, w)."""
-        if torch.jit.is_scripting():
-            # TorchScript cannot compile every `forward_intermediates`; a trimmed `forward_features` ends at the tap
-            return self._arrange(self.net.forward_features(x), x.shape[-2], x.shape[-1])
         y: Tensor = self.net.forward_intermediates(
             x, indices=[self.index], stop_early=True, output_fmt="NCHW", intermediates_only=True
         )[0]
         return y
 
-    def taps_of(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
+    def forward_taps(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
         """(B, in_chans, H, W) -> [(B, C_i, h_i, w_i), ...]: features at some taps, then those at the split point."""
         wanted = sorted({*indices, self.index})
         features = self.net.forward_intermediates(
@@ -97,15 +90,37 @@ class Trunk(nn.Module):
         except AssertionError:
             _log.info("%s has no activation checkpointing of its own; only the levels recompute", self.backbone)
 
-    def _arrange(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Tokens (B, prefix + h*w, C) or maps (B, h, w, C) -> (B, C, h, w); (B, C, h, w) as it is."""
-        if x.dim() == 3:
-            x = x[:, self.prefix_tokens :].transpose(1, 2)  # (B, prefix + h*w, C) -> (B, C, h*w)
-            rows = int((x.shape[2] * height / width) ** 0.5 + 0.5)
-            return x.reshape(x.shape[0], x.shape[1], rows, x.shape[2] // rows)  # (B, C, h*w) -> (B, C, h, w)
-        if self.channels_last:
-            return x.permute(0, 3, 1, 2)  # (B, h, w, C) -> (B, C, h, w)
-        return x
+    def share(self) -> Trunk:
+        """A trunk on the same memory, with parameters of its own: `to`, `half` and `train` leave this one as it is."""
+        memo: dict[int, Any] = {id(buffer): buffer.detach() for buffer in self.buffers()}
+        for parameter in self.parameters():
+            memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+        return copy.deepcopy(self, memo)
+
+    def measure(self, input_size: Sequence[int]) -> tuple[int, int]:
+        """Height and width of the features of images of a size (channels, height, width), by a run on the meta device.
+
+        >>> Trunk("test_resnet").measure((3, 160, 160))
+        (10, 10)
+        """
+        shadow = copy.deepcopy(self).to("meta").eval()
+        y = shadow(torch.empty(1, *input_size, device="meta", dtype=next(shadow.parameters()).dtype))
+        return y.shape[-2], y.shape[-1]
+
+    def _retire_unused(self) -> None:
+        """Turns parameters that the features do not depend on into buffers: no optimizer and no DDP waits for them."""
+        shadow = copy.deepcopy(self).to("meta")
+        side = self.backbone_args.get("img_size") or self.net.pretrained_cfg["input_size"][1:]
+        height, width = (side, side) if isinstance(side, int) else side
+        x = torch.empty(2, int(self.backbone_args.get("in_chans", 3)), height, width, device="meta")
+        shadow(x.to(next(shadow.parameters()).dtype)).sum().backward()
+        for name, parameter in shadow.named_parameters():
+            if parameter.grad is None:
+                path, _, last = name.rpartition(".")
+                owner = self.get_submodule(path)
+                values = getattr(owner, last).detach()
+                delattr(owner, last)
+                owner.register_buffer(last, values)
 
     def extra_repr(self) -> str:
         return f"{self.backbone!r}, split={self.split}, channels={self.channels}, stride={self.stride}"
@@ -122,54 +137,13 @@ def default_index(strides: Sequence[int]) -> int:
     return max(index for index, stride in enumerate(strides) if stride < strides[-1])
 
 
-def choices(backbone: str, **backbone_args: Any) -> list[dict[str, Any]]:
-    """All split points of a backbone: `split`, `stride`, `channels`, `params` and `macs` of the trunk up to there.
-
-    Computed on the meta device at the backbone's own input size.
-    """
-    from timm_nhl.cost import trunk_cost
-
-    args = {**backbone_args, "device": "meta"}
-    net: Any = timm.create_model(backbone, num_classes=0, **args)
-    rows = []
-    for split in range(-len(net.feature_info), 0):
-        trunk = Trunk(backbone, split=split, **args)
-        cost = trunk_cost(trunk)
-        rows.append(
-            {
-                "split": split,
-                "stride": trunk.stride,
-                "channels": trunk.channels,
-                "params": cost.params,
-                "macs": cost.macs,
-            }
-        )
-    return rows
-
-
-def _index(backbone: str, split: int | None, taps: Sequence[dict[str, Any]], backbone_args: dict[str, Any]) -> int:
+def _index(backbone: str, split: int | None, taps: Sequence[dict[str, Any]]) -> int:
     strides = [int(tap["reduction"]) for tap in taps]
     if split is None:
         return default_index(strides)
     if isinstance(split, int) and not isinstance(split, bool) and -len(taps) <= split <= -1:
         return len(taps) + split
-    listed = "; ".join(
-        f"{row['split']}: stride {row['stride']}, {row['params'] / 1e6:.2f}M parameters, {row['macs'] / 1e9:.2f} GMACs"
-        for row in choices(backbone, **{k: v for k, v in backbone_args.items() if k not in ("device", "dtype")})
-    )
     raise SplitError(
         f"split={split!r} is out of range: {backbone} has {len(taps)} feature levels"
-        f" (strides {', '.join(map(str, strides))}); use {-len(taps)} to -1 ({listed})"
+        f" (strides {', '.join(map(str, strides))}); use -{len(taps)} to -1"
     )
-
-
-def _unused(trunk: Trunk) -> list[str]:
-    """Parameters that the features at the split point do not depend on, found on the meta device."""
-    shadow = copy.deepcopy(trunk).to("meta")
-    size = trunk.net.pretrained_cfg["input_size"][1:]
-    parameter = next(shadow.parameters())
-    channels = int(trunk.backbone_args.get("in_chans", 3))
-    size = trunk.backbone_args.get("img_size") or size
-    height, width = (size, size) if isinstance(size, int) else size
-    shadow(torch.empty(2, channels, height, width, device="meta", dtype=parameter.dtype)).sum().backward()
-    return [name for name, parameter in shadow.named_parameters() if parameter.requires_grad and parameter.grad is None]

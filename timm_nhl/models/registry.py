@@ -1,21 +1,22 @@
-"""Registers `<backbone>_nhl` with timm for every backbone that it has; this happens when the package is imported."""
+"""Registers `<backbone>_nhl` with timm for every backbone that it has; this happens when the file is imported.
+
+`import timm_nhl` imports it, at once or as soon as timm is imported. It needs nothing but timm's registry: the network
+itself is imported when a model is created.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import timm
 from timm.models import DefaultCfg, build_model_with_cfg, register_model
-from timm.models._registry import _model_default_cfgs, _model_pretrained_cfgs
+from timm.models._registry import _model_default_cfgs, _model_has_pretrained, _model_pretrained_cfgs
 
 from hierarchy import load
-from timm_nhl.models.anonymous import CLASSES
-from timm_nhl.models.nhl import NHL
-from timm_nhl.models.weights import adapt
 
 SUFFIX = "_nhl"
 CLASSIFIER = "head.fc"
@@ -38,6 +39,8 @@ def register(backbone: str) -> None:
     create.__doc__ = f"{backbone} with nested high-level features; see `timm_nhl.NHL` for what it takes."
     setattr(sys.modules[__name__], name, create)
     register_model(create)
+    # the weights are those of the trunk: `list_pretrained` and `is_model_pretrained` must not claim more
+    _model_has_pretrained.difference_update({name, *(f"{name}.{tag}" for tag in (known.tags if known else ()))})
 
 
 def _cfg(cfg: Any) -> Any:
@@ -47,7 +50,7 @@ def _cfg(cfg: Any) -> Any:
     prefixed = tuple(f"trunk.net.{name}" for name in names)
     return replace(
         cfg,
-        num_classes=CLASSES,
+        num_classes=1000,  # also without weights: timm's default
         classifier=CLASSIFIER,
         first_conv=prefixed[0] if len(prefixed) == 1 else prefixed or None,
         pool_size=None,  # known once the split and the strides are
@@ -60,12 +63,15 @@ def _cfg(cfg: Any) -> Any:
 
 def _entry_point(backbone: str) -> Callable[..., Any]:
     def create(pretrained: bool = False, **kwargs: Any) -> Any:
+        from timm_nhl.models.nhl import NHL
+        from timm_nhl.weights import adapt_pretrained
+
         kwargs = _with_classes(kwargs)
         model = build_model_with_cfg(
             partial(NHL, backbone),
             backbone + SUFFIX,
             pretrained,
-            pretrained_filter_fn=adapt,
+            pretrained_filter_fn=adapt_pretrained,
             feature_cfg={"out_indices": 4, "feature_cls": "getter"},  # the split point and the three levels
             **kwargs,
         )
@@ -95,12 +101,20 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs
 
 
-def _pool_size(model: NHL) -> tuple[int, int]:
-    """Height and width of the leaves' maps at the cfg's input size, as far as strides tell."""
-    size = list(model.pretrained_cfg["input_size"][-2:])
-    for stride in (model.trunk.stride, *(branch.stride for branch in model.branches)):
-        size = [-(-side // stride) for side in size]
-    return size[0], size[1]
+def _pool_size(model: Any) -> tuple[int, int]:
+    """Height and width of the leaves' maps at the cfg's input size."""
+    trunk, size = model.trunk, model.pretrained_cfg["input_size"]
+    plain = timm.get_pretrained_cfg(trunk.backbone)
+    height, width = _divide(size[1:], trunk.stride)
+    if plain is not None and plain.pool_size not in (None, _divide(plain.input_size[1:], trunk.whole_stride)):
+        height, width = trunk.measure(size)  # convolutions without padding
+    for branch in model.branches:
+        height, width = _divide((height, width), branch.stride)
+    return height, width
+
+
+def _divide(size: Sequence[int], stride: int) -> tuple[int, int]:
+    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 for _backbone in timm.list_models():

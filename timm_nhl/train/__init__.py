@@ -1,0 +1,24 @@
+"""Training of any timm model, nested or plain, on one process or several; resumes bit for bit at the end of an epoch.
+
+`Settings` is all that decides a training, `train` the loop; what it leaves in a folder is what timm loads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from timm_nhl.train.config import Settings, describe
+
+if TYPE_CHECKING:
+    from timm_nhl.train.loop import train
+
+__all__ = ["Settings", "describe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the loop, and with it torch, when it is first used: the command line needs the settings alone."""
+    if name == "train":
+        from timm_nhl.train.loop import train
+
+        return train
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,175 +1,228 @@
-"""The model that is trained: made by timm, with the weights and the settings of inputs that it starts with."""
+"""What timm makes of the settings: the model with its first weights, the teacher, and the augmentations."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import timm
-from timm.data import resolve_data_config
+import torch
+from timm.data import Mixup, create_transform, resolve_data_config
+from timm.data.random_erasing import RandomErasing
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
-from timm_nhl.errors import CheckpointError, NHLError, OptionError, reason_of
-from timm_nhl.experts.grow import grow
-from timm_nhl.export import find_folder, load
-from timm_nhl.models.nhl import NHL
-from timm_nhl.models.registry import SUFFIX
-from timm_nhl.train.config import ModelSettings
+from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingError, summarize
+from timm_nhl.export import find_folder, list_label_names, load, load_model
+from timm_nhl.growing import grow
+from timm_nhl.models import NHL, SUFFIX
+from timm_nhl.train.config import Settings
 from timm_nhl.weights import read_weights
 
-OF_POSITIONS = ("pos_embed", "relative_position_bias_table")  # how tensors are called that grow with the image
+POSITIONAL = ("pos_embed", "relative_position_bias_table")  # tensors that grow with the image
+FIXED_BY_DATA = ("hierarchy", "num_classes", "in_chans")  # model arguments that follow from the data
 
 
-def student_of(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
-    """Makes the model of a training, for the classes of its data.
+def create_model(settings: Settings, *, hierarchy: Hierarchy | None, num_classes: int) -> nn.Module:
+    """Creates the model of a training.
 
     Args:
-        tree: the hierarchy of the classes; a nested model needs it.
-        classes: how many there are.
+        hierarchy: of the classes; a nested model needs it.
 
     Raises:
-        OptionError: timm cannot make it with these options, or has no weights for it.
-        CheckpointError: weights of the trunk or of the model to grow cannot be read, or are of another backbone.
+        OptionError: timm cannot create it with these arguments, or has no weights for it.
+        CheckpointError: the weights of the trunk or of the model to grow cannot be read, or are of another backbone.
         GrowthError: the model to grow does not fit the hierarchy.
     """
-    if settings.grow is None:
-        model = _fresh(settings, tree=tree, classes=classes)
+    if settings.grow is not None:
+        assert hierarchy is not None  # the loop has made sure
+        model: nn.Module = grow(load(settings.grow), hierarchy)
     else:
-        assert tree is not None  # as `train` made sure
-        model = grow(load(settings.grow), tree)
-    model.pretrained_cfg |= _without_tests(data_config(settings, model))  # type: ignore[operator]  # timm's dict
+        model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": num_classes})
+    if settings.trunk_from is not None:
+        load_trunk(model, settings.trunk_from)
+    if settings.freeze_trunk:
+        model.get_submodule("trunk").requires_grad_(False)
+    inputs = resolve_inputs(settings, model)
+    # what timm recommends for testing its own weights does not hold for ours
+    inputs |= {"test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
+    model.pretrained_cfg |= inputs  # type: ignore[operator]  # timm's dictionary
     if settings.grad_checkpointing:
         try:
             model.set_grad_checkpointing()  # type: ignore[operator]
-        except (AssertionError, AttributeError, TypeError):  # what timm's models raise that have none
-            raise OptionError(f"--grad-checkpointing: {settings.model} has none; leave it out") from None
+        except (AssertionError, AttributeError, TypeError):  # what timm's models without it raise
+            raise OptionError(f"--grad-checkpointing is not supported by {settings.model}; remove it") from None
     return model
 
 
-def _fresh(settings: ModelSettings, *, tree: Hierarchy | None, classes: int) -> nn.Module:
-    options = {**_inputs(settings), **parsed(settings.model_kwargs)}
+def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
+    options = {**_fixed_size(settings), **parse_kwargs("--model-kwargs", settings.model_kwargs or ())}
+    taken = [name for name in options if name in FIXED_BY_DATA]
+    if taken:
+        raise OptionError(f"--model-kwargs {', '.join(taken)}: the data decide this; remove it")
     if settings.drop:
         options["drop_rate"] = settings.drop
     if settings.drop_path is not None:
         options["drop_path_rate"] = settings.drop_path
     if settings.branch_drop_path is not None:
         options["drop_path"] = settings.branch_drop_path
-    if is_nested(settings.model):
-        options["hierarchy"] = tree
-    else:
-        options["num_classes"] = classes
     try:
-        model: nn.Module = timm.create_model(settings.model, pretrained=settings.pretrained, **options)
+        return timm.create_model(settings.model, pretrained=settings.pretrained, **options, **classes)
     except (NHLError, HierarchyError):
         raise
     except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:  # what timm's models raise
-        reason = reason_of(error)
-        given = (
-            ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "hierarchy") or "its defaults"
-        )
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no arguments"
         raise OptionError(
-            f"--model {settings.model!r} cannot be made with {given} ({reason}); see --model-kwargs, --img-size and"
+            f"cannot create {settings.model!r} with {given}: {summarize(error)}; see --model-kwargs, --img-size and"
             " --pretrained"
         ) from error
-    if isinstance(model, NHL):
-        if settings.trunk_from is not None:
-            load_trunk(model, settings.trunk_from)
-        if settings.freeze_trunk:
-            model.trunk.requires_grad_(False)
-    return model
 
 
-def load_trunk(model: NHL, source: str) -> None:
-    """Gives a model's trunk the weights of a trained one: a plain backbone, or the trunk of a nested model.
-
-    Args:
-        source: a folder that timm saved it to, or a file of weights under timm's names.
-
-    Raises:
-        CheckpointError: it cannot be read, or lacks weights of the trunk: it is of another backbone.
-    """
-    path = find_folder(source)
-    state = read_weights(path / "model.safetensors" if path.is_dir() else path)
-    net = model.trunk.net
-    theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}
-    mine = {name: theirs[name] for name, value in net.state_dict().items() if _like(theirs.get(name), value)}
-    odd = [name for name in net.state_dict() if name not in mine]
-    if odd and all(name in theirs and name.endswith(OF_POSITIONS) for name in odd):
-        raise CheckpointError(
-            f"{source!r} was trained on images of another size: {odd[0]!r} is {_shape(theirs[odd[0]])} there,"
-            f" {_shape(net.state_dict()[odd[0]])} here; give the --img-size it was trained on"
-        )
-    if odd:
-        raise CheckpointError(
-            f"{source!r} is not of {model.trunk.backbone}: {len(odd)} of {len(net.state_dict())} tensors of the trunk"
-            f" are missing or of another shape (like {odd[0]!r}); give a trained {model.trunk.backbone}"
-        )
-    net.load_state_dict(mine)
-
-
-def is_nested(name: str) -> bool:
-    """Whether a name is one of a nested model, with or without a tag.
-
-    >>> is_nested("resnet50_nhl.a1_in1k"), is_nested("resnet50")
-    (True, False)
-    """
-    return name.partition(".")[0].endswith(SUFFIX)
-
-
-def data_config(settings: ModelSettings, model: nn.Module) -> dict[str, Any]:
-    """Size, normalisation and crop of the model's images, as timm resolves them."""
-    asked = {
-        "img_size": settings.img_size,
-        "mean": settings.mean,
-        "std": settings.std,
-        "interpolation": settings.interpolation,
-        "crop_pct": settings.crop_pct,
-        "crop_mode": settings.crop_mode,
-    }
-    return dict(resolve_data_config(asked, model=model))
-
-
-def parsed(words: Iterable[str]) -> dict[str, Any]:
-    """Options of a model out of KEY=VALUE: Python's values, and else text.
-
-    Raises:
-        OptionError: with all words that have no `=`.
-
-    >>> parsed(["split=-3 strides=2,1,2", "norm=layer"])
-    {'split': -3, 'strides': (2, 1, 2), 'norm': 'layer'}
-    """
-    pairs = [word for words_ in words for word in words_.split()]
-    bad = [pair for pair in pairs if not pair.partition("=")[1] or not pair.partition("=")[0].isidentifier()]
-    if bad:
-        raise OptionError(f"--model-kwargs {', '.join(map(repr, bad))} is not KEY=VALUE; like split=-3")
-    return {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape))
-
-
-def _like(theirs: Tensor | None, mine: Tensor) -> bool:
-    return theirs is not None and theirs.shape == mine.shape
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _inputs(settings: ModelSettings) -> dict[str, Any]:
-    """The size of images for a backbone that has one built in."""
+def _fixed_size(settings: Settings) -> dict[str, Any]:
+    """The image size, for a backbone that has one built in."""
     backbone, dot, tag = settings.model.partition(".")
     cfg = timm.get_pretrained_cfg(backbone.removesuffix(SUFFIX) + dot + tag)
     fixed = cfg is not None and cfg.fixed_input_size
     return {"img_size": settings.img_size} if settings.img_size is not None and fixed else {}
 
 
-def _without_tests(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs as they are trained with, for a model's cfg: what timm recommended for testing other weights is gone."""
-    return {**config, "test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
+def resolve_inputs(settings: Settings, model: nn.Module) -> dict[str, Any]:
+    """Size, normalisation and crop of the images, as timm resolves them."""
+    names = ("img_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
+    return dict(resolve_data_config({name: getattr(settings, name) for name in names}, model=model))
+
+
+def parse_kwargs(name: str, words: Iterable[str]) -> dict[str, Any]:
+    """Arguments as KEY=VALUE: Python literals, anything else is text.
+
+    Raises:
+        OptionError: with all words that are not KEY=VALUE.
+
+    >>> parse_kwargs("--model-kwargs", ["split=-3 strides=2,1,2", "norm=group"])
+    {'split': -3, 'strides': (2, 1, 2), 'norm': 'group'}
+    """
+    pairs = [pair.partition("=") for words_ in words for pair in words_.split()]
+    bad = ["".join(pair) for pair in pairs if not pair[1] or not pair[0].isidentifier()]
+    if bad:
+        raise OptionError(f"invalid {name} {', '.join(map(repr, bad))}; use KEY=VALUE")
+    return {key: _literal(text) for key, _, text in pairs}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def load_trunk(model: nn.Module, source: str) -> None:
+    """Loads the trunk of a nested model from a trained plain backbone or the trunk of another nested model.
+
+    Args:
+        source: a saved folder, or a weights file with timm's names.
+
+    Raises:
+        CheckpointError: it cannot be read, or lacks weights of the trunk.
+    """
+    assert isinstance(model, NHL)
+    path = find_folder(source)
+    state = read_weights(path / "model.safetensors" if path.is_dir() else path)
+    theirs = {name.removeprefix("trunk.net."): value for name, value in state.items()}
+    mine = model.trunk.net.state_dict()
+    odd = [name for name, value in mine.items() if name not in theirs or theirs[name].shape != value.shape]
+    if odd and all(name in theirs and name.endswith(POSITIONAL) for name in odd):
+        raise CheckpointError(
+            f"{source!r} was trained at another image size: {odd[0]!r} is {_shape(theirs[odd[0]])}, expected"
+            f" {_shape(mine[odd[0]])}; pass its --img-size"
+        )
+    if odd:
+        raise CheckpointError(
+            f"{source!r} is not a {model.trunk.backbone}: {len(odd)} of {len(mine)} trunk tensors are missing or have"
+            f" another shape (first: {odd[0]!r}); pass a trained {model.trunk.backbone}"
+        )
+    model.trunk.net.load_state_dict({name: theirs[name] for name in mine})
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
+
+
+def load_teacher(folder: str, *, classes: Sequence[str]) -> nn.Module:
+    """Loads a saved model, plain or nested, whose outputs are exactly these classes, in this order.
+
+    Raises:
+        CheckpointError: the folder does not hold a model, or a broken one.
+        TrainingError: its outputs are other classes, the same in another order, or not named.
+    """
+    teacher = load_model(folder)
+    known = teacher.hierarchy.classes if isinstance(teacher, NHL) else list_label_names(teacher)
+    if not known:
+        raise TrainingError(
+            f"the teacher {folder!r} does not name its {teacher.num_classes} outputs, so they cannot be matched to the"
+            " classes; add label_names (ids by output) to its config.json"
+        )
+    if tuple(known) != tuple(classes):
+        odd = [name for name in known if name not in classes] or [name for name in classes if name not in known]
+        how = f"only one of them has {odd[0]!r}" if odd else "in another order"
+        raise TrainingError(
+            f"the teacher {folder!r} has {len(known)} classes, this training {len(classes)}, {how};"
+            " pass a teacher trained on the same classes"
+        )
+    return teacher.requires_grad_(False)
+
+
+def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:
+    """The random transform of a Pillow image to a (C, H, W) array of bytes.
+
+    Args:
+        inputs: from `resolve_inputs`.
+
+    Raises:
+        OptionError: timm does not know the AutoAugment policy.
+    """
+    try:
+        return create_transform(
+            inputs["input_size"],
+            is_training=True,
+            use_prefetcher=True,  # bytes, which the loader normalises on the device
+            no_aug=settings.no_aug,
+            train_crop_mode=settings.train_crop_mode,
+            scale=settings.scale,
+            ratio=settings.ratio,
+            hflip=settings.hflip,
+            vflip=settings.vflip,
+            color_jitter=settings.color_jitter,
+            auto_augment=settings.aa,
+            interpolation=settings.train_interpolation,
+            mean=inputs["mean"],
+            std=inputs["std"],
+        )
+    except (AssertionError, KeyError, ValueError, IndexError, TypeError):  # what timm raises for unknown policies
+        if settings.aa is None:
+            raise
+        raise OptionError(
+            f"--aa {settings.aa!r} is not a policy of timm; use one like rand-m9-mstd0.5, augmix or original"
+        ) from None
+
+
+def random_erasing(settings: Settings, device: torch.device) -> RandomErasing | None:
+    """Random erasing of normalised images; None if it is off."""
+    if settings.no_aug or not settings.reprob:
+        return None
+    return RandomErasing(settings.reprob, mode=settings.remode, max_count=settings.recount, device=device)
+
+
+def mixup(settings: Settings, *, num_classes: int) -> Mixup | None:
+    """Mixup and CutMix, which turn (B,) labels into (B, K) probabilities; None if both are off."""
+    if not settings.mixup and not settings.cutmix:
+        return None
+    return Mixup(
+        mixup_alpha=settings.mixup,
+        cutmix_alpha=settings.cutmix,
+        prob=settings.mixup_prob,
+        switch_prob=settings.mixup_switch_prob,
+        mode=settings.mixup_mode,
+        label_smoothing=settings.smoothing,
+        num_classes=num_classes,
+    )

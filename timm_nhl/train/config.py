@@ -1,298 +1,257 @@
-"""Everything that decides a training, as frozen values; the flags of `timm-nhl train` are made from it.
+"""The settings of a training: one frozen dataclass, whose fields are also the flags of `timm-nhl train`.
 
 Names and defaults are those of timm's train.py; where one differs, its help says why.
 """
 
-from __future__ import annotations
+# no `from __future__ import annotations`: typer evaluates the signature of `Settings` in the command's file
 
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+import re
+from functools import partial
+from typing import Annotated, Literal
 
-from hierarchy.errors import nearest
-from timm_nhl.errors import OptionError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+from typer import Argument, Option
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] = (),
-    least: float = -math.inf,
-    most: float = math.inf,
-    free: bool = False,
-) -> Any:
-    """A field with its help.
-
-    Args:
-        choices: what it may be.
-        least, most: within which a number, or each of several, must be.
-        free: it does not decide the result, so a run that goes on may have another.
-    """
-    bounds = {"choices": choices, "least": least, "most": most}
-    return field(default=default, metadata={"help": help, "free": free, **bounds})
+Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+Count = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
-class DataSettings:
-    """What is trained on."""
+def each(low: float, high: float = math.inf) -> AfterValidator:
+    """A bound for every number of a tuple; typer takes no bounds inside one."""
 
-    hierarchy: str | None = option(
-        None, "A shipped hierarchy, or a .json or .csv file; by default hierarchy.json in the data's folder, if there."
-    )
-    classes: tuple[str, ...] = option((), "Train on these classes only: ids, names or node paths.")
-    train_split: str = option("train", "Split that is trained on.")
-    val_split: str = option("validation", "Split that is evaluated on.")
-    image: str | None = option(None, "Column of images; the only one by default.")
-    column: str | None = option(None, "Label column; 'label', or the only one, by default.")
-    workers: int = option(4, "Processes that load images.", free=True, least=0)
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """What is trained."""
-
-    model: str = option("resnet50_nhl", "A model of timm, plain or nested (<backbone>_nhl).")
-    model_kwargs: tuple[str, ...] = option((), "More options of the model, as KEY=VALUE; several by spaces.")
-    pretrained: bool = option(False, "Start with timm's pretrained weights; of a nested model, its trunk.")
-    grow: str | None = option(
-        None, "Grow this trained nested model, a saved folder: only the branches of classes it has not are trained."
-    )
-    trunk_from: str | None = option(None, "Start the trunk with a trained backbone: its saved folder, or its weights.")
-    freeze_trunk: bool = option(False, "Leave the trunk as it is: no gradients, and its norms in eval mode.")
-    img_size: int | None = option(None, "Side of the images; that of the model by default.", least=1)
-    mean: tuple[float, float, float] | None = option(None, "Mean of the images' channels, instead of the model's.")
-    std: tuple[float, float, float] | None = option(None, "Deviation of the images' channels, instead of the model's.")
-    interpolation: str | None = option(
-        None, "Interpolation in evaluation, instead of the model's.", choices=INTERPOLATIONS
-    )
-    crop_pct: float | None = option(None, "Center crop in evaluation, instead of the model's.", least=0.01)
-    crop_mode: str | None = option(None, "How evaluation crops.", choices=("squash", "border", "center"))
-    drop: float = option(0.0, "Dropout in front of the classifier.", least=0, most=0.99)
-    drop_path: float | None = option(None, "Stochastic depth, of trunk and branches.", least=0, most=0.99)
-    branch_drop_path: float | None = option(
-        None, "Stochastic depth of a nested model's branches, where it differs.", least=0, most=0.99
-    )
-    grad_checkpointing: bool = option(False, "Compute activations again in the backward pass, to save memory.")
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """How weights are changed."""
-
-    opt: str = option("sgd", "An optimizer of timm.")
-    opt_eps: float | None = option(None, "Its epsilon; its own default.", least=0)
-    opt_betas: tuple[float, ...] | None = option(None, "Its betas, like 0.9,0.99; its own default.")
-    momentum: float = option(0.9, "Its momentum.", least=0, most=1)
-    weight_decay: float = option(2e-5, "Weight decay.", least=0)
-    clip_grad: float | None = option(None, "Clip gradients; see --clip-mode.", least=0)
-    clip_mode: str = option("norm", "How gradients are clipped.", choices=("norm", "value", "agc"))
-    layer_decay: float | None = option(None, "Learning rate of each layer over that of the next.", least=0, most=1)
-    trunk_lr_scale: float = option(1.0, "Learning rate of a nested model's trunk over --lr.", least=0)
-    branch_lr_scale: tuple[float, float, float] = option(
-        (1.0, 1.0, 1.0), "Learning rates of superclass, group and class branches over --lr, like 1,1,2.", least=0
-    )
-
-
-@dataclass(frozen=True)
-class ScheduleSettings:
-    """How long, in what portions, at what learning rate."""
-
-    epochs: int = option(300, "Epochs, the warm-up's among them.", least=1)
-    batch_size: int = option(128, "Images a process computes at once.", least=1)
-    grad_accum_steps: int = option(1, "Batches of a process that make up one step of the optimizer.", least=1)
-    validation_batch_size: int | None = option(
-        None, "Batch size of evaluation; --batch-size by default.", free=True, least=1
-    )
-    sched: str = option(
-        "cosine",
-        "Schedule of the learning rate, by step; timm's 'none' is 'constant' here, 'plateau' (deprecated) is left out.",
-        choices=("cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant"),
-    )
-    lr: float | None = option(None, "Learning rate; by default --lr-base for --lr-base-size images a step.", least=0)
-    lr_base: float = option(0.1, "Learning rate for --lr-base-size images a step.", least=0)
-    lr_base_size: int = option(256, "Images a step that --lr-base is for.", least=1)
-    lr_base_scale: str | None = option(
-        None,
-        "How --lr-base grows with the images of a step; by default 'sqrt' for adaptive optimizers, else 'linear'.",
-        choices=("linear", "sqrt"),
-    )
-    warmup_epochs: float = option(5, "Epochs of linear warm-up.", least=0)
-    warmup_lr: float = option(1e-5, "Learning rate the warm-up begins with.", least=0)
-    min_lr: float = option(0.0, "Learning rate at the end.", least=0)
-    cooldown_epochs: int = option(0, "Epochs at --min-lr behind the schedule's end.", least=0)
-    decay_epochs: float | None = option(
-        None, "Epochs between decays ('step', else 90), or of the decay ('wsd', 'rsqrt'; else 0.2 of all).", least=0
-    )
-    decay_milestones: tuple[int, ...] = option((90, 180, 270), "Epochs of decays ('multistep'), like 90,180.")
-    decay_rate: float = option(0.1, "Of each decay; the power of 'poly'.", least=0)
-
-
-@dataclass(frozen=True)
-class AugmentSettings:
-    """What happens to images and labels before they are learned."""
-
-    no_aug: bool = option(False, "No augmentation but mixup and CutMix.")
-    train_crop_mode: str | None = option(None, "How training crops.", choices=("rrc", "rkrc", "rkrr"))
-    scale: tuple[float, float] = option(
-        (0.08, 1.0), "Random crop: least and largest part of the area.", least=0, most=1
-    )
-    ratio: tuple[float, float] = option((3 / 4, 4 / 3), "Random crop: least and largest aspect ratio.", least=0.01)
-    hflip: float = option(0.5, "Probability of a horizontal flip.", least=0, most=1)
-    vflip: float = option(0.0, "Probability of a vertical flip.", least=0, most=1)
-    color_jitter: float = option(0.4, "Color jitter.", least=0)
-    aa: str | None = option(None, "AutoAugment policy, like rand-m9-mstd0.5.")
-    train_interpolation: str = option("random", "Interpolation in training.", choices=("random", *INTERPOLATIONS))
-    reprob: float = option(0.0, "Probability of random erasing.", least=0, most=1)
-    remode: str = option("pixel", "What random erasing leaves.", choices=("const", "rand", "pixel"))
-    recount: int = option(1, "Most parts that are erased.", least=1)
-    mixup: float = option(0.0, "Mixup alpha.", least=0)
-    cutmix: float = option(0.0, "CutMix alpha.", least=0)
-    mixup_prob: float = option(1.0, "Probability of mixup or CutMix.", least=0, most=1)
-    mixup_switch_prob: float = option(0.5, "Probability of CutMix where both are on.", least=0, most=1)
-    mixup_mode: str = option("batch", "Mixup and CutMix by", choices=("batch", "pair", "elem"))
-    mixup_off_epoch: int = option(0, "Epoch that turns mixup and CutMix off; 0 is none.", least=0)
-    smoothing: float = option(0.1, "Label smoothing.", least=0, most=0.99)
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """What else a tree network learns from."""
-
-    level_loss: tuple[float, float] = option(
-        (0.0, 0.0),
-        "Weights of cross-entropies on superclasses and groups beside that on classes, like 0.1,0.2.",
-        least=0,
-    )
-    teacher: str | None = option(None, "Learn also from the logits of a trained model: its saved folder.")
-    distill_weight: float = option(1.0, "Weight of the teacher's loss beside the labels'.", least=0)
-    distill_temperature: float = option(
-        1.0, "Temperature of the softmax that is compared with the teacher's.", least=0.01
-    )
-
-
-@dataclass(frozen=True)
-class AverageSettings:
-    """The moving average of the weights; if it is on, it is what is saved."""
-
-    model_ema: bool = option(False, "Keep a moving average of the weights, evaluate it too, and save it.")
-    model_ema_decay: float = option(0.9998, "Its decay.", least=0, most=1)
-    model_ema_warmup: bool = option(False, "Average over fewer steps at the beginning.")
-
-
-@dataclass(frozen=True)
-class MachineSettings:
-    """Where and how it is computed."""
-
-    device: str | None = option(None, "Device, like cuda or cpu; by default cuda where there is a GPU, else cpu.")
-    amp: bool = option(False, "Mixed precision.")
-    amp_dtype: str = option(
-        "bfloat16", "Its type; timm's default is float16, which needs its loss scaled.", choices=("bfloat16", "float16")
-    )
-    channels_last: bool = option(False, "Memory format of images and weights.")
-    torchcompile: str | None = option(None, "Compile the model with this backend, like inductor.")
-    torchcompile_mode: str | None = option(None, "Mode of the compiler.")
-    sync_bn: bool = option(False, "Batch norms over the batches of all processes.")
-    seed: int = option(42, "Of everything random.", least=0)
-
-
-@dataclass(frozen=True)
-class RecordSettings:
-    """What is written on the way."""
-
-    eval_every: int = option(1, "Evaluate every so many epochs, and after the last; 0 is never.", least=0)
-    save_every: int = option(
-        0, "Save the state also every so many steps, beside every epoch's end.", free=True, least=0
-    )
-    log_interval: int = option(50, "Steps between looks at the loss.", free=True, least=1)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A training: on which data, and everything else by group.
-
-    >>> settings = Settings.of("digits", model="test_resnet", epochs=3)
-    >>> settings.model.model, settings.schedule.epochs, settings.optimizer.opt
-    ('test_resnet', 3, 'sgd')
-    >>> Settings.from_dict(settings.to_dict()) == settings
-    True
-    """
-
-    source: str
-    data: DataSettings = DataSettings()
-    model: ModelSettings = ModelSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
-    schedule: ScheduleSettings = ScheduleSettings()
-    augment: AugmentSettings = AugmentSettings()
-    loss: LossSettings = LossSettings()
-    average: AverageSettings = AverageSettings()
-    machine: MachineSettings = MachineSettings()
-    record: RecordSettings = RecordSettings()
-
-    @classmethod
-    def of(cls, source: str, **values: Any) -> Settings:
-        """Settings by the names of their fields, which are those of the flags, whatever group they are in.
-
-        Raises:
-            OptionError: with all names that are none.
-        """
-        return cls(source).but(**values)
-
-    def but(self, **values: Any) -> Settings:
-        """These settings with some values changed; arguments and errors as in `of`."""
-        known = {each.name: group for group, each in options()}
-        strangers = [f"no setting {name!r}{nearest(name, known)}" for name in values if name not in known]
-        if strangers:
-            raise OptionError("; ".join(strangers))
-        changed = {
-            group: dataclasses.replace(
-                getattr(self, group), **{name: value for name, value in values.items() if known[name] == group}
+    def validate(values: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(low <= value <= high for value in values):
+            raise ValueError(
+                f"should be numbers of at least {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
             )
-            for group in {known[name] for name in values}
-        }
-        return dataclasses.replace(self, **changed)
+        return values
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, by group."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Settings:
-        """Settings out of plain values; what is missing has its default.
-
-        Raises:
-            OptionError: as in `of`; or there is no source.
-        """
-        groups = [value for value in content.values() if isinstance(value, Mapping)]
-        if not isinstance(content.get("source"), str):
-            raise OptionError("these settings name no data ('source'); give settings that a training saved")
-        return cls.of(content["source"], **{name: _plain(value) for group in groups for name, value in group.items()})
+    return AfterValidator(validate)
 
 
-def options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Every option, behind the name of its group.
+DATA, MODEL, OPTIMIZER, SCHEDULE, AUGMENTATION, LOSS, AVERAGE, MACHINE, RECORD = (
+    partial(Option, rich_help_panel=panel)
+    for panel in (
+        "Data",
+        "Model",
+        "Optimizer",
+        "Schedule",
+        "Augmentation",
+        "Loss",
+        "Moving average",
+        "Machine",
+        "Evaluation and logging",
+    )
+)
 
-    >>> [(group, option.name) for group, option in options()][0]
-    ('data', 'hierarchy')
+
+@dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
+class Settings:
+    """Everything that decides a training. A value that cannot be is a `pydantic.ValidationError`, a `ValueError`.
+
+    >>> settings = Settings("digits", "run", model="test_resnet", epochs=3)
+    >>> settings.model, settings.epochs, settings.opt
+    ('test_resnet', 3, 'sgd')
     """
-    for name, kind in groups().items():
-        for each in fields(kind):
-            yield name, each
+
+    source: Annotated[
+        str, Argument(metavar="DATA", help="A saved folder, .parquet, an image folder, or a name on the Hub.")
+    ]
+    out: Annotated[str, Option(help="Folder to write to. A run that was stopped resumes at its last finished epoch.")]
+
+    hierarchy: Annotated[
+        str | None,
+        DATA(help="A shipped hierarchy, or a .json or .csv file; by default hierarchy.json in DATA, if it exists."),
+    ] = None
+    classes: Annotated[
+        list[str] | None, DATA(help="Train on these classes only: an id, name or node path; may be repeated.")
+    ] = None
+    train_split: Annotated[str, DATA(help="Split to train on.")] = "train"
+    val_split: Annotated[str, DATA(help="Split to evaluate on.")] = "validation"
+    image: Annotated[str | None, DATA(help="Image column; by default the only one.")] = None
+    column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
+    workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
+
+    model: Annotated[str, MODEL(help="A timm model, plain or nested (<backbone>_nhl).")] = "resnet50_nhl"
+    model_kwargs: Annotated[
+        list[str] | None, MODEL(help="Further arguments of the model, like 'split=-3 strides=2,1,2'; may be repeated.")
+    ] = None
+    pretrained: Annotated[bool, MODEL(help="Start from timm's pretrained weights; a nested model's trunk does.")] = (
+        False
+    )
+    grow: Annotated[
+        str | None, MODEL(help="Add classes to this saved nested model: train only the branches of new classes.")
+    ] = None
+    trunk_from: Annotated[
+        str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")
+    ] = None
+    freeze_trunk: Annotated[bool, MODEL(help="Do not train the trunk; its norms stay in eval mode.")] = False
+    img_size: Annotated[int | None, Field(ge=1), MODEL(help="Image size; by default the model's.")] = None
+    mean: Annotated[tuple[float, float, float] | None, MODEL(help="Channel means; by default the model's.")] = None
+    std: Annotated[
+        tuple[float, float, float] | None, MODEL(help="Channel standard deviations; by default the model's.")
+    ] = None
+    interpolation: Annotated[
+        Interpolation | None, MODEL(help="Interpolation for evaluation; by default the model's.")
+    ] = None
+    crop_pct: Annotated[
+        float | None, Field(gt=0), MODEL(help="Center crop for evaluation; by default the model's.")
+    ] = None
+    crop_mode: Annotated[
+        Literal["squash", "border", "center"] | None, MODEL(help="Crop mode for evaluation; by default the model's.")
+    ] = None
+    drop: Annotated[DropRate, MODEL(help="Dropout before the classifier.")] = 0.0
+    drop_path: Annotated[
+        float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the trunk and the branches.")
+    ] = None
+    branch_drop_path: Annotated[
+        float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the branches, if different.")
+    ] = None
+    grad_checkpointing: Annotated[bool, MODEL(help="Recompute activations in the backward pass to save memory.")] = (
+        False
+    )
+
+    opt: Annotated[str, OPTIMIZER(help="A timm optimizer.")] = "sgd"
+    opt_kwargs: Annotated[
+        list[str] | None,
+        OPTIMIZER(help="Further arguments of the optimizer, like 'betas=0.9,0.99 eps=1e-6'; may be repeated."),
+    ] = None
+    momentum: Annotated[Probability, OPTIMIZER(help="Momentum.")] = 0.9
+    weight_decay: Annotated[NonNegative, OPTIMIZER(help="Weight decay.")] = 2e-5
+    clip_grad: Annotated[float | None, Field(gt=0), OPTIMIZER(help="Clip gradients; see --clip-mode.")] = None
+    clip_mode: Annotated[Literal["norm", "value", "agc"], OPTIMIZER(help="How gradients are clipped.")] = "norm"
+    layer_decay: Annotated[
+        float | None, Field(gt=0, le=1), OPTIMIZER(help="Learning rate of each layer relative to the next.")
+    ] = None
+    trunk_lr_scale: Annotated[NonNegative, OPTIMIZER(help="Factor on --lr for a nested model's trunk.")] = 1.0
+    branch_lr_scale: Annotated[
+        tuple[float, float, float],
+        each(0),
+        OPTIMIZER(help="Factors on --lr for superclass, group and class branches."),
+    ] = (1.0, 1.0, 1.0)
+
+    epochs: Annotated[Count, SCHEDULE(help="Number of epochs, warm-up included.")] = 300
+    batch_size: Annotated[Count, SCHEDULE(help="Images per process and forward pass.")] = 128
+    grad_accum_steps: Annotated[Count, SCHEDULE(help="Forward passes per optimizer step.")] = 1
+    validation_batch_size: Annotated[
+        int | None, Field(ge=1), SCHEDULE(help="Batch size of evaluation; by default --batch-size.")
+    ] = None
+    sched: Annotated[
+        Literal["cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant"],
+        SCHEDULE(help="Learning rate schedule, by step. timm's 'none' is 'constant'; its deprecated 'plateau' is out."),
+    ] = "cosine"
+    lr: Annotated[
+        float | None, Field(ge=0), SCHEDULE(help="Learning rate; by default --lr-base at --lr-base-size images a step.")
+    ] = None
+    lr_base: Annotated[NonNegative, SCHEDULE(help="Learning rate at --lr-base-size images a step.")] = 0.1
+    lr_base_size: Annotated[Count, SCHEDULE(help="Images a step that --lr-base is for.")] = 256
+    lr_base_scale: Annotated[
+        Literal["linear", "sqrt"] | None,
+        SCHEDULE(
+            help="How --lr-base scales with images a step; by default sqrt for adaptive optimizers, otherwise linear."
+        ),
+    ] = None
+    warmup_epochs: Annotated[NonNegative, SCHEDULE(help="Epochs of linear warm-up.")] = 5.0
+    warmup_lr: Annotated[NonNegative, SCHEDULE(help="Learning rate at the start of the warm-up.")] = 1e-5
+    min_lr: Annotated[NonNegative, SCHEDULE(help="Learning rate at the end.")] = 0.0
+    cooldown_epochs: Annotated[int, Field(ge=0), SCHEDULE(help="Epochs at --min-lr after the schedule ends.")] = 0
+    decay_epochs: Annotated[
+        float | None,
+        Field(gt=0),
+        SCHEDULE(help="Epochs between decays ('step': 90), or of the decay ('wsd', 'rsqrt': 0.2 of all)."),
+    ] = None
+    decay_milestones: Annotated[
+        list[int] | None, SCHEDULE(help="Epoch of a decay ('multistep': 90, 180 and 270); may be repeated.")
+    ] = None
+    decay_rate: Annotated[NonNegative, SCHEDULE(help="Factor of each decay; the power of 'poly'.")] = 0.1
+
+    no_aug: Annotated[bool, AUGMENTATION("--no-aug", help="No augmentation but mixup and CutMix.")] = False
+    train_crop_mode: Annotated[Literal["rrc", "rkrc", "rkrr"] | None, AUGMENTATION(help="Crop mode of training.")] = (
+        None
+    )
+    scale: Annotated[tuple[float, float], each(0, 1), AUGMENTATION(help="Random crop: range of the area.")] = (0.08, 1)
+    ratio: Annotated[tuple[float, float], each(0.01), AUGMENTATION(help="Random crop: range of the aspect ratio.")] = (
+        3 / 4,
+        4 / 3,
+    )
+    hflip: Annotated[Probability, AUGMENTATION(help="Probability of a horizontal flip.")] = 0.5
+    vflip: Annotated[Probability, AUGMENTATION(help="Probability of a vertical flip.")] = 0.0
+    color_jitter: Annotated[NonNegative, AUGMENTATION(help="Color jitter.")] = 0.4
+    aa: Annotated[str | None, AUGMENTATION(help="AutoAugment policy, like rand-m9-mstd0.5.")] = None
+    train_interpolation: Annotated[
+        Literal["random", Interpolation], AUGMENTATION(help="Interpolation in training.")
+    ] = "random"
+    reprob: Annotated[Probability, AUGMENTATION(help="Probability of random erasing.")] = 0.0
+    remode: Annotated[Literal["const", "rand", "pixel"], AUGMENTATION(help="What erased regions are filled with.")] = (
+        "pixel"
+    )
+    recount: Annotated[Count, AUGMENTATION(help="Most regions erased per image.")] = 1
+    mixup: Annotated[NonNegative, AUGMENTATION(help="Mixup alpha.")] = 0.0
+    cutmix: Annotated[NonNegative, AUGMENTATION(help="CutMix alpha.")] = 0.0
+    mixup_prob: Annotated[Probability, AUGMENTATION(help="Probability of mixup or CutMix.")] = 1.0
+    mixup_switch_prob: Annotated[Probability, AUGMENTATION(help="Probability of CutMix when both are on.")] = 0.5
+    mixup_mode: Annotated[Literal["batch", "pair", "elem"], AUGMENTATION(help="What shares one mixing weight.")] = (
+        "batch"
+    )
+    mixup_off_epoch: Annotated[
+        int, Field(ge=0), AUGMENTATION(help="Epoch at which mixup and CutMix end; 0 for never.")
+    ] = 0
+    smoothing: Annotated[DropRate, AUGMENTATION(help="Label smoothing.")] = 0.1
+
+    level_loss: Annotated[
+        tuple[float, float], each(0), LOSS(help="Weights of the losses on superclasses and groups, like 0.1 0.2.")
+    ] = (0.0, 0.0)
+    teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
+    distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0
+    distill_temperature: Annotated[float, Field(gt=0), LOSS(help="Temperature of the distillation loss.")] = 1.0
+
+    model_ema: Annotated[bool, AVERAGE(help="Keep a moving average of the weights; evaluate and save it.")] = False
+    model_ema_decay: Annotated[Probability, AVERAGE(help="Its decay.")] = 0.9998
+    model_ema_warmup: Annotated[bool, AVERAGE(help="Average over fewer steps at the start.")] = False
+
+    device: Annotated[str | None, MACHINE(help="Like cuda or cpu; by default cuda if there is a GPU.")] = None
+    amp: Annotated[bool, MACHINE(help="Mixed precision.")] = False
+    amp_dtype: Annotated[
+        Literal["bfloat16", "float16"], MACHINE(help="Its type. timm's default is float16, which needs loss scaling.")
+    ] = "bfloat16"
+    channels_last: Annotated[bool, MACHINE(help="Memory format of images and weights.")] = False
+    torchcompile: Annotated[str | None, MACHINE(help="Compile the model with this backend, like inductor.")] = None
+    torchcompile_mode: Annotated[str | None, MACHINE(help="Mode of the compiler.")] = None
+    sync_bn: Annotated[bool, MACHINE(help="Share batch norm statistics between processes; needs GPUs.")] = False
+    seed: Annotated[int, Field(ge=0), MACHINE(help="Seed of everything random.")] = 42
+
+    eval_every: Annotated[
+        int, Field(ge=0), RECORD(help="Epochs between evaluations; the last one always has one; 0 for never.")
+    ] = 1
+    log_interval: Annotated[Count, RECORD(help="Steps between reports of the loss.")] = 50
+
+    @property
+    def nested(self) -> bool:
+        """Whether `model` names a nested model."""
+        return self.model.partition(".")[0].endswith("_nhl")
 
 
-def groups() -> dict[str, type[Any]]:
-    """The groups of options by name; a group's docstring is its heading.
+def describe(error: ValidationError) -> str:
+    """All wrong values in one sentence, as flags.
 
-    >>> groups()["average"].__name__
-    'AverageSettings'
+    >>> try:
+    ...     Settings("digits", "run", epochs=0, scale=(0, 2))
+    ... except ValidationError as error:
+    ...     describe(error)
+    '--epochs 0 should be greater than or equal to 1; --scale 0 2 should be numbers of at least 0 and at most 1'
     """
-    return {each.name: type(each.default) for each in fields(Settings) if dataclasses.is_dataclass(each.default)}
+    problems = {}
+    for each in error.errors():
+        value = each["input"] if not isinstance(each["input"], tuple) else " ".join(map(str, each["input"]))
+        problems[f"{flag(str(each['loc'][0]))} {value}"] = re.sub("^(Input|Value error,) ", "", each["msg"])
+    return "; ".join(f"{what} {why}" for what, why in problems.items())
 
 
-def _plain(value: Any) -> Any:
-    """A value as the settings have it: JSON's lists are tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def flag(name: str) -> str:
+    """A setting's name on the command line."""
+    return "--" + name.replace("_", "-")

@@ -1,238 +1,226 @@
-"""Training: `timm-nhl train` or `python -m timm_nhl.train`, alone or by torchrun.
+"""The training loop: data, model, epochs, and what they leave in a folder.
 
-timm's own parts (transforms, optimizers, schedules, tasks, moving average) around one loop. All that is random is a
-function of the seed and of where it is drawn (`timm_nhl.data.seeds`), so a killed run continues as if nothing happened.
+Everything random is a function of the seed and of where it is drawn (`timm_nhl.data`), so a run that resumes at the
+end of an epoch has the same weights, bit for bit, as one that was never stopped. A killed run repeats its last epoch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from contextlib import nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
 from hierarchy import Hierarchy, load
-from hierarchy.dataset.loading import BESIDE, open_data
+from hierarchy.dataset import HIERARCHY_FILE, open_data
 from hierarchy.errors import DataError
-from timm_nhl.cli.asked import listed
-from timm_nhl.cli.train_flags import command_of
-from timm_nhl.data.images import Images, open_images
-from timm_nhl.data.sampler import Order
+from timm_nhl.data import EpochSampler, Images, open_images
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.experts.grow import Growth
-from timm_nhl.export import find_folder
-from timm_nhl.train.build import is_nested
+from timm_nhl.growing import Growth
+from timm_nhl.train import distributed
+from timm_nhl.train.check import check
 from timm_nhl.train.config import Settings
-from timm_nhl.train.config_check import check
-from timm_nhl.train.display import Display
-from timm_nhl.train.distributed import Process, joined
-from timm_nhl.train.learner import Learner
-from timm_nhl.train.progress import Progress, Row
-from timm_nhl.train.run_dir import RunFolder
+from timm_nhl.train.distributed import Process
+from timm_nhl.train.run_dir import Row, RunDir
+from timm_nhl.train.trainer import Trainer
 
 
-def train(settings: Settings, *, out: Path) -> Path:
-    """Trains a model; gives the folder of what came of it.
+def train(settings: Settings) -> Path:
+    """Trains a model; returns the folder that `settings.out` names.
 
-    The folder holds `settings.json`, `metrics.csv`, `curves.html`, and the models `last/` and `best/` for timm's
-    `local-dir:`. What an earlier run of the same training left there is gone on with; one that is finished stays as it
-    is.
+    The folder holds `settings.json`, `metrics.csv`, `resume.pt` and the models `last/` and `best/` for timm's
+    `local-dir:`. A run that was stopped resumes after its last finished epoch; a finished one stays as it is.
 
     Raises:
-        OptionError: settings that cannot be, all that are wrong.
-        TrainingError: the folder is of another training; or the loss is no number any more.
-        HierarchyError: the data or the hierarchy cannot be read, or do not fit.
-        NHLError: the model cannot be made.
+        OptionError: with all settings that cannot be.
+        TrainingError: the folder belongs to another training, or the loss is not finite.
+        HierarchyError: the data or the hierarchy cannot be read, or do not fit each other.
+        NHLError: the model cannot be created.
     """
     check(settings)
-    with joined(settings.machine.device) as process:
+    with distributed.join(settings.device) as process:
         images, val_images = open_splits(settings)
-        schedule = settings.schedule
-        order = Order(
-            images=len(images),
-            batch_size=schedule.batch_size,
-            seed=settings.machine.seed,
-            micro_batches=schedule.grad_accum_steps,
-            processes=process.count,
-        )
-        check_sizes(order, val_images)
-        command = command_of(settings, out)
-        folder = RunFolder(Path(out), settings, facts=facts_of(settings, images, val_images, process), command=command)
-        state = folder.state()
-        learner = Learner(settings, images, order=order, process=process)
-        progress = Progress()
-        if state is not None:
-            learner.load_state(state["learner"])
-            progress = Progress.of_state(state["progress"], process)
-        process.wait()  # all have looked at the folder before one writes to it
-        display = Display(
-            learner.steps, done=progress.step, tensorboard=folder.path / "tensorboard", shows=process.writes
-        )
-        if progress.step == learner.steps:
-            display.say(f"{out}: this training is finished; nothing was done")
-            return Path(out)
-        with folder.held() if process.writes else nullcontext(), display:
-            if isinstance(learner.model, Growth):
-                display.say(learner.model.summary)
-            if progress.step:
-                display.say(f"{out}: going on behind step {progress.step} of {learner.steps}")
-            if process.writes:
-                folder.write_metrics(progress.rows)
-            run(learner, images, val_images, progress, folder, display)
-    return Path(out)
+        sampler = create_sampler(settings, images, val_images, process)
+        run_dir = RunDir(settings, facts=summarize(images, val_images, process))
+        checkpoint = run_dir.load_checkpoint()
+        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        rows: list[Row] = []
+        if checkpoint is not None:
+            rows = checkpoint["rows"]
+            trainer.load_state_dict(checkpoint["trainer"])
+        process.wait()  # no process writes to the folder before all have looked at it
+        console = Console(stderr=True, quiet=not process.is_main)
+        if len(rows) == trainer.epochs:
+            say(console, f"{settings.out}: this training is finished; nothing to do")
+            return run_dir.path
+        if isinstance(trainer.model, Growth):
+            say(console, trainer.model.summary)
+        if rows:
+            say(console, f"{settings.out}: resuming after epoch {len(rows)} of {trainer.epochs}")
+        with run_dir.lock() if process.is_main else nullcontext(), progress_bar(console) as bar:
+            for epoch in range(len(rows), trainer.epochs):
+                began = time.monotonic()
+                losses = train_one_epoch(trainer, epoch, bar)
+                row: Row = {"epoch": epoch + 1, "lr": trainer.lr, **losses}
+                if evaluates(settings, epoch + 1, trainer.epochs):
+                    row |= trainer.evaluate(val_images)
+                row["seconds"] = time.monotonic() - began
+                say(console, "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+                rows.append(row)
+                if process.is_main:
+                    run_dir.save_epoch(rows, trainer.best_model, images, trainer.state_dict())
+    return run_dir.path
 
 
-def run(
-    learner: Learner, images: Images, val_images: Images, progress: Progress, folder: RunFolder, display: Display
-) -> None:
-    """Trains from the step it is at to the last one."""
-    order, record, process = learner.order, learner.settings.record, learner.process
-    batches = iter(learner.batches(images, range(progress.step, learner.steps)))
-    began = time.monotonic() - progress.seconds
-    for step in range(progress.step, learner.steps):
-        learner.train_mode()
-        for micro in range(order.micro_batches):
-            x, target = next(batches)  # (B, C, H, W), (B,)
-            progress.add(learner.learn(x, target, step=step, micro=micro))
-        learner.update(step + 1)
-        progress.step, progress.seconds = step + 1, time.monotonic() - began
-        display.step(progress.step)
+def train_one_epoch(trainer: Trainer, epoch: int, bar: Progress) -> dict[str, float]:
+    """Trains on every batch of an epoch; returns the mean of the loss and of its parts.
 
-        epoch, left = divmod(progress.step, order.steps_per_epoch)
-        if progress.step % record.log_interval == 0:
-            display.losses(progress.means(process), step=progress.step, lr=learner.rate)
-        if left == 0:
-            row: Row = {"epoch": epoch, "step": progress.step, "lr": learner.rate, **progress.means(process)}
-            if record.eval_every and (epoch % record.eval_every == 0 or progress.step == learner.steps):
-                row |= learner.evaluate(val_images)
-            row["seconds"] = time.monotonic() - began
-            keep(row, learner, images, progress, folder)
-            display.epoch(row, step=progress.step)
-            began = time.monotonic()
-        if left == 0 or (record.save_every and progress.step % record.save_every == 0):
-            progress.means(process)  # nothing is saved once the loss is no number
-            save(learner, progress, folder)
-
-
-def keep(row: Row, learner: Learner, images: Images, progress: Progress, folder: RunFolder) -> None:
-    """Ends an epoch: writes its row and the model, also as the best one if it is."""
-    top1 = row.get("ema_top1", row.get("eval_top1"))
-    is_best = top1 is not None and (progress.best is None or top1 > progress.best)
-    progress.best = top1 if is_best else progress.best
-    progress.end_epoch(row)
-    if learner.process.writes:
-        folder.write_metrics(progress.rows)
-        model = learner.saved_model  # of one that is grown, a copy
-        for name in ("last", "best") if is_best else ("last",):
-            folder.write_model(name, model, classes=images.classes, tree=images.hierarchy)
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    settings, sampler = trainer.settings, trainer.sampler
+    sampler.set_epoch(epoch)
+    trainer.train_mode()
+    bar_task = bar.add_task(f"epoch {epoch + 1}", total=sampler.steps_per_epoch)
+    sums: dict[str, Tensor] = {}  # on the device: nothing waits for it until they are read
+    for number, (x, target) in enumerate(trainer.loader):  # (B, C, H, W), (B,)
+        step_in_epoch, micro = divmod(number, settings.grad_accum_steps)
+        step = epoch * sampler.steps_per_epoch + step_in_epoch
+        losses = trainer.compute_gradients(x, target, step=step, micro=micro)
+        sums = {name: sums.get(name, 0) + value.float() for name, value in losses.items()}
+        if micro < settings.grad_accum_steps - 1:
+            continue
+        trainer.optimizer_step(step + 1)
+        bar.update(bar_task, completed=step_in_epoch + 1)
+        if (step + 1) % settings.log_interval == 0 or step_in_epoch + 1 == sampler.steps_per_epoch:
+            means = trainer.process.mean({name: total / (number + 1) for name, total in sums.items()})
+            if not all(map(math.isfinite, means.values())):
+                raise TrainingError(
+                    f"the loss is {means['loss']} at step {step + 1}; lower --lr, lengthen --warmup-epochs or set"
+                    " --clip-grad, and start in a new folder"
+                )
+            bar.update(bar_task, description=f"epoch {epoch + 1}, loss {means['loss']:.3f}, lr {trainer.lr:.2e}")
+    bar.remove_task(bar_task)
+    return means
 
 
-def save(learner: Learner, progress: Progress, folder: RunFolder) -> None:
-    """Writes all that a run needs to go on from here."""
-    state = {"progress": progress.state(learner.process), "learner": learner.state()}  # all processes' sums
-    if learner.process.writes:
-        folder.write_state(state)
+def evaluates(settings: Settings, epoch: int, epochs: int) -> bool:
+    """Whether an epoch, counted from 1, ends with an evaluation."""
+    return bool(settings.eval_every) and (epoch % settings.eval_every == 0 or epoch == epochs)
 
 
 def open_splits(settings: Settings) -> tuple[Images, Images]:
-    """The images that are trained on and those that are evaluated on, with labels of the same classes.
+    """The images to train and to evaluate on, with the same labels.
 
     Raises:
         HierarchyError: they cannot be read, do not fit the hierarchy or, without one, number their classes differently.
-        OptionError: a hierarchy is needed and none is given.
+        OptionError: the settings need a hierarchy.
     """
-    data, tree = settings.data, hierarchy_of(settings)
+    hierarchy = find_hierarchy(settings)
     images, val_images = (
         open_images(
             settings.source,
-            hierarchy=tree,
+            hierarchy=hierarchy,
             split=split,
-            classes=listed(tree, data.classes) if tree is not None else (),
-            image=data.image,
-            column=data.column,
+            classes=settings.classes or (),
+            image=settings.image,
+            column=settings.column,
         )
-        for split in (data.train_split, data.val_split)
+        for split in (settings.train_split, settings.val_split)
     )
-    for label, (name, other) in enumerate(zip_longest(images.classes, val_images.classes)):
-        if name != other:
+    for label, pair in enumerate(zip_longest(images.classes, val_images.classes)):
+        if pair[0] != pair[1]:
+            mine, theirs = ("missing" if name is None else repr(name) for name in pair)
             raise DataError(
                 [
-                    f"label {label} is {_called(name)} in {images.name} and {_called(other)} in {val_images.name};"
-                    " give --hierarchy, along which both are numbered"
+                    f"label {label} is {mine} in {images.name} and {theirs} in {val_images.name};"
+                    " pass --hierarchy to number both"
                 ]
             )
     return images, val_images
 
 
-def _called(name: str | None) -> str:
-    return "no class" if name is None else repr(name)
-
-
-def hierarchy_of(settings: Settings) -> Hierarchy | None:
-    """The hierarchy that is asked for, or the one beside the data."""
-    beside = Path(settings.source) / BESIDE
-    if settings.data.hierarchy is not None:
-        return load(settings.data.hierarchy)
+def find_hierarchy(settings: Settings) -> Hierarchy | None:
+    """The hierarchy of the settings, or the one in the folder of the data."""
+    beside = Path(settings.source) / HIERARCHY_FILE
+    if settings.hierarchy is not None:
+        return load(settings.hierarchy)
     if beside.is_file():
         return load(beside)
-    needs = ["--grow"] if settings.model.grow is not None else []
-    if is_nested(settings.model.model) and not needs:
-        needs.append(f"--model {settings.model.model}")
-    needs += ["--level-loss"] if any(settings.loss.level_loss) else []
-    needs += ["--classes"] if settings.data.classes else []
-    if needs:
-        open_data(settings.source)  # no hierarchy is missed beside data that are not there
+    needs = {
+        "--grow": settings.grow is not None,
+        f"--model {settings.model}": settings.nested and settings.grow is None,
+        "--level-loss": any(settings.level_loss),
+        "--classes": bool(settings.classes),
+    }
+    flags = [flag for flag, given in needs.items() if given]
+    if flags:
+        open_data(settings.source)  # data that do not exist are the first problem to report
         raise OptionError(
-            f"{' and '.join(needs)} need{'s' * (len(needs) == 1)} a hierarchy, and there is no {str(beside)!r};"
-            " give --hierarchy"
+            f"{' and '.join(flags)} need{'s' * (len(flags) == 1)} a hierarchy; pass --hierarchy, or add {str(beside)!r}"
         )
     return None
 
 
-def check_sizes(order: Order, val_images: Images) -> None:
-    """Raises:
-    TrainingError: there is not even one step of images, or nothing to evaluate on.
+def create_sampler(settings: Settings, images: Images, val_images: Images, process: Process) -> EpochSampler:
+    """The batches of this process.
+
+    Raises:
+        TrainingError: there are fewer images than a step needs, or none to evaluate on.
     """
-    if not order.steps_per_epoch:
+    sampler = EpochSampler(
+        len(images),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        grad_accum_steps=settings.grad_accum_steps,
+        rank=process.rank,
+        world_size=process.world_size,
+    )
+    if not sampler.steps_per_epoch:
         raise TrainingError(
-            f"{order.images} images are fewer than the {order.step_size} of one step (--batch-size"
-            f" {order.batch_size} x {order.micro_batches} micro batches x {order.processes} processes);"
-            " lower --batch-size"
+            f"a step needs {sampler.step_size} images (--batch-size {settings.batch_size} x --grad-accum-steps"
+            f" {settings.grad_accum_steps} x {process.world_size} processes), but there are {len(images)}; lower"
+            " --batch-size"
         )
     if not len(val_images):
-        raise TrainingError(f"{val_images.name} holds no images of these classes; name another --val-split")
+        raise TrainingError(f"{val_images.name} has no image of these classes; pass another --val-split")
+    return sampler
 
 
-def facts_of(settings: Settings, images: Images, val_images: Images, process: Process) -> dict[str, Any]:
-    """What decides a training beside its settings.
-
-    Weights to begin with are not among them: from the first state on, those of the state count.
-    """
+def summarize(images: Images, val_images: Images, process: Process) -> dict[str, Any]:
+    """What decides the result of a training besides its settings."""
+    labels = hashlib.blake2b(digest_size=16)
+    for part in (images, val_images):
+        labels.update("\n".join(part.classes).encode() + part.labels.tobytes())
     return {
-        "processes": process.count,
+        "processes": process.world_size,
         "hierarchy": None if images.hierarchy is None else images.hierarchy.digest,
         "images": len(images),
-        "evaluated images": len(val_images),
-        "digest of the labels": _digest(images.labels.tobytes(), val_images.labels.tobytes()),
-        "digest of the class names": _digest(*(name.encode() for name in images.classes)),
-        "digest of the teacher": None if settings.loss.teacher is None else _digest_of(settings.loss.teacher),
+        "labels": labels.hexdigest(),
     }
 
 
-def _digest_of(saved: str) -> str:
-    """Of all files in the folder of a saved model."""
-    folder = find_folder(saved)
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return _digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
+def progress_bar(console: Console) -> Progress:
+    """A progress bar for a terminal; elsewhere it shows nothing."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
-def _digest(*parts: bytes) -> str:
-    return hashlib.blake2b(b"".join(hashlib.blake2b(part).digest() for part in parts), digest_size=16).hexdigest()
-
-
-if __name__ == "__main__":
-    from timm_nhl.cli.train import main
-
-    main()
+def say(console: Console, text: str) -> None:
+    """Prints a line to stderr, as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

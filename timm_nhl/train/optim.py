@@ -1,70 +1,114 @@
-"""Parameter groups: which parameters decay, and the learning rate of each part of a network over the others'."""
+"""The optimizer over a network's parameter groups, and the schedule of its learning rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
+from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.optim import Optimizer
 
-from timm_nhl.errors import OptionError, reason_of
-from timm_nhl.train.config import OptimizerSettings
+from timm_nhl.errors import OptionError, summarize
+from timm_nhl.train.build import parse_kwargs
+from timm_nhl.train.config import Settings
 
 
-def optimizer_of(model: nn.Module, settings: OptimizerSettings, *, lr: float) -> Optimizer:
-    """timm's optimizer over a model's parameter groups.
+def create_optimizer(model: nn.Module, settings: Settings, *, step_size: int) -> Optimizer:
+    """Creates timm's optimizer over a model's parameter groups.
+
+    Args:
+        step_size: images a step.
 
     Raises:
-        OptionError: it cannot be made of these numbers, or not on this machine.
+        OptionError: it cannot be created with these arguments, or not on this machine.
     """
-    own: dict[str, Any] = {"betas": settings.opt_betas, "eps": settings.opt_eps}
-    given = {name: value for name, value in own.items() if value is not None}
-    groups = list(groups_of(model, settings))
+    options = parse_kwargs("--opt-kwargs", settings.opt_kwargs or ())
+    groups = list(param_groups(model, settings))
+    lr = base_lr(settings, step_size=step_size)
     try:
-        return create_optimizer_v2(groups, settings.opt, lr=lr, momentum=settings.momentum, **given)
+        return create_optimizer_v2(groups, settings.opt, lr=lr, momentum=settings.momentum, **options)
     except (AssertionError, ImportError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        asked = ", ".join(f"{name}={value}" for name, value in given.items()) or "its defaults"
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no arguments"
         raise OptionError(
-            f"--opt {settings.opt!r} cannot be made with {asked} ({reason_of(error)}); see --opt-betas and"
-            " --opt-eps, or use another"
+            f"cannot create optimizer {settings.opt!r} with {given}: {summarize(error)}; see --opt-kwargs"
         ) from error
 
 
-def groups_of(model: nn.Module, settings: OptimizerSettings) -> Iterator[dict[str, Any]]:
-    """timm's groups by decay and layer, parted further by the learning rates of trunk, levels and head.
+def param_groups(model: nn.Module, settings: Settings) -> Iterator[dict[str, Any]]:
+    """timm's groups by weight decay and layer, split further by the learning rates of trunk, levels and head.
 
-    A rate is the group's `lr_scale`, as in timm's layer decay, which its schedulers multiply with the learning rate.
+    A group's `lr_scale` is its factor on the learning rate, as in timm's layer decay; timm's schedulers apply it.
     """
-    undecayed: Any = getattr(model, "no_weight_decay", set)()
+    no_decay: Any = getattr(model, "no_weight_decay", set)()
     if settings.layer_decay is None:
-        groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=undecayed)
+        groups = param_groups_weight_decay(model, settings.weight_decay, no_weight_decay_list=no_decay)
     else:
         groups = param_groups_layer_decay(
-            model, settings.weight_decay, no_weight_decay_list=undecayed, layer_decay=settings.layer_decay
+            model, settings.weight_decay, no_weight_decay_list=no_decay, layer_decay=settings.layer_decay
         )
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    scales = _scales(settings)
+    superclass, group_, leaf = settings.branch_lr_scale
+    scales = {
+        "trunk.": settings.trunk_lr_scale,
+        "levels.0.": superclass,
+        "levels.1.": group_,
+        "levels.2.": leaf,
+        "head.": leaf,
+    }
+    names = {parameter: name for name, parameter in model.named_parameters()}
     for group in groups:
         by_scale: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
-            by_scale.setdefault(_scale(names[id(parameter)], scales), []).append(parameter)
+            scale = next((scale for prefix, scale in scales.items() if names[parameter].startswith(prefix)), 1.0)
+            by_scale.setdefault(scale, []).append(parameter)
         for scale, parameters in by_scale.items():
             yield {**group, "params": parameters, "lr_scale": group.get("lr_scale", 1.0) * scale}
 
 
-def _scales(settings: OptimizerSettings) -> Mapping[str, float]:
-    """Learning rates over the common one, by how a parameter's name begins; the head goes with the class branches."""
-    superclass, group, leaf = settings.branch_lr_scale
-    return {
-        "trunk.": settings.trunk_lr_scale,
-        "levels.0.": superclass,
-        "levels.1.": group,
-        "levels.2.": leaf,
-        "head.": leaf,
-    }
+def base_lr(settings: Settings, *, step_size: int) -> float:
+    """The highest learning rate, by default as timm's train.py scales it with the images of a step.
+
+    >>> base_lr(Settings("digits", "run"), step_size=512)
+    0.2
+    >>> base_lr(Settings("digits", "run", opt="adamw"), step_size=1024)
+    0.2
+    """
+    if settings.lr is not None:
+        return settings.lr
+    adaptive = any(word in settings.opt.lower() for word in ("ada", "lamb"))
+    ratio = step_size / settings.lr_base_size
+    scale = settings.lr_base_scale or ("sqrt" if adaptive else "linear")
+    return settings.lr_base * (ratio**0.5 if scale == "sqrt" else ratio)
 
 
-def _scale(name: str, scales: Mapping[str, float]) -> float:
-    return next((scale for start, scale in scales.items() if name.startswith(start)), 1.0)
+def create_scheduler(optimizer: Optimizer, settings: Settings, *, steps_per_epoch: int) -> tuple[Any, int]:
+    """Creates timm's schedule, a function of the step alone.
+
+    Returns:
+        The schedule, and the number of epochs with the cool-down.
+
+    Raises:
+        OptionError: timm cannot create it with these numbers.
+    """
+    milestones = settings.decay_milestones or (90, 180, 270)
+    try:
+        scheduler, epochs = create_scheduler_v2(
+            optimizer,
+            sched=settings.sched,
+            num_epochs=settings.epochs,
+            decay_epochs=settings.decay_epochs,
+            decay_milestones=list(milestones),
+            cooldown_epochs=settings.cooldown_epochs,
+            decay_rate=settings.decay_rate,
+            min_lr=settings.min_lr,
+            warmup_lr=settings.warmup_lr,
+            warmup_epochs=settings.warmup_epochs,  # type: ignore[arg-type]  # by step, fractions of epochs are fine
+            step_on_epochs=False,
+            updates_per_epoch=steps_per_epoch,
+        )
+    except ValueError as error:
+        raise OptionError(f"cannot create the {settings.sched!r} schedule: {summarize(error)}") from None
+    if settings.cooldown_epochs and epochs == settings.epochs:
+        raise OptionError(f"--cooldown-epochs has no effect with --sched {settings.sched}; remove it")
+    return scheduler, int(epochs)

@@ -1,14 +1,18 @@
-"""The folder of a training: its settings, metrics, state, and models; every file in it is whole at any time."""
+"""The folder of a training: its settings, metrics, checkpoint and models, each file written atomically."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import pickle
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,166 +20,182 @@ from typing import Any
 import torch
 from torch import nn
 
-from hierarchy import Hierarchy, HierarchyError
-from hierarchy.errors import Locked, OutputError, os_reason
+from hierarchy import HierarchyError
+from hierarchy.errors import os_reason
 from hierarchy.files import lock, read_json, replacing, write_text
-from timm_nhl.errors import TrainingError, reason_of
+from timm_nhl.data import Images
+from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
-from timm_nhl.train.config import Settings, options
-from timm_nhl.train.config_check import flag, shown
-from timm_nhl.train.curves import curves
-from timm_nhl.train.progress import Row, columns
+from timm_nhl.train.config import Settings, flag
 
-SETTINGS, STATE = "settings.json", "resume.pt"
-WRITTEN = (SETTINGS, STATE, "metrics.csv", "curves.html", "last", "best")  # under other names until they are whole
+SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
+FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may resume with another value of these
+Row = dict[str, float]  # what is known about an epoch
 
 
-class RunFolder:
-    """Where a training writes, and where it finds what an earlier run of the same training wrote.
+class RunDir:
+    """Where a training writes, and where it finds its checkpoint.
 
     Args:
-        path: the folder; it need not be there.
-        settings: of the training.
-        facts: what else decides it: the number of processes, digests of the data and the hierarchy.
-        command: that gives the same training.
+        facts: what decides the result besides the settings: the processes, digests of the data and the hierarchy.
     """
 
-    def __init__(self, path: Path, settings: Settings, *, facts: Mapping[str, Any], command: str) -> None:
-        self.path, self.settings, self.facts, self.command = path, settings, facts, command
+    def __init__(self, settings: Settings, *, facts: Mapping[str, Any]) -> None:
+        self.path, self.settings, self.facts = Path(settings.out), settings, facts
 
-    def state(self) -> dict[str, Any] | None:
-        """The state that an earlier run left; None where there was none.
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The checkpoint of an earlier run; None if there is none.
 
         Raises:
-            TrainingError: the folder is of another training, with all that differs, or of none; or the state is broken.
+            TrainingError: the folder belongs to another training, or the checkpoint is broken.
         """
-        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._unfinished()}):
+        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers()}):
             self._check_same()
-        return read_state(self.path / STATE) if (self.path / STATE).exists() else None
+        path = self.path / CHECKPOINT
+        return load_checkpoint(path) if path.exists() else None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Makes the folder, with the settings in it, and keeps other runs out of it for the time of a block.
-
-        What a killed run half wrote is cleared away.
+    def lock(self) -> Iterator[None]:
+        """Creates the folder, removes what a killed run left half-written, and keeps other runs out during the block.
 
         Raises:
-            TrainingError: another run writes here; torchrun's processes, for one, outlive a torchrun that was killed.
+            TrainingError: the folder cannot be created.
+            Locked: another run writes to it; torchrun's processes, for example, survive a killed torchrun.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = os_reason(error)
-            raise TrainingError(f"cannot make the folder {str(self.path)!r}: {reason}; name another") from None
-        self._write_settings()
-        with ExitStack() as stack:
-            busy = f"{str(self.path)!r} is being trained"
-            try:
-                stack.enter_context(lock(self.path / ".lock", busy=busy, fix="wait for it, or end it first"))
-            except (Locked, OutputError) as error:
-                raise TrainingError(str(error)) from None
-            for left in self._unfinished():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            raise TrainingError(f"cannot create the folder {str(self.path)!r}: {reason}; choose another") from None
+        with lock(self.path / LOCK, busy=f"{str(self.path)!r} is being trained", fix="wait for it, or end it first"):
+            for left in self._leftovers():
+                if left.name != LOCK:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            self._write_settings()
             yield
 
-    def write_metrics(self, rows: Sequence[Row]) -> None:
-        """Writes all epochs' rows, as a table and as curves; what a killed run wrote beyond them is gone."""
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
-        write_text(self.path / "metrics.csv", text.getvalue())
-        if rows:
-            write_text(self.path / "curves.html", curves(rows, title=self.path.name))
+    def save_epoch(self, rows: Sequence[Row], model: nn.Module, images: Images, state: Mapping[str, Any]) -> None:
+        """Writes the metrics, the model, and last the checkpoint, so that a killed run repeats the epoch.
 
-    def write_state(self, state: Mapping[str, Any]) -> None:
-        """Writes all that a run needs to go on."""
-        write_state(self.path / STATE, state)
-
-    def write_model(self, name: str, model: nn.Module, *, classes: Sequence[str], tree: Hierarchy | None) -> None:
-        """Writes a model as a folder for timm's `local-dir:`, over what was there.
-
-        Of its files only the weights change from epoch to epoch, so the folder is whole at any time, too.
+        Args:
+            rows: of all epochs.
+            images: the training images; they name the model's classes.
+            state: of the trainer.
         """
+        write_text(self.path / METRICS, as_csv(rows))
+        self._log_to_tensorboard(rows[-1])
+        best = max(rows, key=_top1)  # the first of equals
+        for name in ("last", "best") if best is rows[-1] and _top1(best) >= 0 else ("last",):
+            self._write_model(name, model, images)
+        save_checkpoint(self.path / CHECKPOINT, {"rows": rows, "trainer": state})
+
+    def _write_model(self, name: str, model: nn.Module, images: Images) -> None:
+        """Writes a folder for timm's `local-dir:`; between epochs only the weights in it change."""
         folder = self.path / name
         folder.mkdir(exist_ok=True)
-        write_files(model, folder, label_names=classes, hierarchy=tree)
+        write_files(model, folder, label_names=images.classes, hierarchy=images.hierarchy)
 
-    def _unfinished(self) -> list[Path]:
-        """What a killed run half wrote."""
-        return [path for name in WRITTEN for path in self.path.glob(f".{name}.*")]
+    def _log_to_tensorboard(self, row: Row) -> None:
+        """Adds an epoch for TensorBoard, if it is installed."""
+        if self._tensorboard is not None:
+            for name, value in row.items():
+                self._tensorboard.add_scalar(name, value, int(row["epoch"]))
+            self._tensorboard.flush()
+
+    @cached_property
+    def _tensorboard(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return None
+        return SummaryWriter(str(self.path / "tensorboard"))
+
+    def _leftovers(self) -> list[Path]:
+        """The lock, and what a killed run left half-written."""
+        return [path for path in self.path.glob(".*") if path.name.split(".")[1] in LEFTOVERS]
 
     def _write_settings(self) -> None:
         if not (self.path / SETTINGS).exists():
             content = {
-                "command": self.command,
+                "command": shlex.join(sys.argv),
                 "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
                 "facts": dict(self.facts),
-                "settings": self.settings.to_dict(),
+                "settings": dataclasses.asdict(self.settings),
             }
             write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
     def _check_same(self) -> None:
         try:
             saved = read_json(self.path / SETTINGS)
-            differences = list(_differences(saved["settings"], saved["facts"], self.settings, self.facts))
-        except (HierarchyError, KeyError, TypeError):
+            before, facts = saved["settings"], saved["facts"]
+            now = json.loads(json.dumps(dataclasses.asdict(self.settings)))  # tuples become lists, as in the file
+            different = [
+                f"{flag(name)} was {_shown(before.get(name))}, is now {_shown(value)}"
+                for name, value in now.items()
+                if name not in FREE and before.get(name) != value
+            ] + [
+                f"{name} was {str(facts.get(name))[:12]}, is now {str(value)[:12]}"
+                for name, value in self.facts.items()
+                if facts.get(name) != value
+            ]
+        except (HierarchyError, AttributeError, KeyError, TypeError):
+            raise TrainingError(f"{str(self.path)!r} exists and is not a training; choose a new folder") from None
+        if different:
             raise TrainingError(
-                f"{str(self.path)!r} is there already and holds no training; name a new folder"
-            ) from None
-        if differences:
-            raise TrainingError(
-                f"{str(self.path)!r} holds a training with other settings: {'; '.join(differences)};"
-                " go on with those, or name a new folder"
+                f"{str(self.path)!r} holds a training with other settings: {'; '.join(different)}; restore them, or"
+                " choose a new folder"
             )
 
 
-def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes tensors and plain values to a file, whole or not at all.
+LEFTOVERS = ("lock", "settings", "resume", "metrics", "last", "best")  # how the names of hidden files begin
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The rows as a table; a value that an epoch lacks is empty.
+
+    >>> as_csv([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0, "eval_top1": 50.0}])
+    'epoch,loss,eval_top1\\n1,2,\\n2,1,50\\n'
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes tensors and plain values atomically.
 
     Raises:
-        TrainingError: the disk is full, or the folder cannot be written to.
+        TrainingError: the disk is full, or the folder is not writable.
     """
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(dict(state), file)
     except OSError as error:
         reason = os_reason(error)
-        raise TrainingError(f"cannot write {str(path)!r}: {reason}; the state of before is kept") from None
+        raise TrainingError(f"cannot write {str(path)!r}: {reason}; the previous checkpoint is kept") from None
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Reads what `write_state` wrote; runs nothing that is in it.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, without running any code in it.
 
     Raises:
-        TrainingError: it is cut short, or something else.
+        TrainingError: it is truncated, or something else.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {"progress": state["progress"], "learner": state["learner"]}
+        return {"rows": state["rows"], "trainer": state["trainer"]}
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        reason = reason_of(error)
         raise TrainingError(
-            f"{str(path)!r} cannot be read as the state of a training ({reason}); put back a copy of it, or name a new"
-            " folder and begin anew"
+            f"cannot read the checkpoint {str(path)!r}: {summarize(error)}; restore a copy, or start in a new folder"
         ) from error
 
 
-def _differences(
-    there: Mapping[str, Any], facts_there: Mapping[str, Any], here: Settings, facts: Mapping[str, Any]
-) -> Iterator[str]:
-    """What decides a training and is not the same, in words."""
-    if there["source"] != here.source:
-        yield f"the data are {there['source']!r} there, {here.source!r} here"
-    earlier = Settings.from_dict(there)
-    for group, option in options():
-        old, new = (getattr(getattr(settings, group), option.name) for settings in (earlier, here))
-        if old != new and not option.metadata["free"]:
-            yield f"{flag(option.name)} is {shown(old) or 'nothing'} there, {shown(new) or 'nothing'} here"
-    for name, new in facts.items():
-        if facts_there.get(name) != new:
-            yield f"{name} {str(facts_there.get(name))[:12]} there, {str(new)[:12]} here"
+def _top1(row: Row) -> float:
+    """The accuracy that decides which model is best; -1 without an evaluation."""
+    return row.get("ema_top1", row.get("eval_top1", -1.0))
 
 
-def _short(value: float | None) -> float | int | str | None:
-    return f"{value:.6g}" if isinstance(value, float) else value
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -12,7 +12,7 @@ import timm
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from timm_nhl.errors import CheckpointError, reason_of
+from timm_nhl.errors import CheckpointError, summarize
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -32,7 +32,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
                 " alone, as safetensors"
             ) from None
         raise CheckpointError(
-            f"{str(path)!r} cannot be read as weights ({reason_of(error)}); is the file complete?"
+            f"{str(path)!r} cannot be read as weights ({summarize(error)}); is the file complete?"
         ) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{str(path)!r} holds no weights; pass a file that a model was saved to")

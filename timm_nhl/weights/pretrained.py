@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hierarchy import Hierarchy, HierarchyError, load
-from timm_nhl.experts.node_index import Rows, rows_of, same_rows
+from timm_nhl.experts import Rows, match_labels, select_rows
 from timm_nhl.weights.digest import DIGEST, decode_digest, encode_digest
 from timm_nhl.weights.fitting import NET
 
@@ -38,18 +38,18 @@ def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tenso
         _log.info("loaded all weights of %s_nhl", backbone)
         return dict(state)
     whole = _find_hierarchy(model, theirs)
-    kept = None if whole is None else same_rows(whole, model.hierarchy)
-    if whole is None or kept is None:
+    labels = None if whole is None else match_labels(whole, model.hierarchy)
+    if whole is None or labels is None:
         _log.warning("loaded the trunk of a %s_nhl of other classes; %s", backbone, RANDOM)
         return {**own, **{name: value for name, value in state.items() if name.startswith("trunk.")}}
     _log.info("loaded %s classes of a larger %s_nhl", len(model.hierarchy), backbone)
     taken = {name: value for name, value in state.items() if not name.startswith("levels.")}
+    every, kept = select_rows(whole, range(len(whole))), select_rows(whole, labels)
     for depth, level in enumerate(model.levels):
-        counts = rows_of(whole, range(len(whole)))[depth].counts
-        taken |= _take_level(state, f"levels.{depth}.", level, counts, kept[depth])
+        taken |= _take_level(state, f"levels.{depth}.", level, every[depth].counts, kept[depth])
     for name, value in state.items():
         if name.startswith("head."):
-            taken[name] = value[torch.tensor(kept[2].rows)]
+            taken[name] = value[torch.tensor(labels)]
     return {**taken, DIGEST: encode_digest(model.hierarchy)}
 
 

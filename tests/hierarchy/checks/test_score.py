@@ -11,8 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy, HierarchyError, save
-from hierarchy.checks.reference import read_reference
-from hierarchy.checks.score import score
+from hierarchy.checks import read_reference, score
 from hierarchy.errors import FormatError, UnknownNode
 
 

@@ -1,13 +1,14 @@
-"""`hierarchy dataset`: what the commands write and say, what they refuse, and what they cost on 1.3 million rows.
+"""`hierarchy dataset`: what the commands write and print, what they refuse, and their memory on 1.3 million rows.
 
-All messages stand in golden/dataset_messages.txt, to be read aloud. After a change of wording, write it anew with
-`WRITE_GOLDEN=1 pytest tests/test_dataset_commands.py`, and read the difference.
+golden/dataset_messages.txt has all messages; after a change, regenerate it with WRITE_GOLDEN=1 and read the difference.
 """
 
+import contextlib
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,20 +21,18 @@ import pyarrow.parquet as pq
 import pytest
 from support import ROOT
 from support.golden_messages import Golden
-from support.pictures import PETS, picture, pictures
+from support.images import PETS, image_file, image_rows
 from support.watched import WATCHED
 from typer.main import get_command
 
-import hierarchy.dataset.export
 from hierarchy import Hierarchy, load, save
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
-from hierarchy.dataset.export import FORMS
-from hierarchy.dataset.loading import open_data
-from hierarchy.dataset.operations import export, label, split
+from hierarchy.dataset import FORMS, export, label, open_data, split
 from hierarchy.errors import HierarchyError
 from hierarchy.io import read
 
+pytestmark = pytest.mark.xdist_group("dataset commands")
 PAGE = ROOT / "docs" / "how-to" / "datasets.md"
 IDS = list(PETS.classes)
 
@@ -51,26 +50,40 @@ def command(capsys, monkeypatch):
     return call
 
 
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """Datasets good and bad, made once."""
+    root = tmp_path_factory.mktemp("originals")
+    with contextlib.chdir(root):
+        make_datasets(root)
+    return root
+
+
 @pytest.fixture
-def folder(tmp_path, tmp_path_factory, monkeypatch):
-    """A folder with data sets good and bad."""
+def folder(originals, tmp_path, tmp_path_factory, monkeypatch):
+    """A copy of all datasets in the current folder."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.chdir(tmp_path)
+    shutil.copytree(originals, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def make_datasets(root):
     save(PETS, "pets.json")
     twins = Hierarchy.from_rows([*PETS.rows, ("n5", "beagle", "mammals", "dogs")])
     save(twins, "twins.json")
-    good = pictures([0, 1, 2, 3, 0, 1, 0, 3, 1, 0], IDS)
+    good = image_rows([0, 1, 2, 3, 0, 1, 0, 3, 1, 0], IDS)
     good.save_to_disk("good")
     label(good, PETS).save_to_disk("labelled")
     datasets.DatasetDict(train=good, test=good.select([1])).save_to_disk("two")
-    pictures(["tabby", "beagle"]).save_to_disk("names")
-    pictures(["tabby", "lion", "lion", "cobra", "tabbi"]).save_to_disk("strangers")
-    pictures(["n1", "tabby", "n2"]).save_to_disk("both")
-    pictures(["tabbi"]).save_to_disk("stranger")
-    pictures([0, None, 2, None, None], IDS).save_to_disk("null")
-    numbers = pictures([0, 1, 2], IDS).cast_column("label", datasets.Value("int64"))
+    image_rows(["tabby", "beagle"]).save_to_disk("names")
+    image_rows(["tabby", "lion", "lion", "cobra", "tabbi"]).save_to_disk("unknowns")
+    image_rows(["n1", "tabby", "n2"]).save_to_disk("both")
+    image_rows(["tabbi"]).save_to_disk("unknown")
+    image_rows([0, None, 2, None, None], IDS).save_to_disk("null")
+    numbers = image_rows([0, 1, 2], IDS).cast_column("label", datasets.Value("int64"))
     numbers.save_to_disk("numbers")
     numbers.rename_column("label", "score").cast_column("score", datasets.Value("float32")).save_to_disk("scores")
     numbers.add_column("other", [7, -1, 0]).save_to_disk("others")
@@ -83,21 +96,21 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
     good.add_column("mask", good.cast_column("image", datasets.Image(decode=False))["image"]).cast_column(
         "mask", datasets.Image()
     ).save_to_disk("masks")
-    pictures([0, 1], ["a b", "a/b"]).save_to_disk("slash")
-    pictures([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
+    image_rows([0, 1], ["a b", "a/b"]).save_to_disk("slash")
+    image_rows([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
     images = [
-        {"bytes": picture(0), "path": None},
-        {"bytes": picture(1)[:45], "path": None},
+        {"bytes": image_file(0), "path": None},
+        {"bytes": image_file(1)[:45], "path": None},
         {"bytes": b"x", "path": None},
     ]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     torn = datasets.Dataset.from_dict({"image": images, "label": ["n1", "n2", None]}, features=features)
     torn.save_to_disk("torn")
-    gone = datasets.Dataset.from_dict({"image": [f"{tmp_path}/{i}.png" for i in range(3)], "label": ["n1"] * 3})
+    gone = datasets.Dataset.from_dict({"image": [f"{root}/{i}.png" for i in range(3)], "label": ["n1"] * 3})
     gone = gone.cast_column("image", datasets.Image())
     about = {b"huggingface": json.dumps({"info": {"features": gone.features.to_dict()}}).encode()}
     pq.write_table(gone.data.table.replace_schema_metadata(about), "gone.parquet")
-    Path("1.png").write_bytes(picture(1))
+    Path("1.png").write_bytes(image_file(1))
     good.select([]).save_to_disk("empty", num_shards=1)
     Path("broken").mkdir()
     Path("broken/state.json").write_text("{")
@@ -112,93 +125,92 @@ def folder(tmp_path, tmp_path_factory, monkeypatch):
         "odd/hold-out/n1",
     ):
         Path(place).mkdir(parents=True)
-        Path(place, "1.png").write_bytes(picture(0))
+        Path(place, "1.png").write_bytes(image_file(0))
     Path("tables").mkdir()
     for name in ("cats", "dogs"):
         good.to_parquet(f"tables/{name}.parquet")
     Path("names.txt").write_text("n1\nn2\nn3\n")
     Path("none.txt").write_text("")
     Path("letters.txt").write_text("n1\nn2\nn3\nn4\nn5\n")
-    return tmp_path
 
 
 OUT = ["--out", "out"]
 BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "no such source": ["stats", "zzz", "pets.json"],
-    "a data set of the Hub that cannot be had": ["stats", "nobody/nothing", "pets.json"],
+    "an unreachable dataset on the Hub": ["stats", "nobody/nothing", "pets.json"],
     "a saved folder that is broken": ["stats", "broken", "pets.json"],
     "an empty folder": ["stats", "nothing", "pets.json"],
     "parquet that is broken": ["stats", "bad.parquet", "pets.json"],
     "images at different depths": ["stats", "mixed", "pets.json"],
     "splits further down": ["stats", "deep", "pets.json"],
     "a folder that cannot be a split": ["stats", "odd", "pets.json"],
-    "parquet of splits that nothing tells": ["stats", "tables", "pets.json"],
+    "parquet of unclear splits": ["stats", "tables", "pets.json"],
     "no such split": ["stats", "two", "pets.json", "--split", "tset"],
-    "a split of a data set without splits": ["stats", "good", "pets.json", "--split", "train"],
+    "a split of a dataset without splits": ["stats", "good", "pets.json", "--split", "train"],
     "no such hierarchy": ["label", "good", "missing.json", *OUT],
     "no label column": ["stats", "unlabelled", "pets.json"],
     "several label columns": ["stats", "two labels", "pets.json"],
-    "a column that is missing": ["stats", "good", "pets.json", "--column", "labels"],
+    "a missing column": ["stats", "good", "pets.json", "--column", "labels"],
     "a column missing in each split": ["stats", "two", "pets.json", "--column", "labels"],
     "a column of fractions": ["stats", "scores", "pets.json", "--column", "score"],
     "a column of images": ["stats", "good", "pets.json", "--column", "image"],
     "numbers without names": ["label", "numbers", "pets.json", *OUT],
     "names for strings": ["label", "names", "pets.json", "--names", "names.txt", *OUT],
-    "names of another number": ["label", "good", "pets.json", "--names", "letters.txt", *OUT],
-    "names of nothing": ["label", "numbers", "pets.json", "--names", "none.txt", *OUT],
+    "a wrong number of names": ["label", "good", "pets.json", "--names", "letters.txt", *OUT],
+    "no names": ["label", "numbers", "pets.json", "--names", "none.txt", *OUT],
     "numbers out of range": ["label", "others", "pets.json", "--column", "other", "--names", "names.txt", *OUT],
     "null labels": ["label", "null", "pets.json", *OUT],
-    "strangers": ["label", "strangers", "pets.json", *OUT],
-    "one stranger": ["label", "stranger", "pets.json", *OUT],
-    "twins": ["label", "names", "twins.json", *OUT],
+    "unknown classes": ["label", "unknowns", "pets.json", *OUT],
+    "one unknown class": ["label", "unknown", "pets.json", *OUT],
+    "a name of two classes": ["label", "names", "twins.json", *OUT],
     "two names of one class": ["label", "both", "pets.json", *OUT],
     "a level column of another kind": ["label", "taken", "pets.json", *OUT],
     "bad images": ["label", "torn", "pets.json", "--check-images", *OUT],
-    "images whose files are gone": ["label", "gone.parquet", "pets.json", *OUT],
-    "a list of bad rows in no folder": ["stats", "null", "pets.json", "--bad-rows", "no/bad.csv"],
-    "a column of images for nothing": ["label", "good", "pets.json", "--image", "image", *OUT],
-    "images of a data set without": ["label", "bare", "pets.json", "--check-images", *OUT],
-    "output that is there": ["label", "good", "pets.json", "--out", "two"],
-    "output in no folder": ["label", "good", "pets.json", "--out", "no/out"],
+    "missing image files": ["label", "gone.parquet", "pets.json", *OUT],
+    "a list of bad rows in a missing folder": ["stats", "null", "pets.json", "--bad-rows", "no/bad.csv"],
+    "an image column without a check": ["label", "good", "pets.json", "--image", "image", *OUT],
+    "a dataset without images": ["label", "bare", "pets.json", "--check-images", *OUT],
+    "output that exists": ["label", "good", "pets.json", "--out", "two"],
+    "output in a missing folder": ["label", "good", "pets.json", "--out", "no/out"],
     "output below a file": ["label", "good", "pets.json", "--out", "names.txt/out"],
     "a subset without classes": ["subset", "good", "pets.json", *OUT],
-    "a subset of strangers": ["subset", "good", "pets.json", "--classes", "tabbi", *OUT],
+    "a subset of an unknown class": ["subset", "good", "pets.json", "--classes", "tabbi", *OUT],
     "split without parts": ["split", "good", *OUT],
-    "split by a word": ["split", "good", "--part", "train", "--part", "test=x", *OUT],
-    "split twice into one": ["split", "good", "--part", "train=0.5", "--part", "train=0.5", *OUT],
-    "split in too much": ["split", "good", "--part", "train=0.8", "--part", "test=0.3", *OUT],
-    "split in nothing": ["split", "good", "--part", "train=1.0", "--part", "test=0", *OUT],
-    "split what is split": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
+    "split without a share": ["split", "good", "--part", "train", "--part", "test=x", *OUT],
+    "split with a repeated part": ["split", "good", "--part", "train=0.5", "--part", "train=0.5", *OUT],
+    "shares above 1": ["split", "good", "--part", "train=0.8", "--part", "test=0.3", *OUT],
+    "a share of 0": ["split", "good", "--part", "train=1.0", "--part", "test=0", *OUT],
+    "split a dataset with splits": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
     "split bad rows": ["split", "null", "--part", "train=0.8", "--part", "test=0.2", *OUT],
-    "a name of a part that is none": ["split", "good", "--part", "a/b=0.8", "--part", "test=0.2", *OUT],
+    "a bad name of a part": ["split", "good", "--part", "a/b=0.8", "--part", "test=0.2", *OUT],
     "an unknown form": ["export", "good", "--form", "tar", *OUT],
     "export without images": ["export", "bare", "--form", "parquet", *OUT],
-    "export two images": ["export", "masks", "--form", "parquet", *OUT],
-    "export one image of two": ["export", "masks", "--form", "parquet", "--image", "image", *OUT],
-    "export an image that is none": ["export", "good", "--form", "parquet", "--image", "images", *OUT],
+    "export with two image columns": ["export", "masks", "--form", "parquet", *OUT],
+    "export one of two image columns": ["export", "masks", "--form", "parquet", "--image", "image", *OUT],
+    "export an unknown image column": ["export", "good", "--form", "parquet", "--image", "images", *OUT],
     "export names as numbers": ["export", "names", "--form", "webdataset", *OUT],
     "export a class with a slash": ["export", "slash", "--form", "image-folder", *OUT],
-    "export numbers that are none": ["export", "prices", "--form", "webdataset", *OUT],
+    "export NaN": ["export", "prices", "--form", "webdataset", *OUT],
     "export bad images": ["export", "torn", "--form", "parquet", *OUT],
     "a stream by two processes": ["export", "good", "--form", "parquet", "--streaming", "--num-proc", "2", *OUT],
-    "a stream of nothing": ["stats", "empty", "pets.json", "--streaming"],
+    "an empty stream": ["stats", "empty", "pets.json", "--streaming"],
 }
-CALLS = {  # and for what only Python asks
+CALLS = {  # the same for calls from Python
     "label a stream and check it": lambda: label(open_data("good", streaming=True), PETS, check=lambda part: []),
     "split a stream": lambda: split(open_data("good", streaming=True), {"a": 1.0}),
     "split into nothing": lambda: split(open_data("good"), {}),
-    "splits that number otherwise": lambda: label(
-        datasets.DatasetDict(a=pictures([0], ["n1", "n2"]), b=pictures([0], ["n2", "n1"])), PETS
+    "splits with different numbers": lambda: label(
+        datasets.DatasetDict(a=image_rows([0], ["n1", "n2"]), b=image_rows([0], ["n2", "n1"])), PETS
     ),
-    "a stream's splits that number otherwise": lambda: label(
+    "streams with different numbers": lambda: label(
         datasets.IterableDatasetDict(
-            a=pictures([0], ["n1", "n2"]).to_iterable_dataset(), b=pictures([0], ["n2", "n1"]).to_iterable_dataset()
+            a=image_rows([0], ["n1", "n2"]).to_iterable_dataset(), b=image_rows([0], ["n2", "n1"]).to_iterable_dataset()
         ),
         PETS,
     ),
-    "a row of a stream": lambda: list(label(open_data("null", streaming=True), PETS)),
-    "many bad rows": lambda: label(pictures([0, None] * 120, IDS), PETS),
-    "a form that is none": lambda: export(open_data("good"), "out", form="tar"),
+    "a bad row of a stream": lambda: list(label(open_data("null", streaming=True), PETS)),
+    "many bad rows": lambda: label(image_rows([0, None] * 120, IDS), PETS),
+    "an unknown form": lambda: export(open_data("good"), "out", form="tar"),
 }
 
 
@@ -235,8 +247,8 @@ def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
     assert "/tmp" not in message and "Errno" not in message
 
 
-def test_all_bad_rows_are_listed_in_a_file_also_those_a_message_has_no_room_for(folder, command):
-    pictures([0, None] * 120 + [1], IDS).save_to_disk("many")
+def test_all_bad_rows_are_listed_in_a_file(folder, command):
+    image_rows([0, None] * 120 + [1], IDS).save_to_disk("many")
     many = "split,row,fault\n" + "".join(f",{row},no label\n" for row in range(1, 240, 2))
     for words in (
         ["label", "many", "pets.json", *OUT],
@@ -251,33 +263,27 @@ def test_all_bad_rows_are_listed_in_a_file_also_those_a_message_has_no_room_for(
     assert command("stats", "torn", "pets.json", "--check-images", "--bad-rows", "bad.csv")[0] == 2
     assert Path("bad.csv").read_text().splitlines() == [
         "split,row,fault",
-        ",1,an image that cannot be decoded",
-        ",2,an image that cannot be decoded",
+        ",1,cannot decode the image",
+        ",2,cannot decode the image",
         ",2,no label",
     ]
     assert command("stats", "good", "pets.json", "--bad-rows", "bad.csv")[0] == 0
     assert Path("bad.csv").read_text() == "split,row,fault\n"
 
 
-def test_a_full_disk_is_told_as_one_and_an_export_goes_on_when_there_is_room(folder):
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); "
-    code = limited + "sys.argv[0] = 'hierarchy'; import runpy; runpy.run_module('hierarchy', run_name='__main__')"
+def test_a_full_disk_is_reported_and_nothing_is_left(folder):
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); "
+    code = limited + "from hierarchy.cli.main import main; main()"
     words = ["dataset", "export", "two", "--form", "parquet", "--out", "out"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == (
-        "error: cannot write 'out': file too large;"
-        " make room; what is done is kept, and the same command goes on from there"
-    )
-    assert not Path("out").exists()
-    subprocess.run([sys.executable, "-m", "hierarchy", *words], check=True, capture_output=True)
-    assert open_data("out").num_rows == {"train": 10, "test": 1}
-    assert not list(folder.glob(".out*"))
+    assert done.stderr.splitlines()[-1] == "error: cannot write 'out': file too large; free some disk space"
+    assert not list(folder.glob("*out*"))
 
 
 # What is written
 
 
-def test_a_data_set_goes_all_the_way(folder, command):
+def test_a_dataset_goes_all_the_way(folder, command):
     assert command("label", "good", "pets.json", "--out", "all")[:2] == (0, "all\n")
     assert load("all/hierarchy.json") == PETS
     code, out, _ = command(
@@ -287,13 +293,13 @@ def test_a_data_set_goes_all_the_way(folder, command):
     few = datasets.load_from_disk("few")
     small = PETS.subset("n1", "n3", "n4")
     assert few.features["label"].names == list(small.classes)
-    beside = json.loads(Path("few/hierarchy.json").read_text())
-    assert load(beside) == small
-    assert beside["provenance"]["old_to_new_label"] == [[0, 0], [2, 1], [3, 2]]
-    assert beside["provenance"]["of"] == PETS.digest
-    assert shlex.split(beside["provenance"]["command"])[:4] == ["hierarchy", "dataset", "subset", "all"]
+    saved = json.loads(Path("few/hierarchy.json").read_text())
+    assert load(saved) == small
+    assert saved["provenance"]["old_to_new_label"] == [[0, 0], [2, 1], [3, 2]]
+    assert saved["provenance"]["of"] == PETS.digest
+    assert shlex.split(saved["provenance"]["command"])[:4] == ["hierarchy", "dataset", "subset", "all"]
     code, out, err = command("split", "few", "--part", "train=0.5", "--part", "test=0.5", "--out", "parts")
-    assert (code, out, err) == (0, "parts\n", ["fewer rows than parts, so not in each part: n3 (1)"])
+    assert (code, out, err) == (0, "parts\n", ["classes with fewer rows than parts, missing in some: n3 (1)"])
     assert load("parts/hierarchy.json") == small
     assert datasets.load_from_disk("parts").num_rows == {"train": 4, "test": 3}
     code, out, err = command("stats", "parts", "parts/hierarchy.json", "--json", "--html", "page.html")
@@ -309,64 +315,43 @@ def test_a_data_set_goes_all_the_way(folder, command):
     assert sorted(path.name for path in Path("image-folder/train").iterdir()) == ["n1", "n3", "n4"]
 
 
-def test_a_data_set_without_a_hierarchy_is_split_too(folder, command):
+def test_a_dataset_without_a_hierarchy_can_be_split(folder, command):
     assert command("split", "good", "--part", "a=0.5", "--part", "b=0.5", "--seed", "3", "--out", "out")[0] == 0
-    told = json.loads(Path("out/provenance.json").read_text())
-    assert (told["seed"], told["shares"]) == (3, {"a": 0.5, "b": 0.5})
+    about = json.loads(Path("out/provenance.json").read_text())
+    assert (about["seed"], about["shares"]) == (3, {"a": 0.5, "b": 0.5})
     first = datasets.load_from_disk("out").with_format("arrow")
     assert command("split", "good", "--part", "a=0.5", "--part", "b=0.5", "--seed", "3", "--out", "again")[0] == 0
     again = datasets.load_from_disk("again").with_format("arrow")
     assert all(first[name][:].equals(again[name][:]) for name in "ab")
 
 
-def test_numbers_are_named_by_a_source_of_classes(folder, command):
+def test_a_class_source_names_numbers(folder, command):
     assert command("label", "numbers", "pets.json", "--names", "names.txt", "--num-proc", "2", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["group"]) == [1, 0, 1]
 
 
 @pytest.mark.parametrize("more", [[], ["--streaming"]])
 @pytest.mark.parametrize("form", FORMS)
-def test_an_export_has_the_hierarchy_of_its_source_beside_it(form, more, folder, command):
+def test_an_export_includes_the_hierarchy_of_its_source(form, more, folder, command):
     save(PETS, "labelled/hierarchy.json")
     words = ["export", "labelled", "--form", form, *more, "--out", "out"]
     assert command(*words)[0] == 0
-    beside = read("out/hierarchy.json")
-    assert beside.hierarchy == PETS
-    assert beside.provenance["form"] == form
-    assert shlex.split(beside.provenance["command"]) == ["hierarchy", "dataset", *words]
+    saved = read("out/hierarchy.json")
+    assert saved.hierarchy == PETS
+    assert saved.provenance["form"] == form
+    assert shlex.split(saved.provenance["command"]) == ["hierarchy", "dataset", *words]
     assert command("export", "good", *words[2:-1], "without")[0] == 0
     assert not list(Path("without").rglob("*.json"))
 
 
-def test_an_export_that_is_stopped_has_no_hierarchy_yet_and_then_the_one_of_its_source(folder, command, monkeypatch):
-    save(PETS, "labelled/hierarchy.json")
-    write, jobs = hierarchy.dataset.export._write, []
-
-    def stop(job):
-        jobs.append(job.number)
-        if len(jobs) == 2:
-            raise KeyboardInterrupt
-        return write(job)
-
-    monkeypatch.setattr(hierarchy.dataset.export, "ROWS", 4)
-    monkeypatch.setattr(hierarchy.dataset.export, "_write", stop)
-    words = ["export", "labelled", "--form", "parquet", "--out", "out"]
-    assert command(*words)[0] == 2
-    assert not list(folder.glob(".out.*/**/hierarchy.json"))
-    save(PETS.subset("n1", "n2", "n3"), "labelled/hierarchy.json")
-    assert command(*words)[0] == 0
-    assert jobs == [0, 1, 1, 2]
-    assert load("out/hierarchy.json") == PETS.subset("n1", "n2", "n3")
-
-
 def test_two_names_are_enough_for_a_column_of_numbers(folder, command):
-    pictures([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
+    image_rows([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
     Path("two.txt").write_text("n1\nn2\n")
     assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["label"]) == [0, 1, 1]
 
 
-def test_the_table_of_figures(folder, command):
+def test_the_table_of_statistics(folder, command):
     code, out, _ = command("stats", "two", "pets.json")
     assert code == 0
     assert out == TABLE
@@ -386,7 +371,7 @@ classes              4        0        1        4      4.0     0.912
            5           5           0      cats
            2           2           0      dogs
 
-test: no image of 3 classes: tabby (n1), siamese (n3), beagle (n4)
+test: no images of 3 classes: tabby (n1), siamese (n3), beagle (n4)
 """
 
 
@@ -398,82 +383,45 @@ def test_an_expert_without_images_is_saved_and_read_again(folder, command):
     assert datasets.load_from_disk("again").column_names == ["image", "label", "superclass", "group"]
 
 
-@pytest.fixture
-def many(folder):
-    """A data set of 6 shards."""
-    pictures([0] * 300, IDS).save_to_disk("some")
+@pytest.mark.slow  # several processes import the library
+def test_ctrl_c_stops_an_export_by_two_processes_and_leaves_nothing(folder):
+    image_rows([0] * 300, IDS).save_to_disk("some")
     datasets.concatenate_datasets([datasets.load_from_disk("some")] * 80).save_to_disk("many")
-    return folder
-
-
-def exporting(*words):
-    """Begins an export of many images by two processes, and waits for its first shard or file."""
-    words = ["dataset", "export", "many", "--num-proc", "2", "--out", "out", *words]
+    words = ["dataset", "export", "many", "--num-proc", "2", "--form", "image-folder", "--out", "out"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hierarchy", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while not any(Path().glob(".out.*/done/*")) and process.poll() is None:
-        time.sleep(0.01)  # on a busy machine the libraries alone take a minute to import
-    return process
-
-
-def test_ctrl_c_half_way_stops_soon_and_says_that_it_can_go_on(many):
-    process = exporting("--form", "image-folder")
+    while not any(folder.glob(".out.*/train/*/*")) and process.poll() is None:
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    sent = time.monotonic()
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - sent < 20
-    assert process.returncode == 2
-    assert err.splitlines()[-2:] == [
-        "what is done is kept, and the same command goes on from there",
-        "stopped; no file is half-written",
-    ]
+    assert (process.returncode, err.splitlines()[-1]) == (2, "interrupted; no partial files were left")
     assert "Traceback" not in err
-    assert not Path("out").exists()
-
-
-@pytest.mark.slow
-def test_an_export_that_is_killed_goes_on_with_the_shards_that_are_missing(many):
-    process = exporting("--form", "webdataset")
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)  # its processes hold stderr, too: they end with it
-    done = {path.name for path in Path(".out.part/done").iterdir()}
-    assert 0 < len(done) < 6
-    finished = {path.name: path.stat() for path in Path(".out.part/made").iterdir() if path.stem in done}
-    words = ["dataset", "export", "many", "--form", "webdataset", "--out"]
-    for out in ("out", "whole"):
-        subprocess.run([sys.executable, "-m", "hierarchy", *words, out], check=True, capture_output=True)
-    for name, before in finished.items():
-        after = Path("out", name).stat()
-        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    names = sorted(path.name for path in Path("whole").iterdir())
-    assert len(names) == 6 and names == sorted(path.name for path in Path("out").iterdir())
-    assert all(Path("out", name).read_bytes() == Path("whole", name).read_bytes() for name in names)
-    assert not Path(".out.part").exists()
+    assert not list(folder.glob("*out*"))
 
 
 # The page
 
 
-def test_the_commands_and_the_code_of_the_page_run(folder, monkeypatch):
+def test_the_commands_and_the_code_of_the_page_run(folder, command, monkeypatch):
     (folder / "page").mkdir()
     monkeypatch.chdir(folder / "page")
     text = PAGE.read_text(encoding="utf-8")
     names = ["aquarium_fish", "shark", "ray", "tiger", "lion"]
-    pictures([0, 1, 2, 3, 4] * 8, names).rename_column("label", "fine_label").save_to_disk("photos")
+    image_rows([0, 1, 2, 3, 4] * 8, names).rename_column("label", "fine_label").save_to_disk("photos")
     shown = re.findall(r"^    (hierarchy dataset .*(?:\\\n.*)*)", text, re.MULTILINE)
     assert len(shown) >= 7
     for line in shown:
         words = shlex.split(line.replace("\\\n", " "), comments=True)
-        done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
-        assert done.returncode == 0, (line, done.stderr)
+        code, _, err = command(*words[2:])
+        assert code == 0, (line, err)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(code, {})
     small = load("cifar100").subset("fish/sharks and rays", "lion")
     assert datasets.load_from_disk("parts")["train"].features["fine_label"].names == list(small.classes)
 
 
-def test_every_command_and_flag_is_told_and_no_other():
+def test_the_page_has_every_command_and_flag_and_no_other():
     text = PAGE.read_text(encoding="utf-8")
     commands = get_command(app).commands["dataset"].commands
     flags = {flag for one in commands.values() for option in one.params for flag in option.opts if flag[:2] == "--"}
@@ -485,12 +433,12 @@ def test_every_command_and_flag_is_told_and_no_other():
 
 
 @pytest.mark.slow
-def test_a_data_set_of_1300000_rows_takes_little_time_and_less_than_2_gib(tmp_path):
+def test_commands_on_1300000_rows_take_less_than_2_gib(tmp_path):
     tree = load("imagenet1k")
     numbers = np.random.default_rng(0).integers(0, 1000, 1_300_000)
     features = datasets.Features({"label": datasets.ClassLabel(names=list(tree.classes))})
     datasets.Dataset.from_dict({"label": numbers}, features=features).save_to_disk(tmp_path / "in")
-    start, peaks = time.monotonic(), []
+    peaks = []
     for words in (
         "label in imagenet1k --out labelled",
         "subset labelled imagenet1k --classes dogs --classes birds --out few",
@@ -503,9 +451,6 @@ def test_a_data_set_of_1300000_rows_takes_little_time_and_less_than_2_gib(tmp_pa
         )
         (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stderr)
         peaks.append(int(peak) * 1024)
-    seconds = time.monotonic() - start
-    print(f"{seconds:.1f} s, at most {max(peaks) / 2**20:.0f} MiB")
-    assert seconds < 180  # 24 beside another test on 2 cores; the bound is for machines that do other things as well
     assert max(peaks) < 2 * 2**30
     parts = datasets.load_from_disk(str(tmp_path / "parts"))
     assert sum(parts.num_rows.values()) == len(numbers)

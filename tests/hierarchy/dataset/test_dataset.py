@@ -1,25 +1,24 @@
-"""Data sets along a hierarchy: laws of labels, subsets, figures and splits; streams do as data sets at hand do."""
+"""Datasets along a hierarchy: laws of labels, subsets, statistics and splits; streams behave like datasets."""
 
 from collections import Counter
 from math import log2
 
 import datasets
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from support import strategies
-from support.pictures import PETS, pictures, stored
+from support.images import PETS, image_rows, stored
 
 from hierarchy import Hierarchy, load
-from hierarchy.dataset.labels import match
-from hierarchy.dataset.operations import label, readable, split, stats, subset
-from hierarchy.dataset.split import allot
+from hierarchy.dataset import check_images, label, match, split, stats, subset
+from hierarchy.dataset.stratify import allot
 from hierarchy.errors import AmbiguousName, DataError, InvalidHierarchy, UnknownNode
 
 
 def rows_of(labels, names=None):
-    """A data set of labels alone: of strings, or numbers with names."""
+    """A dataset of labels alone: of strings, or numbers with names."""
     feature = datasets.ClassLabel(names=list(names)) if names else datasets.Value("string")
     return datasets.Dataset.from_dict(
         {"label": list(labels), "row": list(range(len(labels)))},
@@ -46,6 +45,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=20)
 @given(case=labelled())
 def test_labels_and_level_columns_are_those_of_the_hierarchy(kind, case):
     tree, names, numbers = case
@@ -60,6 +60,7 @@ def test_labels_and_level_columns_are_those_of_the_hierarchy(kind, case):
     assert list(made["row"]) == list(range(len(numbers)))
 
 
+@settings(max_examples=15)
 @given(case=labelled(), data=st.data())
 def test_a_subset_is_labelled_as_the_subset_of_the_hierarchy(case, data):
     tree, names, numbers = case
@@ -75,6 +76,7 @@ def test_a_subset_is_labelled_as_the_subset_of_the_hierarchy(case, data):
     assert found.mapping == {n: small.classes.index(id) for n, id in enumerate(names) if id in small.classes}
 
 
+@settings(max_examples=15)
 @given(case=labelled(), data=st.data())
 def test_labelling_a_subset_is_taking_a_subset_of_what_is_labelled(case, data):
     tree, names, numbers = case
@@ -86,6 +88,7 @@ def test_labelling_a_subset_is_taking_a_subset_of_what_is_labelled(case, data):
     assert one.data.to_dict() == other.to_dict()
 
 
+@settings(max_examples=20)
 @given(case=labelled())
 def test_labelling_twice_is_labelling_once(case):
     tree, names, numbers = case
@@ -95,8 +98,9 @@ def test_labelling_twice_is_labelling_once(case):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@given(case=labelled(fewest=1), data=st.data())  # the library streams no data set without rows
-def test_a_stream_says_what_a_data_set_says(kind, case, data):
+@settings(max_examples=15)
+@given(case=labelled(fewest=1), data=st.data())  # the library streams no dataset without rows
+def test_a_stream_gives_what_a_dataset_gives(kind, case, data):
     tree, names, numbers = case
     asked = [data.draw(st.sampled_from([*tree.classes, ""]))]
     rows, given_names = KINDS[kind](names, numbers)
@@ -111,13 +115,13 @@ def test_a_stream_says_what_a_data_set_says(kind, case, data):
     assert stats(stream, tree, names=given_names) == stats(rows, tree, names=given_names)
 
 
-def test_ids_come_before_names_and_names_are_matched_too():
+def test_ids_match_before_names():
     tree = Hierarchy(("a", "b", "c"), ("b", "x", "y"), (("s", "g"),) * 3)
     assert match(["b", "y"], tree) == {"b": 1, "y": 2}
 
 
 def test_rows_of_a_selection_are_labelled_without_copying_images(tmp_path):
-    pictures([0, 1, 2, 3, 0], ["tabby", "carp", "siamese", "beagle"]).save_to_disk(tmp_path / "d")
+    image_rows([0, 1, 2, 3, 0], ["tabby", "carp", "siamese", "beagle"]).save_to_disk(tmp_path / "d")
     data = datasets.load_from_disk(str(tmp_path / "d"))
     chosen = data.select([4, 1, 1, 3])
     made = label(chosen, PETS)
@@ -151,13 +155,13 @@ def test_all_splits_are_done_alike():
     assert list(label(streams, PETS)["test"]) == list(made["test"])
 
 
-def test_a_stream_of_a_generator_says_its_columns_late():
+def test_a_stream_from_a_generator_declares_its_columns_late():
     stream = datasets.IterableDataset.from_generator(lambda: iter([{"label": "carp"}, {"label": "n1"}]))
     assert stream.features is None
     assert [row["group"] for row in label(stream, PETS)] == [0, 1]
 
 
-def test_a_subset_of_nothing_or_of_strangers_is_refused_as_in_the_hierarchy():
+def test_a_subset_of_nothing_or_of_unknown_classes_is_refused_as_in_the_hierarchy():
     data = rows_of(["n1"])
     with pytest.raises(InvalidHierarchy):
         subset(data, PETS, [])
@@ -165,13 +169,14 @@ def test_a_subset_of_nothing_or_of_strangers_is_refused_as_in_the_hierarchy():
         subset(data, PETS, ["lion"])
     with pytest.raises(AmbiguousName):
         subset(data, Hierarchy(("a", "b"), ("x", "x"), (("s", "g"),) * 2), ["x"])
-    with pytest.raises(TypeError, match=r"give a list, as \['fish'\]"):
+    with pytest.raises(TypeError, match=r"give a list, as in \['fish'\]"):
         subset(data, PETS, "fish")
 
 
-# Figures
+# Statistics
 
 
+@settings(max_examples=20)
 @given(case=labelled())
 def test_images_of_nodes_are_those_of_their_classes(case):
     tree, names, numbers = case
@@ -201,19 +206,22 @@ def test_even_classes_have_evenness_one_and_no_imbalance():
 def test_the_page_knows_the_images_of_each_class():
     text = stats(rows_of(["n1", "n1", "n2"]), PETS).page(title="pets")
     assert '"images":[1,0,2,0]' in text  # carp, siamese, tabby, beagle: node order
-    assert "no image of beagle (n4) in the data set" in text
+    assert "no images of beagle (n4) in the dataset" in text
 
 
 def test_a_table_of_many_missing_classes_names_the_first_of_them():
     tree = load("imagenet1k")
-    (line,) = [line for line in stats(rows_of([], tree.classes), tree).text(depth=1).splitlines() if "no image" in line]
-    assert line.startswith("no image of 1,000 classes: tench (n01440764), goldfish (n01443537), ")
+    (line,) = [
+        line for line in stats(rows_of([], tree.classes), tree).text(depth=1).splitlines() if "no images" in line
+    ]
+    assert line.startswith("no images of 1,000 classes: tench (n01440764), goldfish (n01443537), ")
     assert line.endswith(" and 900 more; --json lists all") and line.count("(") == 100
 
 
 # Splits
 
 
+@settings(max_examples=30)
 @given(
     labels=st.lists(st.sampled_from("abcd"), max_size=60),
     weights=st.lists(st.integers(1, 9), min_size=1, max_size=4),
@@ -262,7 +270,7 @@ def test_another_seed_gives_other_rows():
     assert list(one) != list(other)
 
 
-def test_only_the_class_that_is_too_small_is_told():
+def test_only_the_class_that_is_too_small_is_reported():
     found = split(rows_of(["n1"] * 9 + ["n2"] * 2 + ["n3"] * 3), {"train": 0.6, "val": 0.2, "test": 0.2})
     assert found.too_small == {"n2": 2}
     assert all({"n1", "n3"} <= set(part["label"]) for part in found.data.values())
@@ -271,7 +279,7 @@ def test_only_the_class_that_is_too_small_is_told():
 # Bad rows
 
 
-def test_bad_rows_of_all_splits_are_told_at_once():
+def test_bad_rows_of_all_splits_are_reported_at_once():
     names = ["n1", "n2"]
     train = rows_of([0, 1, None, 0, 1], names)
     test = datasets.Dataset.from_dict({"label": [7, 0, -1, None]}).cast_column("label", datasets.Value("int64"))
@@ -285,14 +293,14 @@ def test_bad_rows_of_all_splits_are_told_at_once():
     assert caught.value.problems == (
         "train row 2: no label",
         "test row 3: no label",
-        "test row 2: label -1, which is not within 0 to 1",
-        "test row 0: label 7, which is not within 0 to 1",
+        "test row 2: label -1 is out of range 0 to 1",
+        "test row 0: label 7 is out of range 0 to 1",
     )
 
 
 @pytest.mark.parametrize("num_proc", [1, 2])
-def test_images_that_cannot_be_decoded_are_told_with_their_rows(num_proc, tmp_path):
-    data = pictures(["n1"] * 6)
+def test_images_that_cannot_be_decoded_are_reported_with_their_rows(num_proc, tmp_path):
+    data = image_rows(["n1"] * 6)
     images = [{"bytes": content, "path": None} for content in stored(data)]
     images[1]["bytes"] = images[1]["bytes"][:-6]  # its header is whole
     images[2] = None
@@ -301,24 +309,24 @@ def test_images_that_cannot_be_decoded_are_told_with_their_rows(num_proc, tmp_pa
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     data = datasets.Dataset.from_dict({"image": images, "label": ["n1"] * 3 + [None] + ["n1"] * 2}, features=features)
     with pytest.raises(DataError) as caught:
-        label(data, PETS, check=readable(num_proc=num_proc))
+        label(data, PETS, check=check_images(num_proc=num_proc))
     assert caught.value.rows == {"": (1, 2, 3, 4, 5)}
     assert sorted(caught.value.problems) == [
         "row 2: no image",
         "row 3: no label",
-        "row 4: an image file that cannot be read",
-        "rows 1, 5: an image that cannot be decoded",
+        "row 4: cannot read the image file",
+        "rows 1, 5: cannot decode the image",
     ]
-    assert label(data.select([0]), PETS, check=readable()).num_rows == 1
+    assert label(data.select([0]), PETS, check=check_images()).num_rows == 1
 
 
-def test_an_image_that_pillow_finds_too_large_is_told_as_such(monkeypatch, recwarn):
+def test_an_image_that_is_too_large_for_pillow_is_reported(monkeypatch, recwarn):
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 40)  # 8 x 8 is more, and less than twice as much
-    assert label(pictures(["n1"]), PETS, check=readable()).num_rows == 1
+    assert label(image_rows(["n1"]), PETS, check=check_images()).num_rows == 1
     assert not [warning for warning in recwarn if issubclass(warning.category, Pillow.DecompressionBombWarning)]
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 20)
-    with pytest.raises(DataError, match="row 0: an image of more pixels than Pillow decodes"):
-        label(pictures(["n1"]), PETS, check=readable())
+    with pytest.raises(DataError, match="row 0: image has more pixels than Pillow decodes"):
+        label(image_rows(["n1"]), PETS, check=check_images())
 
 
 def test_a_stream_tells_bad_rows_when_they_are_reached():

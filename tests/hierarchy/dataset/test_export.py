@@ -1,4 +1,4 @@
-"""What is exported is read back by the tools it is for, byte by byte; what cannot be is not there at all."""
+"""Exported datasets are read back byte by byte by the tools they are for; failed exports leave nothing."""
 
 import io
 import json
@@ -10,12 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from support.pictures import PETS, picture, pictures, stored
+from support.images import PETS, image_file, image_rows, stored
 
-import hierarchy.dataset.export
-from hierarchy.dataset.export import FORMS
-from hierarchy.dataset.loading import open_data
-from hierarchy.dataset.operations import export, label
+import hierarchy.dataset.formats
+from hierarchy.dataset import FORMS, export, label, open_data
 from hierarchy.errors import DataError, OutputError
 
 NAMES = ["n1", "n2", "n3", "n4"]
@@ -50,22 +48,24 @@ def read_tars(folder):
             files = {member.name: file.extractfile(member).read() for member in file}
         for key in sorted({name.partition(".")[0] for name in files}):
             (image,) = (files[f"{key}.{end}"] for end in ("png", "jpg") if f"{key}.{end}" in files)
-            told = json.loads(files[f"{key}.json"])
-            assert NAMES[int(files[f"{key}.cls"])] == told["label"]
-            found.append((path.name.partition("-")[0], int(key), told["label"], image))
+            about = json.loads(files[f"{key}.json"])
+            assert NAMES[int(files[f"{key}.cls"])] == about["label"]
+            found.append((path.name.partition("-")[0], int(key), about["label"], image))
     return sorted(found)
 
 
 READERS = {"image-folder": read_folder, "parquet": read_parquet, "webdataset": read_tars}
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("way", ["one process", "two processes", "streaming"])
+@pytest.mark.parametrize(
+    "form, way",
+    [*((form, way) for form in FORMS for way in ("one process", "streaming")), ("parquet", "two processes")],
+)
 def test_read_back_are_equal_bytes_and_classes(form, way, tmp_path, monkeypatch):
-    if way != "two processes":  # which would not know
-        monkeypatch.setattr(hierarchy.dataset.export, "ROWS", 4)
-        monkeypatch.setattr(hierarchy.dataset.export, "BATCH", 2)
-    data = datasets.DatasetDict(train=pictures(ROWS, NAMES), test=pictures([2, 0], NAMES))
+    if way != "two processes":  # other processes do not see these values
+        monkeypatch.setattr(hierarchy.dataset.formats, "ROWS", 4)
+        monkeypatch.setattr(hierarchy.dataset.formats, "BATCH", 2)
+    data = datasets.DatasetDict(train=image_rows(ROWS, NAMES), test=image_rows([2, 0], NAMES))
     expected = sorted(
         (split, row, NAMES[number], content)
         for split, part in data.items()
@@ -85,7 +85,7 @@ def test_read_back_are_equal_bytes_and_classes(form, way, tmp_path, monkeypatch)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=8), form=st.sampled_from(FORMS))
 def test_any_rows_are_read_back(labels, form, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "out"
-    data = pictures(labels, NAMES)
+    data = image_rows(labels, NAMES)
     export(data, out, form=form)
     assert READERS[form](out) == sorted(
         ("train", row, NAMES[number], content)
@@ -105,17 +105,17 @@ def test_any_rows_are_read_back(labels, form, tmp_path_factory):
 @example(splits={"train": [0] * 12, "test": [1] * 5 + [0]}, form="image-folder")
 @example(splits={"train": [0, 1], "holdout": [2]}, form="image-folder")
 @example(splits={"a.1": [0], "a.2": [0]}, form="parquet")
-def test_splits_of_any_name_are_read_back_also_where_a_class_is_called_as_one(splits, form, tmp_path_factory):
+def test_splits_of_any_name_are_read_back_even_if_a_class_has_the_name_of_one(splits, form, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "out"
     names = ["train", "test", "holdout", "x"]
-    export(datasets.DatasetDict({name: pictures(rows, names) for name, rows in splits.items()}), out, form=form)
+    export(datasets.DatasetDict({name: image_rows(rows, names) for name, rows in splits.items()}), out, form=form)
     again = open_data(str(out))
     found = {name: sorted(part.features["label"].int2str(part["label"][:])) for name, part in again.items()}
     assert found == {name: sorted(names[row] for row in rows) for name, rows in splits.items()}
 
 
 def test_an_image_folder_is_labelled_again_by_its_classes(tmp_path):
-    data = label(pictures(ROWS, NAMES), PETS)
+    data = label(image_rows(ROWS, NAMES), PETS)
     export(data, tmp_path / "out", form="image-folder")
     again = label(open_data(str(tmp_path / "out")), PETS)["train"]
     assert sorted(again["label"]) == sorted(ROWS)
@@ -123,7 +123,7 @@ def test_an_image_folder_is_labelled_again_by_its_classes(tmp_path):
 
 
 def test_parquet_keeps_features_and_other_columns(tmp_path):
-    data = label(pictures(ROWS, NAMES, row=list(range(len(ROWS)))), PETS)
+    data = label(image_rows(ROWS, NAMES, row=list(range(len(ROWS)))), PETS)
     export(data, tmp_path / "out", form="parquet")
     again = open_data(str(tmp_path / "out"), split="train")
     assert again.features == data.features
@@ -131,7 +131,7 @@ def test_parquet_keeps_features_and_other_columns(tmp_path):
 
 
 def test_the_library_reads_the_shards(tmp_path):
-    data = pictures(ROWS, NAMES, note=["é"] * len(ROWS)).select(range(0, len(ROWS), 2))  # it wants images of one kind
+    data = image_rows(ROWS, NAMES, note=["é"] * len(ROWS)).select(range(0, len(ROWS), 2))  # it wants images of one kind
     export(data, tmp_path / "out", form="webdataset")
     again = datasets.load_dataset("webdataset", data_files=str(tmp_path / "out" / "*.tar"), streaming=True)
     rows = list(again["train"])
@@ -139,111 +139,48 @@ def test_the_library_reads_the_shards(tmp_path):
     assert {row["json"]["note"] for row in rows} == {"é"}
 
 
-def test_images_that_lie_in_files_are_written_too(tmp_path):
+def test_images_in_files_are_written(tmp_path):
     for i in range(2):
-        (tmp_path / f"{i}.png").write_bytes(picture(i))
+        (tmp_path / f"{i}.png").write_bytes(image_file(i))
     paths = [str(tmp_path / f"{i}.png") for i in range(2)]
     data = datasets.Dataset.from_dict({"image": paths, "label": ["a", "b"]}).cast_column("image", datasets.Image())
     export(data, tmp_path / "parquet", form="parquet")
     for i in range(2):
         (tmp_path / f"{i}.png").unlink()
-    assert stored(open_data(str(tmp_path / "parquet"), split="train")) == [picture(0), picture(1)]
+    assert stored(open_data(str(tmp_path / "parquet"), split="train")) == [image_file(0), image_file(1)]
 
 
 def broken():
-    images = [{"bytes": content, "path": None} for content in stored(pictures(["n1"] * 5))]
+    images = [{"bytes": content, "path": None} for content in stored(image_rows(["n1"] * 5))]
     images[1], images[3]["bytes"] = None, b"text"
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     return datasets.Dataset.from_dict({"image": images, "label": ["n1", "n1", None, "n1", "n1"]}, features=features)
 
 
 @pytest.mark.parametrize("form", ["image-folder", "parquet"])
-def test_bad_rows_are_all_told_and_nothing_is_left(form, tmp_path, monkeypatch):
-    monkeypatch.setattr(hierarchy.dataset.export, "ROWS", 2)
-    monkeypatch.setattr(hierarchy.dataset.export, "BATCH", 1)
+def test_all_bad_rows_are_reported_and_nothing_is_left(form, tmp_path, monkeypatch):
+    monkeypatch.setattr(hierarchy.dataset.formats, "ROWS", 2)
+    monkeypatch.setattr(hierarchy.dataset.formats, "BATCH", 1)
     with pytest.raises(DataError) as caught:
         export(broken(), tmp_path / "out", form=form)
     assert caught.value.rows == {"": (1, 2, 3)}
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def stopped(monkeypatch):
-    """Counts the shards that are written, and stops before one."""
-    written = []
-    monkeypatch.setattr(hierarchy.dataset.export, "ROWS", 2)
-    write = hierarchy.dataset.export._write
-
-    def count(job):
-        if len(written) == written_most[0]:
-            raise KeyboardInterrupt
-        written.append(job.number)
-        return write(job)
-
-    written_most = [2]
-    monkeypatch.setattr(hierarchy.dataset.export, "_write", count)
-    return written, written_most
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_what_was_interrupted_goes_on_where_it_was(form, tmp_path, stopped):
-    written, most = stopped
-    data = pictures(ROWS, NAMES)
-    with pytest.raises(KeyboardInterrupt):
-        export(data, tmp_path / "out", form=form)
-    assert [path.name for path in tmp_path.iterdir()] == [".out.part"]
-    most[0] = 100
-    export(data, tmp_path / "out", form=form)
-    assert written == [0, 1, 2, 3]
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    export(data, tmp_path / "whole", form=form)
-    assert READERS[form](tmp_path / "out") == READERS[form](tmp_path / "whole")
-
-
-def test_other_rows_or_another_form_begin_anew(tmp_path, stopped):
-    written, most = stopped
-    for data, form in (
-        (pictures(ROWS, NAMES), "parquet"),
-        (pictures(ROWS[::-1], NAMES), "parquet"),
-        (pictures(ROWS[::-1], NAMES), "image-folder"),
-    ):
-        with pytest.raises(KeyboardInterrupt):
-            export(data, tmp_path / "out", form=form)
-        assert written == [0, 1]
-        written.clear()
-    most[0] = 100
-    export(data, tmp_path / "out", form="webdataset")
-    assert written == [0, 1, 2, 3]
-    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".tar"] * 4
-
-
-def test_two_runs_do_not_write_one_folder(tmp_path, monkeypatch):
-    data, write, said = pictures(ROWS, NAMES), hierarchy.dataset_export._write, []
-
-    def again(job):
-        with pytest.raises(OutputError) as caught:
-            export(data, tmp_path / "out", form="parquet")
-        said.append(str(caught.value))
-        return write(job)
-
-    monkeypatch.setattr(hierarchy.dataset.export, "_write", again)
-    export(data, tmp_path / "out", form="parquet")
-    assert said == [f"cannot write '{tmp_path}/out': another run is writing it; wait for that one"]
-    assert len(read_parquet(tmp_path / "out")) == len(ROWS)
-
-
-def test_an_interrupted_stream_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_interrupted_export_leaves_nothing(streaming, tmp_path, monkeypatch):
     def stop(content):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hierarchy.dataset.export, "ending", stop)
+    monkeypatch.setattr(hierarchy.dataset.formats, "find_ending", stop)
+    data = image_rows(ROWS, NAMES)
     with pytest.raises(KeyboardInterrupt):
-        export(pictures(ROWS, NAMES).to_iterable_dataset(), tmp_path / "out", form="parquet")
+        export(data.to_iterable_dataset() if streaming else data, tmp_path / "out", form="parquet")
     assert list(tmp_path.iterdir()) == []
 
 
 def kinds_of_images():
-    """An image of each kind that Pillow writes here and data sets hold: 16 bits, CMYK, animated, large files."""
+    """An image of each kind that Pillow writes here and datasets hold: 16 bits, CMYK, animated, large files."""
     found = {}
     for name, mode, form, more in (
         ("grey of 16 bits", "I;16", "PNG", {}),
@@ -289,57 +226,57 @@ def stored_anyhow(data):
     return [row["bytes"] or Path(row["path"]).read_bytes() for row in rows]
 
 
-def test_what_readers_of_a_form_pass_over_is_not_written_in_it(tmp_path):
+def test_images_that_readers_of_a_form_ignore_are_refused(tmp_path):
     avif = b"\x00\x00\x00\x1cftypavif" + b"rest"
     for form in ("image-folder", "webdataset"):
-        with pytest.raises(DataError, match=f"row 0: an AVIF image, which readers of {form} files pass over"):
+        with pytest.raises(DataError, match=f"row 0: AVIF image, which readers of {form} files ignore"):
             export(with_images(avif), tmp_path / "out", form=form)
     export(with_images(avif), tmp_path / "out", form="parquet")
     assert stored(open_data(str(tmp_path / "out"), split="train")) == [avif]
 
 
-def test_an_address_that_nothing_here_can_read_is_a_bad_row(tmp_path):
+def test_an_address_without_a_file_system_is_a_bad_row(tmp_path):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
     images = [{"bytes": None, "path": path} for path in ("nothing://here/1.png", "gcs://bucket/2.png")]
     data = datasets.Dataset.from_dict({"image": images, "label": ["n1"] * 2}, features=features)
-    with pytest.raises(DataError, match="rows 0-1: an image file that cannot be read"):
+    with pytest.raises(DataError, match="rows 0-1: cannot read the image file"):
         export(data, tmp_path / "out", form="parquet")
 
 
-def test_what_is_there_is_left_alone(tmp_path):
+def test_an_existing_folder_is_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("x")
-    with pytest.raises(OutputError, match="it is there already"):
-        export(pictures(ROWS, NAMES), tmp_path / "out", form="parquet")
+    with pytest.raises(OutputError, match="it exists"):
+        export(image_rows(ROWS, NAMES), tmp_path / "out", form="parquet")
     assert (tmp_path / "out" / "mine").read_text() == "x"
 
 
-def test_a_value_that_json_cannot_hold_is_told(tmp_path):
-    data = pictures(["n1"] * 2).class_encode_column("label").add_column("raw", [b"a", b"b"])
-    with pytest.raises(DataError, match="rows 0-1: a value that JSON cannot hold"):
+def test_a_value_that_json_cannot_represent_is_reported(tmp_path):
+    data = image_rows(["n1"] * 2).class_encode_column("label").add_column("raw", [b"a", b"b"])
+    with pytest.raises(DataError, match="rows 0-1: a value that JSON cannot represent"):
         export(data, tmp_path / "out", form="webdataset")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_numbers_that_json_cannot_hold_are_bad_rows(streaming, tmp_path):
-    data = pictures([0] * 4, NAMES, price=[1.5, float("nan"), None, -float("inf")])
+def test_numbers_that_json_cannot_represent_are_bad_rows(streaming, tmp_path):
+    data = image_rows([0] * 4, NAMES, price=[1.5, float("nan"), None, -float("inf")])
     given = data.to_iterable_dataset() if streaming else data
-    with pytest.raises(DataError, match=r"^rows 1, 3: a number that JSON cannot hold") as caught:
+    with pytest.raises(DataError, match=r"^rows 1, 3: a number that JSON cannot represent") as caught:
         export(given, tmp_path / "out", form="webdataset")
     assert caught.value.rows == {"": (1, 3)}
     assert list(tmp_path.iterdir()) == []
     export(data.select([0, 2]), tmp_path / "out", form="webdataset")
     with tarfile.open(tmp_path / "out" / "train-000000.tar") as file:
-        told = [json.load(file.extractfile(member)) for member in file if member.name.endswith(".json")]
-    assert [row["price"] for row in told] == [1.5, None]
+        rows = [json.load(file.extractfile(member)) for member in file if member.name.endswith(".json")]
+    assert [row["price"] for row in rows] == [1.5, None]
 
 
 @pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, "__x", ""])
-def test_a_class_that_cannot_be_a_folder_is_told_not_renamed(name, tmp_path):
+def test_a_class_that_cannot_be_a_folder_is_reported_not_renamed(name, tmp_path):
     with pytest.raises(DataError, match="cannot be the name of a folder"):
-        export(pictures([0], [name, "other"]), tmp_path / "out", form="image-folder")
+        export(image_rows([0], [name, "other"]), tmp_path / "out", form="image-folder")
     with pytest.raises(DataError, match="cannot be the name of a folder"):
-        export(pictures([name]), tmp_path / "out", form="image-folder")
-    export(pictures([0], [name, "other"]), tmp_path / "out", form="parquet")
+        export(image_rows([name]), tmp_path / "out", form="image-folder")
+    export(image_rows([0], [name, "other"]), tmp_path / "out", form="parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

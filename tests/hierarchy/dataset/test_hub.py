@@ -1,4 +1,4 @@
-"""A data set is opened by its name on the Hub, which a server on this machine stands in for."""
+"""A dataset is opened by its name on the Hub, replaced by a server on this machine."""
 
 import json
 import os
@@ -7,15 +7,15 @@ import sys
 
 import pytest
 from support.hub import Hub
-from support.pictures import PETS, pictures
+from support.images import PETS, image_rows
 
 from hierarchy import save
 
 CODE = """
 import json, sys
 from hierarchy import load
-from hierarchy.dataset.operations import label, stats
-from hierarchy.dataset.loading import open_data
+from hierarchy.dataset import label, stats
+from hierarchy.dataset import open_data
 from hierarchy.errors import SourceError
 pets = load("pets.json")
 found = {}
@@ -32,11 +32,11 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow  # 15 s on a busy machine: the library and its Hub client, in a process of their own
-def test_a_data_set_of_the_hub_is_opened_by_its_name(tmp_path):
+def test_a_dataset_of_the_hub_is_opened_by_its_name(tmp_path):
     files = tmp_path / "files"
     files.mkdir()
     for name, labels in (("train", [0, 1, 2, 3]), ("test", [3, 1])):
-        pictures(labels, list(PETS.classes)).to_parquet(files / f"{name}-00000-of-00001.parquet")
+        image_rows(labels, list(PETS.classes)).to_parquet(files / f"{name}-00000-of-00001.parquet")
     save(PETS, tmp_path / "pets.json")
     hub = Hub("me/pets", files)
     aside = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "*"}
@@ -52,7 +52,7 @@ def test_a_data_set_of_the_hub_is_opened_by_its_name(tmp_path):
             assert found[f"{source} {streaming}"] == [groups, counts]
     for streaming in (False, True):
         assert found[f"nobody/pets {streaming}"] == (
-            "cannot read the data set 'nobody/pets': Dataset 'nobody/pets' doesn't exist on the Hub or cannot be"
+            "cannot read the dataset 'nobody/pets': Dataset 'nobody/pets' doesn't exist on the Hub or cannot be"
             " accessed; check the name"
         )
     assert any(line.endswith("train-00000-of-00001.parquet") for line in hub.asked if line.startswith("GET"))

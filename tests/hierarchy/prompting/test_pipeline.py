@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support import TESTS
 from support.brain import Brain
-from support.openai_server import FAULTS, Server, always, at_random
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, votes
 from hierarchy.errors import ChatError
-from hierarchy.llm import ChatOptions, OpenAIChat, Reply, ReplyCache, count_input_tokens
-from hierarchy.prompting.estimate import estimate
-from hierarchy.prompting.pipeline import Plan, propose
-from hierarchy.prompting.rehearsal import Rehearsal
+from hierarchy.llm import Reply, Request
+from hierarchy.prompting import Plan, describe_answer, propose
 from hierarchy.prompting.stages import brief
-from hierarchy.proposal import Proposal, Vote
+from hierarchy.proposal import Vote
 from hierarchy.sources import ClassList, read_classes
 
 CIFAR = hierarchy.load("cifar100")
 CLASSES = read_classes("cifar-100")
-PLAN = Plan("a model", 20, 40, part=25)
-EVERY_FAULT = (
-    *("429", "429 bare", "500", "drop", "drop amid", "not json", "no choices", "no text", "length", "prose", "fence"),
-    *("invented", "missing", "duplicate", "lie", "refusal", "filter", "filter 400", "context"),
-)
+PLAN = Plan("a model", 20, 40, 3, part=25)
 
 
 class Model:
@@ -207,7 +197,7 @@ def test_a_superclass_asked_about_in_halves_gets_no_more_groups():
     propose(CLASSES, model, PLAN)
     wanted = {
         (len(request.about["classes"]), re.search(r"Make about (\d+) groups", request.messages[1][1])[1])
-        for request in model.requests
+        for request in list(model.requests)
         if request.prompt == "groups"
     }
     assert wanted == {(5, "2"), (4, "2"), (6, "2"), (3, "1"), (2, "1")}
@@ -301,172 +291,36 @@ def test_no_superclasses_at_all_is_an_error():
 def test_three_classes_are_enough():
     pets = ClassList(("a", "b", "c"), ("tabby", "carp", "trout"), ("", "", ""), "pets")
     tree = hierarchy.Hierarchy(pets.ids, pets.names, (("mammals", "cats"), ("fish", "carps"), ("fish", "trouts")))
-    assert propose(pets, Model(Brain(tree)), Plan("m", 2, 3)).proposal.hierarchy() == tree
+    assert propose(pets, Model(Brain(tree)), Plan("m", 2, 3, 3)).proposal.hierarchy() == tree
 
 
 def test_the_same_answers_give_the_same_proposal():
     assert propose(CLASSES, Model(Brain(CIFAR)), PLAN) == propose(CLASSES, Model(Brain(CIFAR)), PLAN)
 
 
-def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
-    rehearsed, asked = Rehearsal(CIFAR), Model(Brain(CIFAR))
-    seen = []
-    made = propose(CLASSES, lambda requests: seen.extend(requests) or rehearsed(requests), PLAN)
-    assert made.proposal.hierarchy() == CIFAR
-    propose(CLASSES, asked, PLAN)
-    assert by_prompt(seen) == by_prompt(asked.requests)
-    assert [r.key for r in seen if r.prompt == "superclasses"] == [
-        r.key for r in asked.requests if r.prompt == "superclasses"
-    ]
-
-
-def run(server, path, classes, tree, *, witnesses=None, **options):
-    with ReplyCache(path) as cache:
-        chat = OpenAIChat(cache, ChatOptions(base_url=server.url, **options))
-        superclasses, groups, _ = tree.sizes
-        return propose(classes, chat, Plan("m", superclasses, groups), witnesses=witnesses)
-
-
-@pytest.fixture(scope="module")
-def thousand():
-    return read_classes("imagenet-1k"), hierarchy.load("imagenet1k")
-
-
-def test_the_estimate_of_a_thousand_classes_agrees_with_the_servers_own_count(thousand, tmp_path):
-    """Within 80 calls and 200,000 tokens, and within 10 % of what a server with a tokenizer of its own counts."""
-    classes, tree = thousand
-    expected = estimate(Proposal(classes, tree.groups), Plan("m", *tree.sizes[:2]))
-    assert expected.calls <= 80 and expected.tokens <= 200_000
-    with Server(Brain(tree)) as server:
-        witnesses = call_witnesses(classes)
-        heard = lambda proposal: votes(hear(proposal, witnesses))  # noqa: E731
-        made = run(server, tmp_path / "in1k.sqlite", classes, tree, witnesses=heard)
-        counts = server.counts
-    assert made.proposal.hierarchy() == tree
-    assert abs(counts["http"]["/chat/completions"] - expected.calls) <= 2
-    counted = counts["input_tokens"] + counts["output_tokens"]
-    assert abs(counted / expected.tokens - 1) < 0.10, (counted, expected.tokens)
-
-
-def contrary(request):
-    """An answer within the rules that costs as much as it can: votes differ, half of everything is left out."""
-    about, kind = request.about, request.prompt
-    if kind in ("superclasses", "merge"):
-        names = [
-            {"name": f"{kind} {n} of many", "about": "anything at all that has no better place"} for n in range(40)
-        ]
-        return {"superclasses": names}
-    if kind == "assign":
-        half = about["classes"][: -(-len(about["classes"]) // 2)]
-        shift = int(request.key[:8], 16)
-        return {"placements": [{"id": n, "node": 1 + (n + shift) % (len(about["nodes"]) - 1)} for n in half]}
-    if kind == "groups":
-        return {"groups": [{"name": f"a long name of a group {n}", "ids": [n]} for n in about["classes"][::2]]}
-    if kind == "again":
-        return {"placements": [{"id": n, "node": 0} for n in about["classes"][::2]]}
-    return {"names": []}
+def test_a_reply_is_described_by_the_class_that_it_is_about():
+    model = Model(Brain(CIFAR))
+    propose(CLASSES, model, PLAN)
+    number = CLASSES.ids.index("apple") + 1
+    said = {
+        request.prompt: describe_answer(request, reply, number)
+        for request in list(model.requests)
+        if number in request.about.get("classes", ()) and request.prompt in ("assign", "groups")
+        for reply in model([request])
+    }
+    superclass, group = CIFAR.groups[CIFAR.classes.index("apple")]
+    assert re.fullmatch(rf"node \d+ \({superclass}\)", said["assign"]) and said["groups"] == repr(group)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("text", "words"),
     [
-        lambda request: Reply(json.dumps(contrary(request))),
-        lambda request: Reply(
-            json.dumps(contrary(request)), "stop" if request.prompt in ("superclasses", "merge") else "length"
-        ),
-        lambda request: Reply("prose" if request.prompt == "again" else json.dumps(contrary(request))),
+        ('{"placements": [{"id": 3, "node": 5}, {"id": 4, "node": 6}]}', "node 5 (fish/carps)"),
+        ('{"placements": [{"id": 3, "node": 0}]}', "node 0 (none)"),
+        ('{"placements": [{"id": 4, "node": 6}]}', "nothing about it"),
+        ("prose", "an unreadable answer"),
     ],
-    ids=["leaves out", "is cut off", "is prose"],
 )
-def test_no_model_takes_more_than_the_estimate_says_at_most(thousand, answer):
-    classes, tree = thousand
-    plan = Plan("m", *tree.sizes[:2])
-    expected = estimate(Proposal(classes, tree.groups), plan)
-    asked = []
-
-    def chat(requests):
-        asked.extend(requests)
-        return [answer(request) for request in requests]
-
-    propose(classes, chat, plan)
-    assert 50 < len(asked) <= expected.most_calls
-    most = sum(count_input_tokens(request) + request.settings["max_tokens"] for request in asked)
-    assert most <= expected.most_tokens
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_thousand_classes_are_covered_through_a_fifth_of_faults(thousand, tmp_path, seed):
-    classes, tree = thousand
-    kinds = [fault for fault in EVERY_FAULT if fault != "lie"]  # superclasses with other names are an answer, too
-    with Server(Brain(tree), faults=at_random(0.2, seed, kinds)) as server:
-        made = run(server, tmp_path / "in1k.sqlite", classes, tree)
-        faults = server.counts["faults"]
-    assert sum(faults.values()) >= 5
-    assert sorted(made.proposal.hierarchy().classes) == sorted(classes.ids) and not made.left
-
-
-FAULTS_TABLE = TESTS / "golden" / "faults.md"
-
-
-def third(fault):
-    """The fault at the first call of every third request or so, by its digest."""
-    return lambda digest, before: fault if before == 0 and int(digest[:8], 16) % 3 == 0 else None
-
-
-def propose_until_done(server, path, timeout):
-    """Runs until a run ends without an error; how many it took, and what came of the last."""
-    for runs in range(1, 9):
-        try:
-            return runs, run(server, path, CLASSES, CIFAR, timeout=timeout)
-        except ChatError as error:
-            assert "run again to continue" in str(error)
-    raise AssertionError("no run came to an end")
-
-
-@pytest.mark.slow
-def test_the_table_of_faults_is_what_happens(tmp_path):
-    """A third of all requests meet the fault at their first call; what becomes of CIFAR-100's classes is written down.
-
-    `WRITE_GOLDEN=1` writes the table anew.
-    """
-    lines = ["| a third of the requests meet | runs | placed | unsettled | calls | paid in vain | troubles |"]
-    lines += ["|---|---|---|---|---|---|---|"]
-    cases = [
-        ("nothing", {}),
-        *((f"{fault}: {FAULTS[fault]}", {"faults": third(fault), "hang": 4.0}) for fault in (*EVERY_FAULT, "hang")),
-        ("(all) a server without JSON schemas", {"refuses": ["json_schema"]}),
-        ("(all) one without JSON mode either", {"refuses": ["json_schema", "json_object", "temperature"]}),
-        ("(all) one that refuses max_tokens", {"refuses": ["max_tokens"]}),
-    ]
-    for number, (name, settings) in enumerate(cases):
-        with Server(Brain(CIFAR), **settings) as server:
-            path = tmp_path / f"{number}.sqlite"
-            runs, made = propose_until_done(server, path, timeout=2.0 if name.startswith("hang") else 30.0)
-            counts = server.counts
-        troubles = ", ".join(f"{count} {kind}" for kind, count in made.troubles.items()) or "none"
-        vain = max(0, sum(counts["paid"].values()) - ReplyCache(path).count())
-        calls, left = counts["http"]["/chat/completions"], len(made.left)
-        lines.append(f"| {name} | {runs} | {len(CLASSES) - left} | {left} | {calls} | {vain} | {troubles} |")
-        assert set(made.left) == set(made.proposal.unsettled)
-        assert left <= 5, name  # of one superclass, where the spare requests of a stage were used up
-    text = "\n".join(lines) + "\n"
-    if os.environ.get("WRITE_GOLDEN"):
-        FAULTS_TABLE.write_text(text)
-    assert text == FAULTS_TABLE.read_text()
-
-
-def test_a_server_that_always_lies_ends_in_an_error_or_a_list_of_what_is_unsettled(tmp_path):
-    class Liar(Brain):
-        def assign(self, text):
-            return {"placements": [{"id": 9_999, "node": 77}]}
-
-    with Server(Liar(CIFAR)) as server:
-        made = run(server, tmp_path / "cifar.sqlite", CLASSES, CIFAR)
-        calls = server.counts["http"]["/chat/completions"]
-    assert set(made.left) == set(CLASSES.ids) == set(made.proposal.unsettled)
-    assert calls <= 3 + 2 * 8 and made.left["apple"] == "no usable answer: it answered nothing that was asked"
-
-
-def test_a_server_that_lies_about_everything_is_an_error(tmp_path):
-    with Server(Brain(CIFAR), faults=always("refusal")) as server, pytest.raises(ChatError, match="proposed no superc"):
-        run(server, tmp_path / "cifar.sqlite", CLASSES, CIFAR)
+def test_a_reply_about_groups_to_choose_from_is_described(text, words):
+    request = Request("again", (), {}, "m", about={"classes": [3, 4], "nodes": {"5": "fish/carps", "6": "fish/cods"}})
+    assert describe_answer(request, Reply(text), 3) == words

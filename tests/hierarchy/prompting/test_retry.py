@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.strategies import names  # noqa: F401  (its profile: deadlines do not count on shared processors)
 
 from hierarchy.llm import Reply, Request
-from hierarchy.prompting.answers import Groups, Placements, Superclasses, UnreadableAnswer, read_answer, schema
-from hierarchy.prompting.retry import PATIENCE, SPARE, Question, Read, ask
+from hierarchy.prompting.answers import Groups, Placements, Superclasses, UnreadableAnswer, read_answer
+from hierarchy.prompting.retry import PATIENCE, SPARE, Question, Reading, ask
 
 GOOD = '{"placements": [{"id": 3, "node": 1}]}'
 
@@ -59,7 +59,7 @@ def test_schemas_are_as_strict_outputs_want_them(kind):
             yield from [node] if node.get("type") == "object" else []
             yield from (found for value in node.values() for found in objects(value))
 
-    content = schema(kind)
+    content = kind.model_json_schema()
     found = list(objects(content))
     assert content["type"] == "object" and found
     for each in found:
@@ -78,7 +78,7 @@ def question(items, halves=True):
         except ValueError:
             raise UnreadableAnswer("it was not valid JSON") from None
         kept = {number: said[number] for number in numbers if number in said}
-        return Read(kept, tuple(number for number in numbers if number not in kept), len(set(said) - set(numbers)))
+        return Reading(kept, tuple(number for number in numbers if number not in kept), len(set(said) - set(numbers)))
 
     return Question(tuple(items), build, read, halves)
 
@@ -99,14 +99,14 @@ class Scripted:
 
 
 def values(asked):
-    return {number: value for found, _, _ in asked.answers for number, value in found.items()}
+    return {number: value for answer in asked.found for number, value in answer.value.items()}
 
 
 def test_what_is_answered_is_kept_with_the_key_of_the_reply():
     chat = Scripted(lambda request: Reply(doubled(request.about)))
     asked = ask(chat, [question((1, 2)), question((3,))])
     assert values(asked) == {1: 2, 2: 4, 3: 6} and not asked.left and asked.requests == 2
-    assert [key for _, _, key in asked.answers] == [request.key for request in chat.requests]
+    assert [answer.key for answer in asked.found] == [request.key for request in chat.requests]
 
 
 @pytest.mark.parametrize(("finish", "why"), [("length", "cut off"), ("refusal", "refused"), ("filter", "filtered")])

@@ -1,6 +1,7 @@
-"""The line dialogue, as transcripts: whole sittings with all that is shown stand in golden/dialogue.txt.
+"""The line dialogue: transcripts of whole sessions in golden/dialogue.txt.
 
-After a change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/test_dialogue.py`, and read the difference.
+After a change of wording, regenerate it with `WRITE_GOLDEN=1 pytest tests/hierarchy/review/test_line_ui.py` and read
+the difference.
 """
 
 import os
@@ -11,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import TESTS
 from support.editing import proposals_and_edits
-from support.reviewing import review_of, zoo
+from support.reviewing import start, zoo
 
 from hierarchy.errors import ReviewError
-from hierarchy.review.actions import KEYS, parse_numbers
-from hierarchy.review.line_ui import converse
 from hierarchy.review.state import replay
+from hierarchy.review.ui.actions import KEYS, parse_numbers
+from hierarchy.review.ui.line_ui import Terminal, converse
 
 GOLDEN = TESTS / "golden" / "dialogue.txt"
-SITTINGS = {
+SESSIONS = {
     "settle, accept, move, undo, quit": ["m big cats", "y", "1", "u", "u", "u", "u", "q"],
     "what is asked for": [
         "m",
@@ -84,8 +85,8 @@ SITTINGS = {
 }
 
 
-def transcript(review, answers, edit_text=lambda text: text, most=400):
-    """What is shown in a sitting, with the answers behind their prompts."""
+def transcript(session, answers, edit_text=lambda text: text, most=400):
+    """Everything that is shown in a session, with the answers after their prompts."""
     given, shown = iter(answers), []
 
     def ask(prompt):
@@ -94,8 +95,8 @@ def transcript(review, answers, edit_text=lambda text: text, most=400):
         shown.append(prompt + ("<end>" if answer is None else answer))
         return answer
 
-    converse(review, ask=ask, say=shown.append, edit_text=edit_text)
-    assert next(given, None) is None, "not all was asked for"
+    converse(session, Terminal(ask, shown.append, edit_text))
+    assert next(given, None) is None, "not all answers were asked for"
     return "\n".join(line.rstrip() for line in "\n".join(shown).splitlines())
 
 
@@ -104,47 +105,43 @@ def golden():
     return {name: text.removesuffix("\n\n") for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-@pytest.mark.parametrize("name", SITTINGS)
-def test_a_sitting_goes_as_it_is_written(name, monkeypatch):
-    monkeypatch.setattr("hierarchy.review.line_ui._columns", lambda: 80)
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_session_goes_as_recorded(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     texts = iter([lambda text: text.replace("eels", "long fish"), lambda text: text])
-    review = zoo()
-    found = transcript(review, SITTINGS[name], lambda text: next(texts)(text))
+    session = zoo()
+    found = transcript(session, SESSIONS[name], lambda text: next(texts)(text))
     if os.environ.get("WRITE_GOLDEN"):
         known = golden() | {name: found}
         GOLDEN.write_text(
-            "".join(f"==== {key}\n{known[key]}\n\n" for key in SITTINGS if key in known), encoding="utf-8"
+            "".join(f"==== {key}\n{known[key]}\n\n" for key in SESSIONS if key in known), encoding="utf-8"
         )
     assert golden()[name] == found
-    assert replay(review.journal.log, review.base).proposal == review.proposal
+    assert replay(session.log, session.base).proposal == session.proposal
 
 
-def test_the_golden_file_has_no_sitting_that_is_gone():
-    assert list(golden()) == list(SITTINGS)
+def test_the_golden_file_has_exactly_these_sessions():
+    assert list(golden()) == list(SESSIONS)
 
 
 @given(proposals_and_edits(), st.lists(st.one_of(st.sampled_from([key.key for key in KEYS] + ["1", "2"]), st.text())))
 def test_no_answer_breaks_the_dialogue_and_every_decision_is_kept(case, answers):
-    review = review_of(case[0])
+    session = start(case[0])
     answers = [answer.replace("\n", " ") for answer in answers]
     given = iter(answers)
-    converse(
-        review,
-        ask=lambda prompt: next(given, None),
-        say=lambda text: None,
-        edit_text=lambda text: text.replace("    a", "    b"),
-    )
-    replayed = replay(review.journal.log, case[0])
-    assert (replayed.proposal, replayed.conflicts) == (review.proposal, ())
+    edit_text = lambda text: text.replace("    a", "    b")  # noqa: E731
+    converse(session, Terminal(lambda prompt: next(given, None), lambda text: None, edit_text))
+    replayed = replay(session.log, case[0])
+    assert (replayed.proposal, replayed.conflicts) == (session.proposal, ())
 
 
-def test_numbers_are_read_with_care():
+def test_bad_numbers_are_refused():
     assert parse_numbers("3,1-2 2", 5) == (3, 1, 2)
     for text in ("", "0", "6", "2-1", "1-9", "x", "-1", "1-", "9" * 99):
-        with pytest.raises(ReviewError, match="is no number from 1 to 5; give some, as 1 3 5-7"):
+        with pytest.raises(ReviewError, match="; give numbers from 1 to 5, such as 1 3 5-7"):
             parse_numbers(text, 5)
 
 
-def test_what_is_no_number_or_far_too_long_for_one_is_no_answer():
+def test_odd_numbers_are_unknown_answers():
     shown = transcript(zoo(), ["²", "9" * 5000, "m " + "9" * 5000, "m ²", "q"])
-    assert shown.count("is no answer;") == 2 and shown.count("! no group '") == 2
+    assert shown.count("unknown answer") == 2 and shown.count("! no group '") == 2

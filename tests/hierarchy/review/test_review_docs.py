@@ -1,6 +1,6 @@
-"""docs/how-to/review.md is true: its tables come from the code, its transcript is golden, its commands parse.
+"""docs/how-to/review.md is up to date: its tables come from the code, its transcript is golden, its commands parse.
 
-`WRITE_GOLDEN=1 pytest tests/hierarchy/review/test_review_docs.py` rewrites the tables.
+`WRITE_GOLDEN=1 pytest tests/hierarchy/review/test_review_docs.py` writes the tables.
 """
 
 import json
@@ -18,9 +18,9 @@ from hierarchy.cli.edit import USAGE
 from hierarchy.cli.main import app
 from hierarchy.proposal import Move, Proposal
 from hierarchy.proposal.file import to_json
-from hierarchy.review.actions import DIGITS, DIGITS_HELP, KEYS
-from hierarchy.review.log import Decision, dumps, parse
+from hierarchy.review.log import Decision, log_to_text, parse_log
 from hierarchy.review.queue import KINDS
+from hierarchy.review.ui.actions import DIGITS, DIGITS_HELP, KEYS
 
 DOCS = ROOT / "docs"
 PAGE = DOCS / "how-to" / "review.md"
@@ -38,7 +38,7 @@ def kinds_table():
 
 
 @pytest.mark.parametrize(("heading", "table"), [("Keys", keys_table()), ("What is asked", kinds_table())])
-def test_a_table_is_that_of_the_code(heading, table):
+def test_the_tables_come_from_the_code(heading, table):
     text = PAGE.read_text(encoding="utf-8")
     block = re.compile(rf"(## {heading}\n\n)(.*?)(\n\n)", re.DOTALL)
     if os.environ.get("WRITE_GOLDEN"):
@@ -52,7 +52,7 @@ def test_the_transcript_is_a_golden_one():
     assert shown in (TESTS / "golden" / "dialogue.txt").read_text(encoding="utf-8")
 
 
-def test_every_flag_and_verb_is_told_and_no_other():
+def test_every_flag_and_verb_is_documented():
     text = PAGE.read_text(encoding="utf-8")
     commands = get_command(app).commands
     flags = {flag for name in ("review", "edit") for option in commands[name].params for flag in option.opts}
@@ -65,15 +65,15 @@ def test_every_flag_and_verb_is_told_and_no_other():
     assert shlex.split(text.splitlines()[2]) == ["hierarchy", "review", "X.json"]
 
 
-def test_the_formats_are_those_that_are_written():
+def test_the_documented_formats_are_the_written_ones():
     blocks = re.findall(
         r"```json\n(.*?)```", (DOCS / "reference" / "formats.md").read_text(encoding="utf-8"), re.DOTALL
     )
     proposal, log = json.loads(blocks[1]), blocks[2]
     written = json.loads(to_json(Proposal.from_hierarchy(PETS)))["classes"][0]
     assert all(list(entry) == list(written) for entry in proposal["classes"])
-    found, torn = parse(log.encode())
-    assert (dumps(found), torn) == (log, b"")
+    found = parse_log(log)
+    assert log_to_text(found) == log
     move = found.decisions[1]
     assert move == Decision(2, move.time, "Ada", Move("n01751748", "reptiles/snakes"), "n01751748", "fish/eels")
     assert len(move.time) == len(NOON)

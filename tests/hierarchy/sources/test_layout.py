@@ -1,4 +1,4 @@
-"""Which split and class each file of a folder is of; what is refused stands in golden/dataset_messages.txt."""
+"""Which split and class each file of a folder belongs to; golden/dataset_messages.txt has the refusals."""
 
 import json
 import shutil
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import datasets
 import pytest
-from support.pictures import picture, pictures
+from support.images import image_file, image_rows
 
-from hierarchy.dataset.loading import open_data
+from hierarchy.dataset import open_data
 from hierarchy.errors import SourceError
 from hierarchy.sources import read_classes
 
@@ -26,12 +26,12 @@ def images(*paths, root="img"):
     for number, path in enumerate(paths):
         file = Path(root, path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture(number) if file.suffix == ".png" else b"x")
+        file.write_bytes(image_file(number) if file.suffix == ".png" else b"x")
     return root
 
 
-def told(data):
-    """The class of each row by split, or None where there is none; rows in order."""
+def classes_by_split(data):
+    """The class of each row by split, or None for a split without classes."""
     return {
         split: [part.features["label"].int2str(row["label"]) for row in part.remove_columns("image")]
         if "label" in part.features
@@ -57,17 +57,17 @@ LAYOUTS = {  # files -> the classes that rows of each split have
     ),
     "splits of which none has a usual name": (["a/x/1.png", "b/y/2.png"], {"a": ["x"], "b": ["y"]}),
     "splits as they are called": (["train/a/1.png", "val/a/2.png"], {"train": ["a"], "val": ["a"]}),
-    "files beside splits": (
+    "files next to splits": (
         ["train/a/1.png", "test/a/2.png", "preview.png", "hierarchy.json", "all.zip"],
         {"train": ["a"], "test": ["a"]},
     ),
-    "files beside classes": (["a/1.png", "b/1.png", "readme.md", "b/notes.txt"], {"train": ["a", "b"]}),
+    "files next to classes": (["a/1.png", "b/1.png", "readme.md", "b/notes.txt"], {"train": ["a", "b"]}),
     "hidden folders": (["a/1.png", ".cache/b/2.png", "__MACOSX/a/3.png"], {"train": ["a"]}),
     "splits twice over, as archives unpack": (
         ["train/train/a/1.png", "test/test/a/2.png"],
         {"train": ["a"], "test": ["a"]},
     ),
-    "superclasses that are no names of splits": (
+    "superclasses that cannot be splits": (
         ["marine animals/ray/1.png", "pets/cat/2.png"],
         {"train": ["ray", "cat"]},
     ),
@@ -81,7 +81,7 @@ LAYOUTS = {  # files -> the classes that rows of each split have
 def test_folders_of_images_are_splits_or_classes(case, streaming):
     files, expected = LAYOUTS[case]
     data = open_data(images(*files), streaming=streaming)
-    assert told(data) == expected
+    assert classes_by_split(data) == expected
     assert list(data) == list(expected)
     labels = [part.features["label"] for part in data.values() if "label" in part.features]
     assert all(label == labels[0] for label in labels)
@@ -99,7 +99,7 @@ def test_the_classes_of_a_folder_are_those_of_its_data_set(case):
 @pytest.mark.parametrize("root", [".", "photos [of] 2*/a", ".hidden", "__made"])
 def test_the_folder_itself_may_have_any_name(root):
     images("train/apple/1.png", "test/[b]/2.png", root=root)
-    assert told(open_data(root)) == {"train": ["apple"], "test": ["[b]"]}
+    assert classes_by_split(open_data(root)) == {"train": ["apple"], "test": ["[b]"]}
 
 
 def test_folders_may_be_links():
@@ -109,8 +109,8 @@ def test_folders_may_be_links():
     Path("classes").mkdir()
     Path("classes/bear").symlink_to("../elsewhere/bear")
     images("apple/3.png", root="classes")
-    assert told(open_data("splits")) == {"train": ["apple", "bear"]}
-    assert told(open_data("classes")) == {"train": ["apple", "bear"]}
+    assert classes_by_split(open_data("splits")) == {"train": ["apple", "bear"]}
+    assert classes_by_split(open_data("classes")) == {"train": ["apple", "bear"]}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def tables(*names):
     for name in names:
         file = Path("tables", name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        pictures([0], NAMES).add_column("file", [name]).to_parquet(file)
+        image_rows([0], NAMES).add_column("file", [name]).to_parquet(file)
     return "tables"
 
 

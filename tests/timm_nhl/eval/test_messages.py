@@ -26,14 +26,23 @@ from hierarchy import HierarchyError
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from timm_nhl.cli.main import main
-from timm_nhl.data.images import open_images
+from timm_nhl.data import open_images
 from timm_nhl.errors import NHLError
-from timm_nhl.eval.compare import evaluate
-from timm_nhl.eval.intervals import difference_over_seeds, paired_difference, wilson
-from timm_nhl.eval.metrics import joined, measure, of_batch
-from timm_nhl.eval.model_io import Classifier, open_classifier
-from timm_nhl.eval.predict import Inference, predict
+from timm_nhl.eval import (
+    Classifier,
+    Inference,
+    estimate_difference,
+    estimate_share,
+    evaluate,
+    join,
+    judge,
+    measure,
+    open_classifier,
+    predict,
+)
 from timm_nhl.export import load_model, save
+
+pytestmark = pytest.mark.xdist_group("evaluation messages")  # what they share takes seconds to make
 
 TREE = shape(2, 3, 6)
 TWINS = hierarchy.Hierarchy.from_rows((id, "twin", *row[2:]) for id, row in zip(TREE.classes, TREE.rows, strict=True))
@@ -43,7 +52,7 @@ HERE = ["-j", "0", "--device", "cpu"]
 def outcomes(classes=6, value=0.0):
     logits = torch.zeros(12, classes)
     logits[1:11] += value
-    return of_batch(logits, torch.zeros(12, dtype=torch.int64), images=range(40, 52))
+    return judge(logits, torch.zeros(12, dtype=torch.int64), images=range(40, 52))
 
 
 def named(*names):
@@ -62,15 +71,13 @@ def broken():
 
 
 CALLS = {  # what is wrong -> a call
-    "a share of nothing": lambda: wilson(0, 0),
-    "models that were asked about other images": lambda: paired_difference([True] * 4, [True] * 5),
-    "logits instead of what was right": lambda: difference_over_seeds([[0.5, 0.1]], [[0.2, 0.3]]),
-    "no networks": lambda: difference_over_seeds(torch.zeros(0, 4).bool(), torch.zeros(1, 4).bool()),
-    "labels of another shape": lambda: of_batch(torch.zeros(4, 6), torch.zeros(4, 6)),
-    "labels out of range": lambda: of_batch(torch.zeros(3, 6), torch.tensor([0, 6, -1]), images=[7, 8, 9]),
-    "no batches": lambda: joined([]),
+    "a share of nothing": lambda: estimate_share(0, 0),
+    "models that were asked about other images": lambda: estimate_difference([True] * 4, [True] * 5),
+    "labels of another shape": lambda: judge(torch.zeros(4, 6), torch.zeros(4, 6)),
+    "labels out of range": lambda: judge(torch.zeros(3, 6), torch.tensor([0, 6, -1]), images=[7, 8, 9]),
+    "no batches": lambda: join([]),
     "a hierarchy of fewer classes": lambda: measure(outcomes(), TREE.at([0, 1])),
-    "a logit that is not a number": lambda: joined([outcomes(value=torch.nan)]),
+    "a logit that is not a number": lambda: join([outcomes(value=torch.nan)]),
     "two outputs of one class": lambda: named("n0000", "n0001", "n0000").along(TREE),
     "outputs by names of several classes": lambda: named("twin", "n0001").along(TWINS),
     "outputs of strangers": lambda: named("n0000", "n0009").along(TREE),
@@ -103,7 +110,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
     "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
     "a device that is not": ["nested", "data", "--device", "cdua"],
-    "a device that is not here": ["nested", "data", "--device", "xpu"],
+    "a GPU on a machine without one": ["nested", "data", "--device", "cuda"],
     "an image that cannot be decoded": ["nested", "broken"],
     "an image of too many pixels": ["nested", "huge"],
     "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],

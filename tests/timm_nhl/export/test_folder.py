@@ -64,7 +64,6 @@ def test_only_saving_refuses_a_fused_model(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.xfail(reason="waits for the rebuilt NHL")
 def test_a_saved_expert_keeps_its_labels_in_the_whole_model(model, tmp_path):
     """Fault 4: (3, 6) became (0, 1)."""
     expert = model.expert(["class 0003", "class 0006"])

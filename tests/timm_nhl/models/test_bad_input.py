@@ -27,27 +27,23 @@ def model():
 
 
 def test_an_unknown_class_is_answered_with_the_nearest(model):
-    for method in (model.expert, model.select):
-        with pytest.raises(UnknownNode, match=r"no class or node 'clas 0003'; nearest: 'class 0003'"):
-            method(["clas 0003"])
+    with pytest.raises(UnknownNode, match=r"^no class or node 'clas 0003'; nearest: 'class 0003'"):
+        model.expert(["clas 0003"])
 
 
 def test_nothing_cannot_be_cut_out(model):
-    for method in (model.expert, model.select):
-        with pytest.raises(
-            OptionError, match=r"^no classes were asked for; name at least one class or node, '' for all$"
-        ):
-            method([])
+    with pytest.raises(OptionError, match=r"^no classes given; name at least one class or node, or '' for all$"):
+        model.expert([])
 
 
 def test_classes_must_agree_with_the_hierarchy():
-    with pytest.raises(OptionError, match=r"^num_classes=7 disagrees with the hierarchy, which has 20 classes; leave"):
+    with pytest.raises(OptionError, match=r"^num_classes=7 disagrees with the hierarchy, which has 20 classes; omit"):
         create(num_classes=7)
 
 
 @pytest.mark.parametrize("classes", [-1, 2.5, True])
 def test_classes_are_counted_in_whole_numbers(classes):
-    with pytest.raises(OptionError, match="is no whole number from 1"):
+    with pytest.raises(OptionError, match="is not a whole number >= 0; use 0 for features"):
         timm.create_model("test_resnet_nhl", num_classes=classes)
 
 
@@ -55,7 +51,7 @@ def test_classes_are_counted_in_whole_numbers(classes):
 def test_a_split_out_of_range_lists_the_choices(split):
     text = (
         rf"^split={split!r} is out of range: test_resnet has 5 feature levels \(strides 2, 4, 8, 16, 32\);"
-        r" use -5 to -1 \(-5: stride 2, 0\.0\dM parameters, 0\.\d\d GMACs; "
+        r" use -5 to -1$"
     )
     with pytest.raises(SplitError, match=text):
         create(split=split)
@@ -64,17 +60,20 @@ def test_a_split_out_of_range_lists_the_choices(split):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"widths": (8, 4)}, "widths=(8, 4) is not one for each of the three levels"),
+        ({"widths": (8, 4)}, "widths=(8, 4) does not give one value for each of the 3 levels"),
         ({"widths": (8, 0, 4)}, "width=0 is not a whole number >= 1"),
         ({"depths": (1, 1, 0)}, "depth=0 is not a whole number >= 1"),
-        ({"strides": 2}, "strides=2 is not one for each of the three levels"),
+        ({"strides": 2}, "strides=2 does not give one value for each of the 3 levels"),
         ({"expansion": 1.5}, "expansion=1.5 is not a whole number >= 1"),
         ({"drop": 1.0}, "drop=1.0 is not a probability; use a number >= 0 and < 1"),
         ({"drop_path": -0.1}, "drop_path=-0.1 is not a probability; use a number >= 0 and < 1"),
         ({"norm": "instance"}, "norm='instance' is not available; use one of 'batch', 'group'"),
         ({"act": "ruly"}, "act='ruly' is not a timm activation; use one like 'relu', 'gelu' or 'silu'"),
         ({"act": "prelu"}, "act='prelu' has weights, which branches would share; use one without, like 'relu'"),
-        ({"global_pool": "catavgmax"}, "global_pool='catavgmax' is none of 'avg', 'max', 'avgmax', ''"),
+        (
+            {"global_pool": "catavgmax"},
+            "global_pool='catavgmax' is not available; use one of 'avg', 'max', 'avgmax', ''",
+        ),
     ],
     ids=str,
 )

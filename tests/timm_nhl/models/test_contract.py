@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-import threading
 
 import pytest
 import timm
@@ -18,6 +17,7 @@ from timm.utils import reparameterize_model
 
 import timm_nhl
 from hierarchy.io import to_dict
+from timm_nhl.errors import OptionError
 
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
 TREE = shape(3, 7, 20)
@@ -35,7 +35,7 @@ def images(model, batch=2):
 def test_every_backbone_has_its_nested_model():
     plain = [name for name in timm.list_models() if not name.endswith("_nhl")]
     assert {f"{name}_nhl" for name in plain} == set(timm.list_models("*_nhl"))
-    assert "resnet50_nhl.a1_in1k" in timm.list_pretrained("*_nhl*")
+    assert "resnet50_nhl.a1_in1k" in timm.list_models("*_nhl*", include_tags=True)
     assert timm.get_pretrained_cfg("resnet50_nhl.a1_in1k").hf_hub_id == "timm/resnet50.a1_in1k"
     assert timm.models.get_pretrained_cfg("resnet50_nhl").tag == timm.models.get_pretrained_cfg("resnet50").tag
 
@@ -246,36 +246,102 @@ def test_unknown_options_are_a_type_error():
         create(not_an_option=1)
 
 
+def test_no_weights_are_claimed_but_those_of_the_trunk():
+    assert not timm.list_pretrained("*_nhl*")
+    assert not timm.is_model_pretrained("resnet50_nhl") and not timm.is_model_pretrained("resnet50_nhl.a1_in1k")
+    assert timm.is_model_pretrained("resnet50.a1_in1k")
+
+
+def pointers(module):
+    return {value.data_ptr() for value in (*module.parameters(), *module.buffers()) if value.numel()}
+
+
 def test_a_shared_expert_holds_the_same_memory():
     model = scrambled(create())
-    whole = model.expert("", share=True)
-    assert whole.trunk is model.trunk
-    assert whole.levels[2].blocks[0].conv.weight.data_ptr() == model.levels[2].blocks[0].conv.weight.data_ptr()
-    own = model.expert("")
-    assert own.levels[2].blocks[0].conv.weight.data_ptr() != model.levels[2].blocks[0].conv.weight.data_ptr()
+    whole, own = model.expert("", share=True), model.expert("")
+    assert pointers(whole.trunk) == pointers(model.trunk)
+    assert pointers(whole.levels[2].blocks[0].conv) == pointers(model.levels[2].blocks[0].conv)
+    assert not pointers(own.trunk) & pointers(model.trunk) and not pointers(own.levels) & pointers(model.levels)
 
 
-def test_a_selection_holds_in_its_own_thread_only():
+@pytest.mark.parametrize(
+    "change",
+    [torch.nn.Module.half, torch.nn.Module.eval, torch.nn.Module.train, lambda expert: expert.to("meta")],
+    ids=["half", "eval", "train", "device"],
+)
+@pytest.mark.parametrize("mode", [True, False], ids=["training", "evaluating"])
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_a_shared_expert_changes_neither_type_nor_device_nor_mode_of_its_model(backbone, mode, change):
+    model = scrambled(create(backbone)).train(mode)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    expert = change(model.expert("super 01", share=True))
+    assert all(module.training == mode for module in model.modules())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    changed = change(model.expert("super 01"))
+    assert [module.training for module in expert.modules()] == [module.training for module in changed.modules()]
+
+
+def test_a_model_changes_neither_type_nor_mode_of_the_experts_that_share_with_it():
     model = scrambled(create())
+    expert = model.expert("super 01", share=True)
     x = images(model)
-    wanted = [["class 0001"], ["super 01"], ["super 00", "class 0005"], [""]] * 2
-    expected = [model.expert(classes)(x) for classes in wanted]
-    start, failures = threading.Barrier(len(wanted)), []
+    logits = expert(x)
+    model.half().train()
+    assert torch.equal(expert(x), logits) and not any(module.training for module in expert.modules())
 
-    def serve(classes, expected):
-        with torch.no_grad(), model.select(classes):
-            start.wait()
-            for _ in range(5):
-                if not torch.allclose(model(x), expected, atol=1e-5):
-                    failures.append(classes)
 
-    threads = [threading.Thread(target=serve, args=pair) for pair in zip(wanted, expected, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+def test_a_pruned_model_gets_its_levels_back_with_its_classifier():
+    model = create().eval()
+    x = images(model)
+    kept = model.levels[0].state_dict()
+    model.prune_intermediate_layers([-2])
+    assert model(x).shape == (2, 7 * 8, 10, 10)
+    model.reset_classifier(20, "avg")
     assert model(x).shape == (2, 20)
+    assert all(torch.equal(value, kept[name]) for name, value in model.levels[0].state_dict().items())
+    assert [level.nodes for level in model.levels] == [3, 7, 20]
+
+
+@pytest.mark.parametrize("index", [-1, -2, -4, -5])
+@pytest.mark.parametrize("classes", [20, 42])
+def test_a_model_pruned_anywhere_gets_a_classifier_of_any_size(classes, index):
+    model = create().eval()
+    model.prune_intermediate_layers([index])
+    model.reset_classifier(classes, "avg")
+    x = images(model)
+    assert model(x).shape == (2, classes)
+    model.train()(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_pruned_model_has_no_experts():
+    model = create()
+    model.prune_intermediate_layers([-2])
+    with pytest.raises(OptionError, match=r"^cannot cut an expert: the model has 2 of its 3 levels left; cut before"):
+        model.expert("super 01")
+
+
+def test_a_reset_keeps_type_mode_and_what_is_frozen():
+    model = create(dtype=torch.float64).eval()
+    model.trunk.requires_grad_(False)
+    model.levels[0].requires_grad_(False)
+    for classes in (0, 20, 42):
+        model.reset_classifier(classes)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
+        assert not any(module.training for module in model.modules())
+        assert not any(parameter.requires_grad for parameter in model.trunk.parameters())
+        assert any(parameter.requires_grad for parameter in model.levels[0].parameters()) == (classes == 42)
+
+
+@pytest.mark.parametrize("backbone", ["hrnet_w18_small", "inception_v3", "crossvit_9_240"])
+def test_odd_backbones_learn_in_all_their_parameters_and_know_their_pool_size(backbone):
+    model = create(backbone)
+    x = images(model, batch=2)
+    assert model.forward_features(x).shape[2:] == model.default_cfg["pool_size"]
+    model(x).logsumexp(1).sum().backward()
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert model.state_dict().keys() >= {f"trunk.{name}" for name in model.trunk.state_dict()}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Every message of timm_nhl to a user stands in ../golden/nhl_messages.txt, to be read aloud.
 
-After a change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/nhl/test_nhl_messages.py`, and read the
+After a change, regenerate it with `WRITE_GOLDEN=1 pytest tests/timm_nhl/models/test_messages.py` and read the
 difference. Errors of calls, errors of the command, what the command says beside its data, and the log.
 """
 
@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from support.golden_messages import Golden
 from support.trees import shape
+from torch.distributed.device_mesh import init_device_mesh
 
 import hierarchy
 import timm_nhl
@@ -63,6 +64,15 @@ def pruned():
     return model
 
 
+def sharded():
+    """A model whose weights are sharded over the processes of a group, which has one."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        return torch.distributed.fsdp.fully_shard(create(), mesh=init_device_mesh("cpu", (1,)))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 class Unsaved(torch.nn.Module):
     """A model that no exporter can write."""
 
@@ -89,12 +99,19 @@ CALLS = {  # what is wrong -> a call
     "two at once": lambda: create(act="ruly", drop_path=-0.1),
     "a split out of range": lambda: create(split=-9),
     "features in another format": lambda: create().forward_intermediates(torch.zeros(1, 3, 64, 64), output_fmt="NHWC"),
+    "an unknown option": lambda: create(spit=-3),
+    "labels of some classes": lambda: create(labels=[3, 5]),
+    "an impossible momentum": lambda: create(bn_momentum=0),
+    "batch norms that are not there": lambda: create("test_vit", norm="group", bn_eps=1e-3),
+    "an expert of a pruned model": lambda: pruned().expert("super 01"),
+    "an expert of a sharded model": lambda: sharded().expert("super 01"),
     "no classes": lambda: create().expert([]),
-    "an unknown class": lambda: create().select(["clas 0003"]),
+    "an unknown class": lambda: create().expert(["clas 0003"]),
     "weights of another hierarchy": lambda: create(tree=shape(2, 7, 20)).load_state_dict(create().state_dict()),
     "weights with half a digest": lambda: create().load_state_dict(with_digest(lambda digest: digest[:32])),
     "weights with a digest of other values": lambda: create().load_state_dict(with_digest(lambda digest: digest - 0.5)),
     "weights of another backbone": lambda: create("test_convnext").load_state_dict(create().state_dict()),
+    "weights of a plain backbone": lambda: create().load_state_dict(timm.create_model("test_resnet").state_dict()),
     "weights of another split": lambda: create(split=-3).load_state_dict(create().state_dict()),
     "weights that are not there": lambda: read_weights("missing.safetensors"),
     "weights cut short": lambda: read_weights("short.safetensors"),
@@ -105,6 +122,7 @@ CALLS = {  # what is wrong -> a call
     "a list for a config": lambda: load("list"),
     "a config of another architecture": lambda: load("strange"),
     "a hierarchy changed by hand": lambda: load("changed"),
+    "a saved folder with a model's name": lambda: load("saved", model="test_resnet_nhl"),
     "a folder of a plain backbone": lambda: load("plain"),
     "a folder without weights": lambda: load("bare"),
     "a full folder": lambda: save(create(), "saved"),
@@ -158,6 +176,9 @@ LOGGED = {  # what happens -> a call that logs it
     ),
     "an expert out of a whole model's weights": lambda: timm.create_model(
         "local-dir:saved", pretrained=True, hierarchy=TREE.subset("super 01"), num_classes=None
+    ),
+    "the trunk out of a whole model's weights": lambda: create(
+        tree=shape(2, 3, 5), pretrained=True, pretrained_cfg_overlay={"file": "saved/model.safetensors"}
     ),
     "checkpointing that the backbone has not": lambda: create("inception_v4").set_grad_checkpointing(),
 }
@@ -289,13 +310,15 @@ def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
 
 def spoken():
     """Of each message in the source, its longest stretch of fixed text: arguments of errors raised, and of the log."""
-    for path in sorted(SOURCE.glob("*.py")):
+    for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             call = node.exc if isinstance(node, ast.Raise) else node
             if not isinstance(call, ast.Call):
                 continue
             name = ast.unparse(call.func)
-            if (isinstance(node, ast.Raise) and name.endswith("Error")) or name.startswith("_log."):
+            if (isinstance(node, ast.Raise) and name.endswith("Error") and name != "AttributeError") or name.startswith(
+                "_log."
+            ):
                 fixed = [part.value for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)]
                 texts = [text for part in fixed if isinstance(part, str) for text in re.split(r"%\w", part)]
                 if texts:

@@ -1,0 +1,172 @@
+"""The commands that look at a hierarchy: show, check, score, report and explain."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hierarchy.cli.console import print_json, progress
+from hierarchy.errors import UnknownNode
+
+if TYPE_CHECKING:
+    from hierarchy.proposal import Finding, Proposal
+
+File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def show_command(
+    file: File,
+    depth: Annotated[int, typer.Option(help="Number of levels to show.", min=1, max=3)] = 3,
+    find: Annotated[str | None, typer.Option(help="Show only nodes with a name like this.")] = None,
+) -> None:
+    """Prints a hierarchy as a tree, or the paths of the nodes that a text may mean."""
+    from hierarchy.io import load
+
+    hierarchy = load(file)
+    if find is not None:
+        paths = hierarchy.find(find)
+        if not paths:
+            raise UnknownNode(f"no name in {file} is similar to {find!r}; try a shorter part of the name")
+        for path in paths:
+            ids = [hierarchy.classes[label] for label in hierarchy.labels(path)]
+            typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else f'{len(ids)} classes'})")
+        return
+    superclasses, groups, classes = hierarchy.sizes
+    typer.echo(f"{superclasses} superclasses, {groups} groups, {classes} classes")
+    members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for path in hierarchy.nodes(3):
+        superclass, group, name = path.split("/")
+        members[superclass][group].append(name)
+    for superclass, inside in members.items():
+        typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")
+        for group, names in inside.items() if depth > 1 else ():
+            typer.echo(f"    {group} ({len(names)})" + (f": {', '.join(names)}" if depth > 2 else ""))
+
+
+def check_command(
+    file: File,
+    classes: Annotated[
+        str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
+    ] = None,
+    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = "tfidf",
+    most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
+    as_json: AsJson = False,
+) -> int:
+    """Lists what may be wrong with a hierarchy, worst first; exits with 1 if there are errors.
+
+    Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes.
+    """
+    from hierarchy.checks import check, gather
+
+    with progress() as tell:
+        tell("reading")
+        proposal, errors = _proposal(file, classes)
+        evidence = gather(proposal.classes, embed, tell=tell)
+        tell("checking")
+        findings = errors or check(proposal, evidence)
+    if as_json:
+        print_json([finding.to_dict() for finding in findings])
+    else:
+        for finding in findings[: most or None]:
+            edit = f"  ->  {finding.edit}" if finding.edit else ""
+            typer.echo(f"{finding.severity:8}{finding.kind:15}{finding.message}{edit}")
+        if most and len(findings) > most:
+            typer.echo(f"... and {len(findings) - most} more; --most 0 prints all")
+        if not findings:
+            typer.echo("no findings")
+    return int(any(finding.severity == "error" for finding in findings))
+
+
+def score_command(
+    file: File,
+    reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
+    as_json: AsJson = False,
+) -> None:
+    """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline."""
+    from hierarchy.checks import read_reference, score
+    from hierarchy.io import load
+
+    result = score(load(file), read_reference(reference))
+    if as_json:
+        print_json(result.to_dict())
+        return
+    typer.echo(
+        f"{result.covered} of {result.classes} classes covered; {len(result.unmatched)} of the reference unmatched"
+    )
+    typer.echo(f"{'':24}{'this':>8}{'random':>8}")
+    for name, figure in result.measures.items():
+        typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
+
+
+def report_command(
+    file: File, out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html")
+) -> None:
+    """Writes one HTML page with a zoomable chart, search and the findings; it works offline."""
+    from hierarchy.checks import check, gather, render_report
+    from hierarchy.files import write_text
+    from hierarchy.io import read
+    from hierarchy.proposal import Proposal
+
+    with progress() as tell:
+        tell("reading")
+        held = read(file)
+        proposal = Proposal.from_hierarchy(held.hierarchy)
+        evidence = gather(proposal.classes, tell=tell)
+        tell("checking")
+        findings = check(proposal, evidence)
+        tell("drawing")
+        known = evidence.classes
+        glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
+        title = Path(file).stem
+        write_text(
+            out, render_report(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance)
+        )
+    typer.echo(str(out))
+
+
+def explain_command(
+    file: File,
+    asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
+    full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full.")] = False,
+    embed: Annotated[str, typer.Option(help="Embedder for the nearest classes, as for generate.")] = "tfidf",
+    as_json: AsJson = False,
+) -> None:
+    """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
+    from dataclasses import replace
+
+    from hierarchy.checks import ask_witnesses, gather
+    from hierarchy.llm import ReplyCache
+    from hierarchy.review import Paths, explain, read_reviewed
+
+    with progress() as tell:
+        tell("reading")
+        base, now, decisions = read_reviewed(file)
+        id = now.classes.ids[now.index.label(asked)]
+        evidence = gather(now.classes, embed, tell=tell)
+        tell("explaining")
+        if not base.votes:  # a hierarchy without a proposal file
+            votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
+            base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
+        replies = Paths.of(file).replies
+        cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
+        found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
+    print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
+
+
+def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
+    """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
+    from hierarchy.io import read_rows
+    from hierarchy.proposal import collect
+    from hierarchy.sources import ClassList, read_classes
+
+    rows = read_rows(file)
+    if source is not None:
+        classes = read_classes(source)
+    else:
+        own = {row[0]: row[1] for row in rows}
+        classes = ClassList(tuple(own), tuple(own.values()), ("",) * len(own), file)
+    return collect(classes, ((id, superclass, group) for id, _, superclass, group in rows))

@@ -1,0 +1,22 @@
+"""User interfaces of a review: line by line, on the full screen, as a sheet for a spreadsheet, as text in an editor.
+
+All of them drive a `hierarchy.review.Session`; `actions` is the table of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hierarchy.review.session import Session
+from hierarchy.review.ui.editor import edit_in_editor
+from hierarchy.review.ui.line_ui import Terminal, converse
+from hierarchy.review.ui.spreadsheet import from_sheet, is_replaceable, to_sheet
+
+__all__ = ["Terminal", "converse", "edit_in_editor", "from_sheet", "is_replaceable", "run_full_screen", "to_sheet"]
+
+
+def run_full_screen(session: Session, *, title: str, edit_text: Callable[[str], str] = edit_in_editor) -> None:
+    """Runs the review on the full screen until the person quits; `title` is the name of the file."""
+    from hierarchy.review.ui.tui.app import ReviewApp  # textual is heavy
+
+    ReviewApp(session, title=title, edit_text=edit_text).run()

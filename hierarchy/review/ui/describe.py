@@ -1,0 +1,68 @@
+"""What both user interfaces say about a question: definition, place, votes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hierarchy.proposal import Vote
+from hierarchy.review.session import Session
+from hierarchy.review.ui.actions import DIGITS, DIGITS_HELP, KEYS
+
+TITLES = {"llm": "LLM", "wordnet": "WordNet", "embedding": "embedding"}
+MOST_NAMED = 12  # classes of a node; the rest are counted
+
+
+def describe_definition(session: Session, id: str) -> str:
+    """The definition of a class, "" if it is unknown."""
+    classes = session.proposal.classes
+    return classes.definitions[classes.ids.index(id)]
+
+
+def describe_place(session: Session, id: str) -> str:
+    """The group of a class, and its other classes."""
+    group = session.node(id)
+    if not group:
+        return "unsettled: it has no place yet"
+    others = [session.name(other) for other in session.members(group) if other != id]
+    return f"in {group} with {_join(others)}" if others else f"alone in {group}"
+
+
+def describe_members(session: Session, node: str) -> str:
+    """The classes of a node."""
+    members = [session.name(id) for id in session.members(node)]
+    return f"holds {count_classes(len(members))}: {_join(members)}"
+
+
+def describe_vote(session: Session, id: str, vote: Vote) -> str:
+    """A vote against the place of a class: "=" agrees, "~" another group, "≠" another superclass."""
+    group = session.node(id)
+    superclass, _, inside = vote.node.partition("/")
+    if not group:
+        return f"→ {vote.strength:.2f} {vote.node}"
+    if group.partition("/")[0] != superclass:
+        return f"≠ {vote.strength:.2f} {vote.node}"
+    differs = inside and vote.node != group
+    return f"~ {vote.strength:.2f} {vote.node}" if differs else f"= {vote.strength:.2f} here"
+
+
+def describe_end(session: Session) -> str:
+    """What is said when no question is left."""
+    left = len(session.proposal.unsettled)
+    unsettled = f", but {count_classes(left)} {'is' if left == 1 else 'are'} unsettled" if left else ""
+    return f"no question is left{unsettled}; search for a class, undo or quit"
+
+
+def describe_keys() -> str:
+    """All keys and what they do, one per line."""
+    rows = [(DIGITS, DIGITS_HELP), *((key.key, f"{key.label}: {key.help}") for key in KEYS)]
+    return "\n".join(f"{key:4} {text}" for key, text in rows)
+
+
+def count_classes(number: int) -> str:
+    """A number of classes in words."""
+    return f"{number} {'class' if number == 1 else 'classes'}"
+
+
+def _join(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

@@ -1,0 +1,285 @@
+"""A review session: which questions come in which order, what is suggested, and that no decision is lost."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.editing import proposals_and_edits
+from support.reviewing import act, start, zoo
+
+from hierarchy.errors import ReviewError, UnknownNode
+from hierarchy.proposal import Finding, Merge, Move, Regroup, Rename, Split, Vote
+from hierarchy.review import list_changes, parse_kinds
+from hierarchy.review.queue import KINDS, measure_dispute
+from hierarchy.review.state import groups
+from hierarchy.review.ui.actions import move
+from hierarchy.review.ui.search import find_group, find_sibling, find_subjects
+
+
+def list_asked(session):
+    """The subjects in the order they are asked, each skipped."""
+    found = []
+    while session.question:
+        found.append((session.question.subject, *session.question.kinds))
+        session.skip()
+    return found
+
+
+def test_disputed_classes_come_first_and_nodes_before_undisputed_classes():
+    assert list_asked(zoo()) == [
+        ("n04", "unsettled"),
+        ("n09", "disputed"),
+        ("n01", "disputed"),
+        ("n05", "ambiguous"),
+        ("n06", "ambiguous"),
+        ("birds", "chain"),
+        ("machines", "chain"),
+        ("reptiles", "chain"),
+        ("birds/wading birds", "chain"),
+        ("fish/carps", "chain"),
+        ("machines/lifting machines", "chain"),
+        ("mammals/big cats", "chain"),
+        ("n12", "undisputed"),
+        ("n07", "undisputed"),
+        ("n08", "undisputed"),
+        ("n03", "undisputed"),
+        ("n02", "undisputed"),
+        ("n10", "undisputed"),
+        ("n11", "undisputed"),
+    ]
+
+
+def test_a_filter_asks_only_its_kinds():
+    assert [subject for subject, *_ in list_asked(zoo(only=["disputed", "ambiguous"]))] == ["n09", "n01", "n05", "n06"]
+    assert [subject for subject, *_ in list_asked(zoo(only=["unsettled"]))] == ["n04"]
+    assert list_asked(zoo(only=["oversized"])) == []
+
+
+def test_unknown_kinds_are_refused():
+    assert parse_kinds("disputed, chain") == ("disputed", "chain")
+    assert parse_kinds("") == ()
+    with pytest.raises(ReviewError, match="unknown kind of question 'disputd'; nearest: 'disputed', 'undisputed'"):
+        parse_kinds("disputd")
+
+
+def test_another_superclass_weighs_more_than_another_group():
+    far, near = Vote("llm", "birds/owls", 0.6, ""), Vote("llm", "fish/rays", 0.6, "")
+    assert measure_dispute("fish/eels", [far]) == 2 * measure_dispute("fish/eels", [near]) == 1.2
+    assert measure_dispute("fish/eels", [Vote("llm", "fish", 1.0, ""), Vote("llm", "fish/eels", 1.0, "")]) == 0
+
+
+def test_the_position_counts_questions_and_disputed_ones_left():
+    session = zoo()
+    assert session.position == (1, 19, 2)
+    session.edit(Move("n04", "mammals/big cats"))  # which also ends the chain of big cats
+    assert (session.question.subject, session.position) == ("n09", (2, 18, 2))
+    session.accept()
+    assert (session.question.subject, session.position) == ("n01", (3, 18, 1))
+    session.undo()
+    assert (session.question.subject, session.position) == ("n09", (2, 18, 2))
+    session.skip()
+    assert (session.question.subject, session.position) == ("n01", (3, 18, 2))
+
+
+def test_the_first_suggestion_is_what_the_witnesses_vote_for():
+    session = zoo()
+    session.jump("n09")
+    assert session.suggestions[:2] == (Move("n09", "reptiles/snakes"), Move("n09", "fish/carps"))
+    session.jump("n01")
+    assert session.suggestions[0] == Move("n01", "mammals/big cats")
+    session.jump("fish/carps")
+    assert session.suggestions[0] == Move("n12", "fish/eels")
+    session.jump("reptiles")
+    assert Merge("reptiles", "fish") in session.suggestions
+    session.jump("mammals")
+    assert session.suggestions == ()
+
+
+def test_for_a_class_without_votes_groups_that_share_words_are_suggested():
+    session = zoo(unsettled=("n09", "n10"))
+    session.jump("n10")
+    assert all(isinstance(edit, Move) for edit in session.suggestions)
+    with pytest.raises(ReviewError, match="'boa' is unsettled; move it into a group"):
+        session.accept()
+
+
+def test_votes_follow_renames_and_merges():
+    session = zoo()
+    session.edit(Rename("reptiles/snakes", "serpents"))
+    session.edit(Merge("reptiles", "fish"))
+    assert [vote.node for vote in session.votes("n09")] == ["fish/serpents", "fish", "fish/eels"]
+    session.undo()
+    assert [vote.node for vote in session.votes("n09")] == ["reptiles/serpents", "reptiles", "fish/eels"]
+
+
+def test_votes_follow_groups_that_move_as_a_whole():
+    session = zoo()
+    snakes = tuple(session.members("reptiles/snakes"))
+    session.edit(Split("reptiles", "legless animals", snakes))
+    assert next(vote.node for vote in session.votes("n09")) == "legless animals/snakes"
+    session.undo()
+    session.edit(Regroup(tuple((id, "serpents/all") for id in snakes)))
+    assert next(vote.node for vote in session.votes("n09")) == "serpents/all"
+    session.undo()
+    session.edit(Split("reptiles", "legless animals", snakes[:1]))
+    assert next(vote.node for vote in session.votes("n09")) == "reptiles/snakes"
+
+
+def test_a_dissolved_group_is_not_suggested():
+    session = zoo(unsettled=())
+    session.edit(Move("n10", "fish/eels"), Move("n11", "mammals/cats"))  # no snakes are left
+    session.jump("n09")
+    assert next(vote.node for vote in session.votes("n09")) == "reptiles/snakes"
+    assert all(edit.to in groups(session.proposal) for edit in session.suggestions)
+    move(session, "")
+    assert "reptiles" not in session.proposal.settled.nodes(1)
+
+
+def test_an_accepted_node_is_asked_again_when_it_holds_other_classes():
+    session = zoo(findings=(), only=["chain"])
+    session.jump("fish/carps")
+    session.accept()
+    session.edit(Rename("fish", "fishes"), Rename("fishes/carps", "koi"))
+    assert session.state.nodes == {"fishes/koi"}
+    session.edit(Move("n09", "fishes/koi"), Move("n08", "fishes/koi"))
+    assert session.state.nodes == frozenset()
+    session.edit(Move("n12", "fishes/eels"), Move("n09", "fishes/eels"))
+    assert "fishes/koi" in [subject for subject, *_ in list_asked(session)]
+
+
+def test_an_accepted_node_that_is_merged_is_no_longer_accepted():
+    session = zoo(unsettled=())
+    for node in ("fish/carps", "fish/eels", "fish"):
+        session.jump(node)
+        session.accept()
+    session.edit(Merge("fish/carps", "fish/eels"))
+    assert session.state.nodes == {"fish"}
+    session.undo()
+    assert session.state.nodes == {"fish", "fish/carps", "fish/eels"}
+
+
+def test_a_finding_that_was_given_and_found_again_is_shown_once():
+    said = "2 classes are named 'crane': n05, n06"
+    session = zoo(findings=(Finding("ambiguous", "n05", said, "note", 0.5, {"ids": ["n05", "n06"]}),))
+    for id in ("n05", "n06"):
+        session.jump(id)
+        assert session.question.reasons == (said,)
+
+
+def test_findings_of_slow_checks_become_votes_of_witnesses_that_have_none():
+    move = Move("n02", "reptiles/snakes")
+    findings = (
+        Finding("embedding", "n02", "its nearest 5 classes are in 'reptiles/snakes'", "warning", 0.5, {}, move),
+        Finding("wordnet", "n09", "is a fish", "warning", 0.5, {}, Move("n09", "fish/carps")),  # WordNet has voted
+        Finding("ambiguous", "n03", "'lion' may mean two things", "note", 0.5),
+        Finding("embedding", "n99", "about an unknown class", "warning", 0.5, {}, move),
+    )
+    session = zoo(findings=findings)
+    assert [vote.witness for vote in session.votes("n02")] == ["embedding"]
+    assert len(session.votes("n09")) == 3
+    order = [subject for subject, *_ in list_asked(session)]
+    assert order.index("n02") < order.index("n05") < order.index("birds") and order.index("n03") < order.index("birds")
+
+
+def test_accepting_the_rest_covers_the_superclass_and_counts_the_disputed():
+    session = zoo()
+    session.jump("n07")
+    assert session.accept_rest() == "accepted all 5 left in 'fish', 1 of them disputed"
+    assert {"n07", "n08", "n09", "n12"} <= session.state.classes and "fish/carps" in session.state.nodes
+    session.jump("n07")
+    with pytest.raises(ReviewError, match="nothing is left to accept in 'fish'"):
+        session.accept_rest()
+    session.undo()
+    assert not session.state.classes
+    session.jump("n04")
+    with pytest.raises(ReviewError, match="'tiger' is unsettled; move it into a group"):
+        session.accept_rest()
+
+
+def test_undoing_asks_the_question_again():
+    session = zoo()
+    session.skip()
+    assert session.question.subject == "n09"
+    session.edit(Rename("fish", "fishes"))
+    session.edit(Move("n09", "reptiles/snakes"))
+    assert session.question.subject == "n01"
+    session.undo()
+    assert session.question.subject == "n09"
+    session.undo()
+    assert session.question.subject == "n09" and "fish" in session.proposal.settled.nodes(1)
+
+
+def test_an_edit_that_changes_nothing_is_refused():
+    session = zoo()
+    with pytest.raises(ReviewError, match="nothing changed"):
+        session.edit()
+    with pytest.raises(ValueError, match="nothing would change"):
+        session.edit(Move("n01", "mammals/cats"))
+    assert session.log.decisions == ()
+
+
+def test_search_finds_classes_nodes_and_the_unsettled():
+    session = zoo()
+    assert find_subjects("snake", session.proposal) == ("reptiles/snakes", "n09")
+    assert find_subjects("TIGER", session.proposal) == ("n04",) and find_subjects("n12", session.proposal) == ("n12",)
+    assert find_subjects("crane", session.proposal) == ("n05", "n06")
+    assert find_subjects("zzzz", session.proposal) == ()
+    session.jump("reptiles/snakes")
+    assert session.question.subject == "reptiles/snakes"
+    with pytest.raises(UnknownNode, match="no class or node 'reptile/snakes'; nearest: 'reptiles/snakes'"):
+        session.jump("reptile/snakes")
+
+
+def test_part_of_a_name_finds_a_group():
+    proposal = zoo().proposal
+    for text in ("reptiles/snakes", "SNAKES", "snak", "reptiles/snakes/"):
+        assert find_group(text, proposal) == "reptiles/snakes"
+    assert find_group("big cats", proposal) == "mammals/big cats" and find_group("cats", proposal) == "mammals/cats"
+    with pytest.raises(
+        ReviewError, match="'ca' matches 'fish/carps', 'mammals/big cats', 'mammals/cats'; type more of the name"
+    ):
+        find_group("ca", proposal)
+    with pytest.raises(ReviewError, match="no group 'whales'; the key n makes a new one"):
+        find_group("whales", proposal)
+    assert find_sibling("bird", "fish", proposal) == "birds"
+
+
+def test_changes_state_both_groups_and_who_moved_the_classes():
+    session = zoo()
+    session.edit(Move("n09", "reptiles/snakes"))
+    session.who = "Bob"
+    session.edit(Rename("reptiles/snakes", "serpents"))
+    session.edit(Move("n01", "mammals/big cats"))
+    session.edit(Move("n01", "mammals/cats"))
+    found = [(change.before, change.after, change.ids, change.by) for change in list_changes(session.history)]
+    assert found == [
+        ("fish/eels", "reptiles/serpents", ("n09",), "Ada, 2026-01-31; Bob, 2026-01-31"),
+        ("reptiles/snakes", "reptiles/serpents", ("n10", "n11"), "Bob, 2026-01-31"),
+    ]
+
+
+@settings(max_examples=50)
+@given(proposals_and_edits(), st.data())
+def test_every_question_is_asked_once(case, data):
+    session = start(case[0])
+    for _ in range(data.draw(st.integers(0, 6))):
+        act(session, data)
+    assert session.position.number >= 1
+    seen = []
+    while session.question:
+        assert set(session.question.kinds) <= set(KINDS)
+        _ = session.suggestions
+        seen.append(session.question.subject)
+        session.skip()
+        assert len(seen) <= 4 * len(case[0].classes) + 4
+    assert len(set(seen)) == len(seen)
+
+
+@settings(max_examples=50)
+@given(proposals_and_edits())
+def test_every_suggestion_can_be_taken(case):
+    session = start(case[0])
+    while session.question:
+        for edit in session.suggestions:
+            session.edit(edit)
+            session.undo()
+        session.skip()

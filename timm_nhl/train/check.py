@@ -1,0 +1,68 @@
+"""Which settings cannot be, all reported at once, before anything is opened or built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import timm
+from timm.optim import list_optimizers
+
+from hierarchy.errors import nearest
+from timm_nhl.errors import OptionError
+from timm_nhl.train.config import Settings, flag
+
+
+def check(settings: Settings) -> None:
+    """Checks the names that timm knows, then which settings go together.
+
+    Raises:
+        OptionError: with everything that is wrong.
+
+    >>> check(Settings("digits", "run", model="test_resnet", epochs=5, mixup=0.2, batch_size=3))
+    Traceback (most recent call last):
+    timm_nhl.errors.OptionError: --warmup-epochs 5 is not less than --epochs 5; use fewer, or 0 for none; --batch-size 3 is odd, but mixup and CutMix need pairs of images
+    """  # noqa: E501
+    problems = [*unknown_names(settings), *conflicts(settings)]
+    if problems:
+        raise OptionError("; ".join(problems))
+
+
+def unknown_names(settings: Settings) -> Iterator[str]:
+    """What timm does not know."""
+    models = timm.list_models(include_tags="." in settings.model)
+    if settings.model not in models:
+        yield f"--model {settings.model!r} is not a timm model, plain or nested{nearest(settings.model, models)}"
+    opt, optimizers = settings.opt, [str(name) for name in list_optimizers()]
+    if opt.lower().removeprefix("lookahead_") not in optimizers:
+        yield f"--opt {opt!r} is not a timm optimizer{nearest(opt, optimizers)}"
+    elif opt.lower().endswith("adahessian"):
+        yield f"--opt {opt!r} needs second derivatives, which this loop does not compute; use another"
+
+
+def conflicts(settings: Settings) -> Iterator[str]:
+    """Settings that do not go together."""
+    s, defaults = settings, {field.name: field.default for field in dataclasses.fields(Settings)}
+    if s.warmup_epochs >= s.epochs:
+        yield f"--warmup-epochs {s.warmup_epochs:g} is not less than --epochs {s.epochs}; use fewer, or 0 for none"
+    if (s.mixup or s.cutmix) and s.batch_size % 2:
+        yield f"--batch-size {s.batch_size} is odd, but mixup and CutMix need pairs of images"
+    for name in ("scale", "ratio"):
+        low, high = getattr(s, name)
+        if low > high:
+            yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
+    if not s.nested and s.grow is None:
+        names = ("trunk_from", "freeze_trunk", "branch_drop_path", "trunk_lr_scale", "branch_lr_scale")
+        given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
+        if given:
+            yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
+    if s.grow is not None:
+        fixed = ("model", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean", "std", "drop",
+                 "drop_path", "branch_drop_path")  # fmt: skip
+        given = [flag(name) for name in fixed if getattr(s, name) != defaults[name]]
+        if given:
+            yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"
+    elif s.trunk_from is not None and s.pretrained:
+        yield "--trunk-from and --pretrained both set the trunk's weights; remove one"
+    if s.trunk_lr_scale != 1.0 and (s.freeze_trunk or s.grow is not None):
+        yield f"--trunk-lr-scale has no effect with {'--grow' if s.grow is not None else '--freeze-trunk'}; remove one"

@@ -162,7 +162,7 @@ def _texts(classes: ClassList, senses: Senses | None) -> list[str]:
 
 
 def _centre(vectors: Any) -> Vectors:
-    """Unit rows after subtracting their mean, which tells classes from other texts, not from one another."""
+    """Unit rows after subtracting their mean, which separates classes from other texts, not from one another."""
     import numpy as np
     from sklearn.preprocessing import normalize
 

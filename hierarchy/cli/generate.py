@@ -121,7 +121,7 @@ def generate_command(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
+    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
 
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again. Exits with 1 if classes are unsettled.

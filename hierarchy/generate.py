@@ -21,12 +21,12 @@ from hierarchy.files import write_text
 from hierarchy.io import save
 from hierarchy.llm import Chat, ReplyCache
 from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
-from hierarchy.review import Paths, hold_lock, utc_now
 from hierarchy.sources import ClassList, read_classes
 from hierarchy.tree import Hierarchy
 
 if TYPE_CHECKING:
     from hierarchy.prompting import Plan
+    from hierarchy.review import Paths
 
 DEFAULT_MODEL = "gpt-4.1"
 DEFAULT_VOTES = 3  # odd, so that two superclasses cannot tie
@@ -252,6 +252,8 @@ def write(generated: Generated, paths: Paths) -> None:
         OutputError: a file cannot be written, or decisions about an earlier proposal are there.
         Locked: someone reviews the file.
     """
+    from hierarchy.review import hold_lock, utc_now
+
     proposal = generated.proposal
     paths.result.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(paths, "generate", utc_now()):

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,7 +33,9 @@ from hierarchy.generate import (
     check_undecided,
     generate,
 )
-from hierarchy.review import Paths, hold_lock, utc_now
+
+if TYPE_CHECKING:
+    from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
 Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
@@ -119,11 +121,13 @@ def generate_command(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings beside it.
+    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
 
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again. Exits with 1 if classes are unsettled.
     """
+    from hierarchy.review import Paths
+
     paths = Paths.of(out or _default_out(source))
     _check_target(paths, source, named=out is not None)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
@@ -244,6 +248,8 @@ def _default_out(source: str) -> Path:
 
 def _check_target(paths: Paths, source: str, *, named: bool) -> None:
     """Refuses a place for the result before minutes of work, not after."""
+    from hierarchy.review import hold_lock, utc_now
+
     target = paths.result
     if target.suffix.lower() not in (".json", ".csv"):
         raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")

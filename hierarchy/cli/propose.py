@@ -14,11 +14,11 @@ from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
-from hierarchy.review import Paths
 
 if TYPE_CHECKING:
     from hierarchy.checks import Evidence
     from hierarchy.prompting import Estimate
+    from hierarchy.review import Paths
 
 
 def parse_limits(price: str | None, max_calls: int | None, max_cost: float | None) -> Limits:
@@ -33,7 +33,7 @@ def parse_limits(price: str | None, max_calls: int | None, max_cost: float | Non
 def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estimate]:
     """The evidence, and what asking the model will take, estimated with the clustering's answers.
 
-    No server is asked: an embedder on a server is replaced, and then there is no evidence yet.
+    No server is asked: an embedder on a server is replaced by a free one, and the evidence is then None.
     """
     from hierarchy.prompting import estimate_usage
 

@@ -65,8 +65,10 @@ def review_command(
     session = look_at(file, paths, notify=notify)
     if export:
         _export(session, paths, export, as_json)
+    elif diff:
+        _print_changes(session, as_json)
     else:
-        (_print_changes if diff else _print_log)(session, as_json)
+        _print_log(session, as_json)
     return 0
 
 

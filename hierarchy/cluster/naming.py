@@ -22,7 +22,7 @@ SURE_OF_FEW = 0.75  # and a node of up to four classes: "males" is not a name fo
 
 @dataclass(frozen=True)
 class _Name:
-    """A possible name: the words, in the plural; the classes it is true of; how good it is, from 0 to 1."""
+    """A possible name: the words, in the plural; the classes it is true of; its score, from 0 to 1."""
 
     words: str
     covers: frozenset[int]
@@ -85,7 +85,7 @@ class _Namer:
     def name_siblings(
         self, nodes: Mapping[int, frozenset[int]], rivals: frozenset[int], taken: Collection[str]
     ) -> dict[int, str]:
-        """Gives each node the best name left, the node that has most to lose choosing first."""
+        """Gives each node its best free name; the node with the best name chooses first."""
         choices = {index: list(self._names(members, rivals)) for index, members in nodes.items()}
         used = {name.casefold() for name in taken}
         result: dict[int, str] = {}
@@ -162,7 +162,7 @@ class _Namer:
 
 
 def _joined(first: _Name, second: _Name) -> str | None:
-    """Two names as one, "working and hunting dogs"; None where that would not read well."""
+    """Two names as one, "working and hunting dogs"; None if that would not read well."""
     head, _, end = first.words.rpartition(" ")
     other_head, _, other_end = second.words.rpartition(" ")
     if head and other_head and end == other_end:
@@ -175,14 +175,14 @@ def _joined(first: _Name, second: _Name) -> str | None:
 
 
 def _fit(covers: frozenset[int], members: frozenset[int], rivals: frozenset[int]) -> float:
-    """How well a name tells a node's classes from all others: coverage, which counts double, times precision."""
+    """How well a name separates a node's classes from all others: coverage, which weighs double, times precision."""
     inside = len(covers & members)
     others = len((covers & rivals) - members)
     return (inside / len(members)) ** 1.5 * (inside / (inside + others)) ** 0.7 if inside else 0.0
 
 
 def _plain(synset: Synset) -> str | None:
-    """The word of a synset that people use, in the plural; None where it should not be said."""
+    """The word that people use for a synset, in the plural; None if it should not be used."""
     first = synset.words[0]
     if first in PLAIN:
         return plural(PLAIN[first])

@@ -1,6 +1,7 @@
-"""Reviews: which class a person has looked at, what they decided, and the result that follows from it.
+"""Reviews: what a person decided about a proposal, and the hierarchy that follows from it.
 
-A `Session` asks questions and takes decisions; `open_session` opens one on a file; `hierarchy.review.ui` shows it.
+`replay` applies a decision log to a proposal: it decides which group a class ends up in. A `Session` asks questions and
+takes decisions; `open_session` opens one on a file; `hierarchy.review.ui` shows it.
 """
 
 from hierarchy.review.changes import Change, list_changes

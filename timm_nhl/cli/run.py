@@ -37,7 +37,8 @@ def run_command(
     from timm_nhl.cli.script_labels import paired_labels
 
     def tell(line: str) -> None:
-        typer.echo(line, err=True)
+        if os.environ.get("RANK", "0") == "0":  # one of torchrun's processes reports
+            typer.echo(line, err=True)
 
     folder = script.parent.resolve()
     sys.argv = [str(script), *context.args]

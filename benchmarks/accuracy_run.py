@@ -40,7 +40,7 @@ DIGITS = 4  # behind the point, of a logit in a file
 
 
 def data_of(each: List, folder: Path) -> Path:
-    """The data set of a list, made unless it is there."""
+    """The dataset of a list, made unless it is there."""
     place = folder / each.name
     if not place.exists():
         sheets = [read_sheet(fetch(vendor, CACHE), vendor) for vendor in VENDORS]
@@ -80,9 +80,9 @@ def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
 
 def generated(data: Path, like: Hierarchy) -> Hierarchy:
     """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
-    from hierarchy.build import generate
-    from hierarchy.cluster.constrained import Range, Shape
-    from hierarchy.settings import Settings as GenerateSettings
+    from hierarchy.cluster import Range, Shape
+    from hierarchy.generate import Settings as GenerateSettings
+    from hierarchy.generate import generate
 
     file = data.parent / f"{data.name}-generated.json"
     if not file.exists():
@@ -175,7 +175,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
 
     Args:
         folder: of the results, below `results`.
-        data: where data sets are, or are made.
+        data: where datasets are, or are made.
     """
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)

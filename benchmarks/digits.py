@@ -1,4 +1,4 @@
-"""The instant data set: scikit-learn's 1,797 handwritten digits, 8x8 pixels, in the layout of emoji.py.
+"""The instant dataset: scikit-learn's 1,797 handwritten digits, 8x8 pixels, in the layout of emoji.py.
 
     python benchmarks/digits.py build/digits
 
@@ -45,7 +45,7 @@ def picture(digit: np.ndarray) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="is made; a saved data set with hierarchy.json and names.csv")
+    parser.add_argument("folder", type=Path, help="is made; a saved dataset with hierarchy.json and names.csv")
     parser.add_argument("--test-share", type=float, default=0.25, help="of each class, for test")
     parser.add_argument("--seed", type=int, default=0, help="of the split")
     options = parser.parse_args()

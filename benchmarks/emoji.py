@@ -1,4 +1,4 @@
-"""A three-level data set that people made: Unicode's category > subcategory > emoji, as several vendors draw it.
+"""A three-level dataset that people made: Unicode's category > subcategory > emoji, as several vendors draw it.
 
     python benchmarks/emoji.py build/emoji-all                     # all emoji that google, twitter and facebook draw
     python benchmarks/emoji.py build/emoji-100 --classes 100       # 4 of each of 25 subcategories
@@ -93,7 +93,7 @@ def unicode_tree(emoji: Iterable[Emoji]) -> Hierarchy:
 def build(
     folder: Path, sheets: Sequence[Sheet], emoji: Sequence[Emoji], *, test_vendor: str, command: str = ""
 ) -> Hierarchy:
-    """Writes the data set of some emoji; gives Unicode's hierarchy of them.
+    """Writes the dataset of some emoji; gives Unicode's hierarchy of them.
 
     Raises:
         hierarchy.errors.OutputError: the folder is there already, or cannot be made.
@@ -116,7 +116,7 @@ def build(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="is made; a saved data set with hierarchy.json and names.csv")
+    parser.add_argument("folder", type=Path, help="is made; a saved dataset with hierarchy.json and names.csv")
     parser.add_argument("--classes", default="all", help="how many, or all")
     parser.add_argument("--seed", type=int, default=0, help="of the list")
     parser.add_argument("--part", type=int, default=0, help="which of the lists of this seed that share no class")

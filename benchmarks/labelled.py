@@ -1,4 +1,4 @@
-"""Writes pictures with their classes as a saved data set, its hierarchy and the names of its classes beside it.
+"""Writes pictures with their classes as a saved dataset, its hierarchy and the names of its classes beside it.
 
 A folder holds what `datasets.load_from_disk` and `hierarchy dataset` open, `hierarchy.json`, and `names.csv`, which
 `python -m hierarchy.generate` takes.

@@ -1,4 +1,4 @@
-"""Three-level hierarchies over the classes of a data set: built from class names, checked, reviewed, applied to data.
+"""Three-level hierarchies over the classes of a dataset: built from class names, checked, reviewed, applied to data.
 
 >>> import hierarchy
 >>> imagenet100 = hierarchy.load("imagenet100")

@@ -46,11 +46,11 @@ class EditError(HierarchyError):
 
 
 class SourceError(HierarchyError):
-    """A source of classes or a data set cannot be read; the message names the file and the line."""
+    """A source of classes or a dataset cannot be read; the message names the file and the line."""
 
 
 class DataError(HierarchyError):
-    """A data set does not fit: `problems` lists everything that is wrong, `bad` the rows.
+    """A dataset does not fit: `problems` lists everything that is wrong, `bad` the rows.
 
     Args:
         problems: sentences, in which long lists of rows are cut short.

@@ -29,6 +29,24 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise OutputError(f"cannot write {str(path)!r}: {reason}; name a file in a writable folder") from None
 
 
+def check_writable(path: Path) -> None:
+    """Makes sure that a file can be written, before minutes of work and not after.
+
+    Raises:
+        OutputError: the path is a folder, or its folder is read-only or cannot be made.
+    """
+    try:
+        if path.is_dir():
+            raise OutputError(f"cannot write {str(path)!r}: it is a folder; name a file")
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r}: {os_reason(error)}; choose another name") from None
+    if not above.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: {above.name!r} is a file, not a folder; choose another name")
+    if not os.access(above, os.W_OK):
+        raise OutputError(f"cannot write {str(path)!r}: {str(above)!r} is read-only; choose another folder")
+
+
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
     """Whether two paths name the same place, after links are followed; the files need not exist.
 

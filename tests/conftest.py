@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
-from support.watched import WATCHED
 
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.database import WordNet
+from hierarchy.wordnet import WordNet
 
 pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown
 
@@ -32,15 +26,3 @@ def wordnet() -> WordNet:
 def named():
     """Makes classes of names alone, each its own id."""
     return lambda *names: ClassList(names, names, ("",) * len(names), "a test")
-
-
-@pytest.fixture(scope="session")
-def imagenet_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, int]:
-    """The hierarchy of ImageNet-1k by the documented command: the file, seconds, and peak bytes."""
-    out = tmp_path_factory.mktemp("in1k") / "in1k.json"
-    words = ["hierarchy.generate", "imagenet-1k", "--out", str(out)]
-    start = time.monotonic()
-    run = subprocess.run([sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, check=True)
-    seconds = time.monotonic() - start
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", run.stderr)  # of this process; ru_maxrss would count the parent's, too
-    return out, seconds, int(peak) * 1024

@@ -69,13 +69,23 @@ def imported(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def exported(source: str) -> set[str]:
+    """The names in a file's `__all__`."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
 def graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """Module -> the modules it imports; `from a.b import c` is an arrow to a.b.c if that is a module."""
+    """Module -> the modules it imports; `from a.b import c` is an arrow to a.b.c if that is a module, and a.b does not
+    export another c."""
+    faces = {f"{module}.{name}": module for module, source in sources.items() for name in exported(source)}
     found: dict[str, set[str]] = {}
     for module, source in sources.items():
         arrows = set()
         for name in imported(source):
-            target = name
+            target = faces.get(name, name)
             while target and target not in sources:
                 target = target.rpartition(".")[0]
             if target and target != module:
@@ -231,3 +241,5 @@ def test_these_tests_can_fail():
     assert circles(arrows) == [("p.low.a", "p.low.b")]
     assert wrong_arrows(arrows, {"p": [["low"], ["high"]]}) == ["p.low.d -> p.high.c"]
     assert past_a_face(arrows, sources) == ["p.high.c -> p.low.a", "p.low.d -> p.high.c"]
+    sources |= {"p.low": "from p.low.a import a\n__all__ = ['a']", "p.high.c": "from p.low import a"}
+    assert graph(sources)["p.high.c"] == {"p.low"}  # the function a, not its module

@@ -1,4 +1,4 @@
-"""The README is run: its Python, and every command of its transcript, whose output must be the one that is shown."""
+"""The README and the transcript in docs/how-to/build.md run; every output shown is the real one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import ROOT
 
 README = ROOT / "README.md"
+BUILD = ROOT / "docs" / "how-to" / "build.md"
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def blocks(kind: str, page: Path = README) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def transcript() -> list[tuple[str, str]]:
-    """The commands behind "$ " and what stands under each."""
+    """Commands after "$ ", and the output below each."""
     return [
         (command, output)
-        for block in blocks("text")
+        for block in blocks("text", BUILD)
         for command, output in re.findall(r"^\$ (.*?)\n(.*?)(?=^\$ |\Z)", block, re.DOTALL | re.MULTILINE)
     ]
 

@@ -19,7 +19,7 @@ def test_the_wheel_carries_data_prompts_and_the_page_and_loads_from_them(tmp_pat
         ["git", "ls-files", "data", "prompts"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert set(tracked.stdout.split()) <= inside
-    assert {"hierarchy/report_page.html", "hierarchy/py.typed", "timm_nhl/py.typed"} <= inside
+    assert {"hierarchy/checks/report_page.html", "hierarchy/py.typed", "timm_nhl/py.typed"} <= inside
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     code = "import hierarchy; print(hierarchy.__file__, len(hierarchy.load('imagenet1k')))"
     run = subprocess.run(  # -S: without site-packages, so with the standard library alone

@@ -1,19 +1,19 @@
-"""What may be wrong with a proposal: pure checks, each yields findings, none raises."""
+"""What may be wrong with a proposal: pure checks that yield findings and never raise."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hierarchy.checks.second_opinions import NEIGHBOURS, Hearing, Witnesses, hear, shared_hypernym
+from hierarchy.checks.evidence import Evidence
+from hierarchy.checks.witnesses import NEIGHBOURS, Neighbourhood, Testimony, ask_witnesses
 from hierarchy.english import plural
 from hierarchy.proposal import Finding, Merge, Move, Proposal, find_unplaced, rank
 from hierarchy.tree import Hierarchy
-from hierarchy.wordnet.database import WordNet
-from hierarchy.wordnet.disambiguate import Meaning
+from hierarchy.wordnet import Senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,62 +21,55 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float64]
 
-KINDS = {
-    "missing": "a class that is nowhere",
+FINDING_KINDS = {
+    "missing": "a class without a place",
     "twice": "a class in two places",
-    "unknown": "a class that was not asked for",
-    "invalid": "a name that cannot be one, or another fault of the table",
+    "unknown": "a class that is not in the class list",
+    "invalid": "an invalid name, or another fault of the table",
     "oversized": "a node far larger than its siblings",
     "chain": "a node with a single child",
     "near-duplicate": "siblings whose names are almost the same",
     "wordnet": "a class whose hypernyms fit another group better",
-    "embedding": "a class whose nearest neighbours live elsewhere",
-    "ambiguous": "a name of several classes, or of several senses",
-    "unchecked": "a check that could not be made",
+    "embedding": "a class whose nearest classes are in another group",
+    "ambiguous": "a name of several classes, or with several senses",
+    "unchecked": "a check that was not possible",
 }
-CROWD = 4.0  # times the average: a larger node is oversized
-FEW = 8  # no node this small is oversized
+CROWD = 4.0  # times the average; a larger node is oversized
+FEW = 8  # classes; a node this small is never oversized
 ALIKE = 0.9  # of 1: two names more alike than this are near-duplicates
-BETTER = 0.2  # by how much another group must fit better in WordNet, in shared information (0 to 1)
-ELSEWHERE = 0.8  # share of them that must live in one other group, or of that group's classes where it has fewer
-DOUBT = 0.3  # share of a second sense from which a name is ambiguous
+BETTER = 0.2  # how much more information (0 to 1) a class must share with another group
+ELSEWHERE = 0.8  # share of the nearest classes that must be in one other group, or of that group's if it has fewer
+DOUBT = 0.3  # least share of a second sense that makes a name ambiguous
 
 
 def check(
-    proposal: Proposal,
-    *,
-    wordnet: WordNet | None = None,
-    meanings: Sequence[Meaning] = (),
-    vectors: Vectors | None = None,
-    hearing: Hearing | None = None,
+    proposal: Proposal, evidence: Evidence | None = None, *, testimony: Testimony | None = None
 ) -> tuple[Finding, ...]:
     """All findings about a proposal, worst first.
 
     Args:
-        proposal: what to check; where classes are unsettled, nothing else is checked.
-        wordnet, meanings: WordNet and what each class of `proposal.classes` means in it; without, a finding says that
-            WordNet was not asked.
-        vectors: (K, D), unit rows in the order of `proposal.classes`; likewise.
-        hearing: what these witnesses say of the proposal, where they were heard already; half of the work.
+        proposal: what to check; if classes are unsettled, nothing else is checked.
+        evidence: what is known about its classes; a finding names the checks that it does not allow.
+        testimony: what the witnesses say about the proposal, if they were asked already; that is half of the work.
     """
     if proposal.unsettled:
         return find_unplaced(proposal)
-    hierarchy = proposal.hierarchy()
+    hierarchy, evidence = proposal.hierarchy(), evidence or Evidence(proposal.classes)
+    testimony = testimony or ask_witnesses(proposal, evidence)
     found = [
         *_sizes(hierarchy),
-        *_chains(hierarchy, vectors),
+        *_chains(hierarchy, evidence.vectors),
         *_near_duplicates(hierarchy),
         *_repeated_names(hierarchy),
     ]
-    heard = hearing or hear(proposal, Witnesses(wordnet, tuple(meanings), vectors))
-    if wordnet is not None and any(meanings):
-        found += [*_ambiguous(hierarchy, wordnet, meanings), *_wordnet(hierarchy, heard, wordnet, meanings)]
+    if evidence.senses:
+        found += [*_ambiguous(hierarchy, evidence.senses), *_wordnet(hierarchy, testimony)]
     else:
-        found.append(Finding("unchecked", "", "not checked against WordNet, which is not at hand", "note"))
-    if vectors is not None:
-        found += _embedding(hierarchy, heard)
+        found.append(Finding("unchecked", "", "not checked against WordNet, which is not available", "note"))
+    if evidence.vectors is not None:
+        found += _embedding(hierarchy, testimony)
     else:
-        found.append(Finding("unchecked", "", "not checked against an embedding, none was given", "note"))
+        found.append(Finding("unchecked", "", "not checked against an embedding, because none was given", "note"))
     return rank(found)
 
 
@@ -87,16 +80,16 @@ def _sizes(hierarchy: Hierarchy) -> Iterator[Finding]:
         for index, path in enumerate(hierarchy.nodes(level)):  # type: ignore[arg-type]
             if members[index] > max(FEW, CROWD * average):
                 times = members[index] / average
-                sentence = f"{path!r} holds {members[index]} classes, {times:.1f} times the average of the {kind}"
+                message = f"{path!r} holds {members[index]} classes, {times:.1f} times the average of the {kind}"
                 evidence = {"classes": members[index], "average": round(average, 2)}
-                yield Finding("oversized", path, sentence, "warning", min(1.0, times / 10), evidence)
+                yield Finding("oversized", path, message, "warning", min(1.0, times / 10), evidence)
 
 
 def _chains(hierarchy: Hierarchy, vectors: Vectors | None) -> Iterator[Finding]:
     groups_of = Counter(hierarchy.parents(2))
     for index, path in enumerate(hierarchy.nodes(1)):
         if groups_of[index] == 1:
-            yield Finding("chain", path, f"{path!r} has a single group; its branch leads to one branch", "note", 0.3)
+            yield Finding("chain", path, f"{path!r} has a single group", "note", 0.3)
     members: defaultdict[int, list[int]] = defaultdict(list)
     for label, group in enumerate(hierarchy.ancestors(2)):
         members[group].append(label)
@@ -105,13 +98,15 @@ def _chains(hierarchy: Hierarchy, vectors: Vectors | None) -> Iterator[Finding]:
         if len(labels) == 1:
             id, name = hierarchy.classes[labels[0]], hierarchy.names[labels[0]]
             target = _nearest_sibling(hierarchy, labels[0], vectors)
-            sentence = f"{path!r} has a single class, {name!r}" + (f"; {target!r} is nearest" if target else "")
+            message = f"{path!r} has a single class, {name!r}" + (
+                f"; the nearest group is {target!r}" if target else ""
+            )
             edit = Move(id, target) if target else None
-            yield Finding("chain", path, sentence, "note", 0.2, {"class": id}, edit)
+            yield Finding("chain", path, message, "note", 0.2, {"class": id}, edit)
 
 
 def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) -> str | None:
-    """The group of the nearest class of the same superclass, in another group."""
+    """The group of the nearest class in the same superclass and another group."""
     superclass, group = hierarchy.groups[label]
     others = [i for i, (top, own) in enumerate(hierarchy.groups) if top == superclass and own != group]
     if vectors is None or not others:
@@ -130,14 +125,14 @@ def _near_duplicates(hierarchy: Hierarchy) -> Iterator[Finding]:
                 alike = _alike(first.split("/")[-1], second.split("/")[-1])
                 if alike > ALIKE:
                     small, large = sorted((first, second), key=lambda path: (size[path], path))
-                    sentence = f"{first!r} and {second!r} have almost the same name"
+                    message = f"{first!r} and {second!r} have almost the same name"
                     evidence = {"other": large, "alike": round(alike, 3)}
-                    yield Finding("near-duplicate", small, sentence, "warning", alike, evidence, Merge(small, large))
+                    yield Finding("near-duplicate", small, message, "warning", alike, evidence, Merge(small, large))
 
 
 @lru_cache(maxsize=1 << 16)  # a review checks again after every edit
 def _alike(first: str, second: str) -> float:
-    """How alike two names are, from 0 to 1: 1 where only case, number or the order of words differs."""
+    """How alike two names are, from 0 to 1: 1 if they differ only in case, number or the order of words."""
     words = [sorted(plural(word) for word in name.casefold().replace("-", " ").split()) for name in (first, second)]
     if words[0] == words[1]:
         return 1.0
@@ -151,61 +146,63 @@ def _repeated_names(hierarchy: Hierarchy) -> Iterator[Finding]:
     for labels in labels_of.values():
         if len(labels) > 1:
             ids = [hierarchy.classes[label] for label in labels]
-            sentence = f"{len(ids)} classes are called {hierarchy.names[labels[0]]!r}: {', '.join(ids)}"
-            yield Finding("ambiguous", ids[0], sentence, "note", 0.5, {"ids": ids})
+            message = f"{len(ids)} classes are named {hierarchy.names[labels[0]]!r}: {', '.join(ids)}"
+            yield Finding("ambiguous", ids[0], message, "note", 0.5, {"ids": ids})
 
 
-def _ambiguous(hierarchy: Hierarchy, wordnet: WordNet, meanings: Sequence[Meaning]) -> Iterator[Finding]:
-    for label, meaning in enumerate(meanings):
+def _ambiguous(hierarchy: Hierarchy, senses: Senses) -> Iterator[Finding]:
+    wordnet = senses.wordnet
+    for label, meaning in enumerate(senses.meanings):
         if len(meaning.shares) > 1 and meaning.shares[1][1] >= DOUBT:
             (first, share), (second, other) = meaning.shares[:2]
             name = hierarchy.names[label]
-            sentence = (
+            message = (
                 f"{name!r} may mean {wordnet.synset(first).gloss.split(';')[0]!r} ({share:.0%})"
                 f" or {wordnet.synset(second).gloss.split(';')[0]!r} ({other:.0%})"
             )
             evidence = {"senses": [{"wnid": wnid, "share": round(part, 3)} for wnid, part in meaning.shares]}
-            yield Finding("ambiguous", hierarchy.classes[label], sentence, "note", other, evidence)
+            yield Finding("ambiguous", hierarchy.classes[label], message, "note", other, evidence)
 
 
-def _wordnet(
-    hierarchy: Hierarchy, hearing: Hearing, wordnet: WordNet, meanings: Sequence[Meaning]
-) -> Iterator[Finding]:
-    seating, paths = hearing.seating, hearing.seating.paths
-    for label, kin in enumerate(hearing.kin):
-        own = seating.group_of[label]
+def _wordnet(hierarchy: Hierarchy, testimony: Testimony) -> Iterator[Finding]:
+    group_of, paths = testimony.grouping.group_of, testimony.grouping.paths
+    for label, kin in enumerate(testimony.kin):
+        own = group_of[label]
         if kin is None or kin.best is None or kin.alone or own is None or kin.there - kin.here <= BETTER:
             continue
-        shared = shared_hypernym(label, kin.best, seating, wordnet, meanings)
-        word = wordnet.synset(shared).words[0] if shared else ""
-        sentence = (
-            f"{hierarchy.names[label]!r} is in {paths[own]!r}, its hypernyms fit {paths[kin.best]!r} ({word}) better"
-        )
-        evidence = {"here": round(kin.here, 3), "there": round(kin.there, 3), "shared": shared}
+        shared = testimony.shared_hypernym(label, kin.best)
+        word = shared.words[0] if shared else ""
+        there = f"{paths[kin.best]!r} ({word})"
+        message = f"{hierarchy.names[label]!r} is in {paths[own]!r}, but its hypernyms fit {there} better"
+        evidence = {
+            "here": round(kin.here, 3),
+            "there": round(kin.there, 3),
+            "shared": shared.wnid if shared else None,
+        }
         edit = Move(hierarchy.classes[label], paths[kin.best])
-        yield Finding("wordnet", hierarchy.classes[label], sentence, "warning", kin.there - kin.here, evidence, edit)
+        yield Finding("wordnet", hierarchy.classes[label], message, "warning", kin.there - kin.here, evidence, edit)
 
 
-def _embedding(hierarchy: Hierarchy, hearing: Hearing) -> Iterator[Finding]:
-    seating, paths = hearing.seating, hearing.seating.paths
-    for label, near in enumerate(hearing.near):
-        own = seating.group_of[label]
+def _embedding(hierarchy: Hierarchy, testimony: Testimony) -> Iterator[Finding]:
+    group_of, paths = testimony.grouping.group_of, testimony.grouping.paths
+    for label, near in enumerate(testimony.near):
+        own = group_of[label]
         if near is None or own is None or near.group == own:
             continue
-        enough = max(ELSEWHERE * min(len(near.nearest), seating.size[near.group]), len(near.nearest) / 2)
-        if near.votes >= enough:
-            names = [hierarchy.names[other] for other in near.nearest]
-            nearest_are = _are(len(near.nearest), near.votes)
-            sentence = (
-                f"{hierarchy.names[label]!r} is in {paths[own]!r}, its nearest {nearest_are} in {paths[near.group]!r}"
-            )
-            evidence = {"nearest": names, "votes": near.votes}
-            edit = Move(hierarchy.classes[label], paths[near.group])
-            weight = near.votes / NEIGHBOURS * 0.5
-            yield Finding("embedding", hierarchy.classes[label], sentence, "warning", weight, evidence, edit)
+        several = len(near.nearest)
+        if near.count < max(ELSEWHERE * min(several, testimony.grouping.size[near.group]), several / 2):
+            continue
+        names = [hierarchy.names[other] for other in near.nearest]
+        message = f"{hierarchy.names[label]!r} is in {paths[own]!r}, but {_count(near)} in {paths[near.group]!r}"
+        edit = Move(hierarchy.classes[label], paths[near.group])
+        weight = near.count / NEIGHBOURS * 0.5
+        evidence = {"nearest": names, "votes": near.count}
+        yield Finding("embedding", hierarchy.classes[label], message, "warning", weight, evidence, edit)
 
 
-def _are(many: int, votes: int) -> str:
-    if votes == many:
-        return "class is" if many == 1 else f"{many} classes are"
-    return f"{many} classes are, but for {'one' if many - votes == 1 else many - votes},"
+def _count(near: Neighbourhood) -> str:
+    """How many of a class's nearest are in one group, as the subject of a sentence."""
+    several = len(near.nearest)
+    if near.count < several:
+        return f"{near.count} of its {several} nearest classes are"
+    return "its nearest class is" if several == 1 else f"its {several} nearest classes are"

@@ -1,4 +1,4 @@
-"""Reading a human-made reference to score against: a hierarchy file, or classes and their superclasses."""
+"""Reads a human-made reference to score against: a hierarchy file, or classes and their superclasses."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
             {class: superclass}, or a .csv file with the header class,superclass.
 
     Raises:
-        FormatError: the file is missing, corrupt or neither of the two; the message names the file and the lines.
-        UnknownNode: a bare name that is no shipped hierarchy.
+        FormatError: the file is missing, corrupt or in neither form; the message names the file and the lines.
+        UnknownNode: a bare name that is not a shipped hierarchy.
     """
     path = Path(source)
     ending = path.suffix.lower()
@@ -43,11 +43,11 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 
 
 def _json_pairs(text: str, where: str) -> list[Pair] | None:
-    """The entries of a JSON object, repeated ones included; None for the JSON of a hierarchy, which `load` reads."""
+    """The entries of a JSON object, repeated ones included; None for a hierarchy file, which `load` reads."""
     try:
         content = json.loads(text, object_pairs_hook=lambda pairs: pairs)
     except (RecursionError, ValueError):
-        return None  # `load` says what is wrong with it, and where
+        return None  # `load` reports what is wrong, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")
     if any(key == "format" and value == FORMAT for key, value in content):
@@ -90,15 +90,17 @@ def _mapping(pairs: list[Pair], where: str) -> dict[str, str]:
     lines: dict[str, int] = {}
     for line, key, value in pairs:
         if not key:
-            problems.append(f"line {line}: a class without a name")
+            problems.append(f"line {line}: the class has no name")
         elif key in lines:
-            problems.append(f"line {line}: class {key!r} stands already in line {lines[key]}; give each one superclass")
+            problems.append(
+                f"line {line}: class {key!r} is already in line {lines[key]}; give each class one superclass"
+            )
         if not isinstance(value, str) or not value:
             found = repr(value) if isinstance(value, (str, int, float)) else "a list or an object"
             problems.append(f"line {line}: the superclass of {key!r} is {found}; give it a name")
         lines.setdefault(key, line)
     if not pairs:
-        problems.append("no classes; give a class and its superclass a line")
+        problems.append("no classes; give one class and its superclass per line")
     if problems:
-        raise FormatError(in_one_sentence(f"{where} is no reference", tuple(problems)))
+        raise FormatError(in_one_sentence(f"{where} is not a reference", tuple(problems)))
     return {key: value for _, key, value in pairs}

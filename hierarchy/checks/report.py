@@ -15,7 +15,7 @@ from hierarchy.proposal import Finding, rank
 from hierarchy.tree import Hierarchy
 
 
-def report(
+def render_report(
     hierarchy: Hierarchy,
     findings: Iterable[Finding] = (),
     *,
@@ -32,7 +32,7 @@ def report(
         title: the heading.
         definitions: class id -> what the class is, for as many as are known.
         provenance: how the hierarchy came to be (see `HierarchyFile`); any JSON values.
-        images: class id -> its images in a data set; then nodes are as large as their images are many.
+        images: class id -> its images in a dataset; then nodes are as large as their images are many.
     """
     from plotly.offline import get_plotlyjs
 
@@ -47,7 +47,7 @@ def report(
         "data": _in_script({"findings": _rows(worst_first, hierarchy), **nodes}),
         "plotly": get_plotlyjs().replace("</script", "<\\/script"),
     }
-    template = files("hierarchy").joinpath("report_page.html").read_text(encoding="utf-8")
+    template = files("hierarchy.checks").joinpath("report_page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)  # one pass: names may hold braces
 
 

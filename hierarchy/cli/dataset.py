@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hierarchy.dataset import Data
     from hierarchy.tree import Hierarchy
 
-dataset_app = typer.Typer(no_args_is_help=True, help="Hugging Face data sets along a hierarchy.")
+dataset_app = typer.Typer(no_args_is_help=True, help="Hugging Face datasets along a hierarchy.")
 
 
 @dataset_app.command("label")
@@ -50,7 +50,7 @@ def label_command(
     num_proc: Processes = 1,
     bad_rows: BadRows = None,
 ) -> None:
-    """Labels the rows by a hierarchy, adds the columns superclass and group, and saves the data set."""
+    """Labels the rows by a hierarchy, adds the columns superclass and group, and saves the dataset."""
     from hierarchy.dataset import label, new_folder
     from hierarchy.io import load
 
@@ -230,7 +230,7 @@ def _parse_shares(parts: list[str]) -> dict[str, float]:
 
 
 def _save(data: Data, folder: Path, tree: Hierarchy | None, about: Mapping[str, Any], num_proc: int) -> None:
-    """Saves a data set with the hierarchy of its labels, if known, and the provenance of both."""
+    """Saves a dataset with the hierarchy of its labels, if known, and the provenance of both."""
     from hierarchy.dataset import HIERARCHY_FILE, save_data
     from hierarchy.files import write_text
     from hierarchy.io import dumps
@@ -244,7 +244,7 @@ def _save(data: Data, folder: Path, tree: Hierarchy | None, about: Mapping[str, 
 
 
 def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
-    """How a data set was made: the command, what it adds, and versions."""
+    """How a dataset was made: the command, what it adds, and versions."""
     from importlib.metadata import version
 
     return {

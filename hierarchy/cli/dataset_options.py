@@ -51,7 +51,7 @@ def read_options(
 
 
 def open_quietly(source: str, split: str | None, streaming: bool = False) -> Any:
-    """Opens a data set without the library's progress bars and log messages."""
+    """Opens a dataset without the library's progress bars and log messages."""
     from datasets import disable_progress_bars, logging
 
     from hierarchy.dataset import open_data

@@ -40,13 +40,13 @@ def edit_command(
     """
     from hierarchy.review import describe_outcome, find_paths, open_session, summarize
 
-    def tell(message: str) -> None:
+    def notify(message: str) -> None:
         typer.echo(message, err=True)
 
     words = words or []
     _check_words(verb, words)
     paths = find_paths(file)
-    with open_session(file, paths, by=by, tell=tell) as session:
+    with open_session(file, paths, by=by, notify=notify) as session:
         if verb == "undo":
             said = session.undo(int(words[0]) if words else None)
         else:
@@ -55,7 +55,7 @@ def edit_command(
         print_json(summarize(session, paths))
     else:
         typer.echo(said)
-        tell(describe_outcome(session, paths))
+        notify(describe_outcome(session, paths))
     return 0
 
 

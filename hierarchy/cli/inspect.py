@@ -60,15 +60,14 @@ def check_command(
 
     Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes.
     """
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.second_opinions import call_witnesses
+    from hierarchy.checks import check, gather
 
     with progress() as tell:
         tell("reading")
         proposal, errors = _proposal(file, classes)
-        witnesses = call_witnesses(proposal.classes, embed, tell=tell)
+        evidence = gather(proposal.classes, embed, tell=tell)
         tell("checking")
-        findings = errors or all_checks(proposal, **vars(witnesses))
+        findings = errors or check(proposal, evidence)
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -88,11 +87,10 @@ def score_command(
     as_json: AsJson = False,
 ) -> None:
     """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline."""
-    from hierarchy.checks.reference import read_reference
-    from hierarchy.checks.score import score as measure
+    from hierarchy.checks import read_reference, score
     from hierarchy.io import load
 
-    result = measure(load(file), read_reference(reference))
+    result = score(load(file), read_reference(reference))
     if as_json:
         print_json(result.to_dict())
         return
@@ -108,26 +106,25 @@ def report_command(
     file: File, out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html")
 ) -> None:
     """Writes one HTML page with a zoomable chart, search and the findings; it works offline."""
-    from hierarchy.checks.checks import check as all_checks
-    from hierarchy.checks.report import report as page
-    from hierarchy.checks.second_opinions import call_witnesses
+    from hierarchy.checks import check, gather, render_report
     from hierarchy.files import write_text
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
-    from hierarchy.wordnet.disambiguate import described
 
     with progress() as tell:
         tell("reading")
         held = read(file)
         proposal = Proposal.from_hierarchy(held.hierarchy)
-        witnesses = call_witnesses(proposal.classes, tell=tell)
+        evidence = gather(proposal.classes, tell=tell)
         tell("checking")
-        findings = all_checks(proposal, **vars(witnesses))
+        findings = check(proposal, evidence)
         tell("drawing")
-        known = described(proposal.classes, witnesses.wordnet, witnesses.meanings)
+        known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
-        write_text(out, page(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance))
+        write_text(
+            out, render_report(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance)
+        )
     typer.echo(str(out))
 
 
@@ -141,25 +138,22 @@ def explain_command(
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
     from dataclasses import replace
 
-    from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+    from hierarchy.checks import ask_witnesses, gather
     from hierarchy.llm import ReplyCache
-    from hierarchy.review import Paths, read_reviewed
-    from hierarchy.review import explain as gather
-    from hierarchy.wordnet.disambiguate import described
+    from hierarchy.review import Paths, explain, read_reviewed
 
     with progress() as tell:
         tell("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        witnesses = call_witnesses(now.classes, embed, tell=tell)
+        evidence = gather(now.classes, embed, tell=tell)
         tell("explaining")
         if not base.votes:  # a hierarchy without a proposal file
-            heard = dict(zip(now.classes.ids, votes(hear(base, witnesses)), strict=True))
-            base = replace(base, votes=heard)
-            now = replace(now, classes=described(now.classes, witnesses.wordnet, witnesses.meanings))
+            votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
+            base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         replies = Paths.of(file).replies
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
-        found = gather(id, base, now, witnesses, decisions=decisions, cache=cache)
+        found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
     print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
 
 

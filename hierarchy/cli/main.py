@@ -11,12 +11,12 @@ import typer
 from hierarchy.cli.console import run
 from hierarchy.cli.dataset import dataset_app
 from hierarchy.cli.edit import edit_command
+from hierarchy.cli.generate import generate_command
 from hierarchy.cli.inspect import check_command, explain_command, report_command, score_command, show_command
 from hierarchy.cli.review import review_command
-from hierarchy.generate import generate_command
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Three-level hierarchies over the classes of a data set."
+    add_completion=False, no_args_is_help=True, help="Three-level hierarchies over the classes of a dataset."
 )
 wordnet_app = typer.Typer(no_args_is_help=True, help="WordNet's data files.")
 app.command("generate")(generate_command)
@@ -36,9 +36,9 @@ def wordnet_install(
     target: Annotated[Path | None, typer.Option("--dir", help="The nltk_data folder to install into.")] = None,
 ) -> None:
     """Installs WordNet 3.0: by NLTK's downloader, from the system's copy or from Debian's packages (no root needed)."""
-    from hierarchy.wordnet.install import install
+    from hierarchy.wordnet import install_wordnet
 
-    install(target, tell=typer.echo)
+    install_wordnet(target, tell=typer.echo)
 
 
 def main() -> None:

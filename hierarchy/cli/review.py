@@ -62,15 +62,17 @@ def review_command(
         return _import(file, paths, import_, by, as_json)
     if not (export or diff or log):
         return _review(file, paths, kinds, by, plain=plain, look=look, as_json=as_json)
-    session = look_at(file, paths, tell=tell)
+    session = look_at(file, paths, notify=notify)
     if export:
         _export(session, paths, export, as_json)
+    elif diff:
+        _print_changes(session, as_json)
     else:
-        (_print_changes if diff else _print_log)(session, as_json)
+        _print_log(session, as_json)
     return 0
 
 
-def tell(message: str) -> None:
+def notify(message: str) -> None:
     """Says something to the person, on stderr."""
     typer.echo(message, err=True)
 
@@ -81,12 +83,12 @@ def _review(
     from hierarchy.review import look_at, open_session
 
     if look:
-        session = look_at(file, paths, tell=tell, only=kinds)
+        session = look_at(file, paths, notify=notify, only=kinds)
         _converse(session, paths, plain, as_json)
         if as_json:
             _report(session, paths, as_json)
         return 0
-    with open_session(file, paths, by=by, tell=tell, only=kinds) as session:
+    with open_session(file, paths, by=by, notify=notify, only=kinds) as session:
         _converse(session, paths, plain, as_json)
     _report(session, paths, as_json)
     return 0
@@ -99,7 +101,7 @@ def _converse(session: Session, paths: Paths, plain: bool, as_json: bool) -> Non
     if not plain and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         run_full_screen(session, title=paths.result.name)
         return
-    say = tell if as_json else typer.echo
+    say = notify if as_json else typer.echo
     converse(session, Terminal(_asker(as_json), say, edit_in_editor))
 
 
@@ -118,15 +120,15 @@ def _asker(err: bool) -> Callable[[str], str | None]:
 def _replay(file: str, paths: Paths, log: Path, by: str | None, as_json: bool) -> int:
     from hierarchy.review import describe_outcome, replay_log, summarize
 
-    session, conflicts = replay_log(log, file, paths, by=by, tell=tell)
+    session, conflicts = replay_log(log, file, paths, by=by, notify=notify)
     for conflict in conflicts:
-        tell(f"conflict: {conflict}")
+        notify(f"conflict: {conflict}")
     if as_json:
         print_json({**summarize(session, paths), "conflicts": [str(conflict) for conflict in conflicts]})
     else:
         left_out = f", left out {len(conflicts)} in conflict" if conflicts else ""
-        tell(f"applied {len(session.history.decisions)} decisions from {log}{left_out}")
-        tell(describe_outcome(session, paths))
+        notify(f"applied {len(session.history.decisions)} decisions from {log}{left_out}")
+        notify(describe_outcome(session, paths))
     return int(bool(conflicts))
 
 
@@ -135,12 +137,12 @@ def _import(file: str, paths: Paths, sheet: Path, by: str | None, as_json: bool)
     from hierarchy.review import open_session
     from hierarchy.review.ui import from_sheet
 
-    with open_session(file, paths, by=by, tell=tell) as session:
+    with open_session(file, paths, by=by, notify=notify) as session:
         edits = from_sheet(read_text(sheet), session.proposal, str(sheet))
         if edits:
             session.edit(*edits)
         else:
-            tell(f"{sheet} changes nothing")
+            notify(f"{sheet} changes nothing")
     for edit in edits if not as_json else ():
         typer.echo(str(edit))
     _report(session, paths, as_json)
@@ -200,4 +202,4 @@ def _report(session: Session, paths: Paths, as_json: bool) -> None:
     if as_json:
         print_json(summarize(session, paths))
     elif session.log.decisions:
-        tell(describe_outcome(session, paths))
+        notify(describe_outcome(session, paths))

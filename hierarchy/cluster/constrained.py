@@ -1,12 +1,12 @@
-"""Vectors -> two nested partitions under a shape contract: how many superclasses and groups, and how large."""
+"""Clusters vectors into superclasses and groups under a shape contract."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hierarchy.cluster.shape import Range, Shape, fill_in
 from hierarchy.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -16,186 +16,59 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float64]
     Labels = NDArray[np.intp]
 
-EVENNESS = 0.1  # similarity a class gives up to join a cluster e times smaller; 0.05 to 0.2 do alike
-SWEEPS = 20  # refinement settles in 5 to 15
-DECIMALS = 6  # distances are rounded, so that ties break alike whichever way a sum was added up
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number, or anything from `least` to `most`.
-
-    >>> Range.parse("20"), Range.parse("5:9"), Range.parse(":9")
-    (Range(least=20, most=20), Range(least=5, most=9), Range(least=1, most=9))
-    """
-
-    least: int
-    most: int
-
-    @classmethod
-    def parse(cls, text: str) -> Range:
-        """Reads `7`, `5:9`, `5:` or `:9`; ShapeError for anything else."""
-        least, colon, most = text.partition(":")
-        if not least and not most:
-            raise ShapeError(f"{text!r} is no number or range; write 7, 5:9, 5: or :9")
-        try:
-            start = int(least) if least else 1
-            end = int(most) if most else (10**9 if colon else start)
-        except ValueError:
-            raise ShapeError(f"{text!r} is no number or range; write 7, 5:9, 5: or :9") from None
-        if not 1 <= start <= end:
-            raise ShapeError(f"{text!r} is no range of whole numbers from 1, smaller first; write 7, 5:9, 5: or :9")
-        return cls(start, end)
-
-    def clip(self, number: int) -> int:
-        """The number of the range that is nearest to the one given."""
-        return min(max(number, self.least), self.most)
-
-    def __str__(self) -> str:
-        return str(self.least) if self.least == self.most else f"{self.least}:{self.most}"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is asked of the numbers and sizes of nodes; what is None is chosen by the number of classes K.
-
-    Args:
-        superclasses: how many; K^0.434 by default, which is 7 of 100 classes and 20 of 1,000 (the published shapes).
-        groups: how many in all; K / 5 by default.
-        classes_per_group: at least 2 and at most four times the average by default.
-        classes_per_superclass: at least a quarter of and at most three times the average by default.
-        chains: whether a node may have a single child. A branch that leads to one branch costs and gives nothing.
-    """
-
-    superclasses: Range | None = None
-    groups: Range | None = None
-    classes_per_group: Range | None = None
-    classes_per_superclass: Range | None = None
-    chains: bool = False
+EVENNESS = 0.1  # similarity a class gives up to join a cluster e times smaller; 0.05 to 0.2 work equally well
+SWEEPS = 20  # refinement converges in 5 to 15
+DECIMALS = 6  # of distances, so that ties break alike whatever the order of summation
 
 
 def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int]]:
-    """Puts each class into a superclass and a group.
+    """Assigns each class to a superclass and a group.
 
     Ward's linkage over the distances of the rows is cut into superclasses; classes then move to nearer ones, or to
-    smaller ones almost as near; inside each superclass the same gives its groups. Where the number of superclasses
-    may lie in a range, the cut is made at the widest gap between merges; of a range of groups, the fewest that can be
-    had are made. Deterministic.
+    smaller ones almost as near. The same inside each superclass gives its groups. For a range of superclasses the cut
+    is at the widest gap between merges; of a range of groups the fewest possible are made. Deterministic.
 
     Args:
         vectors: (K, D), rows of length 1.
-        shape: the contract; kept to the letter or refused.
+        shape: the contract; it is met exactly or refused.
 
     Returns:
         K pairs: the index of the superclass, and the index of the group within it.
 
     Raises:
-        ShapeError: these classes cannot take that shape.
+        ShapeError: these classes cannot have that shape.
     """
     import numpy as np
 
     wanted = shape or Shape()
     count = len(vectors)
-    supers, groups, per_group, per_super = _settle(wanted, count)
-    tree = _ward(vectors)
+    supers, groups, per_group, per_super = fill_in(wanted, count)
+    tree = link(vectors)
     number = _widest_gap(tree, supers, count)
-    top = _refine(vectors, _cut(tree, number), per_super)
+    top = _refine(vectors, cut(tree, number), per_super)
     members = [np.flatnonzero(top == index) for index in range(top.max() + 1)]
-    trees = [_ward(vectors[rows]) for rows in members]
+    trees = [link(vectors[rows]) for rows in members]
     fewest = 1 if wanted.chains else 2
     numbers = _share_out([len(rows) for rows in members], trees, groups, per_group, fewest)
     found: list[tuple[int, int]] = [(0, 0)] * count
     for index, (rows, own, parts) in enumerate(zip(members, trees, numbers, strict=True)):
-        for row, group in zip(rows, _refine(vectors[rows], _cut(own, parts), per_group), strict=True):
+        for row, group in zip(rows, _refine(vectors[rows], cut(own, parts), per_group), strict=True):
             found[int(row)] = (index, int(group))
     return found
 
 
-def likely_numbers(shape: Shape, count: int) -> tuple[int, int]:
-    """How many superclasses and groups a shape asks for, where somebody else makes them; as near as it can be said.
-
-    >>> likely_numbers(Shape(), 1000)
-    (20, 200)
-    """
-    supers = shape.superclasses or Range(1, count)
-    likely = supers.clip(max(1, round(count**0.434)))
-    groups = shape.groups or Range(1, count)
-    return likely, groups.clip(_groups(count, likely, 2))
-
-
-def _settle(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
-    """Fills in what was left open and refuses what cannot be.
-
-    Returns:
-        Superclasses, groups, classes per group, classes per superclass.
-    """
-    fewest = 1 if shape.chains else 2  # children of a node
-    if count < fewest * fewest:  # one superclass with one group is all there can be
-        return _only(shape, count)
-    likely = max(1, min(round(count**0.434), count // fewest**2))
-    supers = shape.superclasses or Range(likely, likely)
-    some = _groups(count, supers.clip(likely), fewest)
-    groups = shape.groups or Range(some, some)
-    per_group = shape.classes_per_group or Range(fewest, max(fewest, 4 * count // groups.least, 4))
-    per_group = _at_least(fewest, per_group, "classes per group")
-    per_super = shape.classes_per_superclass or Range(
-        max(min(fewest**2, count // supers.least), count // supers.most // 4), max(3 * count // supers.least, 6)
-    )
-    per_super = _at_least(fewest * per_group.least, per_super, "classes per superclass")
-    supers = _possible("superclass", supers, per_super, count)
-    groups = _possible("group", groups, per_group, count)
-    if groups.most < fewest * supers.least:
-        raise ShapeError(
-            f"{groups} groups are too few for {supers} superclasses; ask for at least {fewest * supers.least}, or allow"
-            " chains (nodes with a single child)"
-        )
-    return Range(supers.least, min(supers.most, groups.most // fewest)), groups, per_group, per_super
-
-
-def _only(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
-    """The shape of two or three classes, unless another is asked for."""
-    only = (Range(1, 1), Range(1, 1), Range(count, count), Range(count, count))
-    asked = (shape.superclasses, shape.groups, shape.classes_per_group, shape.classes_per_superclass)
-    if any(wanted and wanted.clip(given.least) != given.least for wanted, given in zip(asked, only, strict=True)):
-        raise ShapeError(f"{count} classes make one superclass with one group; ask for no other, or allow chains")
-    return only
-
-
-def _at_least(least: int, sizes: Range, what: str) -> Range:
-    """The part of a range from a number on, which nodes need to have two children."""
-    if sizes.most < least:
-        raise ShapeError(f"{sizes} {what} are too few; ask for {least} or more, or allow chains (nodes with one child)")
-    return Range(max(least, sizes.least), sizes.most)
-
-
-def _possible(kind: str, number: Range, size: Range, count: int) -> Range:
-    """The numbers of nodes that can have sizes in a range and hold all classes together."""
-    least, most = max(number.least, -(-count // size.most)), min(number.most, count // size.least)
-    if least > most:
-        what = kind if number.most == 1 else "superclasses" if kind == "superclass" else "groups"
-        raise ShapeError(
-            f"{count} classes cannot make {number} {what} of {size} classes each; ask for another number,"
-            " other sizes, or allow chains (nodes with a single child)"
-        )
-    return Range(least, most)
-
-
-def _groups(count: int, supers: int, least_group: int) -> int:
-    return max(1, min(max(round(count / 5), least_group * supers), count // least_group))
-
-
-def _ward(vectors: Vectors) -> Vectors:
+def link(vectors: Vectors) -> Vectors:
     """Ward's linkage (Ward 1963) of unit rows; (n - 1, 4), as scipy gives it."""
     import numpy as np
     from scipy.cluster.hierarchy import linkage
 
     if len(vectors) < 2:
         return np.zeros((0, 4))
-    return linkage(_distances(vectors), "ward")  # type: ignore[no-any-return]
+    return linkage(pair_distances(vectors), "ward")  # type: ignore[no-any-return]
 
 
-def _distances(vectors: Vectors) -> Vectors:
-    """Euclidean distances of all pairs of rows, (n * (n - 1) / 2,), a block of rows at a time to spare memory."""
+def pair_distances(vectors: Vectors) -> Vectors:
+    """Euclidean distances of all pairs of rows, (n * (n - 1) / 2,), a block of rows at a time to save memory."""
     import numpy as np
 
     n = len(vectors)
@@ -212,7 +85,7 @@ def _distances(vectors: Vectors) -> Vectors:
 
 
 def _widest_gap(tree: Vectors, numbers: Range, count: int) -> int:
-    """How many clusters to cut into: of the numbers allowed, the one whose next merge is furthest above the last."""
+    """The number of clusters, of those allowed, whose next merge is furthest above the last."""
     most = min(numbers.most, count)
     if numbers.least >= most:
         return most
@@ -221,7 +94,7 @@ def _widest_gap(tree: Vectors, numbers: Range, count: int) -> int:
     return numbers.least + gaps.index(max(gaps))
 
 
-def _cut(tree: Vectors, number: int) -> Labels:
+def cut(tree: Vectors, number: int) -> Labels:
     """Labels 0, 1, ... of exactly this many clusters (ties in height, which fcluster would not cut, included)."""
     import numpy as np
 
@@ -244,7 +117,7 @@ def _cut(tree: Vectors, number: int) -> Labels:
 def _share_out(
     sizes: Sequence[int], trees: Sequence[Vectors], groups: Range, per_group: Range, fewest: int
 ) -> list[int]:
-    """How many groups each superclass gets: the merges undone first are the highest ones, wherever they are."""
+    """The number of groups of each superclass: the highest merges of all superclasses are undone first."""
     low = [max(min(fewest, size // per_group.least), -(-size // per_group.most)) for size in sizes]
     high = [size // per_group.least for size in sizes]
     for size, least, most in zip(sizes, low, high, strict=True):
@@ -276,7 +149,7 @@ def _share_out(
 
 
 def _refine(vectors: Vectors, labels: Labels, sizes: Range) -> Labels:
-    """Moves rows to the cluster whose mean direction is nearest, or to a smaller one almost as near, then mends sizes.
+    """Moves rows to the cluster with the nearest mean direction, or to a smaller one almost as near; repairs sizes.
 
     Spherical k-means with a penalty on the logarithm of the size, started from Ward's cut.
     """
@@ -298,14 +171,14 @@ def _refine(vectors: Vectors, labels: Labels, sizes: Range) -> Labels:
             size[old] -= 1
             gain = near[row] - EVENNESS * np.log(size + 1)
             gain[size >= sizes.most] = -np.inf
-            gain[old] += 1e-9  # a tie stays
+            gain[old] += 1e-9  # ties stay
             new = int(gain.argmax())
             moved += new != old
             labels[row] = new
             size[new] += 1
         if not moved:
             break
-    return _mend(_similarities(vectors, labels, clusters), labels, sizes)
+    return _repair_sizes(_similarities(vectors, labels, clusters), labels, sizes)
 
 
 def _similarities(vectors: Vectors, labels: Labels, clusters: int) -> Any:
@@ -318,8 +191,8 @@ def _similarities(vectors: Vectors, labels: Labels, clusters: int) -> Any:
     return (vectors @ centres.T).round(DECIMALS)
 
 
-def _mend(near: Any, labels: Labels, sizes: Range) -> Labels:
-    """Fills clusters that are too small and drains those too large, by the moves that lose the least similarity."""
+def _repair_sizes(near: Any, labels: Labels, sizes: Range) -> Labels:
+    """Fills clusters that are too small and drains those that are too large, losing the least similarity."""
     import numpy as np
 
     size = np.bincount(labels, minlength=near.shape[1])

@@ -1,4 +1,4 @@
-"""Names for nodes that were found by clustering: what their classes share and their siblings do not."""
+"""Names for the nodes of a clustering: what their classes share and their siblings do not."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from math import log
 from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
 from hierarchy.names import name_fault
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.database import Synset, WordNet
-from hierarchy.wordnet.disambiguate import Meaning
+from hierarchy.wordnet import Senses, Synset
 
 LONGEST = 40  # characters of a name made of two
-PAIR = 0.65  # worth of a name made of two against a plain one
-SURE = 0.6  # coverage from which one hypernym may name a node alone,
-SURE_OF_FEW = 0.75  # and a node of four classes or fewer: "males" is no name for a boy, a man and a woman
+PAIR = 0.65  # score of a name made of two relative to a plain one
+SURE = 0.6  # least coverage of a hypernym that names a node alone,
+SURE_OF_FEW = 0.75  # and a node of up to four classes: "males" is not a name for a boy, a man and a woman
 
 
 @dataclass(frozen=True)
 class _Name:
-    """A possible name: the words, in the plural; the classes it is true of; how good it is, from 0 to 1."""
+    """A possible name: the words, in the plural; the classes it is true of; its score, from 0 to 1."""
 
     words: str
     covers: frozenset[int]
@@ -34,8 +33,7 @@ def name_nodes(
     classes: ClassList,
     placement: Sequence[tuple[int, int]],
     *,
-    wordnet: WordNet | None = None,
-    meanings: Sequence[Meaning] = (),
+    senses: Senses | None = None,
     centrality: Sequence[float] = (),
 ) -> tuple[tuple[str, str], ...]:
     """Names the nodes of a clustering.
@@ -46,14 +44,14 @@ def name_nodes(
 
     Args:
         classes: the classes.
-        placement: of each class, the index of its superclass and of its group in it, as `cluster` gives them.
-        wordnet, meanings: WordNet and what each class means in it, where known.
-        centrality: how typical each class is of its group; all alike by default.
+        placement: the index of each class's superclass, and of its group in there, as `cluster` returns them.
+        senses: what WordNet says about the classes, if it is installed.
+        centrality: how typical each class is of its group; by default all are equal.
 
     Returns:
         The names (superclass, group) of each class, in label order.
     """
-    namer = _Namer(classes, wordnet, meanings, centrality)
+    namer = _Namer(classes, senses, centrality)
     everything = frozenset(range(len(classes)))
     supers: dict[int, frozenset[int]] = {}
     for index in dict.fromkeys(superclass for superclass, _ in placement):
@@ -72,29 +70,22 @@ def name_nodes(
 
 
 class _Namer:
-    def __init__(
-        self,
-        classes: ClassList,
-        wordnet: WordNet | None,
-        meanings: Sequence[Meaning],
-        centrality: Sequence[float],
-    ) -> None:
+    def __init__(self, classes: ClassList, senses: Senses | None, centrality: Sequence[float]) -> None:
         self.classes = classes
-        self.wordnet = wordnet
-        self.meanings = meanings
+        self.wordnet = senses.wordnet if senses else None
         self.centrality = centrality or [0.0] * len(classes)
         self.below: dict[str, set[int]] = {}  # wnid -> labels of the classes below it
         self.above: list[dict[str, int]] = [{} for _ in classes.ids]
-        for label, meaning in enumerate(meanings if wordnet else ()):
-            if meaning and wordnet:
-                self.above[label] = wordnet.ancestors(meaning.wnid)
+        for label, meaning in enumerate(senses.meanings if senses else ()):
+            if senses and meaning:
+                self.above[label] = senses.wordnet.ancestors(meaning.wnid)
                 for wnid in self.above[label]:
                     self.below.setdefault(wnid, set()).add(label)
 
     def name_siblings(
         self, nodes: Mapping[int, frozenset[int]], rivals: frozenset[int], taken: Collection[str]
     ) -> dict[int, str]:
-        """Gives each node the best name left, the node that has most to lose choosing first."""
+        """Gives each node its best free name; the node with the best name chooses first."""
         choices = {index: list(self._names(members, rivals)) for index, members in nodes.items()}
         used = {name.casefold() for name in taken}
         result: dict[int, str] = {}
@@ -171,7 +162,7 @@ class _Namer:
 
 
 def _joined(first: _Name, second: _Name) -> str | None:
-    """Two names as one, "working and hunting dogs"; None where that would not read well."""
+    """Two names as one, "working and hunting dogs"; None if that would not read well."""
     head, _, end = first.words.rpartition(" ")
     other_head, _, other_end = second.words.rpartition(" ")
     if head and other_head and end == other_end:
@@ -184,14 +175,14 @@ def _joined(first: _Name, second: _Name) -> str | None:
 
 
 def _fit(covers: frozenset[int], members: frozenset[int], rivals: frozenset[int]) -> float:
-    """How well a name tells a node's classes from all others: coverage, which counts double, times precision."""
+    """How well a name separates a node's classes from all others: coverage, which weighs double, times precision."""
     inside = len(covers & members)
     others = len((covers & rivals) - members)
     return (inside / len(members)) ** 1.5 * (inside / (inside + others)) ** 0.7 if inside else 0.0
 
 
 def _plain(synset: Synset) -> str | None:
-    """The word of a synset that people use, in the plural; None where it should not be said."""
+    """The word that people use for a synset, in the plural; None if it should not be used."""
     first = synset.words[0]
     if first in PLAIN:
         return plural(PLAIN[first])

@@ -1,4 +1,4 @@
-"""Hugging Face data sets along a hierarchy: label, subset, split, count, export, open and save.
+"""Hugging Face datasets along a hierarchy: label, subset, split, count, export, open and save.
 
 Functions take a `Dataset`, a `DatasetDict` or, where they say so, a stream of either kind, and return the same kind.
 They read only the label column; images are neither decoded nor copied.

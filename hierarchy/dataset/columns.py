@@ -110,7 +110,7 @@ def _none() -> Numbers:
 
 
 def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
-    """A data set with columns added or replaced.
+    """A dataset with columns added or replaced.
 
     `Dataset.add_column` would copy all rows of a selection, images included. So the columns are expanded to the rows
     that were selected from, and the selection is applied again.
@@ -123,7 +123,7 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     order = [*data.column_names, *(name for name in columns if name not in data.column_names)]
     fresh = {
         name: f"new {name}" for name in columns
-    }  # a data set without columns loses its rows, so the new ones come first
+    }  # a dataset without columns loses its rows, so the new ones come first
     while set(fresh.values()) & set(data.column_names):
         fresh = {name: f"new {other}" for name, other in fresh.items()}
     if not len(data):  # the library cannot add columns to a selection of no rows

@@ -1,4 +1,4 @@
-"""Statistics of a data set along a hierarchy: images per node, imbalance, missing classes; as a table and as a page."""
+"""Statistics of a dataset along a hierarchy: images per node, imbalance, missing classes; as a table and as a page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Stats:
 
     Args:
         hierarchy: the hierarchy of the classes.
-        counts: split ("" for a data set without splits) -> images of each class, in label order.
+        counts: split ("" for a dataset without splits) -> images of each class, in label order.
     """
 
     hierarchy: Hierarchy
@@ -131,13 +131,13 @@ class Stats:
 
     def page(self, *, title: str) -> str:
         """An HTML page with a chart that sizes nodes by their number of images."""
-        from hierarchy.checks.report import report
+        from hierarchy.checks import render_report
         from hierarchy.proposal import Finding
 
         total = {
             id: sum(counts[label] for counts in self.counts.values()) for label, id in enumerate(self.hierarchy.classes)
         }
-        where = {split: f"in {split}" if split else "in the data set" for split in self.missing}
+        where = {split: f"in {split}" if split else "in the dataset" for split in self.missing}
         findings = [
             Finding("missing", id, f"no images of {self._called(id)} {where[split]}", "warning")
             for split, ids in self.missing.items()
@@ -147,7 +147,7 @@ class Stats:
             f"{name}: images": f"{at.least:,} to {at.most:,}, evenness {at.evenness:.3f}, {at.missing:,} without"
             for name, at in ((name, self.balance(level)) for name, level in LEVELS.items())
         }
-        return report(self.hierarchy, findings, title=title, provenance=figures, images=total)
+        return render_report(self.hierarchy, findings, title=title, provenance=figures, images=total)
 
     def _called(self, id: str) -> str:
         """A class for a person: its name, and its id if different."""

@@ -1,4 +1,4 @@
-"""Writes a data set as an image folder, parquet files or WebDataset shards, with the bytes of images unchanged."""
+"""Writes a dataset as an image folder, parquet files or WebDataset shards, with the bytes of images unchanged."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def export(
     num_proc: int = 1,
     hierarchy: str | None = None,
 ) -> None:
-    """Writes a data set for other tools. The folder is written atomically. Accepts streams.
+    """Writes a dataset for other tools. The folder is written atomically. Accepts streams.
 
     Args:
-        data: a data set of images, as `label` or `subset` returns it.
+        data: a dataset of images, as `label` or `subset` returns it.
         out: the folder to create; it must not exist.
-        form: the format; a data set without splits becomes the split `train`:
+        form: the format; a dataset without splits becomes the split `train`:
             - `image-folder`: `train/<class>/00000042.jpg`, with the name of the class and the number of the row;
             - `parquet`: `train-00000.parquet` with all columns and their features;
             - `webdataset`: `train-000000.tar` with `00000042.jpg`, `.cls` (the label) and `.json` (the other columns,
@@ -87,7 +87,7 @@ def export(
         if name in labels and name in images:
             problems.add(*_find_misfits(form, labels[name], images[name], read_features(part)))
     if num_proc > 1 and is_streaming(data):
-        problems.add("a stream is written by one process; omit num_proc, or use a data set that is not streamed")
+        problems.add("a stream is written by one process; omit num_proc, or use a dataset that is not streamed")
     problems.raise_all()
     with new_folder(out) as folder:
         jobs = (

@@ -1,4 +1,4 @@
-"""Images of a data set as stored bytes: recognised without decoding, decoded only by `check_images`."""
+"""Images of a dataset as stored bytes: recognised without decoding, decoded only by `check_images`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def find_image_column(features: Mapping[str, Any], image: str | None) -> str:
     if image is None:
         none = "no image column; make one with cast_column(NAME, datasets.Image())"
         found = f"several image columns ({', '.join(known)}); choose one" if known else none
-        raise DataError([f"the data set has {found}"])
+        raise DataError([f"the dataset has {found}"])
     if image not in known:
         raise DataError(
             [f"no image column {image!r}{nearest(image, known)}; the image columns are {', '.join(known) or 'none'}"]
@@ -99,7 +99,7 @@ def find_missing_files(data: Any) -> Bad:
 
 
 def image_bytes(stored: Any) -> bytes:
-    """The bytes of a stored image, from the data set itself or from the file it names.
+    """The bytes of a stored image, from the dataset itself or from the file it names.
 
     Raises:
         Unreadable: there is no image, or its file cannot be read.

@@ -1,4 +1,4 @@
-"""Label columns: the class of a hierarchy that each row of a data set belongs to, and the rows without a valid one."""
+"""Label columns: the class of a hierarchy that each row of a dataset belongs to, and the rows without a valid one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Part:
-    """A split ("" for a data set without splits), the values of its label column, and a number for each row.
+    """A split ("" for a dataset without splits), the values of its label column, and a number for each row.
 
     The number is an index into `values` or a label of a hierarchy, depending on the function that returns the part.
     """
@@ -44,7 +44,7 @@ def find_column(features: Mapping[str, Any], column: str | None, names: Sequence
     """Finds the label column and what its numbers mean.
 
     Args:
-        features: the columns of the data set.
+        features: the columns of the dataset.
         column: its name; None for `label`, else the only ClassLabel other than `superclass` and `group`.
         names: class names by number, for a column of numbers; they replace the names of a ClassLabel.
 
@@ -58,7 +58,7 @@ def find_column(features: Mapping[str, Any], column: str | None, names: Sequence
         labels = [name for name in labels if name not in LEVELS]
         if "label" not in features and len(labels) != 1:
             found = f"several label columns ({', '.join(labels)})" if labels else "no label column"
-            raise DataError([f"the data set has {found} among {', '.join(features) or 'none'}; choose one with column"])
+            raise DataError([f"the dataset has {found} among {', '.join(features) or 'none'}; choose one with column"])
         column = "label" if "label" in features else labels[0]
     if column not in features:
         known = ", ".join(features) or "none"
@@ -86,7 +86,7 @@ def find_column(features: Mapping[str, Any], column: str | None, names: Sequence
 
 
 def match(names: Iterable[str], hierarchy: Hierarchy) -> dict[str, int]:
-    """The label in a hierarchy of each class name of a data set: by id first, then by name.
+    """The label in a hierarchy of each class name of a dataset: by id first, then by name.
 
     Raises:
         DataError: with all unknown names, all names of two classes, and all classes with two names.

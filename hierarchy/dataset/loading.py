@@ -1,4 +1,4 @@
-"""Opens data sets (the Hub, saved folders, parquet, image folders) and saves them atomically."""
+"""Opens datasets (the Hub, saved folders, parquet, image folders) and saves them atomically."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from hierarchy.errors import OutputError, SourceError, first_line, nearest
 from hierarchy.files import unmasked
 from hierarchy.sources import image_files, is_hub_name, is_saved, table_files
 
-HIERARCHY_FILE = "hierarchy.json"  # in a saved folder: the hierarchy of its labels; data set readers ignore it
+HIERARCHY_FILE = "hierarchy.json"  # in a saved folder: the hierarchy of its labels; dataset readers ignore it
 
 
 def open_data(source: str, *, split: str | None = None, streaming: bool = False) -> Data:
-    """Opens a data set; images are neither moved nor decoded.
+    """Opens a dataset; images are neither moved nor decoded.
 
     Args:
         source: a folder written by `save_to_disk`, a .parquet file, a folder of .parquet files or of images, or the
-            name of a Hugging Face data set (`owner/name`, or `datasets:name`).
+            name of a Hugging Face dataset (`owner/name`, or `datasets:name`).
         split: opens only this split; `validation`, `val` and `valid` find each other, as do `train` and `training`.
         streaming: reads row by row, without a copy in the library's cache.
 
     Raises:
-        SourceError: there is no such data set or split.
+        SourceError: there is no such dataset or split.
     """
     data = _open(source, streaming)
     parts = list_splits(data)
@@ -44,7 +44,7 @@ def open_data(source: str, *, split: str | None = None, streaming: bool = False)
 
 
 def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
-    """Writes a data set into a folder for `open_data`; images in files are included.
+    """Writes a dataset into a folder for `open_data`; images in files are included.
 
     Raises:
         DataError: with all rows whose image files cannot be read.
@@ -133,8 +133,8 @@ def _open(source: str, streaming: bool) -> Data:
     if is_hub_name(source) and path.suffix != ".parquet":
         return _load(source, source, streaming)
     raise SourceError(
-        f"unknown data set {source!r}; give a saved folder, a .parquet file, an image folder"
-        " or a Hugging Face data set (owner/name or datasets:name)"
+        f"unknown dataset {source!r}; give a saved folder, a .parquet file, an image folder"
+        " or a Hugging Face dataset (owner/name or datasets:name)"
     )
 
 
@@ -144,7 +144,7 @@ def _open_saved(path: Path, streaming: bool) -> Data:
     try:
         data = load_from_disk(str(path))
     except Exception as error:  # files that are missing or broken raise many kinds
-        raise SourceError(f"cannot read the data set in {str(path)!r}: {first_line(error)}; save it again") from error
+        raise SourceError(f"cannot read the dataset in {str(path)!r}: {first_line(error)}; save it again") from error
     if not streaming:
         return data
     for name, part in list_splits(data).items():
@@ -160,5 +160,5 @@ def _load(name: str, source: str, streaming: bool, **files: Any) -> Data:
 
     try:
         return load_dataset(name, streaming=streaming, **files)
-    except Exception as error:  # the library raises many kinds: no network, no such data set, broken files
-        raise SourceError(f"cannot read the data set {source!r}: {first_line(error)}; check the name") from error
+    except Exception as error:  # the library raises many kinds: no network, no such dataset, broken files
+        raise SourceError(f"cannot read the dataset {source!r}: {first_line(error)}; check the name") from error

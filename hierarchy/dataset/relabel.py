@@ -16,7 +16,7 @@ class Subset:
     """The rows of an expert.
 
     Args:
-        data: the data set, with labels of the smaller hierarchy.
+        data: the dataset, with labels of the smaller hierarchy.
         hierarchy: the smaller hierarchy.
         mapping: old value of the label column (a number or a name) -> new label, for the classes that stay; None for a
             stream of names, whose values are known only at its end.
@@ -41,8 +41,8 @@ def label(
     of its paths in node order, as in `Hierarchy.ancestors`. Accepts streams; their bad rows raise when reached.
 
     Args:
-        data: a data set.
-        hierarchy: contains all classes of the data set, by id or by name.
+        data: a dataset.
+        hierarchy: contains all classes of the dataset, by id or by name.
         column: the label column: a ClassLabel, strings or numbers; by default `label` or the only ClassLabel.
         names: the class names by number, for a column of numbers that is not a ClassLabel.
         check: an additional check of each split, such as `check_images()`.
@@ -120,7 +120,7 @@ def _relabel_stream(
     problems: Problems,
 ) -> Subset:
     if check is not None:
-        problems.add("cannot check the rows of a stream in advance; use a data set that is not streamed")
+        problems.add("cannot check the rows of a stream in advance; use a dataset that is not streamed")
     columns = find_columns(data, column, names, problems)
     problems.raise_all()
     values = next(iter(columns.values())).values

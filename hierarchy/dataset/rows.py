@@ -1,4 +1,4 @@
-"""What all functions on data sets share: splits, streams, rows as arrow tables, and the problems found on the way."""
+"""What all functions on datasets share: splits, streams, rows as arrow tables, and the problems found on the way."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Check: TypeAlias = Callable[[Any], Bad]  # looks at one split
 
 
 class Problems:
-    """Collects everything that is wrong with a data set, to raise it once."""
+    """Collects everything that is wrong with a dataset, to raise it once."""
 
     def __init__(self) -> None:
         self._whole: dict[str, None] = {}
         self._rows: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
 
     def add(self, *problems: str) -> None:
-        """Adds problems of the whole data set; duplicates count once."""
+        """Adds problems of the whole dataset; duplicates count once."""
         self._whole |= dict.fromkeys(problems)
 
     def add_rows(self, split: str, bad: Bad) -> None:
@@ -45,18 +45,18 @@ class Problems:
 
 
 def list_splits(data: Data) -> dict[str, Any]:
-    """The splits of a data set by name; a data set without splits is called ""."""
+    """The splits of a dataset by name; a dataset without splits is called ""."""
     return dict(data) if isinstance(data, Mapping) else {"": data}
 
 
 def join_splits(data: Data, splits: Mapping[str, Any]) -> Data:
-    """Splits in the form of the data set they came from: a dictionary, or the only split."""
+    """Splits in the form of the dataset they came from: a dictionary, or the only split."""
     kind: Any = type(data)
     return kind(splits) if isinstance(data, Mapping) else splits[""]
 
 
 def is_streaming(data: Data) -> bool:
-    """Whether a data set gives its rows one by one, without a known end."""
+    """Whether a dataset gives its rows one by one, without a known end."""
     from datasets import IterableDataset
 
     return any(isinstance(split, IterableDataset) for split in list_splits(data).values())

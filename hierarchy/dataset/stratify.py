@@ -14,7 +14,7 @@ from hierarchy.dataset.rows import Check, Data, Problems, is_streaming
 
 @dataclass(frozen=True)
 class Split:
-    """A data set in parts.
+    """A dataset in parts.
 
     Args:
         data: a `DatasetDict` of the parts; each keeps the order of its rows.
@@ -40,7 +40,7 @@ def split(
     large parts first: two rows become 2, 0, 0 in parts of 0.8, 0.1, 0.1, and 1, 1, 0 in parts of 0.4, 0.3, 0.3.
 
     Args:
-        data: a data set without splits, or with one; not a stream, whose end is unknown.
+        data: a dataset without splits, or with one; not a stream, whose end is unknown.
         shares: name of a part -> its share of the rows; they add up to 1.
         column, names, check: as in `label`.
         seed: seed of the random choice of rows.
@@ -62,10 +62,10 @@ def split(
     if isinstance(data, Mapping) and len(data) == 1:
         (data,) = data.values()
     if isinstance(data, Mapping):
-        problems.add(f"the data set is already split into {', '.join(data)}; choose one of them to split it further")
+        problems.add(f"the dataset is already split into {', '.join(data)}; choose one of them to split it further")
         problems.raise_all()
     if is_streaming(data):
-        problems.add("cannot split a stream, whose number of rows is unknown; use a data set that is not streamed")
+        problems.add("cannot split a stream, whose number of rows is unknown; use a dataset that is not streamed")
         problems.raise_all()
     parts = read_parts(data, column, names, check, problems)
     problems.raise_all()

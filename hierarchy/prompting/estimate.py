@@ -65,7 +65,7 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
+def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
     """Estimates what a proposal by a model will take.
 
     Args:

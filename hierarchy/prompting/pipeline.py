@@ -90,15 +90,15 @@ def propose(
     witnesses: Callable[[Proposal], Votes] | None = None,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Proposed:
-    """Has a model build the hierarchy of some classes.
+    """Asks a model for a hierarchy of some classes.
 
     Args:
         classes: with definitions, where there are any: they go with the names.
-        chat: who is asked.
-        plan: how.
+        chat: answers the requests.
+        plan: how they are asked.
         witnesses: the votes of WordNet and the embedding on a proposal; where they agree against the model, the
             model is asked again.
-        tell: receives the name of each run.
+        tell: receives the name of each stage.
 
     Raises:
         ChatError: the model proposed no superclasses.
@@ -132,7 +132,7 @@ def propose(
 
 
 def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]]:
-    """Has superclasses proposed from all classes, in parts, and merged."""
+    """Asks for superclasses of all classes, in parts, and merges them."""
     run.tell("asking for superclasses")
     parts = _split(run.shuffle("superclasses"), 2 * run.plan.part)
     asked = [ask(run.chat, [run.questions.superclasses(part, alone=len(parts) == 1) for part in parts])]
@@ -152,7 +152,7 @@ def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]
 
 
 def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
-    """Has every class put into a superclass several times, each time in another order."""
+    """Asks for the superclass of every class several times, each time in another order."""
     run.tell(f"asking for {run.plan.votes} vote" + "s" * (run.plan.votes != 1) + " on every class")
     questions = []
     for vote in range(run.plan.votes):
@@ -163,7 +163,7 @@ def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
 
 
 def _divide(run: _Run, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, str]]]:
-    """Has the classes of each superclass divided into groups."""
+    """Asks to divide the classes of each superclass into groups."""
     run.tell("dividing superclasses into groups")
     homes = {number: home for number in run.shuffle("groups") if (home := tally.majority(number)) is not None}
     questions = []
@@ -200,7 +200,7 @@ def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[i
 
 
 def _rename(run: _Run, tree: Tree) -> Answers[NewNames]:
-    """Has the names checked, a few superclasses at a time."""
+    """Asks to check the names, a few superclasses at a time."""
     run.tell("checking names")
     parts: list[list[Branch]] = []
     room = 0

@@ -57,7 +57,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Option:
-    """A group that a class may choose: its path and some of its classes."""
+    """A group that a class may belong to: its path and some of its classes."""
 
     path: str
     examples: tuple[str, ...]
@@ -85,13 +85,13 @@ class NewNames:
 
 @dataclass(frozen=True)
 class Questions:
-    """Puts the questions about some classes; definitions go with the names, where there are any."""
+    """Builds the questions about some classes; names come with their definitions, if there are any."""
 
     classes: ClassList
     plan: Plan
 
     def superclasses(self, part: tuple[int, ...], *, alone: bool) -> Question[list[Node]]:
-        """Proposes superclasses for a part of the classes, or, `alone`, for all of them."""
+        """Asks for superclasses of a part of the classes or, if it is `alone`, of all of them."""
         wanted = self.plan.superclasses
         least, most = (wanted, wanted) if alone else (max(1, wanted // 2), wanted + wanted // 4)
 
@@ -111,7 +111,7 @@ class Questions:
         return Question(part, build, lambda text, items: Reading(_read_superclasses(text, wanted)))
 
     def merge(self, suggested: Sequence[Node]) -> Question[list[Node]]:
-        """Makes one top level of several."""
+        """Merges the suggestions into one top level."""
         wanted = self.plan.superclasses
 
         def build(items: tuple[int, ...]) -> Request:
@@ -128,7 +128,7 @@ class Questions:
         return Question(items, build, lambda text, items: Reading(_read_superclasses(text, wanted)), halves=False)
 
     def assign(self, part: tuple[int, ...], nodes: Sequence[Node], order: Sequence[int]) -> Question[dict[int, int]]:
-        """Puts classes into a closed list of superclasses, given in some order; gives indices, or NONE."""
+        """Asks for the superclass of each class, from a closed list in this order; the value is its index, or NONE."""
         listed = [nodes[index] for index in order]
         lines = "\n".join(f"{number}. {node.name}: {node.about}" for number, node in enumerate(listed, 1))
         names = {str(number): node.name for number, node in enumerate(listed, 1)}
@@ -143,7 +143,7 @@ class Questions:
         return Question(part, build, read)
 
     def divide(self, part: tuple[int, ...], superclass: str, siblings: Sequence[str]) -> Question[dict[int, str]]:
-        """Divides the classes of a superclass into groups, by name; some may be left out."""
+        """Asks to divide a superclass into groups; the value is the name of each class's group, if it has just one."""
 
         def build(items: tuple[int, ...]) -> Request:
             share = self.plan.groups / len(self.classes) * len(items)
@@ -163,7 +163,7 @@ class Questions:
     def choose(
         self, part: tuple[int, ...], choices: Mapping[int, Sequence[int]], groups: Mapping[int, Option]
     ) -> Question[dict[int, int]]:
-        """Has classes choose among groups; gives indices, or NONE.
+        """Asks which of several groups each class belongs to; the value is its index, or NONE.
 
         Args:
             part: the classes.
@@ -193,7 +193,7 @@ class Questions:
         return Question(part, build, read)
 
     def rename(self, branches: Sequence[Branch], taken: Sequence[str]) -> Question[NewNames]:
-        """Checks the names of superclasses and their groups, given those `taken` elsewhere."""
+        """Asks to check the names of superclasses and their groups, given those `taken` elsewhere."""
         lines: list[str] = []
         old: dict[int, str] = {}
         superclasses: dict[int, int] = {}

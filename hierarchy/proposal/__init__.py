@@ -3,8 +3,7 @@
 `Proposal` is the one type for an assignment that may still be wrong or incomplete; `hierarchy()` ends it.
 """
 
-from hierarchy.proposal.collect import collect, find_unplaced
-from hierarchy.proposal.difference import difference
+from hierarchy.proposal.difference import find_edits
 from hierarchy.proposal.edits import (
     Edit,
     Merge,
@@ -19,6 +18,7 @@ from hierarchy.proposal.edits import (
 )
 from hierarchy.proposal.file import read_proposal, save_findings, save_proposal
 from hierarchy.proposal.findings import Finding, Severity, rank
+from hierarchy.proposal.placements import collect, find_unplaced
 from hierarchy.proposal.proposal import Place, Proposal, Vote, Witness
 
 __all__ = [
@@ -36,9 +36,9 @@ __all__ = [
     "Witness",
     "apply",
     "collect",
-    "difference",
     "edit_from_dict",
     "edit_to_dict",
+    "find_edits",
     "find_unplaced",
     "inverse",
     "rank",

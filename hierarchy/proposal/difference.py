@@ -10,13 +10,13 @@ from hierarchy.proposal.edits import Edit, Merge, Move, Regroup, Rename, Split, 
 from hierarchy.proposal.proposal import Place, Proposal
 
 
-def difference(before: Proposal, after: Proposal) -> tuple[Edit, ...]:
+def find_edits(before: Proposal, after: Proposal) -> tuple[Edit, ...]:
     """Edits that, applied one after the other, turn a proposal into another one of the same classes.
 
     >>> from dataclasses import replace
     >>> from hierarchy.tree import Hierarchy
     >>> pets = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "y"))))
-    >>> difference(pets, replace(pets, places=(("x", "z"), ("x", "z"))))
+    >>> find_edits(pets, replace(pets, places=(("x", "z"), ("x", "z"))))
     (Rename(node='x/y', name='z'),)
     """
     edits: list[Edit] = []

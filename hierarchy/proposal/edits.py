@@ -13,7 +13,7 @@ from hierarchy.tree import Hierarchy
 
 @dataclass(frozen=True)
 class Move:
-    """Puts a class (by id) into a group, new or old, given by its path."""
+    """Moves a class (by id) into a group, new or old, given by its path."""
 
     id: str
     to: str
@@ -24,7 +24,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Rename:
-    """Gives a superclass or a group, given by its path, another name."""
+    """Renames a superclass or a group, given by its path."""
 
     node: str
     name: str
@@ -35,7 +35,7 @@ class Rename:
 
 @dataclass(frozen=True)
 class Merge:
-    """Puts everything below a superclass or a group into another one of its level, both given by their paths."""
+    """Moves everything below a superclass or a group into another of the same level, both given by their paths."""
 
     node: str
     into: str
@@ -46,7 +46,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Split:
-    """Moves some classes (by id) of one superclass or group into a new sibling of it, which gets a name."""
+    """Moves some classes (by id) of a superclass or group into a new sibling of it."""
 
     node: str
     name: str
@@ -58,7 +58,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Regroup:
-    """Puts many classes at once, each (id, path of a group); the path "" takes a class's place away."""
+    """Moves many classes at once, each (id, path of a group); the path "" unsettles a class."""
 
     places: tuple[tuple[str, str], ...]
 
@@ -68,16 +68,16 @@ class Regroup:
 
 Edit: TypeAlias = Move | Rename | Merge | Split | Regroup
 
-_KINDS: dict[str, type[Edit]] = {"move": Move, "rename": Rename, "merge": Merge, "split": Split, "regroup": Regroup}
+EDIT_KINDS: dict[str, type[Edit]] = {"move": Move, "rename": Rename, "merge": Merge, "split": Split, "regroup": Regroup}
 
 
 def apply(edit: Edit, proposal: Proposal) -> Proposal:
     """The proposal after an edit.
 
     Raises:
-        UnknownNode: a class or node of the edit is not there.
-        EditError: the edit cannot be done: a level that does not fit, a name that is taken.
-        InvalidHierarchy: what it gives is no hierarchy: a name that is bad or the id of a class.
+        UnknownNode: the proposal has no such class or node.
+        EditError: the edit is impossible: nodes of different levels, a name that is taken.
+        InvalidHierarchy: the result is not a hierarchy: an invalid name, or the id of a class.
 
     >>> before = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> apply(Move("a", "x/z"), before).settled.nodes(2)
@@ -92,26 +92,26 @@ def apply(edit: Edit, proposal: Proposal) -> Proposal:
     below = {hierarchy.classes[label]: hierarchy.groups[label] for label in hierarchy.labels(edit.node)}
     if isinstance(edit, Merge):
         if _level(edit.into, hierarchy) != level or edit.into == edit.node:
-            raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of one level")
+            raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of the same level")
         superclass, _, group = edit.into.partition("/")
         return _placed(proposal, {id: (superclass, group or old[1]) for id, old in below.items()})
     new = "/".join([*edit.node.split("/")[: level - 1], edit.name])
     if new in hierarchy.nodes(1 if level == 1 else 2):
-        raise EditError(f"the name {new!r} is taken; choose another, or merge")
+        raise EditError(f"the name {new!r} is taken; choose another, or merge the two")
     if isinstance(edit, Split):
         strangers = sorted(set(edit.ids) - set(below))
         if strangers:
-            raise EditError(f"not below {edit.node!r}: {', '.join(map(repr, strangers))}; give ids of classes that are")
+            raise EditError(f"not below {edit.node!r}: {', '.join(map(repr, strangers))}; give ids of classes below it")
         below = {id: old for id, old in below.items() if id in set(edit.ids)}
         if not below:
-            raise EditError(f"no classes to split off {edit.node!r}; give the ids of some")
+            raise EditError(f"no classes to split off {edit.node!r}; give their ids")
     return _placed(
         proposal, {id: (edit.name, old[1]) if level == 1 else (old[0], edit.name) for id, old in below.items()}
     )
 
 
 def inverse(edit: Edit, before: Proposal) -> Regroup:
-    """The edit that leads back to the proposal before another edit; raises what applying that one raises.
+    """The edit that undoes another one; raises what applying that one raises.
 
     >>> before = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
     >>> inverse(Merge("x/y", "x/z"), before)
@@ -122,31 +122,31 @@ def inverse(edit: Edit, before: Proposal) -> Regroup:
 
 
 def edit_to_dict(edit: Edit) -> dict[str, Any]:
-    """An edit as plain values for JSON: its kind under "edit", then its fields.
+    """An edit as plain values for JSON: its kind as "edit", then its fields.
 
     >>> edit_to_dict(Move("n1", "fish/sharks"))
     {'edit': 'move', 'id': 'n1', 'to': 'fish/sharks'}
     """
-    kind = next(kind for kind, cls in _KINDS.items() if isinstance(edit, cls))
+    kind = next(kind for kind, cls in EDIT_KINDS.items() if isinstance(edit, cls))
     return {"edit": kind, **{field.name: getattr(edit, field.name) for field in fields(edit)}}
 
 
 def edit_from_dict(content: Mapping[str, Any]) -> Edit:
-    """Reads an edit as `edit_to_dict` gives it, also after a way through JSON.
+    """Reads an edit that `edit_to_dict` wrote, also from JSON.
 
     Raises:
-        EditError: the kind is unknown, or fields are missing, too many, or of the wrong type.
+        EditError: the kind is unknown, or fields are missing, unknown or of the wrong type.
     """
     kind = content.get("edit")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise EditError(f"no kind of edit {kind!r}; there are {', '.join(_KINDS)}")
-    names = [field.name for field in fields(_KINDS[kind])]
+    if not isinstance(kind, str) or kind not in EDIT_KINDS:
+        raise EditError(f"unknown kind of edit {kind!r}; use {', '.join(EDIT_KINDS)}")
+    names = [field.name for field in fields(EDIT_KINDS[kind])]
     if set(content) != {"edit", *names}:
         raise EditError(
             f"a {kind} has the fields {', '.join(sorted(set(content) - {'edit'}))}; give {', '.join(names)}"
         )
     values = {name: _value(name, content[name]) for name in names}
-    return _KINDS[kind](**values)
+    return EDIT_KINDS[kind](**values)
 
 
 def _value(name: str, value: Any) -> Any:
@@ -169,9 +169,9 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _settled(node: str, proposal: Proposal) -> Hierarchy:
-    """What is settled of a proposal, where a node may be looked for."""
+    """The settled part of a proposal, which has the nodes."""
     if not any(proposal.places):
-        raise UnknownNode(f"no superclass or group {node!r}: no class has a place yet; move some first")
+        raise UnknownNode(f"no superclass or group {node!r}: no class is settled yet; move some first")
     return proposal.settled
 
 
@@ -186,7 +186,7 @@ def _level(node: str, hierarchy: Hierarchy) -> int:
 def _group(path: str) -> Place:
     superclass, slash, group = path.partition("/")
     if not slash or "/" in group:
-        raise EditError(f"{path!r} is no group; give superclass/group")
+        raise EditError(f"{path!r} is not the path of a group; use superclass/group")
     return superclass, group
 
 

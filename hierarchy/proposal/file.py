@@ -16,55 +16,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence, validation_problems
+from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
 from hierarchy.files import read_json, write_text
 from hierarchy.io import check_format, json_table
 from hierarchy.proposal.findings import Finding
-from hierarchy.proposal.proposal import Proposal, Vote, Witness
+from hierarchy.proposal.proposal import Proposal, Vote
 from hierarchy.sources import ClassList
+
+if TYPE_CHECKING:
+    from hierarchy.proposal.schema import ProposalContent
 
 FORMAT = "proposal"
 VERSION = 1
-
-
-class _Vote(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    witness: Witness
-    node: str
-    strength: Annotated[float, Field(ge=0, le=1)]
-    why: str
-
-
-class _Class(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    id: str
-    name: str
-    definition: str
-    superclass: str | None
-    group: str | None
-    votes: list[_Vote]
-    replies: list[str]
-
-    @model_validator(mode="after")
-    def _is_placed_or_not(self) -> _Class:
-        if (self.superclass is None) != (self.group is None):
-            raise ValueError("superclass and group must both be strings or both be null")
-        return self
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    digest: str
-    source: str
-    provenance: dict[str, Any]
-    classes: Annotated[list[_Class], Field(min_length=1)]
+COLUMNS = ("id", "name", "definition", "superclass", "group", "votes", "replies")
 
 
 def read_proposal(path: str | os.PathLike[str]) -> Proposal:
@@ -73,12 +39,11 @@ def read_proposal(path: str | os.PathLike[str]) -> Proposal:
     Raises:
         FormatError: the file is missing, corrupt, of a newer version or not a proposal; all its faults are named.
     """
+    from hierarchy.proposal.schema import parse
+
     where = str(path)
     content = check_format(read_json(Path(path)), where, FORMAT, VERSION, written_by="generate")
-    try:
-        parsed = _File.model_validate(content)
-    except ValidationError as error:
-        raise FormatError(f"{where}: {in_one_sentence('', validation_problems(error))}") from None
+    parsed = parse(content, where)
     repeated = sorted(id for id, uses in Counter(row.id for row in parsed.classes).items() if uses > 1)
     if repeated:
         raise FormatError(f"{where}: {in_one_sentence('', tuple(f'class {id!r} is repeated' for id in repeated))}")
@@ -128,11 +93,11 @@ def to_json(proposal: Proposal) -> str:
     for id, name, definition, place in table:
         votes = [asdict(vote) for vote in proposal.votes.get(id, ())]
         values = (id, name, definition, *(place or (None, None)), votes, list(proposal.replies.get(id, ())))
-        rows.append(dict(zip(_Class.model_fields, values, strict=True)))
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
     return json_table(head, rows)
 
 
-def _to_proposal(parsed: _File) -> Proposal:
+def _to_proposal(parsed: ProposalContent) -> Proposal:
     rows = parsed.classes
     classes = ClassList(
         tuple(row.id for row in rows),

@@ -22,8 +22,8 @@ from hierarchy.review.result import check_is_new, check_result, is_result_of, wr
 from hierarchy.review.session import Session, utc_now
 from hierarchy.review.state import Conflict, replay
 from hierarchy.review.storage import (
+    Notify,
     Paths,
-    Tell,
     append_to_log,
     hold_lock,
     keep_base,
@@ -36,19 +36,21 @@ from hierarchy.review.storage import (
 
 
 @contextmanager
-def open_session(file: str, paths: Paths, *, by: str | None, tell: Tell, only: Sequence[str] = ()) -> Iterator[Session]:
+def open_session(
+    file: str, paths: Paths, *, by: str | None, notify: Notify, only: Sequence[str] = ()
+) -> Iterator[Session]:
     """A session of one person, who holds the lock; the result is written when it ends, even by an error.
 
     Args:
         file: the file to review, or the name of a shipped hierarchy.
         paths: where the review is kept.
         by: who decides; None for git's user.name, or the user's name.
-        tell: hears what the person should know.
+        notify: hears what the person should know.
         only: kinds of questions to ask; all if empty.
     """
     who = find_reviewer(by)
     with hold_lock(paths, who, utc_now()):
-        session = _load(file, paths, who=who, tell=tell, only=only)
+        session = _load(file, paths, who=who, notify=notify, only=only)
         try:
             yield session
         finally:
@@ -56,14 +58,16 @@ def open_session(file: str, paths: Paths, *, by: str | None, tell: Tell, only: S
                 write_result(paths, session.base, session.log, session.history)
 
 
-def look_at(file: str, paths: Paths, *, tell: Tell, only: Sequence[str] = ()) -> Session:
+def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
     """A read-only session, which needs no lock; arguments as of `open_session`."""
-    return _load(file, paths, who="", tell=tell, only=only, read_only=True)
+    return _load(file, paths, who="", notify=notify, only=only, read_only=True)
 
 
-def _load(file: str, paths: Paths, *, who: str, tell: Tell, only: Sequence[str], read_only: bool = False) -> Session:
+def _load(
+    file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str], read_only: bool = False
+) -> Session:
     base, findings = read_base(file, paths), read_findings(file)
-    log = load_log(paths, base, tell)
+    log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
     write = refuse if read_only else partial(append_to_log, paths=paths, base=base, findings=findings)
     session = Session(base, log, write, who=who, only=only, findings=findings)
@@ -72,7 +76,7 @@ def _load(file: str, paths: Paths, *, who: str, tell: Tell, only: Sequence[str],
 
 
 def replay_log(
-    log: Path, file: str, paths: Paths, *, by: str | None, tell: Tell
+    log: Path, file: str, paths: Paths, *, by: str | None, notify: Notify
 ) -> tuple[Session, tuple[Conflict, ...]]:
     """Applies the decisions of a log to the proposal of a file, and writes the result.
 
@@ -87,12 +91,12 @@ def replay_log(
     """
     with hold_lock(paths, find_reviewer(by), utc_now()):
         base = read_base(file, paths)
-        old = read_complete(log, tell)
+        old = read_complete(log, notify)
         if old is None:
             raise FormatError(f"{log} holds no decisions; give the log of a review")
         check_is_new(old, log, base)
         conflicts = _replace_log(old, paths, base, read_findings(file))
-        session = _load(file, paths, who="", tell=tell, only=(), read_only=True)
+        session = _load(file, paths, who="", notify=notify, only=(), read_only=True)
         write_result(paths, base, session.log, session.history)
         return session, conflicts
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hierarchy.checks.checks import check
+from hierarchy.checks import check
 from hierarchy.errors import ReviewError, nearest
 from hierarchy.proposal import Edit, Finding, Merge, Move, Proposal, Vote
 from hierarchy.review.state import State, groups, nodes

@@ -1,4 +1,4 @@
-"""The files of a review: X.json is the result, and next to it lie
+"""The files of a review: X.json is the result, and next to it are
 
     X.proposal.json    the proposal the review starts from; never changed
     X.findings.json    what the checks found in it
@@ -24,12 +24,12 @@ from hierarchy.io import read, shipped
 from hierarchy.proposal import Finding, Proposal, edit_from_dict, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log
 
-Tell: TypeAlias = Callable[[str], None]  # says something to the person
+Notify: TypeAlias = Callable[[str], None]  # says something to the person
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a result lies, and the files that belong to it."""
+    """The paths of a result and of the files that belong to it."""
 
     result: Path
     base: Path
@@ -139,9 +139,9 @@ def keep_base(paths: Paths, base: Proposal, findings: Sequence[Finding]) -> None
 # The log on the disk
 
 
-def load_log(paths: Paths, base: Proposal, tell: Tell) -> Log:
+def load_log(paths: Paths, base: Proposal, notify: Notify) -> Log:
     """The log of a file, or a new one about its proposal; raises FormatError if it cannot be read."""
-    log = read_complete(paths.log, tell) if paths.log.exists() else None
+    log = read_complete(paths.log, notify) if paths.log.exists() else None
     return log or Log(base.digest, base.classes.source)
 
 
@@ -173,11 +173,11 @@ def refuse(log: Log, decisions: Sequence[Decision]) -> None:
     raise ReviewError("--look is read-only; review without it to decide")
 
 
-def read_complete(path: Path, tell: Tell) -> Log | None:
+def read_complete(path: Path, notify: Notify) -> Log | None:
     """Reads a log, and says so if its last line is incomplete: a crash cut it off, and it does not count."""
     log = read_log(path)
     if log and not path.read_bytes().endswith(b"\n"):
-        tell(f"{path}: ignored the incomplete last line that a crash left")
+        notify(f"{path}: ignored the incomplete last line that a crash left")
     return log
 
 

@@ -1,7 +1,7 @@
-"""Class sources: reads the classes of a data set from wherever people keep them.
+"""Class sources: reads the classes of a dataset from wherever people keep them.
 
-`read_classes` recognises text, CSV and TSV files, image folders, Hugging Face data sets and ImageNet's own lists.
-The folder layouts of splits and classes are decided here, for class lists and for whole data sets.
+`read_classes` recognises text, CSV and TSV files, image folders, Hugging Face datasets and ImageNet's own lists.
+The folder layouts of splits and classes are decided here, for class lists and for whole datasets.
 """
 
 from hierarchy.sources.classes import LONGEST, ClassList

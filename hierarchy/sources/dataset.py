@@ -1,4 +1,4 @@
-"""Hugging Face data sets: the classes of a ClassLabel column."""
+"""Hugging Face datasets: the classes of a ClassLabel column."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def read_saved(source: str) -> list[Entry]:
     try:
         data = load_from_disk(path)
     except Exception as error:  # files that are missing or broken raise many kinds
-        raise SourceError(f"cannot read the data set in {path!r}: {first_line(error)}; save it again") from error
+        raise SourceError(f"cannot read the dataset in {path!r}: {first_line(error)}; save it again") from error
     features = next(iter(data.values())).features if isinstance(data, DatasetDict) else data.features
     return _from_features(features, column, path)
 
 
 def read_hub(source: str) -> list[Entry]:
-    """The classes of a data set on the Hub, as OWNER/NAME, OWNER/NAME:COLUMN or datasets:NAME."""
+    """The classes of a dataset on the Hub, as OWNER/NAME, OWNER/NAME:COLUMN or datasets:NAME."""
     from datasets import load_dataset_builder
 
     name, column = split_column(source.removeprefix("datasets:"))
     try:
         features = load_dataset_builder(name).info.features
-    except Exception as error:  # the library raises many kinds: no network, no such data set, no permission
+    except Exception as error:  # the library raises many kinds: no network, no such dataset, no permission
         raise SourceError(
-            f"no folder {name!r}, and no data set of that name could be read: {first_line(error)}; check the name"
+            f"no folder {name!r}, and no dataset of that name could be read: {first_line(error)}; check the name"
         ) from error
     return _from_features(features or {}, column, name)
 
@@ -45,7 +45,7 @@ def is_saved(source: str) -> bool:
 
 
 def is_hub_name(source: str) -> bool:
-    """Whether a source is written like a data set on the Hub: OWNER/NAME or datasets:NAME."""
+    """Whether a source is written like a dataset on the Hub: OWNER/NAME or datasets:NAME."""
     return bool(re.fullmatch(r"datasets:.*|(?!\.)[\w.-]+/[\w.-]+", source))
 
 

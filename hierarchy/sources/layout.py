@@ -1,4 +1,4 @@
-"""Which files of a data set belong to which split: by the folders of images, or by the names of parquet files."""
+"""Which files of a dataset belong to which split: by the folders of images, or by the names of parquet files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image_files(folder: Path) -> dict[str, Any]:
     if not seen.images and not seen.described:
         if seen.archives:
             return {"data_dir": glob.escape(str(folder))}  # the library opens them
-        raise SourceError(f"folder {str(folder)!r} has no saved data set, no .parquet and no images; check the name")
+        raise SourceError(f"folder {str(folder)!r} has no saved dataset, no .parquet and no images; check the name")
     if seen.inner is not None:
         above = str((folder / seen.inner).parent)
         raise SourceError(f"folder {str(folder)!r} has its splits further down, as in {seen.inner!r}; give {above!r}")

@@ -42,10 +42,10 @@ KINDS = (  # the first that accepts a source reads it
     Kind(f"one of {', '.join(LISTS)}", LISTS.__contains__, lambda source: LISTS[source]()),
     Kind("a .txt file", _ends(".txt"), read_lines),
     Kind("a .csv or .tsv file", _ends(".csv", ".tsv"), read_table),
-    Kind("a saved data set", is_saved, read_saved),
+    Kind("a saved dataset", is_saved, read_saved),
     Kind("an image folder", lambda source: bool(source) and Path(source).is_dir(), read_image_folder),
     Kind(
-        "a Hugging Face data set (owner/name or datasets:name)",
+        "a Hugging Face dataset (owner/name or datasets:name)",
         lambda source: is_hub_name(source) or is_hub_name(split_column(source)[0]),
         read_hub,
     ),
@@ -61,7 +61,7 @@ def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
             - a .txt file: a name, a WordNet id, or a WordNet id and a name a line;
             - a .csv or .tsv file whose header names some of the columns id, name, definition;
             - a folder with one folder of images a class (below `train`, or below all splits);
-            - a folder written by `datasets.Dataset.save_to_disk`, or the name of a Hugging Face data set
+            - a folder written by `datasets.Dataset.save_to_disk`, or the name of a Hugging Face dataset
               (`owner/name`, or `datasets:name`); append `:column` to choose one of several label columns.
         fewest: the smallest number of classes to accept; by default as many as a hierarchy needs.
 

@@ -1,0 +1,10 @@
+"""WordNet 3.0: its database, which of its senses a class means, and how to install it.
+
+`find_senses` is the one entrance for classes: it opens the database, chooses senses and fills in definitions.
+"""
+
+from hierarchy.wordnet.database import Synset, WordNet
+from hierarchy.wordnet.disambiguate import UNKNOWN, Meaning, Senses, find_senses
+from hierarchy.wordnet.install import install_wordnet
+
+__all__ = ["UNKNOWN", "Meaning", "Senses", "Synset", "WordNet", "find_senses", "install_wordnet"]

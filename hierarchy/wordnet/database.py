@@ -1,4 +1,4 @@
-"""WordNet 3.0 through NLTK, read lazily: synsets by WNID or by word, what is above them, how near two of them are."""
+"""WordNet 3.0 through NLTK, read lazily: synsets by WNID or by word, their hypernyms, and how alike two of them are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from hierarchy.errors import WordNetMissing
@@ -16,14 +16,14 @@ from hierarchy.errors import WordNetMissing
 
 @dataclass(frozen=True)
 class Synset:
-    """One sense: its id ("n" and the offset in WordNet 3.0, as ImageNet writes it), words, gloss, and what is above."""
+    """One sense: its id ("n" and the offset in WordNet 3.0, as ImageNet writes it), words, gloss and hypernyms."""
 
     wnid: str
     words: tuple[str, ...]
     gloss: str
     hypernyms: tuple[str, ...]  # wnids; of an individual ("n09275473", Everest) those of its kind
     field: str  # the lexicographer's file it comes from: "animal", "artifact", "food", ...
-    uses: tuple[int, ...]  # how often each word stands for this sense in the tagged texts that come with WordNet
+    uses: tuple[int, ...]  # how often each word has this sense in the tagged texts that come with WordNet
 
 
 class WordNet:
@@ -48,14 +48,14 @@ class WordNet:
     def has(self, wnid: str) -> bool:
         """Whether a string is the id of a noun's synset."""
         if wnid not in self._synsets and re.fullmatch(r"n\d{8}", wnid):
-            # of an offset that is none, nltk warns and gives None, or fails amid half a line
+            # for an invalid offset NLTK warns and gives None, or fails in the middle of a line
             with warnings.catch_warnings(), contextlib.suppress(Exception):
                 warnings.simplefilter("ignore")
                 self._remember(self._reader.synset_from_pos_and_offset("n", int(wnid[1:])))
         return wnid in self._synsets
 
     def synset(self, wnid: str) -> Synset:
-        """The synset of an id; KeyError where there is none."""
+        """The synset of an id; KeyError if there is none."""
         if not self.has(wnid):
             raise KeyError(wnid)
         return self._synsets[wnid]
@@ -66,7 +66,7 @@ class WordNet:
         return tuple(self._remember(synset) for synset in found)
 
     def ancestors(self, wnid: str) -> dict[str, int]:
-        """All that is above a synset, itself included, with the fewest steps up to it."""
+        """Everything above a synset, itself included, with the fewest steps up to it."""
         if wnid not in self._ancestors:
             above = {wnid: 0}
             for parent in self.synset(wnid).hypernyms:
@@ -76,14 +76,14 @@ class WordNet:
         return self._ancestors[wnid]
 
     def paths(self, wnid: str) -> tuple[tuple[str, ...], ...]:
-        """All ways from the root down to a synset, it and the root included."""
+        """All paths from the root down to a synset, both included."""
         parents = self.synset(wnid).hypernyms
         if not parents:
             return ((wnid,),)
         return tuple((*path, wnid) for parent in parents for path in self.paths(parent))
 
     def depth(self, wnid: str) -> int:
-        """Synsets on the longest way from the root, both ends counted; 1 for the root ("entity")."""
+        """Synsets on the longest path from the root, both ends counted; 1 for the root ("entity")."""
         if wnid not in self._depths:
             self._depths[wnid] = 1 + max((self.depth(parent) for parent in self.synset(wnid).hypernyms), default=0)
         return self._depths[wnid]
@@ -101,28 +101,13 @@ class WordNet:
         return 2 * common / (self.depth(first) + self.depth(second))
 
     def information(self, wnid: str) -> float:
-        """How specific a synset is, from 0 (all nouns are below it) to 1 (none is): intrinsic information content,
+        """How specific a synset is, from 0 (all nouns are below it) to 1 (none is).
 
-        1 - log(synsets below it, with it) / log(all synsets) (Seco, Veale & Hayes 2004).
+        The intrinsic information content: 1 - log(synsets below it, with it) / log(all synsets) (Seco, Veale & Hayes
+        2004).
         """
-        return 1 - math.log(self._below[wnid]) / math.log(len(self._below))
-
-    @cached_property
-    def _below(self) -> dict[str, int]:
-        """Of every noun synset, how many are below it, itself included; from the data file, in a second."""
-        parents: dict[str, list[str]] = {}
-        for line in self._reader.open("data.noun").read().splitlines():
-            if not line.startswith("  "):  # the licence at the top is indented
-                head = line.partition("|")[0]
-                parents["n" + head[:8]] = ["n" + offset for offset in re.findall(r" @i? (\d{8}) n", head)]
-        above: dict[str, frozenset[str]] = {}
-
-        def settle(wnid: str) -> frozenset[str]:
-            if wnid not in above:
-                above[wnid] = frozenset([wnid]).union(*(settle(parent) for parent in parents[wnid]))
-            return above[wnid]
-
-        return Counter(ancestor for wnid in parents for ancestor in settle(wnid))
+        below = _count_below()
+        return 1 - math.log(below[wnid]) / math.log(len(below))
 
     def _remember(self, found: Any) -> str:
         """Keeps NLTK's synset as ours; gives its id."""
@@ -139,14 +124,6 @@ class WordNet:
         return wnid
 
 
-def open_wordnet() -> WordNet | None:
-    """WordNet, or None where its data is not on this machine."""
-    try:
-        return WordNet()
-    except WordNetMissing:
-        return None
-
-
 def _wnid(found: Any) -> str:
     return f"n{found.offset():08}"
 
@@ -159,9 +136,27 @@ def _reader() -> Any:
         wordnet.ensure_loaded()
         version = wordnet.get_version()
     except (LookupError, OSError) as error:
-        raise WordNetMissing("WordNet is not on this machine; run `hierarchy wordnet install`") from error
+        raise WordNetMissing("WordNet is not installed; run `hierarchy wordnet install`") from error
     if version != "3.0":
         raise WordNetMissing(
-            f"NLTK found WordNet {version}, the ids of ImageNet are those of 3.0; run `hierarchy wordnet install`"
+            f"NLTK found WordNet {version}, but the ids of ImageNet need 3.0; run `hierarchy wordnet install`"
         )
     return wordnet
+
+
+@lru_cache(maxsize=1)  # it takes a second, and the data file does not change
+def _count_below() -> dict[str, int]:
+    """For each noun synset, how many are below it, itself included; read from the data file."""
+    parents: dict[str, list[str]] = {}
+    for line in _reader().open("data.noun").read().splitlines():
+        if not line.startswith("  "):  # the licence at the top is indented
+            head = line.partition("|")[0]
+            parents["n" + head[:8]] = ["n" + offset for offset in re.findall(r" @i? (\d{8}) n", head)]
+    above: dict[str, frozenset[str]] = {}
+
+    def climb(wnid: str) -> frozenset[str]:
+        if wnid not in above:
+            above[wnid] = frozenset([wnid]).union(*map(climb, parents[wnid]))
+        return above[wnid]
+
+    return Counter(ancestor for wnid in parents for ancestor in climb(wnid))

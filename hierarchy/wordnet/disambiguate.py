@@ -1,8 +1,8 @@
-"""Which WordNet synset a class means: its id where that is a WNID, else the sense that fits the other classes best.
+"""Which WordNet synset a class means: its id if that is a WNID, else the sense that fits the other classes best.
 
-Names are ambiguous ("seal", "mouse", "ray"), but the classes of one data set are kin: a sense is the likelier, the
-closer its hypernyms bring it to senses of other classes. On ImageNet-1k, names alone, this finds the right synset of
-916 of 1,000 classes, where the most frequent sense is right for 790.
+Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are related: a sense is likelier if its
+hypernyms are close to those of other classes. On ImageNet-1k, from names alone, this finds the right synset of 916 of
+1,000 classes; the most frequent sense is right for 790.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
+from hierarchy.errors import WordNetMissing
 from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 
 How = Literal["id", "name", "head"]
 
-# How far each of WordNet's fields is picturable: log((a + 5) / (b + 50)) for a synsets of the field in ImageNet-21k
-# and b in all of WordNet, individuals (Everest) left out. Of all nouns, those that people chose to collect
-# photographs of.
+# How likely a sense in each of WordNet's fields is to be photographed: log((a + 5) / (b + 50)) for a synsets of the
+# field in ImageNet-21k and b in all of WordNet, individuals (Everest) left out.
 PICTURABLE: Mapping[str, float] = {
     "food": -0.35, "artifact": -0.38, "plant": -0.62, "animal": -0.64, "person": -0.94, "shape": -1.11,
     "object": -1.25, "Tops": -1.98, "location": -2.14, "motive": -2.91, "body": -3.1, "attribute": -3.6,
@@ -29,10 +29,10 @@ PICTURABLE: Mapping[str, float] = {
     "relation": -4.58, "process": -4.92, "group": -4.95, "possession": -5.07, "quantity": -5.11, "event": -5.23,
     "time": -5.32, "cognition": -5.93, "state": -5.99,
 }  # fmt: skip
-KIN = 10.0  # weight of kinship against frequency; 8 to 14 differ by 5 of ImageNet-1k's classes
-NEIGHBOURS = (1, 2, 4, 8, 16)  # kinship is the mean over the nearest this many other classes
-ROUNDS = 6  # senses settle in 4 or 5
-LEAST = 0.02  # a share below this is no evidence of anything
+KINSHIP_WEIGHT = 10.0  # against frequency; 8 to 14 differ by 5 of ImageNet-1k's classes
+NEAREST_COUNTS = (1, 2, 4, 8, 16)  # kinship is the mean over this many nearest other classes
+ROUNDS = 6  # senses stop changing after 4 or 5
+LEAST_SHARE = 0.02  # a smaller share is not evidence of anything
 PHRASE_END = re.compile(r" (?:with|of|in|on|and|for|from|over|without) ")  # "man with cane" is a man
 
 
@@ -42,9 +42,9 @@ class Meaning:
 
     Args:
         wnid: the synset.
-        how: "id" (the class's id says so), "name" (a sense of its name), "head" (a sense of a part of its name, such
-            as "fish" of "aquarium fish"), or None where WordNet knows no part of the name and `wnid` is "".
-        shares: the synset and its runners-up with their shares, which add up to 1 at most; largest first.
+        how: "id" (the class's id is the WNID), "name" (a sense of its name), "head" (a sense of a part of its name,
+            such as "fish" of "aquarium fish"), or None if WordNet knows no part of the name and `wnid` is "".
+        shares: the synset and its runners-up with their shares, which add up to at most 1; largest first.
     """
 
     wnid: str
@@ -58,12 +58,53 @@ class Meaning:
 UNKNOWN = Meaning("", None, ())
 
 
+@dataclass(frozen=True)
+class Senses:
+    """What WordNet says about some classes.
+
+    Args:
+        wordnet: the database.
+        meanings: what each class means, in label order.
+        definitions: the definition of each class: its own, else the gloss of its meaning, else "".
+    """
+
+    wordnet: WordNet
+    meanings: tuple[Meaning, ...]
+    definitions: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Whether WordNet knows any of the classes."""
+        return any(self.meanings)
+
+
+def find_senses(classes: ClassList, wordnet: WordNet | None = None) -> Senses | None:
+    """Looks classes up in WordNet.
+
+    Args:
+        classes: the classes, with definitions where they have any.
+        wordnet: an open database; opened if None.
+
+    Returns:
+        Their meanings, and their definitions filled in; None if WordNet is not installed.
+    """
+    try:
+        wordnet = wordnet or WordNet()
+    except WordNetMissing:
+        return None
+    meanings = choose_senses(classes, wordnet)
+    definitions = (
+        definition or (wordnet.synset(meaning.wnid).gloss if meaning else "")
+        for definition, meaning in zip(classes.definitions, meanings, strict=True)
+    )
+    return Senses(wordnet, meanings, tuple(definitions))
+
+
 def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     """The meaning of each class, in label order.
 
-    Classes whose ids are WNIDs keep these; for all others the senses of all names are weighed together, in rounds:
-    prior (frequency in WordNet's tagged texts, order, how picturable the field is, words shared with a given
-    definition) times kinship with the senses that the other classes have so far.
+    A class whose id is a WNID means that synset. For all others the senses of all names are weighed together, in
+    rounds: prior (frequency in WordNet's tagged texts, order, how often the field is photographed, words shared with
+    a given definition) times kinship with the current senses of the other classes.
     """
     by_id = [wordnet.has(id) for id in classes.ids]
     found: list[tuple[list[str], How]] = [
@@ -81,19 +122,8 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     return tuple(_meaning(wnids, how, share) for (wnids, how), share in zip(found, shares, strict=True))
 
 
-def described(classes: ClassList, wordnet: WordNet | None, meanings: Sequence[Meaning]) -> ClassList:
-    """The classes, those without a definition with the gloss of what they mean, as far as that is known."""
-    if wordnet is None or not meanings:
-        return classes
-    definitions = [
-        definition or (wordnet.synset(meaning.wnid).gloss if meaning else "")
-        for definition, meaning in zip(classes.definitions, meanings, strict=True)
-    ]
-    return replace(classes, definitions=tuple(definitions))
-
-
 def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], How]:
-    """The senses a name may have: its own, else those of its longest known end that its beginning may narrow down."""
+    """The senses a name may have: its own, else those of its longest known ending, narrowed down by its beginning."""
     whole = wordnet.senses(name)
     if whole:
         return _of_same_case(name, whole, wordnet), "name"
@@ -108,7 +138,7 @@ def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], How]:
 
 
 def _of_same_case(name: str, senses: Sequence[str], wordnet: WordNet) -> list[str]:
-    """Leaves out proper names where a lower-case name has other senses: a caterpillar is no Caterpillar."""
+    """Leaves out proper names if a lower-case name has other senses: a caterpillar is not a Caterpillar."""
     if name != name.lower():
         return list(senses)
     proper = {wnid for wnid in senses if any(word.lower() == name != word for word in wordnet.synset(wnid).words)}
@@ -116,15 +146,15 @@ def _of_same_case(name: str, senses: Sequence[str], wordnet: WordNet) -> list[st
 
 
 def _prior(wnid: str, place: int, name: str, definition: str, wordnet: WordNet) -> float:
-    """Logarithm of how likely a sense is before the other classes are looked at."""
+    """Log-probability of a sense, up to a constant, before the other classes are considered."""
     synset = wordnet.synset(wnid)
     words = {word.lower() for word in (name, *name.split())}
     uses = max(
         (count for word, count in zip(synset.words, synset.uses, strict=True) if word.lower() in words), default=0
     )
     shared = _content(definition) & _content(synset.gloss)  # Lesk (1986)
-    told = 4 * len(shared) / len(_content(definition)) if shared else 0
-    return told + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
+    lesk = 4 * len(shared) / len(_content(definition)) if shared else 0
+    return lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
 
 
 def _content(text: str) -> set[str]:
@@ -149,7 +179,7 @@ def _weigh(
     weighed = []
     for wnids, prior, held in zip(senses, priors, own, strict=True):
         kin = [_kinship(wnid, total, held, wordnet) if len(wnids) > 1 else 0.0 for wnid in wnids]
-        weighed.append(_softmax([before + KIN * near for before, near in zip(prior, kin, strict=True)]))
+        weighed.append(_softmax([before + KINSHIP_WEIGHT * near for before, near in zip(prior, kin, strict=True)]))
     return weighed
 
 
@@ -157,8 +187,8 @@ def _kinship(wnid: str, total: Mapping[str, float], own: Mapping[str, float], wo
     """Mean specificity of the lowest hypernyms that a sense shares with its 1, 2, 4, ... nearest other classes."""
     near = [(total[ancestor] - own[ancestor], wordnet.information(ancestor)) for ancestor in wordnet.ancestors(wnid)]
     return sum(
-        max((specific for others, specific in near if others >= count - 0.5), default=0.0) for count in NEIGHBOURS
-    ) / len(NEIGHBOURS)
+        max((specific for others, specific in near if others >= count - 0.5), default=0.0) for count in NEAREST_COUNTS
+    ) / len(NEAREST_COUNTS)
 
 
 def _softmax(logits: list[float]) -> list[float]:
@@ -170,5 +200,5 @@ def _meaning(wnids: list[str], how: How, shares: list[float]) -> Meaning:
     if not wnids:
         return UNKNOWN
     ranked = sorted(zip(wnids, shares, strict=True), key=lambda pair: (-pair[1], wnids.index(pair[0])))
-    kept = tuple((wnid, round(share, 6)) for wnid, share in ranked if share >= LEAST)
+    kept = tuple((wnid, round(share, 6)) for wnid, share in ranked if share >= LEAST_SHARE)
     return Meaning(ranked[0][0], how, kept)

@@ -1,4 +1,4 @@
-"""Getting WordNet 3.0's data files to where NLTK looks: NLTK's download, the system's copy, or Debian's packages."""
+"""Installs WordNet 3.0's data files where NLTK looks: from NLTK's download, the system's copy or Debian's packages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FILES = (
     "cntlist.rev",
 )
 
-# WordNet's lexicographer files in the order of their numbers, by part of speech (lexnames(5WN)). Debian leaves the
-# file out, NLTK needs it.
+# WordNet's lexicographer files in the order of their numbers, by part of speech (lexnames(5WN)). Debian omits the
+# file, but NLTK needs it.
 _NOUNS = (
     "Tops act animal artifact attribute body cognition communication event feeling food group location motive object"
     " person phenomenon plant possession process quantity relation shape state substance time"
@@ -42,29 +42,29 @@ _LEXNAMES = (
 )
 
 
-def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Puts WordNet 3.0 below an `nltk_data` folder and says what it did.
+def install_wordnet(target: Path | None = None, *, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """Installs WordNet 3.0 in an `nltk_data` folder.
 
     Args:
         target: the `nltk_data` folder; by default the virtual environment's own, else the one in the home folder.
-        tell: is called with a line for each attempt.
+        tell: receives a line about each attempt.
 
     Returns:
-        The folder of the data files, `<target>/corpora/wordnet`; at once where they are already there.
+        The folder of the data files, `<target>/corpora/wordnet`; immediately if they are already there.
 
     Raises:
         OutputError: the folder cannot be made.
-        WordNetMissing: no way worked; the message says why each failed.
+        WordNetMissing: every attempt failed; the message gives the reasons.
     """
     place = (target or default_target()) / "corpora" / "wordnet"
     if _complete(place):
-        tell(f"WordNet is already at {place}")
+        tell(f"WordNet is already in {place}")
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = os_reason(error)
-        raise OutputError(f"cannot install WordNet to {str(place)!r}: {reason}; give --dir a writable folder") from None
+        raise OutputError(f"cannot install WordNet in {str(place)!r}: {reason}; give --dir a writable folder") from None
     failures = []
     for name, fetch in (
         ("NLTK's downloader", _from_nltk),
@@ -74,25 +74,25 @@ def install(target: Path | None = None, *, tell: Callable[[str], None] = lambda 
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 found = fetch(Path(scratch))
-                _settle(found, place)
+                _copy(found, place)
             except (OSError, subprocess.SubprocessError, WordNetMissing) as error:
                 failures.append(f"{name}: {_reason(error)}")
-                tell(f"{name} did not work ({_reason(error)})")
+                tell(f"{name} failed ({_reason(error)})")
                 continue
-        tell(f"installed WordNet 3.0 from {name} to {place}")
+        tell(f"installed WordNet 3.0 from {name} in {place}")
         return place
-    raise WordNetMissing(f"WordNet could not be installed ({'; '.join(failures)}); set WNSEARCHDIR to a copy of it")
+    raise WordNetMissing(f"cannot install WordNet ({'; '.join(failures)}); set WNSEARCHDIR to a copy of it")
 
 
 def _reason(error: Exception) -> str:
-    """Why a way failed: of a program, the last line of what it said."""
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
-    lines = said.decode(errors="replace").strip().splitlines() if isinstance(said, bytes) else []
+    """Why an attempt failed: for a program, the last line of its error output."""
+    output = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = output.decode(errors="replace").strip().splitlines() if isinstance(output, bytes) else []
     return lines[-1] if lines else str(error)
 
 
 def default_target() -> Path:
-    """The `nltk_data` folder that goes away with a virtual environment, or outside of one the user's."""
+    """The `nltk_data` folder of the virtual environment, or of the user outside of one."""
     return Path(sys.prefix if sys.prefix != sys.base_prefix else Path.home()) / "nltk_data"
 
 
@@ -102,17 +102,17 @@ def _from_nltk(scratch: Path) -> Path:
     with redirect_stdout(sys.stderr), Path(os.devnull).open("w") as silence:
         try:
             done = Downloader(download_dir=str(scratch)).download("wordnet", quiet=True, print_error_to=silence)
-        except Exception as error:  # a proxy's page instead of the index, half an archive: it raises many kinds
-            raise WordNetMissing(f"it broke off, {type(error).__name__}: {error}") from error
+        except Exception as error:  # a proxy's error page, a truncated archive: it raises many kinds
+            raise WordNetMissing(f"{type(error).__name__}: {error}") from error
         if not done:
-            raise WordNetMissing("its index could not be reached")
+            raise WordNetMissing("cannot reach its index")
     found = next(scratch.rglob("data.noun"), None)
     if found is None:  # nltk keeps some corpora zipped
         for archive in scratch.rglob("wordnet.zip"):
             shutil.unpack_archive(archive, scratch)
         found = next(scratch.rglob("data.noun"), None)
     if found is None:
-        raise WordNetMissing("it brought no data.noun")
+        raise WordNetMissing("its archive has no data.noun")
     return found.parent
 
 
@@ -121,16 +121,18 @@ def _from_system(scratch: Path) -> Path:
     for folder in folders:
         if folder and (Path(folder) / "data.noun").is_file():
             return Path(folder)
-    raise WordNetMissing(f"none in {', '.join(SYSTEM_FOLDERS)}, WNSEARCHDIR or WNHOME")
+    raise WordNetMissing(f"no data.noun in {', '.join(SYSTEM_FOLDERS)}, WNSEARCHDIR or WNHOME")
 
 
 def _from_debian(scratch: Path) -> Path:
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
-            raise WordNetMissing(f"there is no {tool} here")
+            raise WordNetMissing(f"{tool} is not installed")
     try:
         _download(scratch, ())
-    except subprocess.CalledProcessError:  # no package lists yet: get them into the scratch folder, which needs no root
+    except (
+        subprocess.CalledProcessError
+    ):  # no package lists yet: download them into the scratch folder, which needs no root
         lists = scratch / "lists"
         (lists / "partial").mkdir(parents=True)
         option = ("-o", f"Dir::State::Lists={lists}")
@@ -146,15 +148,15 @@ def _download(scratch: Path, options: tuple[str, ...]) -> None:
     subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=300)
 
 
-def _settle(found: Path, place: Path) -> None:
-    """Copies the data files into place, all of them or none."""
+def _copy(found: Path, place: Path) -> None:
+    """Copies the data files into place atomically."""
     missing = [name for name in FILES if not (found / name).is_file()]
     if missing:
         raise WordNetMissing(f"{found} lacks {', '.join(missing)}")
     with (found / "data.noun").open("rb") as file:
         licence = file.read(3000)
     if b"WordNet 3.0 Copyright" not in licence:
-        raise WordNetMissing(f"{found} is not WordNet 3.0, whose offsets the ids of ImageNet are")
+        raise WordNetMissing(f"{found} is not WordNet 3.0, which the ids of ImageNet need")
     with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
         whole = Path(scratch) / "wordnet"
         whole.mkdir()
@@ -162,7 +164,7 @@ def _settle(found: Path, place: Path) -> None:
             shutil.copyfile(found / name, whole / name)
         lines = (f"{number:02}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(_LEXNAMES))
         (whole / "lexnames").write_text("".join(lines), encoding="utf-8")
-        if place.exists():  # half of it, from elsewhere
+        if place.exists():  # incomplete
             place.rename(Path(scratch) / "old")
         whole.rename(place)
 

@@ -1,4 +1,4 @@
-"""The emoji and digits data sets: pictures cut whole, vendors kept apart, lists fixed by a seed.
+"""The emoji and digits datasets: pictures cut whole, vendors kept apart, lists fixed by a seed.
 
 The packages are made here, of the layout that npm's have. All messages stand in golden/emoji_messages.txt; after a
 change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/test_emoji.py`, and read the difference.
@@ -226,7 +226,7 @@ def test_pictures_that_are_trained_on_are_seen_to_be_alike():
     assert found["own"].argmax() == 1 and found["own"][1] > emoji_alike.SAME
 
 
-def test_what_is_alike_is_told_of_a_data_set(cache, tmp_path, run):
+def test_what_is_alike_is_told_of_a_dataset(cache, tmp_path, run):
     assert run(emoji, tmp_path / "data", "--cache", cache)[0] == 0
     _, out = run(emoji_alike, tmp_path / "data")
     first, *categories, same = map(json.loads, out.splitlines())

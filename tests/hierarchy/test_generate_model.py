@@ -158,7 +158,7 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
     assert (tmp_path / "pets.before.json").read_text() == "of an earlier run"
     assert (
         "unsettled: 'cod' (cod): the model says that it fits nowhere" in err
-        and "`hierarchy review pets.json` places them" in err
+        and "place them with `hierarchy review pets.json`" in err
     )
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE
@@ -175,7 +175,7 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
     code, out, err = ask("generate", "pets.txt", *flags)
     assert code == 1 and out.startswith("pets.proposal.json: 0 superclasses, 0 groups, 0 classes")
     assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
-    assert "8 classes are unsettled" in err and "troubles with answers, all dealt with or listed: " in err
+    assert "8 classes are unsettled" in err and "problems with replies, all handled or listed: " in err
     assert read_proposal(tmp_path / "pets.proposal.json").unsettled == TREE.classes
 
 
@@ -265,7 +265,7 @@ def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_
     lock.__exit__(None, None, None)
     (tmp_path / "pets.decisions.jsonl").touch()
     code, out, err = propose("--yes")
-    assert (code, out) == (2, "") and "choose another name, copy 'pets.replies.sqlite' to it so that" in err
+    assert (code, out) == (2, "") and "choose another name (copy 'pets.replies.sqlite' to it so that" in err
     (tmp_path / "pets.decisions.jsonl").unlink()
     assert propose("--yes")[0] == 0 and calls(server) == 8
     assert load(tmp_path / "pets.json") == TREE and not (tmp_path / "pets.lock").exists()
@@ -275,15 +275,15 @@ def test_explain_finds_classes_by_name_and_refuses_nodes(propose, ask):
     propose("--yes")
     assert ask("explain", "pets.json", "fish/sea fish/cod")[0] == 0
     assert "'fish' is a node of 4 classes; name one of them" in ask("explain", "pets.json", "fish")[2]
-    assert "no id, name or path" in ask("explain", "pets.json", "codd")[2]
+    assert "no class or node 'codd'; nearest: 'cod'" in ask("explain", "pets.json", "codd")[2]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--propose", "gpt"], "nobody called 'gpt' proposes; use --propose openai"),
-        (["--dry-run"], "--dry-run is about a model; add --propose openai"),
-        (["--propose", "openai", "--classes-per-group", "2:5"], "sizes of nodes cannot be promised of a model"),
+        (["--propose", "gpt"], "unknown --propose 'gpt'; use openai"),
+        (["--dry-run"], "--dry-run needs a language model that proposes; add --propose openai"),
+        (["--propose", "openai", "--classes-per-group", "2:5"], "a language model does not keep to node sizes"),
         (["--propose", "openai", "--price", "cheap"], "--price 'cheap' is not INPUT:OUTPUT"),
         (["--propose", "openai", "--votes", "0"], "invalid value for '--votes'"),
         (["--propose", "openai", "--yes"], "no API key: set OPENAI_API_KEY"),
@@ -312,16 +312,21 @@ FLAGS_OF_A_MODEL = {
 @pytest.mark.parametrize("flag", [*FLAGS_OF_A_MODEL, "--base-url"])
 def test_no_flag_about_a_model_is_passed_over_where_none_proposes(ask, server, tmp_path, flag):
     code, out, err = ask("generate", "pets.txt", flag, *FLAGS_OF_A_MODEL.get(flag, [server.url]))
-    assert (code, out) == (2, "") and f"{flag} is about a model; add --propose openai" in err
+    assert (code, out) == (2, "") and f"{flag} needs a language model that proposes; add --propose openai" in err
     assert [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
 
 
 def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have_no_limit(ask, server, tmp_path):
     every = [word for flag, values in FLAGS_OF_A_MODEL.items() for word in (flag, *values)]
     err = ask("generate", "pets.txt", *every)[2]
-    assert f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes are about a model; add --propose openai" in err
+    assert (
+        f"{', '.join([*FLAGS_OF_A_MODEL][:-1])} and --yes need a language model that proposes; add --propose openai"
+        in err
+    )
     err = ask("generate", "pets.txt", "--embed", "openai:e", "--base-url", server.url, "--max-cost", "2")[2]
-    assert "--max-cost is about a model that proposes, and --embed openai:e is under no limit; leave that out" in err
+    assert (
+        "--max-cost needs a language model that proposes (--embed openai:e has no limit); add --propose openai" in err
+    )
     assert not server.counts["http"]
 
 

@@ -1,4 +1,4 @@
-"""What several tests share: servers, small data sets, strategies, and where things are."""
+"""What several tests share: servers, small datasets, strategies, and where things are."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the server in openai_server.py thinks: it reads the prompts as a model would, and has one hierarchy in mind."""
+"""The answers of the server in openai_server.py: it reads the prompts as a model would, with one hierarchy in mind."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Brain:
         return {"placements": placements}
 
     def rename(self, text: str) -> dict[str, Any]:
-        lines = re.findall(r"^ *(\d+)\. ([^(\n]+?)(?: \(.*\))?$", text.split("below its superclass:")[1], re.MULTILINE)
+        lines = re.findall(
+            r"^ *(\d+)\. ([^(\n]+?)(?: \(.*\))?$", text.split("below their superclass:")[1], re.MULTILINE
+        )
         return {"names": [{"node": int(number), "name": name} for number, name in lines]}
 
 

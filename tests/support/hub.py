@@ -1,4 +1,4 @@
-"""A server that speaks as much of the Hugging Face Hub's protocol as reading a data set takes, on this machine."""
+"""A server that speaks as much of the Hugging Face Hub's protocol as reading a dataset takes, on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMIT = "0" * 40
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves one data set, the files of a folder, under a name; notes the paths it was asked for."""
+    """Serves one dataset, the files of a folder, under a name; notes the paths it was asked for."""
 
     def __init__(self, name: str, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

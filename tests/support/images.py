@@ -1,4 +1,4 @@
-"""Small real images and data sets of them."""
+"""Small real images and datasets of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def image_file(number: int, form: str = "PNG") -> bytes:
 
 
 def image_rows(labels: list, names: list[str] | None = None, **columns: list) -> datasets.Dataset:
-    """A data set with one row and one image a label, every second a JPEG; labels are numbers with names, or strings."""
+    """A dataset with one row and one image a label, every second a JPEG; labels are numbers with names, or strings."""
     images = [{"bytes": image_file(i, "JPEG" if i % 2 else "PNG"), "path": None} for i in range(len(labels))]
     label = datasets.ClassLabel(names=names) if names else datasets.Value("string")
     features = {"image": datasets.Image(), "label": label}

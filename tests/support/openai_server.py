@@ -1,24 +1,19 @@
-"""A real HTTP server that speaks OpenAI's protocol: chat completions, embeddings, models.
+"""A real HTTP server that speaks OpenAI's protocol: chat completions and embeddings.
 
-It answers with what its brain says, makes the mistakes its table of faults tells it to, and counts what it did. It
-asserts nothing: tests read `counts`, or GET /_counts from another process. In a test:
+It answers with what its brain says, makes the mistakes that its faults ask for, and counts what it did. It asserts
+nothing: tests read `counts`.
 
     with Server(faults=script("429", "500")) as server:
         ... server.url ...
         assert server.counts["faults"] == {"429": 1, "500": 1}
-
-or by itself: `python tests/support/openai_server.py --latency 0.05`, which prints its address.
 """
 
 from __future__ import annotations
 
-import argparse
-import base64
 import hashlib
 import json
 import random
 import re
-import struct
 import threading
 import time
 from collections import Counter
@@ -45,7 +40,7 @@ FAULTS = {
     "length": "the answer cut in the middle, finish_reason length",
     "prose": "words around the JSON",
     "fence": "the JSON in a Markdown code fence",
-    "invented": "an item whose id nobody asked about",
+    "invented": "an extra item with an id that was not asked for",
     "missing": "an item left out",
     "duplicate": "an item twice",
     "lie": "every id changed; without ids, every text changed",
@@ -58,19 +53,6 @@ FAULTS = {
     "403": "not allowed",
     "404": "no such model",
     "quota": "429, code insufficient_quota",
-}
-PAID = {
-    "drop amid",
-    "no text",
-    "length",
-    "prose",
-    "fence",
-    "invented",
-    "missing",
-    "duplicate",
-    "lie",
-    "refusal",
-    "filter",
 }
 
 
@@ -127,7 +109,6 @@ class Server:
         latency: float = 0.0,
         hang: float = 30.0,
         refuses: Sequence[str] = (),
-        port: int = 0,
     ) -> None:
         self.brain = brain or any_instance
         self.faults = faults or (lambda digest, before: None)
@@ -142,7 +123,7 @@ class Server:
         self.tokens: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []  # of chat completions, as they came
         self.closing = threading.Event()
-        self._httpd = _HTTPServer(("127.0.0.1", port), _handler(self))
+        self._httpd = _HTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -240,9 +221,7 @@ class Server:
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         data = []
         for index, text in enumerate(texts):
-            vector: Any = [sum(column) for column in zip(*(word_vector(word) for word in words(text)), strict=True)]
-            if body.get("encoding_format") == "base64":
-                vector = base64.b64encode(struct.pack("<64f", *vector)).decode()
+            vector = [sum(column) for column in zip(*(word_vector(word) for word in words(text)), strict=True)]
             data.append({"object": "embedding", "index": index, "embedding": vector})
         read = sum(map(count_tokens, texts))
         with self.mutex:
@@ -333,7 +312,7 @@ def lying(content: Any) -> Any:
 
 
 def any_instance(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
-    """A valid instance of the schema, always the same; the schema stands in the last message if nowhere else."""
+    """A valid instance of the schema, always the same; without a schema, the one in the last message."""
     text = messages[-1]["content"]
     if schema is None:
         text, _, words = text.rpartition("JSON schema:\n")
@@ -425,7 +404,7 @@ class _HTTPServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is gone is none of our business."""
+        """Ignores clients that are gone."""
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -435,19 +414,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
         def log_message(self, *_: Any) -> None:
             pass
-
-        def do_GET(self) -> None:
-            if self.path == "/_counts":
-                self.send(200, server.counts)
-                return
-            self.count(self.path)
-            if self.path == "/v1/models":
-                self.send(
-                    200,
-                    {"object": "list", "data": [{"id": "gpt-test", "object": "model", "created": 0, "owned_by": "us"}]},
-                )
-            else:
-                self.send(404, error(f"no {self.path}"))
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -494,23 +460,3 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.http[path.removeprefix("/v1")] += 1
 
     return Handler
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer is generated")
-    parser.add_argument("--rate", type=float, default=0.0, help="the probability of a fault")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--faults", default=",".join(sorted(PAID | {"429", "429 bare", "500", "drop"})))
-    parser.add_argument("--refuses", default="", help="what it does not know, as json_schema,temperature")
-    given = parser.parse_args()
-    faults = at_random(given.rate, given.seed, given.faults.split(","))
-    refuses = [name for name in given.refuses.split(",") if name]
-    with Server(faults=faults, latency=given.latency, refuses=refuses, port=given.port) as server:
-        print(server.url, flush=True)
-        threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()

@@ -21,10 +21,10 @@ def start(proposal, *, log=None, write=lambda log, decisions: None, who="Ada", *
     return Session(proposal, log, write, who=who, now=lambda: NOON, **options)
 
 
-def start_on_disk(paths, base, *, who="Ada", tell=print):
+def start_on_disk(paths, base, *, who="Ada", notify=print):
     """A session on files, as `open_session` starts it, but without its lock and result, and always at noon."""
     write = partial(append_to_log, paths=paths, base=base, findings=())
-    return start(base, log=load_log(paths, base, tell), write=write, who=who)
+    return start(base, log=load_log(paths, base, notify), write=write, who=who)
 
 
 def act(session, data):

@@ -27,17 +27,18 @@ def run_command(
 ) -> None:
     """Runs a timm script with the nested models registered; arguments after SCRIPT are the script's own.
 
-    Classes of its data sets are paired with the model's hierarchy by id or name. timm itself would number image folders
+    Classes of its datasets are paired with the model's hierarchy by id or name. timm itself would number image folders
     by sorted name.
     """
     if not script.is_file():
-        raise OptionError(f"no script {str(script)!r}; give a Python file")
+        raise OptionError(f"no such script: {str(script)!r}; give a Python file")
     import timm
 
     from timm_nhl.cli.script_labels import paired_labels
 
     def tell(line: str) -> None:
-        typer.echo(line, err=True)
+        if os.environ.get("RANK", "0") == "0":  # one of torchrun's processes reports
+            typer.echo(line, err=True)
 
     folder = script.parent.resolve()
     sys.argv = [str(script), *context.args]

@@ -1,4 +1,4 @@
-"""Pairs the labels of timm's data sets with the hierarchy of a nested model while somebody's script runs.
+"""Pairs the labels of timm's datasets with the hierarchy of a nested model while somebody's script runs.
 
 timm numbers the classes of an image folder by sorted name, a hierarchy has an order of its own. A script that gets
 both would train and measure the wrong classes without a word.
@@ -26,13 +26,13 @@ TRUST = "pass --trust-labels to `timm-nhl run` if label i is class i of the hier
 
 @contextmanager
 def paired_labels(tell: Callable[[str], None]) -> Iterator[None]:
-    """Numbers the classes of every data set that timm opens in this block as the model made in it does.
+    """Numbers the classes of every dataset that timm opens in this block as the model made in it does.
 
     Args:
-        tell: receives a line for each data set that timm alone would have numbered otherwise.
+        tell: receives a line for each dataset that timm alone would have numbered otherwise.
 
     Raises:
-        OptionError: the classes of a data set cannot be paired with the model's, or a class map contradicts them.
+        OptionError: the classes of a dataset cannot be paired with the model's, or a class map contradicts them.
     """
     labels = _Labels(tell)
     create_reader, create_dataset = timm.data.dataset.create_reader, timm.data.create_dataset
@@ -48,7 +48,7 @@ def paired_labels(tell: Callable[[str], None]) -> Iterator[None]:
         dataset = create_dataset(*args, **options)
         if not hasattr(dataset, "reader"):  # of torchvision: timm has no class map for it
             labels.check(
-                _classes(dataset), source=str(getattr(dataset, "root", "the data set")), fix="leave out 'torch/'"
+                _classes(dataset), source=str(getattr(dataset, "root", "the dataset")), fix="leave out 'torch/'"
             )
         return dataset
 
@@ -72,7 +72,7 @@ def paired_labels(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def pair(classes: Mapping[str, int], hierarchy: Hierarchy) -> dict[str, int]:
-    """The label in a hierarchy of each class of a data set that the hierarchy has, by id or else by name.
+    """The label in a hierarchy of each class of a dataset that the hierarchy has, by id or else by name.
 
     Raises:
         DataError: a name of two classes, or two names of one class.
@@ -87,22 +87,22 @@ def pair(classes: Mapping[str, int], hierarchy: Hierarchy) -> dict[str, int]:
 
 @dataclass
 class _Labels:
-    """The hierarchy of the last nested model that was made, and the data sets that were opened before it."""
+    """The hierarchy of the last nested model that was made, and the datasets that were opened before it."""
 
     tell: Callable[[str], None]
     hierarchy: Hierarchy | None = None
     early: list[tuple[Mapping[str, int], str]] = field(default_factory=list)  # (classes, source)
 
     def see(self, model: Any) -> None:
-        """Remembers a model's hierarchy; checks the data sets that were opened before the model was made."""
+        """Remembers a model's hierarchy; checks the datasets that were opened before the model was made."""
         if not isinstance(model, NHL) or model.hierarchy == Hierarchy.balanced(len(model.hierarchy)):
             return  # the classes of an anonymous tree have no meaning of their own
         self.hierarchy = model.hierarchy
         for classes, source in self.early:
-            self.check(classes, source=source, fix="make the model before the data set")
+            self.check(classes, source=source, fix="make the model before the dataset")
 
     def pair(self, read: Callable[..., Any], *, source: str, given: bool) -> Any:
-        """Opens a data set whose labels are those of the hierarchy.
+        """Opens a dataset whose labels are those of the hierarchy.
 
         Args:
             read: opens it, given a class map or not.
@@ -151,7 +151,7 @@ class _Labels:
 
 
 def _classes(source: Any) -> Mapping[str, int]:
-    """The label of each class, by the name that a reader of timm or a data set of torchvision knows it by."""
+    """The label of each class, by the name that a reader of timm or a dataset of torchvision knows it by."""
     for name in ("wnid_to_idx", "class_to_idx", "class_name_to_idx"):
         if getattr(source, name, None):
             return dict(getattr(source, name))

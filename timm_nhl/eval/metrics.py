@@ -131,7 +131,7 @@ def judge(logits: Tensor, targets: Tensor, *, images: Sequence[int] | Labels | N
     if len(outside):
         raise EvaluationError(
             f"{_name_images(numbers[outside])} labels outside 0 to {classes - 1}, the outputs of the model; label the"
-            " data set along the model's hierarchy"
+            " dataset along the model's hierarchy"
         )
     top = logits.topk(min(TOP, classes), dim=1).indices  # (B, K) -> (B, 5)
     log_probabilities = logits.float().log_softmax(dim=1)

@@ -89,6 +89,8 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
     others = saved and kwargs.get("num_classes") not in (None, 0, saved.get("num_classes"))
     if others and kwargs.get("hierarchy") is saved.get("hierarchy"):
         kwargs["hierarchy"] = None  # other classes are wanted than those that were saved
+    if saved.get("labels") is not None and kwargs.get("hierarchy") is not saved.get("hierarchy"):
+        kwargs["labels"] = None  # they belong to the saved hierarchy
     if kwargs.get("hierarchy") is not None:
         kwargs["hierarchy"] = load(kwargs["hierarchy"])
         if kwargs.get("num_classes") is not None and kwargs["num_classes"] == saved.get("num_classes"):

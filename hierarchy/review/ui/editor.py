@@ -13,7 +13,7 @@ from pathlib import Path
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
 from hierarchy.files import read_text
 from hierarchy.names import name_fault
-from hierarchy.proposal import Edit, Place, Proposal, difference
+from hierarchy.proposal import Edit, Place, Proposal, find_edits
 
 HEAD = """\
 # Move lines between groups, rename headings, add new ones: "superclass" at the margin, "    group" indented by 4,
@@ -83,7 +83,7 @@ def from_text(text: str, proposal: Proposal, superclass: str) -> tuple[Edit, ...
         after = Proposal(proposal.classes, tuple(placed.get(id, old) for id, old in rows))
     except InvalidHierarchy as error:
         raise ReviewError("; ".join(problem.replace("; ", ", ") for problem in error.problems)) from None
-    return difference(proposal, after)
+    return find_edits(proposal, after)
 
 
 def _parse(text: str, own: dict[str, str], superclass: str, problems: list[str]) -> Iterator[tuple[str, Place]]:

@@ -12,7 +12,7 @@ MOST_NAMED = 6  # candidates that a message names
 
 
 def find_group(text: str, proposal: Proposal) -> str:
-    """The path of the one group that a path, a name or part of one stands for.
+    """The path of the one group that a text matches, by its path, its name or part of one.
 
     Raises:
         ReviewError: no group matches, or several do; the message names them.
@@ -21,14 +21,14 @@ def find_group(text: str, proposal: Proposal) -> str:
 
 
 def find_sibling(text: str, node: str, proposal: Proposal) -> str:
-    """The path of the one node on the level of `node` that a text stands for; raises as `find_group`."""
+    """The path of the one node on the level of `node` that a text matches; raises as `find_group`."""
     deep = "/" in node
     paths = (path for path in nodes(proposal) if ("/" in path) == deep)
     return _find_one(text, paths, "group" if deep else "superclass")
 
 
 def find_subjects(text: str, proposal: Proposal) -> tuple[str, ...]:
-    """All that a text may stand for: paths of nodes and ids of classes, ranked as by `Hierarchy.find`."""
+    """Everything that a text matches: paths of nodes and ids of classes, ranked as by `Hierarchy.find`."""
     found: tuple[str, ...] = ()
     if any(proposal.places):
         tree = proposal.settled

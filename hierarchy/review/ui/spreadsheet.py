@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, get_args
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
 from hierarchy.files import read_text
 from hierarchy.names import name_fault
-from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, difference
+from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, find_edits
 from hierarchy.review.queue import current_votes, measure_dispute
 from hierarchy.review.state import State
 
@@ -67,13 +67,13 @@ def from_sheet(text: str, proposal: Proposal, where: str) -> tuple[Edit, ...]:
             f" {_mark(proposal)!r}) and would revert them; export it again, or delete the column 'proposal' to let the"
             " sheet win"
         )
-    return difference(proposal, after)
+    return find_edits(proposal, after)
 
 
 def is_replaceable(path: Path) -> bool:
     """Whether a sheet may be written to a path: it is free, empty or an earlier sheet.
 
-    The column `dispute` tells a sheet from a list of classes or a hierarchy, which have the other columns too.
+    The column `dispute` distinguishes a sheet from a list of classes or a hierarchy, which have the other columns too.
     """
     if not path.is_file():
         return True  # writing to a folder fails later

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hierarchy.checks.checks import KINDS, check
-from hierarchy.cluster.embeddings import embedder
+from hierarchy.checks import FINDING_KINDS, Evidence, check
+from hierarchy.cluster import embed
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
-from hierarchy.wordnet.disambiguate import choose_senses
+from hierarchy.wordnet import find_senses
 
 ANIMALS = {
     "cats": ("tiger", "lion", "leopard", "jaguar"),
@@ -33,12 +33,10 @@ def tree(**changes):
     )
 
 
-def findings(hierarchy, wordnet, vectors=None):
+def findings(hierarchy, wordnet):
     proposal = Proposal.from_hierarchy(hierarchy)
-    meanings = choose_senses(proposal.classes, wordnet)
-    if vectors is None:
-        vectors = embedder("tfidf", wordnet=wordnet, meanings=meanings)(proposal.classes)
-    return check(proposal, wordnet=wordnet, meanings=meanings, vectors=vectors)
+    senses = find_senses(proposal.classes, wordnet)
+    return check(proposal, Evidence(proposal.classes, senses, embed(proposal.classes, "tfidf", senses)))
 
 
 def warnings(found):
@@ -84,9 +82,10 @@ def test_chains_are_noted_with_the_nearest_sibling():
     ]
     vectors = np.eye(5)
     vectors[2] = [0.6, 0, 0.8, 0, 0]
+    proposal = Proposal.from_hierarchy(Hierarchy.from_rows(rows))
     found = {
         finding.node: finding
-        for finding in check(Proposal.from_hierarchy(Hierarchy.from_rows(rows)), vectors=vectors)
+        for finding in check(proposal, Evidence(proposal.classes, None, vectors))
         if finding.kind == "chain"
     }
     assert set(found) == {"s/lonely", "t"}
@@ -117,7 +116,7 @@ def test_names_of_two_classes_and_of_two_senses_are_ambiguous(wordnet):
     classes = ClassList(("n02012849", "n03126707", "x", "y"), ("crane", "crane", "bank", "glass"), ("",) * 4, "")
     rows = [(id, name, "s", "g") for id, name in zip(classes.ids, classes.names, strict=True)]
     proposal = Proposal.from_hierarchy(Hierarchy.from_rows(rows))
-    found = check(proposal, wordnet=wordnet, meanings=choose_senses(classes, wordnet))
+    found = check(proposal, Evidence(classes, find_senses(classes, wordnet)))
     ambiguous = {finding.node: finding for finding in found if finding.kind == "ambiguous"}
     assert ambiguous["n02012849"].evidence == {"ids": ["n02012849", "n03126707"]}
     assert all(len(finding.evidence.get("senses", [0, 0])) > 1 for finding in ambiguous.values())
@@ -132,5 +131,5 @@ def test_findings_are_ranked_and_of_known_kinds(wordnet):
     order = {"error": 0, "warning": 1, "note": 2}
     keys = [(order[finding.severity], -finding.weight) for finding in found]
     assert keys == sorted(keys)
-    assert {finding.kind for finding in found} <= set(KINDS)
+    assert {finding.kind for finding in found} <= set(FINDING_KINDS)
     assert all(0 <= finding.weight <= 1 and finding.message for finding in found)

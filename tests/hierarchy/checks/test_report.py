@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hierarchy import Hierarchy
-from hierarchy.checks.report import report
+from hierarchy.checks import render_report
 from hierarchy.proposal import Finding, Move
 
 HOSTILE = '<script>alert("1")<\\script><!-- \u2028 {{data}} & \' &lt; \\'.replace("\u2028", "")
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_holds_the_tree_in_node_order():
-    data = Page(report(PETS, [], title="pets", definitions={"n3": "a slender cat", "n9": "unknown"})).data
+    data = Page(render_report(PETS, [], title="pets", definitions={"n3": "a slender cat", "n9": "unknown"})).data
     assert data["names"] == [
         "all classes",
         "fish",
@@ -79,7 +79,7 @@ def test_findings_are_ranked_and_lead_to_their_node():
         Finding("missing", "n7", "not placed", "error"),
         Finding("shape", "", "few superclasses", "note"),
     ]
-    page = Page(report(PETS, findings, title="pets"))
+    page = Page(render_report(PETS, findings, title="pets"))
     assert [(row[0], row[3], row[5]) for row in page.data["findings"]] == [
         ("error", "n7", -1),
         ("warning", "mammals/cats/siamese", 7),
@@ -92,7 +92,9 @@ def test_findings_are_ranked_and_lead_to_their_node():
 
 
 def test_figures_and_provenance_are_text():
-    page = Page(report(PETS, title="pets", provenance={"seed": 3, "versions": {"timm": "1.0"}, "command": "a < b"}))
+    page = Page(
+        render_report(PETS, title="pets", provenance={"seed": 3, "versions": {"timm": "1.0"}, "command": "a < b"})
+    )
     for words in (
         "superclasses 2 1–2 (median 1.5) groups each",
         "groups 3 1–2 (median 1) classes each",
@@ -109,14 +111,14 @@ def test_hostile_names_stay_text():
         [(name + "1", name, name, name), ("n2", "</script>".replace("/", "\u2215"), name, "x"), ("n3", "c", "y", "z")]
     )
     finding = Finding("odd</script>", "n2", "</script><img src=x onerror=alert(1)>", "note")
-    text = report(
+    text = render_report(
         tree,
         [finding],
         title=f"</title></script>{name}",
         definitions={"n3": "</script>"},
         provenance={name: "</dl></script>"},
     )
-    page, plain = Page(text), Page(report(PETS, title="pets"))
+    page, plain = Page(text), Page(render_report(PETS, title="pets"))
     assert page.data["names"][1:3] == sorted([name, "y"])
     assert page.data["findings"][0][2] == finding.message
     assert list(page.data["definitions"].values()) == ["</script>"]
@@ -128,7 +130,7 @@ def test_hostile_names_stay_text():
 
 
 def test_the_page_asks_nothing_of_a_network():
-    page = Page(report(PETS, title="pets"))
+    page = Page(render_report(PETS, title="pets"))
     assert not any({"src", "href", "srcset", "data"} & set(attributes) for _, attributes in page.elements)
     (policy,) = (a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'") and "http" not in policy
@@ -137,7 +139,7 @@ def test_the_page_asks_nothing_of_a_network():
 
 @pytest.mark.parametrize(
     ("module", "heavy"),
-    [("score", ""), ("reference", ""), ("report", ""), ("score; import numpy", "numpy")],
+    [("scoring", ""), ("reference", ""), ("report", ""), ("scoring; import numpy", "numpy")],
 )
 def test_importing_loads_no_heavy_library(module, heavy):
     heavy_ones = "{'numpy', 'plotly', 'sklearn', 'timm', 'torch'}"
@@ -150,13 +152,13 @@ def test_importing_loads_no_heavy_library(module, heavy):
 def test_a_page_of_any_size_is_written_in_seconds(classes):
     tree = Hierarchy.from_rows((f"n{i}", f"name {i}", f"super {i % 23}", f"group {i % 2300}") for i in range(classes))
     start = time.perf_counter()
-    page = report(tree, [Finding("k", id, "m", "note") for id in tree.classes[::10]], title="all")
+    page = render_report(tree, [Finding("k", id, "m", "note") for id in tree.classes[::10]], title="all")
     assert time.perf_counter() - start < 10
     assert len(page) < 12_000_000
 
 
 def test_images_of_classes_are_in_the_page_only_when_they_are_known():
-    data = Page(report(PETS, title="pets", images=dict.fromkeys(PETS.classes[1:], 3))).data
+    data = Page(render_report(PETS, title="pets", images=dict.fromkeys(PETS.classes[1:], 3))).data
     order = sorted(range(len(PETS)), key=PETS.ancestors(3).__getitem__)
     assert data["images"] == [3 if label else 0 for label in order]
-    assert "images" not in Page(report(PETS, title="pets")).data
+    assert "images" not in Page(render_report(PETS, title="pets")).data

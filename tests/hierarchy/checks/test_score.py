@@ -11,8 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy, HierarchyError, save
-from hierarchy.checks.reference import read_reference
-from hierarchy.checks.score import score
+from hierarchy.checks import read_reference, score
 from hierarchy.errors import FormatError, UnknownNode
 
 
@@ -219,25 +218,23 @@ def test_a_part_scores_as_if_the_rest_were_not_there():
     [
         (
             {"n1": "a", "tuskr": "b", "zebra": "b"},
-            "the reference covers 1 of 5 classes, and 3 or more are needed; no class has these as its id or as its"
-            " unique name: 'tuskr', nearest: 'tusker'; 'zebra'",
+            "the reference covers 1 of 5 classes, but 3 are needed; no class has these ids or unique names:"
+            " 'tuskr', nearest: 'tusker'; 'zebra'",
         ),
-        ({}, "the reference covers 0 of 5 classes, and 3 or more are needed; give a reference with more classes"),
+        ({}, "the reference covers 0 of 5 classes, but 3 are needed; give a reference with more classes"),
         (
             {f"unheard of {i}": "x" for i in range(11)},
-            "the reference covers 0 of 5 classes, and 3 or more are needed; no class has these as its id or as its"
-            " unique name: 'unheard of 0'; 'unheard of 1'; 'unheard of 2'; 'unheard of 3'; 'unheard of 4';"
+            "the reference covers 0 of 5 classes, but 3 are needed; no class has these ids or unique names:"
+            " 'unheard of 0'; 'unheard of 1'; 'unheard of 2'; 'unheard of 3'; 'unheard of 4';"
             " 'unheard of 5'; 'unheard of 6'; 'unheard of 7'; and 3 more",
         ),
         (
             {"n1": "a", "n2": "a", "n3": "a"},
-            "the reference puts all 3 classes it covers together or each one apart, so nothing can be compared; give"
-            " one that puts some together and others apart",
+            "the reference groups all 3 classes that it covers together, or none; give one that groups some of them",
         ),
         (
             {"n1": "a", "n2": "b", "n3": "c"},
-            "the reference puts all 3 classes it covers together or each one apart, so nothing can be compared; give"
-            " one that puts some together and others apart",
+            "the reference groups all 3 classes that it covers together, or none; give one that groups some of them",
         ),
     ],
 )
@@ -279,13 +276,13 @@ def test_a_reference_may_be_a_map(tmp_path, name, text):
         ("r.json", "", "r.json:1: not JSON (Expecting value at column 1); is the file complete?"),
         ("r.json", '{"a": "b"', "r.json:1: not JSON (Expecting ',' delimiter at column 10); is the file complete?"),
         ("r.json", "[]", "r.json is a JSON list; give an object {class: superclass}"),
-        ("r.json", "{}", "r.json is no reference: no classes; give a class and its superclass a line"),
+        ("r.json", "{}", "r.json is not a reference: no classes; give one class and its superclass per line"),
         (
             "r.json",
             '{"a": "b",\n "a": "y",\n "b": 3,\n "c": ["a", "b"], "": "x", "d": ""}',
-            "r.json is no reference: line 2: class 'a' stands already in line 1; give each one superclass; line 3: the"
-            " superclass of 'b' is 3; give it a name; line 4: the superclass of 'c' is a list or an object; give it a"
-            " name; line 4: a class without a name; line 4: the superclass of 'd' is ''; give it a name",
+            "r.json is not a reference: line 2: class 'a' is already in line 1; give each class one superclass; line 3:"
+            " the superclass of 'b' is 3; give it a name; line 4: the superclass of 'c' is a list or an object; give it"
+            " a name; line 4: the class has no name; line 4: the superclass of 'd' is ''; give it a name",
         ),
         (
             "r.csv",
@@ -297,7 +294,7 @@ def test_a_reference_may_be_a_map(tmp_path, name, text):
         (
             "r.csv",
             'class,superclass\n"two\nlines",x\na,x\na,y\n',
-            "r.csv is no reference: line 5: class 'a' stands already in line 4; give each one superclass",
+            "r.csv is not a reference: line 5: class 'a' is already in line 4; give each class one superclass",
         ),
     ],
 )
@@ -310,7 +307,7 @@ def test_a_bad_reference_is_named_with_its_lines(tmp_path, monkeypatch, name, te
 
 
 def test_a_reference_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FormatError, match="no file"):
+    with pytest.raises(FormatError, match="no such file"):
         read_reference(tmp_path / "missing.csv")
     with pytest.raises(UnknownNode, match="no hierarchy 'cifar1000' is shipped"):
         read_reference("cifar1000")

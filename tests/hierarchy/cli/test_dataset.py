@@ -52,16 +52,16 @@ def command(capsys, monkeypatch):
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """Data sets good and bad, made once."""
+    """Datasets good and bad, made once."""
     root = tmp_path_factory.mktemp("originals")
     with contextlib.chdir(root):
-        make_data_sets(root)
+        make_datasets(root)
     return root
 
 
 @pytest.fixture
 def folder(originals, tmp_path, tmp_path_factory, monkeypatch):
-    """A copy of all data sets in the current folder."""
+    """A copy of all datasets in the current folder."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -70,7 +70,7 @@ def folder(originals, tmp_path, tmp_path_factory, monkeypatch):
     return tmp_path / "work"
 
 
-def make_data_sets(root):
+def make_datasets(root):
     save(PETS, "pets.json")
     twins = Hierarchy.from_rows([*PETS.rows, ("n5", "beagle", "mammals", "dogs")])
     save(twins, "twins.json")
@@ -137,7 +137,7 @@ def make_data_sets(root):
 OUT = ["--out", "out"]
 BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "no such source": ["stats", "zzz", "pets.json"],
-    "an unreachable data set on the Hub": ["stats", "nobody/nothing", "pets.json"],
+    "an unreachable dataset on the Hub": ["stats", "nobody/nothing", "pets.json"],
     "a saved folder that is broken": ["stats", "broken", "pets.json"],
     "an empty folder": ["stats", "nothing", "pets.json"],
     "parquet that is broken": ["stats", "bad.parquet", "pets.json"],
@@ -146,7 +146,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "a folder that cannot be a split": ["stats", "odd", "pets.json"],
     "parquet of unclear splits": ["stats", "tables", "pets.json"],
     "no such split": ["stats", "two", "pets.json", "--split", "tset"],
-    "a split of a data set without splits": ["stats", "good", "pets.json", "--split", "train"],
+    "a split of a dataset without splits": ["stats", "good", "pets.json", "--split", "train"],
     "no such hierarchy": ["label", "good", "missing.json", *OUT],
     "no label column": ["stats", "unlabelled", "pets.json"],
     "several label columns": ["stats", "two labels", "pets.json"],
@@ -169,7 +169,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "missing image files": ["label", "gone.parquet", "pets.json", *OUT],
     "a list of bad rows in a missing folder": ["stats", "null", "pets.json", "--bad-rows", "no/bad.csv"],
     "an image column without a check": ["label", "good", "pets.json", "--image", "image", *OUT],
-    "a data set without images": ["label", "bare", "pets.json", "--check-images", *OUT],
+    "a dataset without images": ["label", "bare", "pets.json", "--check-images", *OUT],
     "output that exists": ["label", "good", "pets.json", "--out", "two"],
     "output in a missing folder": ["label", "good", "pets.json", "--out", "no/out"],
     "output below a file": ["label", "good", "pets.json", "--out", "names.txt/out"],
@@ -180,7 +180,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "split with a repeated part": ["split", "good", "--part", "train=0.5", "--part", "train=0.5", *OUT],
     "shares above 1": ["split", "good", "--part", "train=0.8", "--part", "test=0.3", *OUT],
     "a share of 0": ["split", "good", "--part", "train=1.0", "--part", "test=0", *OUT],
-    "split a data set with splits": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
+    "split a dataset with splits": ["split", "two", "--part", "train=0.8", "--part", "test=0.2", *OUT],
     "split bad rows": ["split", "null", "--part", "train=0.8", "--part", "test=0.2", *OUT],
     "a bad name of a part": ["split", "good", "--part", "a/b=0.8", "--part", "test=0.2", *OUT],
     "an unknown form": ["export", "good", "--form", "tar", *OUT],
@@ -283,7 +283,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(folder):
 # What is written
 
 
-def test_a_data_set_goes_all_the_way(folder, command):
+def test_a_dataset_goes_all_the_way(folder, command):
     assert command("label", "good", "pets.json", "--out", "all")[:2] == (0, "all\n")
     assert load("all/hierarchy.json") == PETS
     code, out, _ = command(
@@ -315,7 +315,7 @@ def test_a_data_set_goes_all_the_way(folder, command):
     assert sorted(path.name for path in Path("image-folder/train").iterdir()) == ["n1", "n3", "n4"]
 
 
-def test_a_data_set_without_a_hierarchy_can_be_split(folder, command):
+def test_a_dataset_without_a_hierarchy_can_be_split(folder, command):
     assert command("split", "good", "--part", "a=0.5", "--part", "b=0.5", "--seed", "3", "--out", "out")[0] == 0
     about = json.loads(Path("out/provenance.json").read_text())
     assert (about["seed"], about["shares"]) == (3, {"a": 0.5, "b": 0.5})

@@ -59,7 +59,7 @@ def hierarchy(folder, capsys, monkeypatch):
     return call
 
 
-def beside(folder, stem="pets"):
+def list_files(folder, stem="pets"):
     return sorted(path.name for path in folder.iterdir() if path.name.startswith(stem))
 
 
@@ -69,11 +69,11 @@ def beside(folder, stem="pets"):
 def test_the_first_decision_writes_proposal_and_log_and_quitting_the_result(folder, hierarchy):
     before = (folder / "pets.json").read_bytes()
     assert hierarchy("review", "pets.json", "--plain", stdin="q\n")[0] == 0
-    assert beside(folder) == ["pets.json"] and (folder / "pets.json").read_bytes() == before
+    assert list_files(folder) == ["pets.json"] and (folder / "pets.json").read_bytes() == before
     code, out, err = hierarchy("review", "pets.json", "--plain", stdin="/ tabby\nm dogs\ny\nq\n")
     assert (code, err) == (0, "pets.json: 2 decisions, 1 of 5 classes reviewed\n")  # the second is about a node
     assert "move 'tabby' to mammals/dogs" in out
-    assert beside(folder) == ["pets.decisions.jsonl", "pets.json", "pets.proposal.json"]
+    assert list_files(folder) == ["pets.decisions.jsonl", "pets.json", "pets.proposal.json"]
     held = read("pets.json")
     assert held.hierarchy.groups[0] == ("mammals", "dogs")
     log = read_log(Path("pets.decisions.jsonl"))
@@ -134,8 +134,8 @@ def test_all_reviewers_are_named(folder, hierarchy):
 def test_a_copy_is_reviewed_and_the_original_stays(folder, hierarchy):
     before = (folder / "pets.json").read_bytes()
     hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="/ tabby\nm dogs\nq\n")
-    assert beside(folder) == ["pets.json"] and (folder / "pets.json").read_bytes() == before
-    assert beside(folder, "copy") == ["copy.decisions.jsonl", "copy.json", "copy.proposal.json"]
+    assert list_files(folder) == ["pets.json"] and (folder / "pets.json").read_bytes() == before
+    assert list_files(folder, "copy") == ["copy.decisions.jsonl", "copy.json", "copy.proposal.json"]
     code, _, err = hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="/ fish/carps\nr wet\nq\n")
     assert (code, err) == (0, "copy.json: 2 decisions, 1 of 5 classes reviewed\n")
     code, _, err = hierarchy("review", "cifar100", "--out", "mine.json", "--plain", stdin="y\nq\n")
@@ -162,8 +162,8 @@ def test_a_link_is_reviewed_where_it_leads(folder, hierarchy):
     (folder / "elsewhere" / "pets.findings.json").write_text("[]")
     (folder / "link.json").symlink_to(folder / "elsewhere" / "pets.json")
     assert hierarchy("edit", "link.json", "move", "tabby", "mammals/dogs")[0] == 0
-    assert (folder / "link.json").is_symlink() and beside(folder, "link") == ["link.json"]
-    assert beside(folder / "elsewhere") == [
+    assert (folder / "link.json").is_symlink() and list_files(folder, "link") == ["link.json"]
+    assert list_files(folder / "elsewhere") == [
         "pets.decisions.jsonl",
         "pets.findings.json",
         "pets.json",
@@ -177,7 +177,7 @@ def test_a_copy_keeps_the_findings(folder, hierarchy):
     found = [Finding("ambiguous", "n1", "'tabby' means two things", "warning", 0.5, {"ids": ["n1"]})]
     save_findings(found, "pets.findings.json")
     asked = hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="q\n")[1]
-    assert "ambiguous" in asked and beside(folder, "copy") == []
+    assert "ambiguous" in asked and list_files(folder, "copy") == []
     hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="s\ny\nq\n")
     assert (folder / "copy.findings.json").read_bytes() == (folder / "pets.findings.json").read_bytes()
     assert "ambiguous" in hierarchy("review", "copy.json", "--plain", stdin="q\n")[1]
@@ -192,7 +192,7 @@ def test_a_json_and_a_csv_of_one_name_are_reviewed_apart(folder, hierarchy):
     assert hierarchy("edit", "pets.csv", "rename", "fish", "wet")[0] == 0
     assert load("pets.json").groups[0] == ("mammals", "dogs") and "fish" in load("pets.json").nodes(1)
     assert "wet" in load("pets.csv").nodes(1)
-    assert {"pets.decisions.jsonl", "pets.csv.decisions.jsonl"} <= set(beside(folder))
+    assert {"pets.decisions.jsonl", "pets.csv.decisions.jsonl"} <= set(list_files(folder))
 
 
 def test_the_result_counts_classes_accepted_together(folder, hierarchy):
@@ -260,7 +260,7 @@ def test_a_sheet_never_replaces_the_hierarchy(way, folder, hierarchy):
     }[way]
     message = f"error: cannot write {sheet!r}: it is the hierarchy; choose another name\n"
     assert hierarchy("review", file, "--export", sheet) == (2, "", message)
-    assert (folder / "data" / "pets.csv").read_bytes() == before and beside(folder, "link") == ["link.csv"]
+    assert (folder / "data" / "pets.csv").read_bytes() == before and list_files(folder, "link") == ["link.csv"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -329,7 +329,7 @@ def test_looking_and_exporting_print_a_summary_as_json(folder, hierarchy):
 def test_a_flag_without_effect_is_refused(reads, idle, folder, hierarchy):
     code, out, err = hierarchy("review", "pets.json", *reads, *idle)
     assert (code, out, err) == (2, "", f"error: {idle[0]} has no effect with {reads[0]}; omit it\n")
-    assert beside(folder, "") == ["pets.json", "zoo.proposal.json"]
+    assert list_files(folder, "") == ["pets.json", "zoo.proposal.json"]
 
 
 # Replay

@@ -13,18 +13,19 @@ import pytest
 from support.openai_server import Server
 
 from hierarchy.cluster.embed_server import BATCH, embed_texts
-from hierarchy.cluster.embeddings import EXACT, embedder
+from hierarchy.cluster.embeddings import embed
+from hierarchy.cluster.tfidf import EXACT
 from hierarchy.errors import EmbedError
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList, read_classes
-from hierarchy.wordnet.disambiguate import choose_senses
+from hierarchy.wordnet import find_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
 KINDS = np.repeat([0, 1, 2], 3)
 
 
 def vectors_of(spec, classes, wordnet, **settings):
-    return embedder(spec, wordnet=wordnet, meanings=choose_senses(classes, wordnet), **settings)(classes)
+    return embed(classes, spec, find_senses(classes, wordnet), **settings)
 
 
 def kin_are_nearest(vectors) -> bool:
@@ -49,7 +50,7 @@ def test_combined_views_average_their_similarities(wordnet, named):
 
 def test_without_wordnet_words_of_names_and_definitions_are_left(named):
     classes = ClassList(("a", "b", "c"), ("one", "two", "three"), ("red round fruit", "round red berry", "a truck"), "")
-    vectors = embedder("tfidf")(classes)
+    vectors = embed(classes)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
 
 
@@ -69,10 +70,8 @@ def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
 
     code = (
         "import hashlib; from hierarchy.sources import ClassList;"
-        "from hierarchy.cluster.embeddings import embedder;"
-        "from hierarchy.wordnet.disambiguate import choose_senses; from hierarchy.wordnet.database import WordNet;"
-        f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); w=WordNet();"
-        "v=embedder('tfidf',wordnet=w,meanings=choose_senses(c,w))(c);"
+        "from hierarchy.cluster import embed; from hierarchy.wordnet import find_senses;"
+        f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); v=embed(c, 'tfidf', find_senses(c));"
         "print(hashlib.sha256((v@v.T).round(9).tobytes()).hexdigest())"
     )
     seen = {
@@ -97,18 +96,18 @@ def _environment():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("tf-idf", "no embedder 'tf-idf'; nearest: 'tfidf'"),
-        ("openai", "the embedder openai needs a model; write openai:MODEL"),
-        ("tfidf+", "no embedder ''"),
+        ("tf-idf", "unknown embedder 'tf-idf'; nearest: 'tfidf'"),
+        ("openai", "embedder 'openai' needs a model; use openai:MODEL"),
+        ("tfidf+", "unknown embedder ''"),
     ],
 )
-def test_an_unknown_embedder_is_named_with_the_nearest(spec, message):
+def test_an_unknown_embedder_is_named_with_the_nearest(spec, message, named):
     with pytest.raises(EmbedError, match=message.replace("+", r"\+")):
-        embedder(spec)
+        embed(named(*NAMES), spec)
 
 
 def test_the_wordnet_view_lists_the_names_it_does_not_know(wordnet, named):
-    with pytest.raises(EmbedError, match="xyzzy; plugh"):
+    with pytest.raises(EmbedError, match="'xyzzy'; 'plugh'"):
         vectors_of("wordnet", named("tiger", "xyzzy", "plugh"), wordnet)
 
 
@@ -157,7 +156,7 @@ def server(monkeypatch):
 def test_openai_vectors_come_over_http_in_batches_and_in_order(server, named):
     classes = named(*(f"{'a' * (i + 1)}{'b' * (300 - i)}" for i in range(300)))
     url = f"http://127.0.0.1:{server.server_port}/v1"
-    vectors = embedder("openai:letters", base_url=url)(classes)
+    vectors = embed(classes, "openai:letters", base_url=url)
     raw = np.array([[name.count(chr(c)) for c in range(97, 123)] for name in classes.names], float)
     raw -= raw.mean(axis=0)
     assert np.allclose(vectors, raw / np.linalg.norm(raw, axis=1, keepdims=True))
@@ -168,30 +167,30 @@ def test_a_server_that_the_environment_names_needs_no_key(server, named, tmp_pat
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     for cache in (None, ReplyCache(tmp_path / "x.replies.sqlite")):
-        embedder("openai:letters", cache=cache)(named("ab", "ba", "abc"))
+        embed(named("ab", "ba", "abc"), "openai:letters", cache=cache)
     assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"]] * 2
 
 
 def test_a_server_that_refuses_is_quoted(server, named):
     with pytest.raises(EmbedError, match="model 'none': Error code: 404"):
-        embedder("openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")(named("a", "b", "c"))
+        embed(named("a", "b", "c"), "openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")
 
 
 def test_with_a_cache_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     few, more = named("ab", "ba", "abc"), named("abc", "b", "ab")
-    alone = {classes: embedder("openai:letters", base_url=url)(classes) for classes in (few, more)}
+    alone = {classes: embed(classes, "openai:letters", base_url=url) for classes in (few, more)}
     server.requests.clear()
     for _ in range(2):
         cache = ReplyCache(tmp_path / "x.replies.sqlite")
         for classes in (few, more):
-            kept = embedder("openai:letters", base_url=url, cache=cache)(classes)
+            kept = embed(classes, "openai:letters", base_url=url, cache=cache)
             assert np.array_equal(kept, alone[classes])
     assert [request["input"] for request in server.requests] == [["ab", "ba", "abc"], ["b"]]
-    embedder("openai:other", base_url=url, cache=cache)(few)
+    embed(few, "openai:other", base_url=url, cache=cache)
     assert server.requests[-1]["model"] == "other"
     with pytest.raises(EmbedError, match="embedding server, model 'none': Error code: 404"):
-        embedder("openai:none", base_url=url, cache=cache)(few)
+        embed(few, "openai:none", base_url=url, cache=cache)
 
 
 def test_each_call_is_kept_before_the_next_so_a_run_that_stops_pays_for_no_vector_twice(tmp_path):
@@ -227,9 +226,9 @@ def test_the_timm_view_is_the_classifiers_rows_of_these_classes(saved_model):
     rows = weight[labels].astype(np.float64)
     rows -= rows.mean(axis=0)
     expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    assert np.allclose(embedder(f"timm:local-dir:{folder}")(some), expected, atol=1e-6)
+    assert np.allclose(embed(some, f"timm:local-dir:{folder}"), expected, atol=1e-6)
 
 
 def test_the_timm_view_refuses_classes_the_model_never_saw(saved_model, named):
-    with pytest.raises(EmbedError, match="was not trained on: tiger"):
-        embedder(f"timm:local-dir:{saved_model[0]}")(named("tiger", "n01440764", "n01443537"))
+    with pytest.raises(EmbedError, match="was not trained on: 'tiger'"):
+        embed(named("tiger", "n01440764", "n01443537"), f"timm:local-dir:{saved_model[0]}")

@@ -10,15 +10,14 @@ from hierarchy.cluster.naming import name_nodes
 from hierarchy.english import plural
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
-from hierarchy.wordnet.disambiguate import choose_senses
+from hierarchy.wordnet import find_senses
 
 
 def names_of(wordnet, named, *groups):
     """Names the groups, all of one superclass."""
     classes = named(*(name for group in groups for name in group))
     placement = [(0, index) for index, group in enumerate(groups) for _ in group]
-    meanings = choose_senses(classes, wordnet)
-    found = name_nodes(classes, placement, wordnet=wordnet, meanings=meanings)
+    found = name_nodes(classes, placement, senses=find_senses(classes, wordnet))
     return found[0][0], list(dict.fromkeys(group for _, group in found))
 
 
@@ -48,7 +47,7 @@ def test_siblings_never_share_a_name(wordnet, named):
 
 def test_no_superclass_is_called_like_a_class(wordnet, named):
     classes = named("birds", "dogs", "sharks", "robin", "jay", "magpie")
-    found = name_nodes(classes, [(0, 0)] * 3 + [(1, 0)] * 3, wordnet=wordnet, meanings=choose_senses(classes, wordnet))
+    found = name_nodes(classes, [(0, 0)] * 3 + [(1, 0)] * 3, senses=find_senses(classes, wordnet))
     Hierarchy(classes.ids, classes.names, found)
 
 

@@ -1,4 +1,4 @@
-"""Data sets along a hierarchy: laws of labels, subsets, statistics and splits; streams behave like data sets."""
+"""Datasets along a hierarchy: laws of labels, subsets, statistics and splits; streams behave like datasets."""
 
 from collections import Counter
 from math import log2
@@ -18,7 +18,7 @@ from hierarchy.errors import AmbiguousName, DataError, InvalidHierarchy, Unknown
 
 
 def rows_of(labels, names=None):
-    """A data set of labels alone: of strings, or numbers with names."""
+    """A dataset of labels alone: of strings, or numbers with names."""
     feature = datasets.ClassLabel(names=list(names)) if names else datasets.Value("string")
     return datasets.Dataset.from_dict(
         {"label": list(labels), "row": list(range(len(labels)))},
@@ -99,8 +99,8 @@ def test_labelling_twice_is_labelling_once(case):
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15)
-@given(case=labelled(fewest=1), data=st.data())  # the library streams no data set without rows
-def test_a_stream_gives_what_a_data_set_gives(kind, case, data):
+@given(case=labelled(fewest=1), data=st.data())  # the library streams no dataset without rows
+def test_a_stream_gives_what_a_dataset_gives(kind, case, data):
     tree, names, numbers = case
     asked = [data.draw(st.sampled_from([*tree.classes, ""]))]
     rows, given_names = KINDS[kind](names, numbers)
@@ -206,7 +206,7 @@ def test_even_classes_have_evenness_one_and_no_imbalance():
 def test_the_page_knows_the_images_of_each_class():
     text = stats(rows_of(["n1", "n1", "n2"]), PETS).page(title="pets")
     assert '"images":[1,0,2,0]' in text  # carp, siamese, tabby, beagle: node order
-    assert "no images of beagle (n4) in the data set" in text
+    assert "no images of beagle (n4) in the dataset" in text
 
 
 def test_a_table_of_many_missing_classes_names_the_first_of_them():
@@ -329,7 +329,7 @@ def test_an_image_that_is_too_large_for_pillow_is_reported(monkeypatch, recwarn)
         label(image_rows(["n1"]), PETS, check=check_images())
 
 
-def test_a_stream_tells_bad_rows_when_they_are_reached():
+def test_a_stream_raises_for_bad_rows_when_they_are_reached():
     stream = label(rows_of([0, None, 0], ["n1", "n2"]).to_iterable_dataset(), PETS)
     with pytest.raises(DataError, match="row 1: no label"):
         list(stream)

@@ -1,4 +1,4 @@
-"""Exported data sets are read back byte by byte by the tools they are for; failed exports leave nothing."""
+"""Exported datasets are read back byte by byte by the tools they are for; failed exports leave nothing."""
 
 import io
 import json
@@ -180,7 +180,7 @@ def test_an_interrupted_export_leaves_nothing(streaming, tmp_path, monkeypatch):
 
 
 def kinds_of_images():
-    """An image of each kind that Pillow writes here and data sets hold: 16 bits, CMYK, animated, large files."""
+    """An image of each kind that Pillow writes here and datasets hold: 16 bits, CMYK, animated, large files."""
     found = {}
     for name, mode, form, more in (
         ("grey of 16 bits", "I;16", "PNG", {}),

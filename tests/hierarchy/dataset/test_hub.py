@@ -1,4 +1,4 @@
-"""A data set is opened by its name on the Hub, replaced by a server on this machine."""
+"""A dataset is opened by its name on the Hub, replaced by a server on this machine."""
 
 import json
 import os
@@ -32,7 +32,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow  # 15 s on a busy machine: the library and its Hub client, in a process of their own
-def test_a_data_set_of_the_hub_is_opened_by_its_name(tmp_path):
+def test_a_dataset_of_the_hub_is_opened_by_its_name(tmp_path):
     files = tmp_path / "files"
     files.mkdir()
     for name, labels in (("train", [0, 1, 2, 3]), ("test", [3, 1])):
@@ -52,7 +52,7 @@ def test_a_data_set_of_the_hub_is_opened_by_its_name(tmp_path):
             assert found[f"{source} {streaming}"] == [groups, counts]
     for streaming in (False, True):
         assert found[f"nobody/pets {streaming}"] == (
-            "cannot read the data set 'nobody/pets': Dataset 'nobody/pets' doesn't exist on the Hub or cannot be"
+            "cannot read the dataset 'nobody/pets': Dataset 'nobody/pets' doesn't exist on the Hub or cannot be"
             " accessed; check the name"
         )
     assert any(line.endswith("train-00000-of-00001.parquet") for line in hub.asked if line.startswith("GET"))

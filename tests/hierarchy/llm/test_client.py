@@ -23,7 +23,7 @@ ONCE = {  # a fault at the first call of a request -> finish, text, HTTP calls, 
     "429 bare": ("stop", GOOD, 2, 1),
     "500": ("stop", GOOD, 2, 1),
     "drop": ("stop", GOOD, 2, 1),
-    "drop amid": ("stop", GOOD, 2, 2),  # the server had generated it all; nobody can know
+    "drop amid": ("stop", GOOD, 2, 2),  # the server had generated it all, which no client can know
     "not json": ("failed", "the server's answer is not JSON", 1, 0),
     "no choices": ("failed", "the server sent a completion without text", 1, 1),
     "no text": ("failed", "the server sent a completion without text", 1, 1),

@@ -11,9 +11,9 @@ from support.brain import Brain
 from support.openai_server import Server
 
 import hierarchy
-from hierarchy.checks.second_opinions import call_witnesses, hear, votes
+from hierarchy.checks import ask_witnesses, gather
 from hierarchy.llm import Price, Reply, ReplyCache, count_input_tokens
-from hierarchy.prompting import Plan, estimate, propose
+from hierarchy.prompting import Plan, estimate_usage, propose
 from hierarchy.prompting.estimate import rehearse
 from hierarchy.proposal import Proposal
 from hierarchy.sources import read_classes
@@ -46,7 +46,7 @@ def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
 
 def test_cost_follows_the_price():
     proposal = Proposal(CLASSES, CIFAR.groups)
-    free, priced = estimate(proposal, PLAN), estimate(proposal, PLAN, price=Price(2, 8))
+    free, priced = estimate_usage(proposal, PLAN), estimate_usage(proposal, PLAN, price=Price(2, 8))
     assert (free.cost, free.most_cost) == (None, None) and "pass --price to estimate the cost" in str(free)
     assert priced.cost == pytest.approx((2 * priced.input_tokens + 8 * priced.output_tokens) / 1e6)
     assert priced.calls == free.calls == sum(free.prompts.values())
@@ -60,11 +60,13 @@ def test_the_estimate_agrees_with_a_servers_own_count(source, name, tmp_path):
     """Within 10 % of what a server with a tokenizer of its own counts; 80 calls and 200,000 tokens for ImageNet-1k."""
     classes, tree = read_classes(source), hierarchy.load(name)
     plan = Plan("m", *tree.sizes[:2], 3)
-    expected = estimate(Proposal(classes, tree.groups), plan)
+    expected = estimate_usage(Proposal(classes, tree.groups), plan)
     assert expected.calls <= 80 and expected.tokens <= 200_000
-    witnesses = call_witnesses(classes)
+    evidence = gather(classes)
     with Server(Brain(tree)) as server, ReplyCache(tmp_path / "x.sqlite") as cache:
-        made = propose(classes, chat_with(server, cache), plan, witnesses=lambda said: votes(hear(said, witnesses)))
+        made = propose(
+            classes, chat_with(server, cache), plan, witnesses=lambda said: ask_witnesses(said, evidence).votes()
+        )
         counts = server.counts
     assert made.proposal.hierarchy() == tree
     assert abs(counts["http"]["/chat/completions"] - expected.calls) <= 2
@@ -103,7 +105,7 @@ def contrary(request):
     ids=["leaves out", "is cut off", "is prose"],
 )
 def test_no_model_takes_more_than_the_estimate_says_at_most(answer):
-    expected = estimate(Proposal(CLASSES, CIFAR.groups), PLAN)
+    expected = estimate_usage(Proposal(CLASSES, CIFAR.groups), PLAN)
     asked = []
 
     def chat(requests):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 
 import pytest
 from support import TESTS
@@ -38,12 +39,12 @@ def cache(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_classes_are_covered_through_a_fifth_of_faults(cache, seed):
+def test_classes_are_covered_through_a_third_of_faults(cache, seed):
     kinds = [fault for fault in EVERY_FAULT if fault != "lie"]  # superclasses with other names are an answer, too
-    with Server(Brain(TREE), faults=at_random(0.2, seed, kinds)) as server:
+    with Server(Brain(TREE), faults=at_random(0.33, seed, kinds)) as server:
         made = run(server, cache)
         faults = server.counts["faults"]
-    assert sum(faults.values()) >= 3
+    assert faults
     assert sorted(made.proposal.hierarchy().classes) == sorted(CLASSES.ids) and not made.left
 
 
@@ -66,15 +67,16 @@ def test_a_run_that_stops_and_runs_again_ends_as_one_undisturbed_and_asks_for_no
 
 
 def third(fault):
-    """The fault at the first call of every third request or so, by its digest."""
-    return lambda digest, before: fault if before == 0 and int(digest[:8], 16) % 3 == 0 else None
+    """The fault at the first call of every third request, the first one included."""
+    turn = count()
+    return lambda digest, before: fault if before == 0 and next(turn) % 3 == 0 else None
 
 
 def propose_until_done(server, cache):
     """Runs until a run ends without an error; how many it took, and what came of the last."""
     for runs in range(1, 9):
         try:
-            return runs, run(server, cache, concurrency=1 if server.refuses else 8)  # else several calls learn
+            return runs, run(server, cache, concurrency=1)  # so that the third request is the third
         except ChatError as error:
             assert "run again to continue" in str(error)
     raise AssertionError("no run came to an end")

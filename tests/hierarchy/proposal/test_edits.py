@@ -87,9 +87,9 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
     [
         (Move("n11", "fish/carps"), UnknownNode, "no class 'n11' to move; nearest: 'n1'; give the id of a class"),
         (Move("tabby", "fish/carps"), UnknownNode, "no class 'tabby' to move; give the id of a class"),
-        (Move("n1", "fish"), EditError, "'fish' is no group; give superclass/group"),
-        (Move("n1", ""), EditError, "'' is no group; give superclass/group"),
-        (Move("n1", "a/b/c"), EditError, "'a/b/c' is no group; give superclass/group"),
+        (Move("n1", "fish"), EditError, "'fish' is not the path of a group; use superclass/group"),
+        (Move("n1", ""), EditError, "'' is not the path of a group; use superclass/group"),
+        (Move("n1", "a/b/c"), EditError, "'a/b/c' is not the path of a group; use superclass/group"),
         (Move("n1", "fish/"), InvalidHierarchy, "not a hierarchy: group '' is empty; give it a name"),
         (Move("n1", "n2/x"), InvalidHierarchy, "not a hierarchy: superclass 'n2' is also the id of a class, "),
         (
@@ -97,22 +97,30 @@ def test_an_edit_changes_what_it_names_and_nothing_else(edit, changed, words):
             UnknownNode,
             "no class 'n11' to move; nearest: 'n1'; give the",
         ),
-        (Regroup((("n1", "fish"),)), EditError, "'fish' is no group; give superclass/group"),
+        (Regroup((("n1", "fish"),)), EditError, "'fish' is not the path of a group; use superclass/group"),
         (Rename("mamals", "x"), UnknownNode, "no superclass or group 'mamals'; nearest: 'mammals'"),
         (Rename("", "x"), UnknownNode, "no superclass or group ''"),
         (Rename("mammals/cats/tabby", "x"), UnknownNode, "no superclass or group 'mammals/cats/tabby'; nearest: "),
-        (Rename("fish", "food"), EditError, "the name 'food' is taken; choose another, or merge"),
-        (Rename("fish", "fish"), EditError, "the name 'fish' is taken; choose another, or merge"),
-        (Rename("mammals/cats", "dogs"), EditError, "the name 'mammals/dogs' is taken; choose another, or merge"),
+        (Rename("fish", "food"), EditError, "the name 'food' is taken; choose another, or merge the two"),
+        (Rename("fish", "fish"), EditError, "the name 'fish' is taken; choose another, or merge the two"),
+        (
+            Rename("mammals/cats", "dogs"),
+            EditError,
+            "the name 'mammals/dogs' is taken; choose another, or merge the two",
+        ),
         (Rename("fish", " "), InvalidHierarchy, "not a hierarchy: superclass ' ' starts or ends with a space; strip"),
         (Rename("fish", "a/b"), InvalidHierarchy, "not a hierarchy: superclass 'a/b' contains '/', which separates"),
-        (Merge("fish", "fish"), EditError, "cannot merge 'fish' into 'fish'; give two nodes of one level"),
-        (Merge("fish", "food/cats"), EditError, "cannot merge 'fish' into 'food/cats'; give two nodes of one level"),
+        (Merge("fish", "fish"), EditError, "cannot merge 'fish' into 'fish'; give two nodes of the same level"),
+        (
+            Merge("fish", "food/cats"),
+            EditError,
+            "cannot merge 'fish' into 'food/cats'; give two nodes of the same level",
+        ),
         (Merge("fish", "foot"), UnknownNode, "no superclass or group 'foot'; nearest: 'food'"),
-        (Split("fish", "food", ("n2",)), EditError, "the name 'food' is taken; choose another, or merge"),
-        (Split("fish", "x", ("n2", "n1")), EditError, "not below 'fish': 'n1'; give ids of classes that are"),
-        (Split("fish", "x", ("n9",)), EditError, "not below 'fish': 'n9'; give ids of classes that are"),
-        (Split("fish", "x", ()), EditError, "no classes to split off 'fish'; give the ids of some"),
+        (Split("fish", "food", ("n2",)), EditError, "the name 'food' is taken; choose another, or merge the two"),
+        (Split("fish", "x", ("n2", "n1")), EditError, "not below 'fish': 'n1'; give ids of classes below it"),
+        (Split("fish", "x", ("n9",)), EditError, "not below 'fish': 'n9'; give ids of classes below it"),
+        (Split("fish", "x", ()), EditError, "no classes to split off 'fish'; give their ids"),
     ],
     ids=str,
 )
@@ -189,9 +197,9 @@ def test_an_edit_survives_its_way_through_json(case):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({}, "no kind of edit None; there are move, rename, merge, split, regroup"),
-        ({"edit": ["move"]}, "no kind of edit ['move']; there are"),
-        ({"edit": "delete", "id": "n1"}, "no kind of edit 'delete'; there are"),
+        ({}, "unknown kind of edit None; use move, rename, merge, split, regroup"),
+        ({"edit": ["move"]}, "unknown kind of edit ['move']; use"),
+        ({"edit": "delete", "id": "n1"}, "unknown kind of edit 'delete'; use"),
         ({"edit": "move", "id": "n1"}, "a move has the fields id; give id, to"),
         ({"edit": "move", "id": "n1", "to": 3}, "to is 3; give a string"),
         ({"edit": "split", "node": "a", "name": "b", "ids": "n1"}, "ids are 'n1'; give a list of strings"),
@@ -216,6 +224,6 @@ def test_a_move_settles_a_class_and_a_regroup_can_take_its_place_away():
 
 def test_a_draft_without_a_settled_class_takes_moves_only():
     proposal = replace(Proposal.from_hierarchy(PETS), places=(None,) * len(PETS))
-    with pytest.raises(UnknownNode, match="no class has a place yet"):
+    with pytest.raises(UnknownNode, match="no class is settled yet"):
         apply(Rename("fish", "x"), proposal)
     assert apply(Move("n2", "fish/carps"), proposal).settled.nodes(3) == ("fish/carps/carp",)

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, act, start, start_on_disk
@@ -19,6 +19,7 @@ from hierarchy.review.state import replay
 # Laws
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_replaying_a_log_on_its_proposal_gives_the_same_hierarchy(case, data):
     proposal, _ = case
@@ -31,6 +32,7 @@ def test_replaying_a_log_on_its_proposal_gives_the_same_hierarchy(case, data):
     assert start(proposal, log=log, who="Bob").history == session.history
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_undoing_to_the_beginning_gives_the_proposal(case, data):
     proposal, _ = case
@@ -45,6 +47,7 @@ def test_undoing_to_the_beginning_gives_the_proposal(case, data):
     assert replay(session.log, proposal).proposal == proposal
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_undoing_one_edit_is_its_inverse(case):
     proposal, edit = case
@@ -57,6 +60,7 @@ def test_undoing_one_edit_is_its_inverse(case):
     assert session.proposal == proposal
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), proposals_and_edits(), st.data())
 def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other, data):
     session = start(case[0])
@@ -71,6 +75,7 @@ def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other,
     assert (again.proposal, again.conflicts, again.decisions) == (replayed.proposal, (), replayed.decisions)
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_a_log_cut_anywhere_loses_no_whole_decision(case, data):
     session = start(case[0])
@@ -84,6 +89,7 @@ def test_a_log_cut_anywhere_loses_no_whole_decision(case, data):
     assert len(known) == max(0, text[:cut].count(b"\n") - 1)
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_the_beginning_of_a_log_is_found_by_its_digest(case, data):
     session = start(case[0])
@@ -106,8 +112,8 @@ def paths(tmp_path):
 BASE = Proposal.from_hierarchy(PETS, source="pets.txt")
 
 
-def decide(paths, *edits, who="Ada", tell=print):
-    session = start_on_disk(paths, BASE, who=who, tell=tell)
+def decide(paths, *edits, who="Ada", notify=print):
+    session = start_on_disk(paths, BASE, who=who, notify=notify)
     for edit in edits:
         session.edit(edit)
     return session
@@ -144,7 +150,7 @@ def test_an_incomplete_last_line_is_ignored_and_overwritten(paths, cut):
     last = whole.splitlines(keepends=True)[-1]
     paths.log.write_bytes(whole.removesuffix(last) + last[:cut])
     heard = []
-    session = decide(paths, tell=heard.append)
+    session = decide(paths, notify=heard.append)
     assert [decision.number for decision in session.log.decisions] == [1]
     assert heard == [f"{paths.log}: ignored the incomplete last line that a crash left"]
     assert paths.log.read_bytes() == whole.removesuffix(last) + last[:cut]  # reading changes nothing
@@ -167,7 +173,7 @@ ONE = decision_to_line(Decision(1, NOON, "Ada", Accept("n1"), "n1", "a/b")).enco
     [
         (b"{}\n", "x is"),
         (b"[]\n", "x is"),
-        (HEADER.replace(b"1", b"2", 1), "x has format version 2, this release reads up to 1; upgrade timm-nhl"),
+        (HEADER.replace(b"1", b"2", 1), "x has format version 2, but this release reads up to 1; upgrade timm-nhl"),
         (HEADER.replace(b"1", b"true", 1), 'x: "version" is True'),
         (HEADER.replace(b'"00"', b"7"), "x:1: base: input should be a valid string, got 7"),
         (HEADER + b"\xff\n" + ONE, "x:2: not UTF-8 (byte 0xff); save it as UTF-8"),
@@ -271,11 +277,11 @@ def test_a_log_is_replaced_only_by_itself_and_kept(paths, monkeypatch):
     other = paths.log.with_name("other.jsonl")
     other.write_text(log_to_text(replace(old, decisions=(replace(old.decisions[0], who="Eve"),))))
     with pytest.raises(ReviewError, match="already holds 1 decisions; move it away to replay another log"):
-        replay_log(other, "pets.json", paths, by="Ada", tell=print)
+        replay_log(other, "pets.json", paths, by="Ada", notify=print)
     moved = Proposal.from_hierarchy(PETS.at([0, 1, 2, 3, 4][::-1]), source="pets.txt")
     save_proposal(moved, paths.base)
     paths.result.unlink()
-    session, conflicts = replay_log(paths.log, "pets.json", paths, by="Ada", tell=print)
+    session, conflicts = replay_log(paths.log, "pets.json", paths, by="Ada", notify=print)
     assert conflicts == () and session.log == read_log(paths.log) == replace(old, base=moved.digest)
     assert read_log(paths.log.with_suffix(".1.jsonl")) == old
 

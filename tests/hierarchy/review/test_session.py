@@ -1,7 +1,7 @@
 """A review session: which questions come in which order, what is suggested, and that no decision is lost."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.editing import proposals_and_edits
 from support.reviewing import act, start, zoo
@@ -158,7 +158,7 @@ def test_an_accepted_node_that_is_merged_is_no_longer_accepted():
 
 
 def test_a_finding_that_was_given_and_found_again_is_shown_once():
-    said = "2 classes are called 'crane': n05, n06"
+    said = "2 classes are named 'crane': n05, n06"
     session = zoo(findings=(Finding("ambiguous", "n05", said, "note", 0.5, {"ids": ["n05", "n06"]}),))
     for id in ("n05", "n06"):
         session.jump(id)
@@ -257,6 +257,7 @@ def test_changes_state_both_groups_and_who_moved_the_classes():
     ]
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_every_question_is_asked_once(case, data):
     session = start(case[0])
@@ -273,6 +274,7 @@ def test_every_question_is_asked_once(case, data):
     assert len(set(seen)) == len(seen)
 
 
+@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_every_suggestion_can_be_taken(case):
     session = start(case[0])

@@ -167,14 +167,14 @@ def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
         read_classes(str(tmp_path))
 
 
-# Data sets
+# Datasets
 
 
 @pytest.fixture(scope="module")
-def data_sets(tmp_path_factory):
-    """Data sets as `datasets` itself writes them: one and two label columns, alone and in splits, and none."""
+def datasets(tmp_path_factory):
+    """Datasets as `datasets` itself writes them: one and two label columns, alone and in splits, and none."""
     datasets = pytest.importorskip("datasets")
-    root = tmp_path_factory.mktemp("data sets")
+    root = tmp_path_factory.mktemp("datasets")
     fine = datasets.ClassLabel(names=["tabby", "carp", "sea_lion"])
     coarse = datasets.ClassLabel(names=["mammal", "fish", "bird", "reptile"])
     rows = {"fine": [0, 1], "coarse": [0, 1], "text": ["a", "b"]}
@@ -192,14 +192,14 @@ def data_sets(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["one", "one in splits", "one:label", "two:fine", "two in splits:fine"])
-def test_a_saved_data_set_gives_its_label_column(name, data_sets):
-    classes = read_classes(f"{data_sets}/{name}")
+def test_a_saved_dataset_gives_its_label_column(name, datasets):
+    classes = read_classes(f"{datasets}/{name}")
     assert classes.ids == ("tabby", "carp", "sea_lion")
     assert classes.names == ("tabby", "carp", "sea lion")
 
 
-def test_another_label_column_is_chosen_by_name(data_sets):
-    assert read_classes(f"{data_sets}/two in splits:coarse").ids == ("mammal", "fish", "bird", "reptile")
+def test_another_label_column_is_chosen_by_name(datasets):
+    assert read_classes(f"{datasets}/two in splits:coarse").ids == ("mammal", "fish", "bird", "reptile")
 
 
 @pytest.mark.parametrize(
@@ -211,21 +211,19 @@ def test_another_label_column_is_chosen_by_name(data_sets):
         ("none:text", "{root}/none has no label column 'text'; it has none"),
     ],
 )
-def test_a_data_set_without_a_clear_label_column_is_refused(name, message, data_sets):
+def test_a_dataset_without_a_clear_label_column_is_refused(name, message, datasets):
     with pytest.raises(SourceError) as caught:
-        read_classes(f"{data_sets}/{name}")
-    assert str(caught.value) == message.format(root=data_sets)
+        read_classes(f"{datasets}/{name}")
+    assert str(caught.value) == message.format(root=datasets)
 
 
 @pytest.mark.parametrize("source", ["nobody/nothing", "datasets:nobody/nothing", "images/trian"])
-def test_a_data_set_that_cannot_be_reached_is_refused(source, monkeypatch):
+def test_a_dataset_that_cannot_be_reached_is_refused(source, monkeypatch):
     import datasets.config
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     name = source.removeprefix("datasets:")
-    with pytest.raises(
-        SourceError, match=f"^no folder '{name}', and no data set of that name could be read: .*; check"
-    ):
+    with pytest.raises(SourceError, match=f"^no folder '{name}', and no dataset of that name could be read: .*; check"):
         read_classes(source)
 
 

@@ -8,6 +8,7 @@ import pytest
 from nltk.corpus import wordnet as nltk_wordnet
 
 from hierarchy.sources import ClassList, read_classes
+from hierarchy.wordnet import find_senses
 from hierarchy.wordnet.disambiguate import choose_senses
 
 
@@ -104,3 +105,9 @@ def test_runners_up_are_kept_with_their_shares(wordnet, named):
         shares = [share for _, share in meaning.shares]
         assert meaning.shares[0][0] == meaning.wnid
         assert shares == sorted(shares, reverse=True) and sum(shares) <= 1 + 1e-6
+
+
+def test_definitions_are_filled_in_only_if_the_source_gives_none(wordnet):
+    classes = ClassList(("tiger shark", "zzyzx", "mako"), ("tiger shark", "zzyzx", "mako"), ("", "", "a shark"), "sea")
+    first, second, third = find_senses(classes, wordnet).definitions
+    assert first.startswith("large dangerous warm-water shark") and (second, third) == ("", "a shark")

@@ -12,7 +12,7 @@ from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import OutputError, WordNetMissing
 from hierarchy.wordnet import install as wordnet_install
-from hierarchy.wordnet.install import FILES, default_target, install
+from hierarchy.wordnet.install import FILES, default_target, install_wordnet
 
 FROM_NLTK, FROM_DEBIAN = wordnet_install._from_nltk, wordnet_install._from_debian
 
@@ -42,10 +42,10 @@ def offline(monkeypatch):
     """No network and no copy but that of WNSEARCHDIR; the ways beside it fail as they do without one."""
 
     def no_downloader(scratch):
-        raise WordNetMissing("its index could not be reached")
+        raise WordNetMissing("cannot reach its index")
 
     def no_debian(scratch):
-        raise WordNetMissing("there is no apt-get here")
+        raise WordNetMissing("apt-get is not installed")
 
     monkeypatch.setattr(wordnet_install, "_from_nltk", no_downloader)
     monkeypatch.setattr(wordnet_install, "_from_debian", no_debian)
@@ -69,11 +69,11 @@ def broken(copy, folder, *, without=(), instead=()):
 def test_a_local_copy_is_installed_and_said_to_be(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    place = install(tmp_path / "new" / "nltk_data", tell=said.append)
+    place = install_wordnet(tmp_path / "new" / "nltk_data", tell=said.append)
     assert place == tmp_path / "new" / "nltk_data" / "corpora" / "wordnet"
     assert said == [
-        "NLTK's downloader did not work (its index could not be reached)",
-        f"installed WordNet 3.0 from the system's WordNet to {place}",
+        "NLTK's downloader failed (cannot reach its index)",
+        f"installed WordNet 3.0 from the system's WordNet in {place}",
     ]
     assert sorted(path.name for path in place.iterdir()) == sorted((*FILES, "lexnames"))
     assert not any(path.is_symlink() for path in place.iterdir())
@@ -82,7 +82,7 @@ def test_a_local_copy_is_installed_and_said_to_be(offline, copy, tmp_path, monke
 
 def test_what_is_installed_is_what_nltk_reads_here_to_the_byte(offline, copy, data, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
-    place = install(tmp_path)
+    place = install_wordnet(tmp_path)
     for name in (*FILES, "lexnames"):
         assert (place / name).read_bytes() == (data / name).read_bytes(), name
 
@@ -91,7 +91,7 @@ def test_anybody_may_read_what_was_installed(offline, copy, tmp_path, monkeypatc
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     old = os.umask(0o022)
     try:
-        place = install(tmp_path)
+        place = install_wordnet(tmp_path)
     finally:
         os.umask(old)
     assert place.stat().st_mode & 0o777 == 0o755
@@ -100,12 +100,12 @@ def test_anybody_may_read_what_was_installed(offline, copy, tmp_path, monkeypatc
 
 def test_a_second_call_does_nothing(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
-    place = install(tmp_path)
+    place = install_wordnet(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
     monkeypatch.delenv("WNSEARCHDIR")
     said = []
-    assert install(tmp_path, tell=said.append) == place
-    assert said == [f"WordNet is already at {place}"]
+    assert install_wordnet(tmp_path, tell=said.append) == place
+    assert said == [f"WordNet is already in {place}"]
     assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
 
 
@@ -113,7 +113,7 @@ def test_wnhome_names_a_copy_too(offline, copy, tmp_path, monkeypatch):
     (tmp_path / "WordNet-3.0").mkdir()
     (tmp_path / "WordNet-3.0" / "dict").symlink_to(copy)
     monkeypatch.setenv("WNHOME", str(tmp_path / "WordNet-3.0"))
-    assert install(tmp_path / "data").is_dir()
+    assert install_wordnet(tmp_path / "data").is_dir()
 
 
 def test_half_an_installation_is_made_whole(offline, copy, tmp_path, monkeypatch):
@@ -121,20 +121,20 @@ def test_half_an_installation_is_made_whole(offline, copy, tmp_path, monkeypatch
     half = tmp_path / "corpora" / "wordnet"
     half.mkdir(parents=True)
     (half / "data.noun").write_text("half")
-    assert install(tmp_path) == half
+    assert install_wordnet(tmp_path) == half
     assert sorted(path.name for path in half.iterdir()) == sorted((*FILES, "lexnames"))
     assert (half / "data.noun").stat().st_size > 1_000_000
     assert [path.name for path in half.parent.iterdir()] == ["wordnet"]
 
 
-OTHER = "{folder} is not WordNet 3.0, whose offsets the ids of ImageNet are"
+OTHER = "{folder} is not WordNet 3.0, which the ids of ImageNet need"
 
 
 @pytest.mark.parametrize(
     ("without", "instead", "reason"),
     [
         (("index.sense", "cntlist.rev"), (), "{folder} lacks index.sense, cntlist.rev"),
-        (("data.noun",), (), "none in /nowhere/wordnet, WNSEARCHDIR or WNHOME"),
+        (("data.noun",), (), "no data.noun in /nowhere/wordnet, WNSEARCHDIR or WNHOME"),
         (
             (),
             [("data.noun", b"  1 WordNet 3.1 Copyright 2011 by Princeton University.\n")],
@@ -150,14 +150,14 @@ def test_a_bad_copy_is_refused_and_leaves_nothing(without, instead, reason, offl
     monkeypatch.setenv("WNSEARCHDIR", str(folder))
     said = []
     with pytest.raises(WordNetMissing) as caught:
-        install(tmp_path / "data", tell=said.append)
+        install_wordnet(tmp_path / "data", tell=said.append)
     reason = reason.format(folder=folder)
     assert str(caught.value) == (
-        "WordNet could not be installed (NLTK's downloader: its index could not be reached;"
-        f" the system's WordNet: {reason}; Debian's packages: there is no apt-get here);"
+        "cannot install WordNet (NLTK's downloader: cannot reach its index;"
+        f" the system's WordNet: {reason}; Debian's packages: apt-get is not installed);"
         " set WNSEARCHDIR to a copy of it"
     )
-    assert said[1] == f"the system's WordNet did not work ({reason})"
+    assert said[1] == f"the system's WordNet failed ({reason})"
     assert not [path for path in (tmp_path / "data").rglob("*") if path.name != "corpora"]
 
 
@@ -165,9 +165,9 @@ def test_after_a_bad_copy_the_next_way_is_tried(offline, copy, tmp_path, monkeyp
     monkeypatch.setenv("WNSEARCHDIR", str(broken(copy, tmp_path / "bad", without=["index.verb"])))
     monkeypatch.setattr(wordnet_install, "_from_debian", lambda scratch: copy)
     said = []
-    place = install(tmp_path / "data", tell=said.append)
-    assert said[1].startswith("the system's WordNet did not work (")
-    assert said[2] == f"installed WordNet 3.0 from Debian's packages to {place}"
+    place = install_wordnet(tmp_path / "data", tell=said.append)
+    assert said[1].startswith("the system's WordNet failed (")
+    assert said[2] == f"installed WordNet 3.0 from Debian's packages in {place}"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -185,7 +185,7 @@ def test_a_failure_amid_copying_leaves_nothing_or_the_old(error, offline, copy, 
 
     monkeypatch.setattr(shutil, "copyfile", fail_at_third)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else WordNetMissing):
-        install(tmp_path)
+        install_wordnet(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [
         "corpora/wordnet/data.noun"
     ]
@@ -207,8 +207,8 @@ def test_whatever_the_downloader_raises_the_next_way_is_tried(offline, copy, tmp
     monkeypatch.setattr(nltk.downloader, "Downloader", Broken)
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    install(tmp_path, tell=said.append)
-    assert said[0] == ("NLTK's downloader did not work (it broke off, SyntaxError: not well-formed (invalid token))")
+    install_wordnet(tmp_path, tell=said.append)
+    assert said[0] == ("NLTK's downloader failed (SyntaxError: not well-formed (invalid token))")
     assert said[1].startswith("installed WordNet 3.0 from the system's WordNet")
 
 
@@ -219,15 +219,15 @@ def test_what_a_program_said_last_is_the_reason(offline, tmp_path, monkeypatch):
 
     monkeypatch.setattr(wordnet_install, "_from_debian", fail)
     with pytest.raises(WordNetMissing, match="Debian's packages: E: Unable to locate package wordnet-base"):
-        install(tmp_path)
+        install_wordnet(tmp_path)
 
 
 def test_a_place_that_cannot_be_made_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for way in ("_from_nltk", "_from_system", "_from_debian"):
         monkeypatch.setattr(wordnet_install, way, None)
-    with pytest.raises(OutputError, match=r"^cannot install WordNet to '.*': not a directory; give --dir a writable"):
-        install(tmp_path / "file" / "nltk_data")
+    with pytest.raises(OutputError, match=r"^cannot install WordNet in '.*': not a directory; give --dir a writable"):
+        install_wordnet(tmp_path / "file" / "nltk_data")
 
 
 def test_the_default_folder_is_one_where_nltk_looks():
@@ -240,7 +240,7 @@ def test_the_command_installs_into_a_folder(offline, copy, tmp_path, monkeypatch
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     monkeypatch.setattr(sys, "argv", ["hierarchy", "wordnet", "install", "--dir", str(tmp_path / "data")])
     assert run(app) == 0
-    assert f"installed WordNet 3.0 from the system's WordNet to {tmp_path / 'data'}" in capsys.readouterr().out
+    assert f"installed WordNet 3.0 from the system's WordNet in {tmp_path / 'data'}" in capsys.readouterr().out
     assert (tmp_path / "data" / "corpora" / "wordnet" / "lexnames").is_file()
 
 
@@ -248,7 +248,7 @@ def test_the_command_fails_in_one_line(offline, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hierarchy", "wordnet", "install", "--dir", str(tmp_path / "data")])
     assert run(app) == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: WordNet could not be installed (NLTK's downloader: ")
+    assert err.startswith("error: cannot install WordNet (NLTK's downloader: ")
     assert err.count("\n") == 1
 
 
@@ -260,8 +260,8 @@ def test_debians_packages_hold_what_nltk_needs(offline, data, tmp_path, monkeypa
     monkeypatch.setattr(wordnet_install, "_from_debian", FROM_DEBIAN)
     said = []
     try:
-        place = install(tmp_path, tell=said.append)
+        place = install_wordnet(tmp_path, tell=said.append)
     except WordNetMissing as error:
         pytest.skip(f"no package registry can be reached: {error}")
-    assert said[-1] == f"installed WordNet 3.0 from Debian's packages to {place}"
+    assert said[-1] == f"installed WordNet 3.0 from Debian's packages in {place}"
     assert all((place / name).read_bytes() == (data / name).read_bytes() for name in ("data.noun", "lexnames"))

@@ -1,11 +1,10 @@
-"""What the docs and examples say, runs; importing the package stays cheap."""
+"""What the docs and examples say, runs."""
 
 from __future__ import annotations
 
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from dataclasses import fields
 
@@ -54,14 +53,3 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
     runpy.run_path(str(example), run_name="__main__")
     assert "hammerhead" in capsys.readouterr().out
-
-
-def test_importing_registers_within_a_second():
-    code = "import time, timm; start = time.perf_counter(); import timm_nhl; print(time.perf_counter() - start)"
-    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
-    assert min(seconds) < 1.0
-
-
-def test_importing_says_nothing():
-    done = subprocess.run([sys.executable, "-c", "import timm_nhl"], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")

@@ -20,6 +20,8 @@ import hierarchy
 from timm_nhl.cli.main import main
 from timm_nhl.export import load, save
 
+pytestmark = pytest.mark.xdist_group("scripts")  # what they share takes seconds to make
+
 VALIDATE = TESTS / "support" / "validating.py"
 SORTED = shape(2, 3, 6)
 TREE = SORTED.at([4, 0, 5, 2, 1, 3])  # its labels are not in the order of sorted ids
@@ -141,10 +143,10 @@ SCRIPTS = {  # what is wrong -> a script
     "a class map in another order": """
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")
         create_dataset("", root="by-id", class_map={f"n000{number}": number for number in range(6)})""",
-    "a data set that is opened before the model is made": """
+    "a dataset that is opened before the model is made": """
         create_dataset("", root="by-id")
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")""",
-    "a data set of torchvision": """
+    "a dataset of torchvision": """
         timm.create_model("test_resnet_nhl", hierarchy="tree.json")
         create_dataset("torch/image_folder", root="by-id", split="none")""",
 }
@@ -176,8 +178,7 @@ def test_labels_that_cannot_be_paired_are_refused_in_one_line(case, command, tmp
     GOLDEN.compare(case, err.splitlines()[-1].removeprefix("error: "))
 
 
-@pytest.mark.parametrize("trust", [(), ("--trust-labels",)])
-def test_scripts_that_scripts_start_find_the_models_and_the_labels(trust, command, tmp_path):
+def test_scripts_that_scripts_start_find_the_models_and_the_labels(command, tmp_path):
     """As timm's bulk_runner.py starts them."""
     (tmp_path / "child.py").write_text(
         script("""
@@ -190,10 +191,9 @@ def test_scripts_that_scripts_start_find_the_models_and_the_labels(trust, comman
         "words = [os.getenv('PYTHON_EXEC', sys.executable), '-u', sys.argv[1], '--model', 'test_resnet_nhl']\n"
         "print(subprocess.check_output(words, text=True), end='')\n"
     )
-    code, out, err = command("run", *trust, tmp_path / "bulk.py", tmp_path / "child.py")
+    code, out, err = command("run", tmp_path / "bulk.py", tmp_path / "child.py")
     assert code == 0, err
-    order = SORTED if trust else TREE
-    wanted = [order.classes.index(id) for id, count in COUNTS.items() for _ in range(count)]
+    wanted = [TREE.classes.index(id) for id, count in COUNTS.items() for _ in range(count)]
     assert out == f"['--model', 'test_resnet_nhl'] {wanted}\n"
 
 
@@ -207,14 +207,11 @@ def test_scripts_get_their_arguments_and_the_modules_next_to_them(command, tmp_p
     assert command("run", tmp_path / "script.py", "--model", "x")[1] == "['--model', 'x'] True found\n"
 
 
-@pytest.mark.xfail(reason="`import timm_nhl` imports timm before the command can set the path")
 def test_a_script_in_a_checkout_of_timm_gets_the_installed_timm(tmp_path):
     (tmp_path / "timm").mkdir()
     (tmp_path / "timm" / "__init__.py").write_text("raise ImportError('the checkout')\n")
     (tmp_path / "train.py").write_text("import timm; print(timm.is_model('resnet50_nhl'))\n")
-    for words in (["-m", "timm_nhl"], ["-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "timm_nhl"]):
-        done = subprocess.run(
-            [sys.executable, *words, "run", "train.py"], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        assert done.stdout == "True\n"
-        assert f"using the installed timm {timm.__version__}, not the one next to train.py\n" in done.stderr
+    words = ["-m", "torch.distributed.run", "--nproc-per-node=1", "-m", "timm_nhl", "run", "train.py"]
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    assert f"using the installed timm {timm.__version__}, not the one next to train.py\n" in done.stderr

@@ -64,12 +64,13 @@ def test_only_saving_refuses_a_fused_model(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.xfail(reason="waits for the rebuilt NHL")
 def test_a_saved_expert_keeps_its_labels_in_the_whole_model(model, tmp_path):
     """Fault 4: (3, 6) became (0, 1)."""
     expert = model.expert(["class 0003", "class 0006"])
     save(expert, tmp_path / "expert")
     assert load(tmp_path / "expert").labels == expert.labels == (3, 6)
+    other = timm.create_model(f"local-dir:{tmp_path / 'expert'}", pretrained=True, num_classes=8)
+    assert other.labels == tuple(range(8))  # other classes have labels of their own
 
 
 def test_a_config_names_the_outputs(model, tmp_path):

@@ -129,6 +129,7 @@ CALLS = {  # what is wrong -> a call
     "a folder in no folder": lambda: save(create(), "nowhere/saved"),
     "a model that timm did not make": lambda: save(timm_nhl.NHL("test_resnet", num_classes=8), "new"),
     "a fused model": lambda: save(create().fuse(), "new"),
+    "a plain model": lambda: save(timm.create_model("test_resnet"), "new"),
     "growing without some old classes": lambda: timm_nhl.grow(create(), shape(3, 7, 30).at(range(12, 30))),
     "growing with classes elsewhere and under another name": lambda: timm_nhl.grow(create(), moved()),
     "growing by nothing": lambda: timm_nhl.grow(create(), TREE.at(reversed(range(20)))),

@@ -249,6 +249,11 @@ def test_the_command_says_what_it_does(case, monkeypatch, capsys):
     GOLDEN.compare(f"said: {case}", lines[0])
 
 
+def test_only_the_first_process_of_torchrun_reports_an_error(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert answer(COMMANDS["an unknown model"], monkeypatch, capsys) == (2, "", [])
+
+
 def test_an_image_that_cannot_be_read_is_reported_with_its_row():
     with pytest.raises(DataError, match=r"^broken train row 0: the image cannot be decoded$"):
         open_images("broken", hierarchy=TREE, split="train")[0]

@@ -236,7 +236,7 @@ class ReviewApp(App[None]):
 def _describe_key_bar() -> Text:
     text = Text()
     for key, label in [(DIGITS, "take"), *((key.key, key.label) for key in KEYS)]:
-        text.append(f"{key}\u00a0", style="bold").append(f"{label.replace(' ', chr(0xA0))}  ")
+        text.append(f"{key} ", style="bold").append(f"{label}  ")
     return text
 
 

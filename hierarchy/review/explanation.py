@@ -11,7 +11,7 @@ from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
 if TYPE_CHECKING:
-    from hierarchy.checks.second_opinions import Witnesses
+    from hierarchy.checks import Evidence
     from hierarchy.llm import ReplyCache
 
 MOST_NEIGHBOURS = 6
@@ -100,7 +100,7 @@ def explain(
     id: str,
     proposal: Proposal,
     now: Proposal,
-    witnesses: Witnesses,
+    evidence: Evidence,
     *,
     decisions: Sequence[Decision] = (),
     cache: ReplyCache | None = None,
@@ -111,7 +111,7 @@ def explain(
         id: the class.
         proposal: the proposal, with the votes and the keys of the replies.
         now: the proposal after the decisions.
-        witnesses: WordNet and the vectors of the classes.
+        evidence: what WordNet and the vectors say about the classes.
         decisions: the decisions in effect.
         cache: the replies of the LLM, if there are any.
     """
@@ -130,8 +130,8 @@ def explain(
             if group and other != id and now.place(other) == group
         ),
         votes=proposal.votes.get(id, ()),
-        hypernyms=_hypernyms(label, witnesses),
-        neighbours=_neighbours(label, now, witnesses),
+        hypernyms=_hypernyms(label, evidence),
+        neighbours=_neighbours(label, now, evidence),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
         exchanges=tuple(
             Exchange(
@@ -151,18 +151,18 @@ def _row(head: str, text: str) -> str:
     return f"  {head:{WIDTH}}{text}"
 
 
-def _hypernyms(label: int, witnesses: Witnesses) -> tuple[tuple[str, ...], ...]:
-    if witnesses.wordnet is None or not witnesses.meanings or not witnesses.meanings[label]:
+def _hypernyms(label: int, evidence: Evidence) -> tuple[tuple[str, ...], ...]:
+    if not evidence.senses or not evidence.senses.meanings[label]:
         return ()
-    wordnet = witnesses.wordnet
-    paths = wordnet.paths(witnesses.meanings[label].wnid)
+    wordnet = evidence.senses.wordnet
+    paths = wordnet.paths(evidence.senses.meanings[label].wnid)
     return tuple(tuple(wordnet.synset(wnid).words[0] for wnid in path) for path in paths)
 
 
-def _neighbours(label: int, now: Proposal, witnesses: Witnesses) -> tuple[Neighbour, ...]:
-    if witnesses.vectors is None:
+def _neighbours(label: int, now: Proposal, evidence: Evidence) -> tuple[Neighbour, ...]:
+    if evidence.vectors is None:
         return ()
-    near = (witnesses.vectors @ witnesses.vectors[label]).round(9)
+    near = (evidence.vectors @ evidence.vectors[label]).round(9)
     order = [int(other) for other in (-near).argsort(kind="stable") if other != label][:MOST_NEIGHBOURS]
     ids, names = now.classes.ids, now.classes.names
     return tuple(Neighbour(ids[o], names[o], round(float(near[o]), 3), now.place(ids[o])) for o in order)

@@ -1,4 +1,4 @@
-"""How alike two hierarchies are, corrected for chance: each figure stands beside what random trees of the shape get."""
+"""How alike two hierarchies are, corrected for chance: each measure comes with its mean over random trees."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hierarchy.names import Words, match
 from hierarchy.tree import Hierarchy
 
 RANDOM_TREES = 10  # their mean triplet agreement varies by less than 0.01 from 100 classes on
-FEWEST = 3  # classes; a triplet is the smallest thing two trees can disagree about
+FEWEST = 3  # classes; a triplet is the smallest thing that two trees can disagree about
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure for the hierarchy, and the mean of the same figure over random trees of the same shape."""
+    """A measure of the hierarchy, and its mean over random trees of the same shape."""
 
     value: float
     random: float
@@ -27,13 +27,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Score:
-    """How alike a hierarchy and a reference are, over the classes both have.
+    """How alike a hierarchy and a reference are, over the classes that both have.
 
     Args:
         covered: classes that were found in both, n; everything below is about them.
         classes: classes of the hierarchy.
         referenced: classes of the reference.
-        unmatched: classes of the reference that are, by id or by a unique name, no class of the hierarchy.
+        unmatched: classes of the reference that match no class of the hierarchy by id or by a unique name.
         superclass_ari, superclass_ami: the hierarchy's superclasses against the reference's; 1 if they are the same.
         group_ari, group_ami: the hierarchy's groups against the reference's superclasses. Groups are finer, so not 1
             for equal hierarchies; the best of several hierarchies with equally many groups is still the highest.
@@ -45,7 +45,7 @@ class Score:
 
     ARI is the adjusted Rand index (Hubert & Arabie 1985), AMI the adjusted mutual information with the arithmetic mean
     (Vinh et al. 2010). Both are 0 in expectation for a random partition of the same sizes, and at most 1; purity and
-    triplet agreement lie between 0 and 1 and are high for some shapes already by chance: read them beside `random`.
+    triplet agreement lie between 0 and 1 and are high for some shapes already by chance: compare them with `random`.
     """
 
     covered: int
@@ -63,7 +63,7 @@ class Score:
 
     @property
     def measures(self) -> dict[str, Measure]:
-        """The figures by name, in the order of a table; those that the reference does not allow are left out."""
+        """The measures by name, in the order of a table, without those that the reference does not allow."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Measure)}
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class _Tree:
 
 
 def score(hierarchy: Hierarchy, reference: Hierarchy | Mapping[str, str], *, seed: int = 0) -> Score:
-    """Compares a hierarchy with a reference over the classes both have.
+    """Compares a hierarchy with a reference over the classes that both have.
 
     Args:
         hierarchy: the one to judge.
@@ -92,7 +92,7 @@ def score(hierarchy: Hierarchy, reference: Hierarchy | Mapping[str, str], *, see
         seed: of the random trees.
 
     Raises:
-        HierarchyError: fewer than three classes match, or the reference tells none of them apart.
+        HierarchyError: fewer than three classes match, or the reference does not separate them.
 
     >>> rows = [("a", "tabby", "cat", "pet"), ("b", "siamese", "cat", "pet"), ("c", "carp", "fish", "pet")]
     >>> score(Hierarchy.from_rows(rows), {"Tabby": "furry", "siamese": "furry", "carp": "wet"}).superclass_ari.value
@@ -109,13 +109,13 @@ def score(hierarchy: Hierarchy, reference: Hierarchy | Mapping[str, str], *, see
     unmatched = tuple(word[0] for i, word in enumerate(words) if i not in matched)
     if len(matched) < FEWEST:
         raise HierarchyError(_too_few(len(matched), unmatched, known))
-    # In the order of ids, so that the order of labels does not show through the random trees.
+    # In the order of ids, so that the random trees do not depend on the order of labels.
     order = sorted(matched, key=lambda i: hierarchy.classes[matched[i]])
     theirs, ours = theirs.at(order), _tree(hierarchy).at([matched[i] for i in order])
     if not _agreeing(theirs, theirs):
         raise HierarchyError(
-            f"the reference puts all {len(matched)} classes it covers together or each one apart, so nothing can be"
-            " compared; give one that puts some together and others apart"
+            f"the reference groups all {len(matched)} classes that it covers together, or none; give one that groups"
+            " some of them"
         )
     measure = _measurer(theirs, with_groups=isinstance(reference, Hierarchy))
     values = measure(ours)
@@ -211,10 +211,10 @@ def _pairs(count: int) -> int:
 
 
 def _too_few(covered: int, unmatched: tuple[str, ...], known: Sequence[Words]) -> str:
-    start = f"the reference covers {covered} of {len(known)} classes, and {FEWEST} or more are needed"
+    start = f"the reference covers {covered} of {len(known)} classes, but {FEWEST} are needed"
     if not unmatched:
         return f"{start}; give a reference with more classes"
     words = [word for names in known for word in names]
     lost = tuple(repr(key) + nearest(key, words, 1).replace("; ", ", ") for key in unmatched[:8])
     rest = f"; and {len(unmatched) - len(lost)} more" if len(unmatched) > len(lost) else ""
-    return f"{start}; no class has these as its id or as its unique name: {'; '.join(lost)}{rest}"
+    return f"{start}; no class has these ids or unique names: {'; '.join(lost)}{rest}"

@@ -1,0 +1,61 @@
+"""What is known about some classes before anyone proposes anything: their senses in WordNet, and their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hierarchy.cluster import DEFAULT_EMBED, embed
+from hierarchy.llm import ReplyCache
+from hierarchy.sources import ClassList
+from hierarchy.wordnet import Senses, find_senses
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the witnesses know.
+
+    Args:
+        classes: the classes, with definitions filled in from WordNet where the source gives none.
+        senses: what WordNet says about them; None if it is not installed.
+        vectors: (K, D), unit rows in label order; None if there are none.
+    """
+
+    classes: ClassList
+    senses: Senses | None = None
+    vectors: Vectors | None = None
+
+
+def gather(
+    classes: ClassList,
+    spec: str = DEFAULT_EMBED,
+    *,
+    base_url: str | None = None,
+    cache: ReplyCache | None = None,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> Evidence:
+    """Looks classes up in WordNet and embeds them.
+
+    Args:
+        classes: as their source gives them.
+        spec, base_url, cache, seed: the embedder, as for `hierarchy.cluster.embed`.
+        tell: receives the name of each stage.
+
+    Raises:
+        EmbedError: the embedder is unknown, or cannot be used.
+    """
+    if not classes.ids:
+        return Evidence(classes)
+    tell(f"looking up {len(classes):,} classes in WordNet")
+    senses = find_senses(classes)
+    tell(f"embedding with {spec}")
+    vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
+    return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)

@@ -1,0 +1,268 @@
+"""The command `hierarchy generate`: what it checks before it starts, and its summary."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hierarchy.cli.console import print_json, progress, run
+from hierarchy.cli.propose import (
+    ask_model,
+    confirm,
+    mention_vectors,
+    open_cache,
+    parse_limits,
+    rehearse,
+    served_views,
+    show_estimate,
+)
+from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
+from hierarchy.errors import OutputError, ShapeError
+from hierarchy.files import check_writable, same_file
+from hierarchy.generate import (
+    DEFAULT_MODEL,
+    DEFAULT_VOTES,
+    Generated,
+    ModelSettings,
+    Settings,
+    check_undecided,
+    generate,
+)
+
+if TYPE_CHECKING:
+    from hierarchy.review import Paths
+
+SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
+Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
+Embed = Annotated[
+    str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
+]
+BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
+Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Superclasses = Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.", rich_help_panel=SHAPE)]
+Groups = Annotated[str | None, typer.Option(help="How many in all: 23, or a range.", rich_help_panel=SHAPE)]
+PerGroup = Annotated[str | None, typer.Option(help="Range of sizes, such as 2:12.", rich_help_panel=SHAPE)]
+PerSuperclass = Annotated[str | None, typer.Option(help="Range of sizes, such as 10:150.", rich_help_panel=SHAPE)]
+Chains = Annotated[bool, typer.Option("--chains", help="Allow nodes with a single child.", rich_help_panel=SHAPE)]
+Propose = Annotated[
+    str | None,
+    typer.Option(help="openai: have a language model propose, on any such server.", rich_help_panel=MODEL),
+]
+Model = Annotated[str, typer.Option(help="The model that proposes.", rich_help_panel=MODEL)]
+Votes = Annotated[int, typer.Option(help="Of the model on every class.", min=1, max=15, rich_help_panel=MODEL)]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of the model; not sent by default.", min=0, max=2, rich_help_panel=MODEL)
+]
+ReplyTokens = Annotated[
+    int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
+]
+Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
+AskAgain = Annotated[
+    bool, typer.Option("--ask-again", help="Ask for replies that are in the cache too.", rich_help_panel=MODEL)
+]
+PriceFlag = Annotated[
+    str | None, typer.Option(help="INPUT:OUTPUT, US dollars per million tokens.", rich_help_panel=SPENDING)
+]
+MaxCalls = Annotated[
+    int | None, typer.Option(help="Stop before exceeding this number of calls.", min=1, rich_help_panel=SPENDING)
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0, rich_help_panel=SPENDING),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the estimate and spend nothing.", rich_help_panel=SPENDING)
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=SPENDING)]
+
+OF_A_MODEL: tuple[str, ...] = (
+    "model",
+    "votes",
+    "temperature",
+    "reply_tokens",
+    "price",
+    "max_calls",
+    "max_cost",
+    "concurrency",
+)
+OF_A_MODEL += ("ask_again", "dry_run", "yes")
+
+
+def generate_command(
+    context: typer.Context,
+    source: Source,
+    out: Out = None,
+    superclasses: Superclasses = None,
+    groups: Groups = None,
+    classes_per_group: PerGroup = None,
+    classes_per_superclass: PerSuperclass = None,
+    chains: Chains = False,
+    embed: Embed = DEFAULT_EMBED,
+    base_url: BaseUrl = None,
+    seed: Seed = 0,
+    propose: Propose = None,
+    model: Model = DEFAULT_MODEL,
+    votes: Votes = DEFAULT_VOTES,
+    temperature: Temperature = None,
+    reply_tokens: ReplyTokens = None,
+    price: PriceFlag = None,
+    max_calls: MaxCalls = None,
+    max_cost: MaxCost = None,
+    concurrency: Concurrency = 8,
+    ask_again: AskAgain = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
+
+    With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
+    and is never asked for again without --ask-again. Exits with 1 if classes are unsettled.
+    """
+    from hierarchy.review import Paths
+
+    paths = Paths.of(out or _default_out(source))
+    _check_target(paths, source, named=out is not None)
+    shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
+    if propose is None:
+        _refuse_model_flags(context, embed)
+    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
+    settings = Settings(source, shape, embed, base_url, seed, asked)
+    start = time.monotonic()
+    if asked is None:
+        cache = open_cache(paths, settings) if served_views(embed) else None
+        with progress() as tell:
+            made = generate(settings, paths, cache=cache, tell=tell)
+        return _summarise(made, paths, time.monotonic() - start, as_json)
+    limits = parse_limits(price, max_calls, max_cost)
+    evidence, expected = rehearse(settings, limits)
+    if dry_run:
+        show_estimate(expected, as_json)
+        mention_vectors(embed)
+        return 0
+    typer.echo(expected, err=True)
+    mention_vectors(embed)
+    confirm(yes or max_calls is not None or max_cost is not None)
+    made = ask_model(settings, evidence, paths, limits, concurrency=concurrency, ask_again=ask_again)
+    return _summarise(made, paths, time.monotonic() - start, as_json)
+
+
+def _parse_shape(
+    superclasses: str | None, groups: str | None, per_group: str | None, per_superclass: str | None, chains: bool
+) -> Shape:
+    def parse(text: str | None) -> Range | None:
+        return None if text is None else Range.parse(text)
+
+    return Shape(parse(superclasses), parse(groups), parse(per_group), parse(per_superclass), chains)
+
+
+def _refuse_model_flags(context: typer.Context, embed: str) -> None:
+    """Refuses flags about a language model if none proposes: they would promise a limit that does not hold.
+
+    Calls to an embedding server have no limit.
+    """
+    views = served_views(embed)
+    names = (*OF_A_MODEL, *(() if views else ("base_url",)))
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
+    if given:
+        *others, last = given
+        needing = f"{', '.join(others)} and {last} need" if others else f"{last} needs"
+        limit = f" (--embed {'+'.join(views)} has no limit)" if views else ""
+        raise typer.BadParameter(f"{needing} a language model that proposes{limit}; add --propose openai")
+
+
+def _check_model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
+    """How a language model is asked, or None if none proposes."""
+    if propose is None:
+        return None
+    if propose != "openai":
+        raise typer.BadParameter(f"unknown --propose {propose!r}; use openai, with --base-url for other servers")
+    if shape.classes_per_group or shape.classes_per_superclass:
+        raise ShapeError(
+            "a language model does not keep to node sizes; remove --classes-per-group and --classes-per-superclass"
+            " (`hierarchy check` lists nodes that are too large)"
+        )
+    return asked
+
+
+def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
+    """Prints what was made; returns the exit code, 1 if classes are unsettled."""
+    proposal = made.proposal
+    counts = {
+        severity: sum(finding.severity == severity for finding in made.findings)
+        for severity in ("error", "warning", "note")
+    }
+    numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
+    sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
+    if as_json:
+        files = {
+            "file": None if proposal.unsettled else str(paths.result),
+            "findings_file": str(paths.findings),
+            "proposal_file": str(paths.base),
+        }
+        what = {**sizes, "findings": counts, "unsettled": dict(made.unsettled), "digest": proposal.digest}
+        print_json({**files, **what, "seconds": round(seconds, 1)})
+        return int(bool(proposal.unsettled))
+    written = paths.base if proposal.unsettled else paths.result
+    typer.echo(f"{written}: " + ", ".join(f"{number:,} {kind}" for kind, number in sizes.items()))
+    typer.echo(f"{paths.findings}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
+    _explain_unsettled(made, paths)
+    return int(bool(proposal.unsettled))
+
+
+def _explain_unsettled(made: Generated, paths: Paths) -> None:
+    troubles = made.proposal.provenance.get("troubles")
+    if troubles:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in troubles.items())
+        typer.echo(f"problems with replies, all handled or listed: {kinds}", err=True)
+    names = dict(zip(made.proposal.classes.ids, made.proposal.classes.names, strict=True))
+    for id, why in made.unsettled.items():
+        typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
+    kept = paths.result.with_suffix(f".before{paths.result.suffix}")
+    if made.proposal.unsettled and kept.exists():
+        typer.echo(f"the result of an earlier run is kept as {kept}", err=True)
+    if made.unsettled:
+        count = len(made.unsettled)
+        typer.echo(
+            f"{count} {'class is' if count == 1 else 'classes are'} unsettled; place them with `hierarchy review"
+            f" {paths.result}`",
+            err=True,
+        )
+
+
+def _default_out(source: str) -> Path:
+    try:
+        name = (Path(source).stem if Path(source).exists() else source) or "classes"
+    except OSError:  # too long for a file name; `read_classes` says so
+        name = "classes"
+    return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+
+
+def _check_target(paths: Paths, source: str, *, named: bool) -> None:
+    """Refuses a place for the result before minutes of work, not after."""
+    from hierarchy.review import hold_lock, utc_now
+
+    target = paths.result
+    if target.suffix.lower() not in (".json", ".csv"):
+        raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")
+    check_writable(target)
+    if paths.lock.exists():
+        with hold_lock(paths, "generate", utc_now()):
+            pass
+    check_undecided(paths)
+    if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source
+        raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
+
+
+if __name__ == "__main__":
+    command = typer.Typer(add_completion=False)
+    command.command()(generate_command)
+    sys.exit(run(command, "python -m hierarchy.generate"))

@@ -1,0 +1,58 @@
+"""A proposal without a language model: clusters of vectors, named by what their classes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hierarchy.cluster.constrained import cluster
+from hierarchy.cluster.naming import name_nodes
+from hierarchy.cluster.shape import Shape
+from hierarchy.proposal import Proposal
+from hierarchy.sources import ClassList
+from hierarchy.wordnet import Senses
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float64]
+
+
+def propose_by_clustering(
+    classes: ClassList,
+    vectors: Vectors,
+    senses: Senses | None = None,
+    shape: Shape | None = None,
+    *,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> Proposal:
+    """Clusters classes and names the clusters.
+
+    Args:
+        classes: K classes.
+        vectors: (K, D), rows of length 1, as `embed` returns them.
+        senses: what WordNet says about the classes, if it is installed.
+        shape: the numbers and sizes of nodes.
+        tell: receives the name of each stage.
+
+    Raises:
+        ShapeError: these classes cannot have that shape.
+    """
+    tell("clustering")
+    placement = cluster(vectors, shape)
+    tell("naming")
+    centrality = _measure_centrality(vectors, placement)
+    return Proposal(classes, name_nodes(classes, placement, senses=senses, centrality=centrality))
+
+
+def _measure_centrality(vectors: Vectors, placement: Sequence[tuple[int, int]]) -> list[float]:
+    """The similarity of each class to the mean of its group."""
+    import numpy as np
+
+    groups = {group: index for index, group in enumerate(dict.fromkeys(placement))}
+    labels = np.array([groups[group] for group in placement])
+    centres = np.zeros((len(groups), vectors.shape[1]))
+    np.add.at(centres, labels, vectors)
+    centres /= np.bincount(labels)[:, None]
+    return [round(float(near), 6) for near in np.einsum("kd,kd->k", vectors, centres[labels])]

@@ -1,0 +1,122 @@
+"""TF-IDF vectors of classes: their hypernyms, and the words of names, definitions and hypernyms; needs no download."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from hierarchy.sources import ClassList
+from hierarchy.wordnet import UNKNOWN, Meaning, Senses, WordNet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float64]  # (K, D), rows of length 1
+
+FADE = 0.9  # weight of a hypernym's words, per step up; 0.8 to 0.9 did best on CIFAR-100 and ImageNet-1k alike
+SECOND_ORDER = 0.2  # share of second-order similarity
+EXACT = 2500  # classes; with more, the sparse features are projected to fit into memory
+REDUCED = 384  # dimensions of that projection
+
+
+def tfidf(classes: ClassList, senses: Senses | None = None, *, seed: int = 0) -> Vectors:
+    """Weighted hypernyms next to weighted words of the name, the definition and the hypernyms' definitions.
+
+    Half of the similarity comes from hypernyms: a quarter weighted by how rare they are among these classes (inverse
+    document frequency), a quarter by how specific they are in WordNet (information content). The other half is TF-IDF
+    of words; those of a hypernym fade with its distance. Without WordNet, only names and definitions count.
+    """
+    import numpy as np
+    from scipy import sparse
+    from sklearn.preprocessing import normalize
+
+    meanings = senses.meanings if senses else (UNKNOWN,) * len(classes)
+    wordnet = senses.wordnet if senses else None
+    words = [_words(classes, label, meaning, wordnet) for label, meaning in enumerate(meanings)]
+    views = [(1.0, _weigh(words, lambda word, weight: weight))]
+    if wordnet is not None:
+        above = [_hypernyms(meaning, wordnet) for meaning in meanings]
+        information = wordnet.information
+        views = [
+            (0.50, views[0][1]),
+            (0.25, _weigh(above, lambda wnid, share: share)),
+            (0.25, _weigh(above, lambda wnid, share: share * information(wnid), alone=True)),
+        ]
+    features = sparse.hstack([weight**0.5 * view for weight, view in views]).tocsr()
+    if len(classes) > EXACT and features.shape[1] > REDUCED:
+        from sklearn.decomposition import TruncatedSVD
+
+        return _add_second_order(normalize(TruncatedSVD(REDUCED, random_state=seed).fit_transform(features)))
+    return _add_second_order(normalize(np.asarray(features.todense())))
+
+
+def _add_second_order(vectors: Vectors) -> Vectors:
+    """Mixes in second-order similarity: classes are also alike if they are alike to the same others.
+
+    With a share of 0.1 to 0.3, agreement with every human-made grouping tried was as high or higher.
+    """
+    import numpy as np
+    from sklearn.preprocessing import normalize
+
+    centred = vectors - vectors.mean(axis=0)
+    if len(vectors) <= vectors.shape[1]:
+        profiles = centred @ vectors.T  # (K, K): similarities to all classes, minus each one's average
+    else:  # the same products of rows from (D, D): rows of centred @ vectors.T are those of centred @ root, rotated
+        values, axes = np.linalg.eigh(vectors.T @ vectors)
+        profiles = centred @ (axes * np.sqrt(np.maximum(values, 0)))
+    return cast("Vectors", np.hstack([(1 - SECOND_ORDER) ** 0.5 * vectors, SECOND_ORDER**0.5 * normalize(profiles)]))
+
+
+def _words(classes: ClassList, label: int, meaning: Meaning, wordnet: WordNet | None) -> dict[str, float]:
+    """Words that describe a class, with weights: of its name and definition, and of its hypernyms, fading."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for word in _tokenize(f"{classes.names[label]} {classes.definitions[label]}"):
+        found[word] += 1
+    if wordnet is not None:
+        for wnid, share in meaning.shares:
+            for ancestor, steps in wordnet.ancestors(wnid).items():
+                synset = wordnet.synset(ancestor)
+                for word in _tokenize(" ".join((*synset.words, synset.gloss))):
+                    found[word] += share * FADE**steps
+    return dict(found)
+
+
+def _hypernyms(meaning: Meaning, wordnet: WordNet) -> dict[str, float]:
+    """The synsets above a class, itself included: the share of its senses that are below each."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for wnid, share in meaning.shares:
+        for ancestor in wordnet.ancestors(wnid):
+            found[ancestor] += share
+    return dict(found)
+
+
+def _tokenize(text: str) -> set[str]:
+    """Words of three letters or more, in any alphabet, without stop words."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return {word for word in re.findall(r"[^\W\d_]{3,}", text.lower()) if word not in ENGLISH_STOP_WORDS}
+
+
+def _weigh(rows: Sequence[Mapping[str, float]], value: Callable[[str, float], float], *, alone: bool = False) -> Any:
+    """A sparse matrix of unit rows: each feature of a class by its value, times its rarity unless `alone`.
+
+    Features of a single class cannot bring two together and are left out, unless `alone`.
+    """
+    from scipy import sparse
+    from sklearn.preprocessing import normalize
+
+    uses = Counter(feature for row in rows for feature in row)
+    columns = {feature: i for i, feature in enumerate(sorted(word for word in uses if alone or uses[word] > 1))}
+    where, which, what = [], [], []
+    for label, row in enumerate(rows):
+        for feature, share in row.items():
+            if feature in columns:
+                rarity = 1.0 if alone else math.log(len(rows) / uses[feature])
+                where.append(label)
+                which.append(columns[feature])
+                what.append(value(feature, share) * rarity)
+    return normalize(sparse.csr_matrix((what, (where, which)), shape=(len(rows), max(1, len(columns)))))

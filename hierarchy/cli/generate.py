@@ -248,14 +248,14 @@ def _default_out(source: str) -> Path:
 
 def _check_target(paths: Paths, source: str, *, named: bool) -> None:
     """Refuses a place for the result before minutes of work, not after."""
-    from hierarchy.review import hold_lock, utc_now
+    from hierarchy.review import hold_lock
 
     target = paths.result
     if target.suffix.lower() not in (".json", ".csv"):
         raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")
     check_writable(target)
     if paths.lock.exists():
-        with hold_lock(paths, "generate", utc_now()):
+        with hold_lock(paths, "generate"):
             pass
     check_undecided(paths)
     if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source

@@ -17,7 +17,7 @@ import pytest
 from support import ROOT
 from support.editing import PETS
 from support.golden_messages import Golden
-from support.reviewing import NOON, ZOO, start_on_disk, zoo
+from support.reviewing import ZOO, start_on_disk, zoo
 
 from hierarchy import load, save
 from hierarchy.cli.console import run
@@ -25,7 +25,9 @@ from hierarchy.cli.main import app
 from hierarchy.errors import ReviewError
 from hierarchy.io import read
 from hierarchy.proposal import Finding, Move, Proposal, Rename, read_proposal, save_findings, save_proposal
-from hierarchy.review import Paths, hold_lock, read_base, read_log
+from hierarchy.review import Paths, hold_lock
+from hierarchy.review.log import read_log
+from hierarchy.review.storage import read_base
 
 
 @pytest.fixture
@@ -466,12 +468,12 @@ def wait_for(process, words):
 
 
 def test_a_second_person_is_told_who_reviews_and_may_look(folder, hierarchy):
-    with hold_lock(Paths.of("zoo.json"), "Ada", NOON):
+    with hold_lock(Paths.of("zoo.json"), "Ada"):
         before = sorted(path.name for path in folder.iterdir())
         for words in (["review", "zoo.json", "--plain"], ["edit", "zoo.json", "undo"]):
             code, out, err = hierarchy(*words, by="Bob")
             assert (code, out) == (2, "")
-            holder = rf"Ada \(process \d+ on .+, since {NOON}\)"
+            holder = r"Ada \(process \d+ on .+, since .+Z\)"
             assert re.fullmatch(f"error: 'zoo.json' is being reviewed by {holder}; wait, or look with --look\n", err)
         code, out, err = hierarchy("review", "zoo.json", "--look", "--plain", by="Bob", stdin="s\ny\nq\n")
         assert code == 0 and "! --look is read-only; review without it to decide" in out and err == ""

@@ -6,13 +6,13 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hierarchy.dataset.images import Unreadable, find_ending, find_image_column, image_bytes, in_processes
+from hierarchy.dataset.images import Unreadable, find_ending, find_image_column, image_bytes, run_jobs
 from hierarchy.dataset.labels import Column, find_columns, read_numbers
 from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder
 from hierarchy.dataset.rows import Bad, Data, Problems, is_streaming, iterate_tables, list_splits, read_features
@@ -65,7 +65,7 @@ def export(
               and the name of the class) for each row.
         column: the label column, as in `label`; for an image folder it may contain strings.
         image: the image column; None if there is only one.
-        num_proc: number of processes that write shards; a stream is written by one.
+        num_proc: number of threads that write shards; a stream is written by one.
         hierarchy: the text of a hierarchy file, to be saved with the rows as `hierarchy.json`.
 
     Raises:
@@ -87,7 +87,7 @@ def export(
         if name in labels and name in images:
             problems.add(*_find_misfits(form, labels[name], images[name], read_features(part)))
     if num_proc > 1 and is_streaming(data):
-        problems.add("a stream is written by one process; omit num_proc, or use a dataset that is not streamed")
+        problems.add("a stream is written by one thread; omit num_proc, or use a dataset that is not streamed")
     problems.raise_all()
     with new_folder(out) as folder:
         jobs = (
@@ -95,8 +95,7 @@ def export(
             for name, part in list_splits(data).items()
             for job in _plan(form, name, part, folder, labels[name], images[name])
         )
-        done: Iterable[tuple[str, Bad]] = map(_write, jobs) if num_proc == 1 else in_processes(_write, jobs, num_proc)
-        for split, bad in done:
+        for split, bad in run_jobs(_write, jobs, num_proc):
             problems.add_rows(split, bad)
         problems.raise_all()
         if hierarchy is not None:

@@ -310,10 +310,6 @@ def test_what_cannot_be_done_is_said_in_one_line(case, tmp_path, monkeypatch):
     GOLDEN.compare(case, str(caught.value))
 
 
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == list(CALLS)
-
-
 def test_the_command_says_an_error_in_one_line(cache, tmp_path, run):
     (tmp_path / "there").mkdir()
     code, out = run(emoji, tmp_path / "there", "--cache", cache, "--classes", 8)

@@ -233,17 +233,6 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(folder, command
         assert sorted(folder.rglob("*")) == before, case
 
 
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == all_cases()
-
-
-@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
-def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
-    assert not re.match(r"[A-Z][a-z]", message)
-    assert not message.endswith(".")
-    assert "/tmp" not in message and "Errno" not in message
-
-
 def test_all_bad_rows_are_listed_in_a_file(folder, command):
     image_rows([0, None] * 120 + [1], IDS).save_to_disk("many")
     many = "split,row,fault\n" + "".join(f",{row},no label\n" for row in range(1, 240, 2))

@@ -124,7 +124,6 @@ def cutting(*, repeats: int = 10) -> dict[str, float]:
     return {
         "expert of 5 of 1,000, ms": median(lambda: model.expert(wanted)),
         "the same, shared, ms": median(lambda: model.expert(wanted, share=True)),
-        "the same, sharing memory, ms": median(lambda: model.expert(wanted, share=True)),
     }
 
 

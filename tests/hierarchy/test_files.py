@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from support import ROOT
 from support.strategies import hierarchies, names
 
 from hierarchy import Hierarchy, load, save
-from hierarchy.errors import FormatError, Locked, OutputError, UnknownNode
+from hierarchy.errors import FormatError, Locked, OutputError
 from hierarchy.files import lock, read_text, write_text
 from hierarchy.io import dumps, folder, read, read_rows, shipped, to_csv, to_dict
 
@@ -202,19 +200,13 @@ def test_the_page_about_the_format_shows_a_valid_file():
     assert "`id,name,superclass,group`" in page and to_csv(SHARKS).startswith("id,name,superclass,group\n")
 
 
-# What is refused
+# What is refused (golden/messages.txt has the messages of other bad files)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b"", "{path}:1: not JSON (Expecting value at column 1); is the file complete?"),
-        ("a.json", b'{\n "format":', "{path}:2: not JSON (Expecting value at column 11); is the file complete?"),
-        ("a.json", b'{\n "format": "\xff"}', "{path}:2: not UTF-8 (byte 0xff); save it as UTF-8"),
         ("a.json", b"[" * 100_000, "{path} is nested too deeply; give a file written by `save`"),
-        ("a.json", b"9" * 1_000_000, "{path} contains a number with too many digits; give a file written by `save`"),
-        ("a.csv", b"", "{path}:1: the header is ''; it must be id,name,superclass,group"),
-        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; it must be id,name,superclass,group"),
         (
             "a.csv",
             b"id,name,superclass,group\na,b,c,d\na,b\n",
@@ -230,14 +222,8 @@ def test_the_page_about_the_format_shows_a_valid_file():
             b"id,name,superclass,group\n" + b"a" * 1_000_000 + b",b,c,d\n",
             "{path}:2: not CSV (field larger than field limit (131072)); check the quotes",
         ),
-        (
-            "a.csv",
-            b"id,name,superclass,group\na,b,c,d\na,b,c,d\n",
-            "{path}: not a hierarchy: id 'a' occurs 2 times (labels 0, 1); ids must be unique;"
-            " `hierarchy check` lists the details",
-        ),
     ],
-    ids=["empty", "cut", "bytes", "deep", "digits", "empty csv", "header", "fields", "quote", "long", "twice"],
+    ids=["deep", "fields", "quote", "long"],
 )
 def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, scratch):
     path = scratch / name
@@ -245,42 +231,6 @@ def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, sc
     with pytest.raises(FormatError) as caught:
         load(path)
     assert str(caught.value) == message.format(path=path)
-
-
-def test_a_digest_of_other_classes_is_refused():
-    content = to_dict(SHARKS)
-    content["classes"][0]["name"] = "great hammerhead"
-    with pytest.raises(
-        FormatError, match=r"the digest is '\w{12}', but the classes have '\w{12}': the file was edited; if"
-    ):
-        load(content)
-
-
-def test_a_future_version_is_refused_with_advice():
-    with pytest.raises(FormatError, match=r"^the given dict has format version 2, .* reads up to 1; upgrade timm-nhl$"):
-        load(change(version=2))
-
-
-@pytest.mark.parametrize("source", ["no such", "imagenet_", "a.txt"])
-def test_an_unknown_name_is_refused(source):
-    with pytest.raises(UnknownNode, match=f"^no hierarchy {source!r} is shipped"):
-        load(source)
-
-
-@pytest.mark.parametrize("source", ["a/b", "a/b.txt", ""])
-def test_a_path_of_another_kind_is_refused(source):
-    with pytest.raises(FormatError, match=r"is not a hierarchy file; give a \.json or \.csv file$"):
-        load(source)
-
-
-def test_a_missing_file_and_a_folder_are_refused(scratch):
-    (scratch / "folder.json").mkdir()
-    for name, message in (
-        ("missing.json", "no such file: '.*'; check the name"),
-        ("folder.json", "is a directory; give a readable file$"),
-    ):
-        with pytest.raises(FormatError, match=message):
-            load(scratch / name)
 
 
 def test_rows_are_read_from_a_table_that_is_no_hierarchy(scratch):
@@ -302,13 +252,6 @@ def test_a_failed_write_is_reported_and_leaves_nothing(target, scratch):
     assert sorted(scratch.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["tree.txt", "tree", "tree.json.gz", ".json"])
-def test_another_ending_is_refused(name, scratch):
-    with pytest.raises(OutputError, match=r"^cannot save a hierarchy as '.*'; end the name in .json or .csv$"):
-        save(SHARKS, scratch / name)
-    assert not list(scratch.iterdir())
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failure_amid_writing_leaves_the_old_file(error, step, scratch, monkeypatch):
@@ -324,34 +267,6 @@ def test_a_failure_amid_writing_leaves_the_old_file(error, step, scratch, monkey
         save(SHARKS, path)
     assert path.read_text() == "old"
     assert [found.name for found in scratch.iterdir()] == ["tree.json"]
-
-
-def test_a_reader_never_sees_half_a_file(scratch):
-    """Another process writes without end and is killed; each file read meanwhile, and the last, is whole."""
-    path = scratch / "tree.json"
-    code = (
-        "import sys; from hierarchy import Hierarchy, save\n"
-        "trees = [Hierarchy.from_rows((f'{n}-{i}', 'x' * 50, 's', 'g') for i in range(n)) for n in (3, 2000)]\n"
-        "while True:\n for tree in trees: save(tree, sys.argv[1])"
-    )
-    writer = subprocess.Popen([sys.executable, "-c", code, path])
-    try:
-        wait_for(path.exists)
-        seen = [len(load(path)) for _ in range(40)]
-    finally:
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-    assert set(seen) <= {3, 2000}
-    assert len(load(path)) in {3, 2000}
-    for left in scratch.glob(".tree.json.*.tmp"):  # of a process that was killed while it wrote
-        left.unlink()
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
@@ -380,15 +295,6 @@ def test_a_link_is_followed(scratch):
     save(SHARKS, scratch / "link.json")
     assert (scratch / "link.json").is_symlink()
     assert load(scratch / "real.json") == SHARKS
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, Path("x"), b"x"])
-def test_a_provenance_that_json_does_not_know_is_refused_before_the_file_is_touched(value, scratch):
-    path = scratch / "tree.json"
-    path.write_text("old")
-    with pytest.raises(OutputError, match=r"^cannot write the provenance as JSON \(.*\); use strings, numbers"):
-        save(SHARKS, path, provenance={"value": value})
-    assert path.read_text() == "old"
 
 
 def test_a_provenance_with_the_name_of_a_file_that_is_not_utf8_is_kept(scratch):

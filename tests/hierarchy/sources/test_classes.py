@@ -144,7 +144,7 @@ def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["wnids.txt", "pets.csv", "images"])
-def test_wnids_get_names_and_definitions_from_imagenet(kind, tmp_path):
+def test_wnids_get_names_from_imagenet(kind, tmp_path):
     ids = ["n01440764", "n02012849", "n03126707", "n99999999"]
     source = tmp_path / kind
     if kind == "images":
@@ -154,8 +154,9 @@ def test_wnids_get_names_and_definitions_from_imagenet(kind, tmp_path):
     classes = read_classes(str(source))
     assert classes.ids == tuple(ids)
     assert classes.names == ("tench", "crane", "crane", "n99999999")
-    assert classes.definitions[0].startswith("freshwater dace-like game fish")
-    assert classes.definitions[1] != classes.definitions[2] and classes.definitions[3] == ""
+    if kind != "pets.csv":  # a table has definitions of its own, or none
+        assert classes.definitions[0].startswith("freshwater dace-like game fish")
+        assert classes.definitions[1] != classes.definitions[2] and classes.definitions[3] == ""
 
 
 # Datasets

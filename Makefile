@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test slow check lint docs clean
 
 # all the way: names -> hierarchy -> nested network -> expert -> table; 4 min 25 s on two cores beside a full test run
 DEMO := build/demo
@@ -25,6 +25,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
+slow: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow and not network"
+
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,7 +36,7 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/mkdocs build --strict
 
-check: lint docs test
+check: lint docs test slow
 
 $(READY): pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv $(VENV)

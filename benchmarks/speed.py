@@ -126,7 +126,7 @@ def time_cutting(*, repeats: int = 10) -> dict[str, float]:
 
     return {
         "expert of 5 of 1,000, ms": median(lambda: model.expert(wanted)),
-        "the same, sharing memory, ms": median(lambda: model.expert(wanted, share=True)),
+        "the same, shared, ms": median(lambda: model.expert(wanted, share=True)),
     }
 
 

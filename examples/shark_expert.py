@@ -12,7 +12,6 @@ import torch
 
 import timm_nhl
 from hierarchy import Hierarchy
-from timm_nhl.export import load, save
 
 tree = Hierarchy.from_rows(
     [
@@ -41,6 +40,6 @@ print(f"{full.params / 1e6:.2f}M -> {part.params / 1e6:.2f}M parameters")
 print(f"{full.macs / 1e6:.0f} -> {part.macs / 1e6:.0f} million multiply-accumulates an image")
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()) / "sharks"
-save(expert, folder)  # timm.create_model("local-dir:...", pretrained=True) loads it anywhere
-assert torch.equal(load(folder)(images), expert(images))
+timm_nhl.save(expert, folder)  # timm.create_model("local-dir:...", pretrained=True) loads it anywhere
+assert torch.equal(timm_nhl.load(folder)(images), expert(images))
 print(f"{folder}: {', '.join(expert.hierarchy.names)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, progress, run
+from hierarchy.cli.console import print_json, run, show_progress
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -138,8 +138,8 @@ def generate_command(
     start = time.monotonic()
     if asked is None:
         cache = open_cache(paths, settings) if served_views(embed) else None
-        with progress() as tell:
-            made = generate(settings, paths, cache=cache, tell=tell)
+        with show_progress() as progress:
+            made = generate(settings, paths, cache=cache, progress=progress)
         return _summarise(made, paths, time.monotonic() - start, as_json)
     limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)

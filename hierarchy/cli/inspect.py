@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, progress
+from hierarchy.cli.console import print_json, show_progress
 from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def check_command(
     """
     from hierarchy.checks import check, gather
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         proposal, errors = _proposal(file, classes)
-        evidence = gather(proposal.classes, embed, tell=tell)
-        tell("checking")
+        evidence = gather(proposal.classes, embed, progress=progress)
+        progress("checking")
         findings = errors or check(proposal, evidence)
     if as_json:
         print_json([finding.to_dict() for finding in findings])
@@ -111,14 +111,14 @@ def report_command(
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         held = read(file)
         proposal = Proposal.from_hierarchy(held.hierarchy)
-        evidence = gather(proposal.classes, tell=tell)
-        tell("checking")
+        evidence = gather(proposal.classes, progress=progress)
+        progress("checking")
         findings = check(proposal, evidence)
-        tell("drawing")
+        progress("drawing")
         known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
@@ -142,12 +142,12 @@ def explain_command(
     from hierarchy.llm import ReplyCache
     from hierarchy.review import Paths, explain, read_reviewed
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        evidence = gather(now.classes, embed, tell=tell)
-        tell("explaining")
+        evidence = gather(now.classes, embed, progress=progress)
+        progress("explaining")
         if not base.votes:  # a hierarchy without a proposal file
             votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
             base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)

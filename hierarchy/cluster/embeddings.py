@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float64]  # (K, D), rows of length 1
 
 DEFAULT_EMBED = "tfidf"
-KINDS = (DEFAULT_EMBED, "wordnet", "sentence-transformers", "openai", "timm")
+EMBEDDERS = (DEFAULT_EMBED, "wordnet", "sentence-transformers", "openai", "timm")
 
 
 def embed(
@@ -81,7 +81,7 @@ def _view(
         if kind == "openai":
             return lambda classes: _centre(embed_texts(_texts(classes, senses), model, base_url=base_url, cache=cache))
         return lambda classes: _centre(_encode(_texts(classes, senses), model))
-    raise EmbedError(f"unknown embedder {spec!r}{nearest(kind, KINDS)}; use {', '.join(KINDS)}")
+    raise EmbedError(f"unknown embedder {spec!r}{nearest(kind, EMBEDDERS)}; use {', '.join(EMBEDDERS)}")
 
 
 def wu_palmer(classes: ClassList, senses: Senses, *, seed: int = 0) -> Vectors:

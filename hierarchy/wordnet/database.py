@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from hierarchy.errors import WordNetMissing
@@ -106,24 +106,8 @@ class WordNet:
         The intrinsic information content: 1 - log(synsets below it, with it) / log(all synsets) (Seco, Veale & Hayes
         2004).
         """
-        return 1 - math.log(self._below[wnid]) / math.log(len(self._below))
-
-    @cached_property
-    def _below(self) -> dict[str, int]:
-        """For each noun synset, how many are below it, itself included; read from the data file in a second."""
-        parents: dict[str, list[str]] = {}
-        for line in self._reader.open("data.noun").read().splitlines():
-            if not line.startswith("  "):  # the licence at the top is indented
-                head = line.partition("|")[0]
-                parents["n" + head[:8]] = ["n" + offset for offset in re.findall(r" @i? (\d{8}) n", head)]
-        above: dict[str, frozenset[str]] = {}
-
-        def climb(wnid: str) -> frozenset[str]:
-            if wnid not in above:
-                above[wnid] = frozenset([wnid]).union(*map(climb, parents[wnid]))
-            return above[wnid]
-
-        return Counter(ancestor for wnid in parents for ancestor in climb(wnid))
+        below = _count_below()
+        return 1 - math.log(below[wnid]) / math.log(len(below))
 
     def _remember(self, found: Any) -> str:
         """Keeps NLTK's synset as ours; gives its id."""
@@ -158,3 +142,21 @@ def _reader() -> Any:
             f"NLTK found WordNet {version}, but the ids of ImageNet need 3.0; run `hierarchy wordnet install`"
         )
     return wordnet
+
+
+@lru_cache(maxsize=1)  # it takes a second, and the data file does not change
+def _count_below() -> dict[str, int]:
+    """For each noun synset, how many are below it, itself included; read from the data file."""
+    parents: dict[str, list[str]] = {}
+    for line in _reader().open("data.noun").read().splitlines():
+        if not line.startswith("  "):  # the licence at the top is indented
+            head = line.partition("|")[0]
+            parents["n" + head[:8]] = ["n" + offset for offset in re.findall(r" @i? (\d{8}) n", head)]
+    above: dict[str, frozenset[str]] = {}
+
+    def climb(wnid: str) -> frozenset[str]:
+        if wnid not in above:
+            above[wnid] = frozenset([wnid]).union(*map(climb, parents[wnid]))
+        return above[wnid]
+
+    return Counter(ancestor for wnid in parents for ancestor in climb(wnid))

@@ -1,7 +1,7 @@
-"""Somebody's validation script on timm's parts, for an image folder: it knows nothing of this project.
+"""A validation script made of timm's parts, for an image folder, as somebody would write it who knows only timm.
 
-timm's own validate.py is in neither its wheel nor its source distribution. The tests run that, too, where TIMM_VALIDATE
-names it.
+timm's own validate.py is in neither its wheel nor its source distribution. The tests run it too if TIMM_VALIDATE names
+it.
 """
 
 import argparse

@@ -35,7 +35,11 @@ def save(model: NHL, folder: str | os.PathLike[str]) -> None:
         ExportError: the folder is not empty or cannot be written, the model is fused, or timm did not make it.
     """
     target = Path(folder)
-    if getattr(model, "fused", False):
+    if not isinstance(model, NHL):
+        raise ExportError(
+            f"expected a nested model, got {type(model).__name__}; save a plain one with timm.models.save_for_hf"
+        )
+    if model.fused:
         raise ExportError("cannot save a fused model; save the model it was made from")
     if not hasattr(model, "pretrained_cfg"):
         raise ExportError("cannot save a model without a cfg; create it with timm.create_model('<backbone>_nhl', ...)")

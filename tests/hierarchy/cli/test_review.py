@@ -655,7 +655,3 @@ def test_an_error_is_one_line_and_changes_nothing(case, folder, hierarchy):
     assert {path: path.read_bytes() for path in folder.rglob("*")} == before
     message = err.removeprefix("error: ").rstrip("\n")
     GOLDEN.compare(case, message)
-
-
-def test_the_golden_file_has_exactly_these_cases():
-    assert list(GOLDEN.messages()) == list(MESSAGES)

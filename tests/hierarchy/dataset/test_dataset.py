@@ -329,7 +329,7 @@ def test_an_image_that_is_too_large_for_pillow_is_reported(monkeypatch, recwarn)
         label(image_rows(["n1"]), PETS, check=check_images())
 
 
-def test_a_stream_tells_bad_rows_when_they_are_reached():
+def test_a_stream_raises_for_bad_rows_when_they_are_reached():
     stream = label(rows_of([0, None, 0], ["n1", "n2"]).to_iterable_dataset(), PETS)
     with pytest.raises(DataError, match="row 1: no label"):
         list(stream)

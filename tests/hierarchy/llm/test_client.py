@@ -186,7 +186,7 @@ from hierarchy.llm import ChatOptions, OpenAIChat, ReplyCache
 chat = OpenAIChat(
     ReplyCache(sys.argv[1]),
     ChatOptions(base_url=sys.argv[2], concurrency=4),
-    tell=lambda told: print(told.done, told.note, flush=True),
+    progress=lambda told: print(told.done, told.note, flush=True),
 )
 chat([request(str(number)) for number in range(12)])
 """

@@ -69,7 +69,7 @@ def broken(copy, folder, *, without=(), instead=()):
 def test_a_local_copy_is_installed_and_said_to_be(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    place = install_wordnet(tmp_path / "new" / "nltk_data", tell=said.append)
+    place = install_wordnet(tmp_path / "new" / "nltk_data", progress=said.append)
     assert place == tmp_path / "new" / "nltk_data" / "corpora" / "wordnet"
     assert said == [
         "NLTK's downloader failed (cannot reach its index)",
@@ -104,7 +104,7 @@ def test_a_second_call_does_nothing(offline, copy, tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
     monkeypatch.delenv("WNSEARCHDIR")
     said = []
-    assert install_wordnet(tmp_path, tell=said.append) == place
+    assert install_wordnet(tmp_path, progress=said.append) == place
     assert said == [f"WordNet is already in {place}"]
     assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
 
@@ -150,7 +150,7 @@ def test_a_bad_copy_is_refused_and_leaves_nothing(without, instead, reason, offl
     monkeypatch.setenv("WNSEARCHDIR", str(folder))
     said = []
     with pytest.raises(WordNetMissing) as caught:
-        install_wordnet(tmp_path / "data", tell=said.append)
+        install_wordnet(tmp_path / "data", progress=said.append)
     reason = reason.format(folder=folder)
     assert str(caught.value) == (
         "cannot install WordNet (NLTK's downloader: cannot reach its index;"
@@ -165,7 +165,7 @@ def test_after_a_bad_copy_the_next_way_is_tried(offline, copy, tmp_path, monkeyp
     monkeypatch.setenv("WNSEARCHDIR", str(broken(copy, tmp_path / "bad", without=["index.verb"])))
     monkeypatch.setattr(wordnet_install, "_from_debian", lambda scratch: copy)
     said = []
-    place = install_wordnet(tmp_path / "data", tell=said.append)
+    place = install_wordnet(tmp_path / "data", progress=said.append)
     assert said[1].startswith("the system's WordNet failed (")
     assert said[2] == f"installed WordNet 3.0 from Debian's packages in {place}"
 
@@ -207,7 +207,7 @@ def test_whatever_the_downloader_raises_the_next_way_is_tried(offline, copy, tmp
     monkeypatch.setattr(nltk.downloader, "Downloader", Broken)
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    install_wordnet(tmp_path, tell=said.append)
+    install_wordnet(tmp_path, progress=said.append)
     assert said[0] == ("NLTK's downloader failed (SyntaxError: not well-formed (invalid token))")
     assert said[1].startswith("installed WordNet 3.0 from the system's WordNet")
 
@@ -260,7 +260,7 @@ def test_debians_packages_hold_what_nltk_needs(offline, data, tmp_path, monkeypa
     monkeypatch.setattr(wordnet_install, "_from_debian", FROM_DEBIAN)
     said = []
     try:
-        place = install_wordnet(tmp_path, tell=said.append)
+        place = install_wordnet(tmp_path, progress=said.append)
     except WordNetMissing as error:
         pytest.skip(f"no package registry can be reached: {error}")
     assert said[-1] == f"installed WordNet 3.0 from Debian's packages in {place}"

@@ -147,7 +147,7 @@ def test_every_image_is_judged_as_by_a_script_of_timms_parts(name, flags, comman
     assert row["images"] == len(theirs["images"]) == 120
     assert round(row["top1"]["value"] * 120) == round(theirs["top1"])
     assert round(row["top5"]["value"] * 120) == round(theirs["top5"])
-    assert 0.1 < row["top1"]["value"] < 0.99  # a model that is always or never right would show nothing
+    assert 0.05 < row["top1"]["value"] < 0.99  # a model that is always or never right would show nothing
     ((_, lines),) = rows_of((tmp_path / "it.csv").read_text()).items()
     for number, top in theirs["images"].items():  # their labels are ids in alphabetical order, as TREE's
         line = lines[int(number)]
@@ -361,7 +361,7 @@ def test_weights_that_broke_are_told_by_the_numbers_of_the_images(folder, test_i
         nested.model.head.fc.bias[3] = torch.nan
     with pytest.raises(EvaluationError, match=r"images 0, 1, 2, 3, 4, 5, 6, 7 and 112 more have logits that are not"):
         evaluate(nested, test_images)
-    labels = [label for label in range(20) if TREE.ancestors(3)[label] != 3]
+    labels = [label for label in range(20) if label != 3]
     assert len(predict(nested, test_images, [labels], inference=Inference())[0]) < 120  # the others are sound
 
 

@@ -247,6 +247,15 @@ def test_sync_bn_converts_every_batch_norm_and_keeps_its_parameters(data):
     assert optimized == {id(parameter) for parameter in trainer.model.parameters()}
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_with_mixed_precision_and_synchronised_norms(data, tmp_path):
+    settings = small(data, tmp_path / "run", device="cuda", amp=True, channels_last=True, sync_bn=True, reprob=0.5)
+    rows = read_rows(train(settings))
+    assert all(math.isfinite(float(row["loss"])) for row in rows)
+    assert timm.create_model(f"local-dir:{tmp_path / 'run' / 'last'}", pretrained=True).hierarchy == TREE
+
+
 def test_a_finished_training_does_nothing_and_says_so(data, tmp_path, capsys):
     settings = small(data, tmp_path / "run", epochs=1)
     out = train(settings)

@@ -79,7 +79,10 @@ class Level(nn.Module):
 
         timm's `reparameterize_model` calls this for each level.
         """
-        return self._with([block.fold() for block in copy.deepcopy(self)._each_block()], nodes=self.nodes).eval()
+        level = copy.deepcopy(self)
+        if self.fused:
+            return level
+        return level._with([block.fold() for block in level._each_block()], nodes=self.nodes).eval()
 
     @property
     def fused(self) -> bool:

@@ -42,12 +42,12 @@ class ParentConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, P*C, H, W) -> (B, N*D, H/stride, W/stride)."""
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
         if self.folded:
             maps = x.split(self.in_channels, dim=1)
             # by index: torch.fx cannot iterate over the result of a split
             return _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=1)
-        if self.stride > 1:
-            x = x[:, :, :: self.stride, :: self.stride]
         maps = x.permute(0, 2, 3, 1).split(self.in_channels, dim=3)  # (B, P*C, H, W) -> P x (B, H, W, C)
         y = _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=3)
         return y.permute(0, 3, 1, 2)  # (B, H, W, N*D) -> (B, N*D, H, W)
@@ -70,7 +70,7 @@ class ParentConv(nn.Module):
         start = 0
         for parent, count in zip(self.parents, self.counts, strict=True):
             span = slice(start, start + count * self.out_channels)
-            convs.append(_fold(parent, norm, span, stride=self.stride))
+            convs.append(_fold(parent, norm, span))
             start = span.stop
         folded = self._with(convs, self.counts)
         folded.folded = True
@@ -100,7 +100,7 @@ def _cat(parts: list[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
 
 
-def _fold(linear: nn.Module, norm: Any, span: slice, *, stride: int) -> nn.Conv2d:
+def _fold(linear: nn.Module, norm: Any, span: slice) -> nn.Conv2d:
     """A product as a 1x1 convolution, with the channels `span` of a batch norm folded in."""
     assert isinstance(linear, nn.Linear)
     weight = linear.weight[..., None, None]  # (n*D, C) -> (n*D, C, 1, 1)
@@ -110,7 +110,7 @@ def _fold(linear: nn.Module, norm: Any, span: slice, *, stride: int) -> nn.Conv2
         mean, var, factor, offset = (values[span] for values in tensors)
         weight, bias = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, factor, offset)
     outputs, inputs = linear.weight.shape
-    conv = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=bias is not None, device="meta")
+    conv = nn.Conv2d(inputs, outputs, 1, bias=bias is not None, device="meta")
     conv.weight = nn.Parameter(weight.detach())
     conv.bias = None if bias is None else nn.Parameter(bias.detach())
     return conv

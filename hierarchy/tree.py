@@ -169,7 +169,8 @@ class Hierarchy:
         """The hierarchy of only the classes asked for (see `labels`), in their old order, relabelled from 0.
 
         Raises:
-            UnknownNode, AmbiguousName: as in `labels`.
+            UnknownNode: there is no such class or node.
+            AmbiguousName: a name belongs to several classes or nodes.
             InvalidHierarchy: nothing is asked for.
         """
         return self.at(self.labels(*asked))

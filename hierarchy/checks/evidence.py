@@ -46,7 +46,10 @@ def gather(
 
     Args:
         classes: as their source gives them.
-        spec, base_url, cache, seed: the embedder, as for `hierarchy.cluster.embed`.
+        spec: the embedder, as for `hierarchy.cluster.embed`.
+        base_url: address of an embedding server.
+        cache: cache for the server's replies.
+        seed: seed of the embedder.
         progress: receives the name of each stage.
 
     Raises:

@@ -19,11 +19,11 @@ from hierarchy.cli.dataset_options import (
     ImageName,
     Names,
     Out,
-    Processes,
     Source,
     SplitName,
     Streaming,
     Tree,
+    Workers,
     list_bad_rows,
     open_quietly,
     read_options,
@@ -47,7 +47,7 @@ def label_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Labels the rows by a hierarchy, adds the columns superclass and group, and saves the dataset."""
@@ -79,7 +79,7 @@ def subset_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Saves only the rows of an expert's classes, labelled like the expert's outputs.
@@ -116,7 +116,7 @@ def stats_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Counts the images of each node and shows how even they are and which classes are missing."""
@@ -151,7 +151,7 @@ def split_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Splits the rows of each class by the same shares, reproducibly by seed, and saves the parts."""
@@ -180,7 +180,7 @@ def export_command(
     column: ColumnName = None,
     image: ImageName = None,
     split: SplitName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     streaming: Streaming = False,
     bad_rows: BadRows = None,
 ) -> None:

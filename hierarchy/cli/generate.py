@@ -82,18 +82,6 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=SPENDING)]
 
-OF_A_MODEL: tuple[str, ...] = (
-    "model",
-    "votes",
-    "temperature",
-    "reply_tokens",
-    "price",
-    "max_calls",
-    "max_cost",
-    "concurrency",
-)
-OF_A_MODEL += ("ask_again", "dry_run", "yes")
-
 
 def generate_command(
     context: typer.Context,
@@ -169,7 +157,9 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
     Calls to an embedding server have no limit.
     """
     views = served_views(embed)
-    names = (*OF_A_MODEL, *(() if views else ("base_url",)))
+    panels = {option.name: getattr(option, "rich_help_panel", None) for option in context.command.params}
+    names = [name for name, panel in panels.items() if name and panel in (MODEL, SPENDING)]
+    names += [] if views else ["base_url"]
     sources = {name: context.get_parameter_source(name) for name in names}
     given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
     if given:

@@ -26,8 +26,6 @@ def image_files(folder: Path) -> dict[str, Any]:
     """
     seen = _look(folder)
     if not seen.images and not seen.described:
-        if seen.archives:
-            return {"data_dir": glob.escape(str(folder))}  # the library opens them
         raise SourceError(f"folder {str(folder)!r} has no saved dataset, no .parquet and no images; check the name")
     if seen.inner is not None:
         above = str((folder / seen.inner).parent)
@@ -101,14 +99,12 @@ class _Seen:
         images: (a folder in it, or "" for itself; the depth of an image below) -> the first image there.
         described: those folders, or "", that contain metadata files.
         linked: those that are links.
-        archives: whether there are any.
         inner: a folder with the name of a split, inside one without.
     """
 
     images: Mapping[tuple[str, int], str]
     described: frozenset[str]
     linked: tuple[str, ...]
-    archives: bool
     inner: str | None
 
 
@@ -118,7 +114,7 @@ def _look(folder: Path) -> _Seen:
     endings = set(ImageFolder.EXTENSIONS)
     images: dict[tuple[str, int], str] = {}
     described: set[str] = set()
-    archives, inner = False, None
+    inner = None
     _, tops, _ = next(os.walk(folder), ("", [], []))  # none if it cannot be read
     linked = tuple(sorted(top for top in tops if (folder / top).is_symlink() and not top.startswith(HIDDEN)))
     for parts, name in _files(folder, linked):
@@ -130,11 +126,10 @@ def _look(folder: Path) -> _Seen:
             described.add(top)
             above = parts[1:]
         else:
-            archives |= ending == ".zip"
             continue
         if inner is None and top not in SPLITS and set(above) & set(SPLITS):
             inner = "/".join(parts[: 2 + next(i for i, part in enumerate(above) if part in SPLITS)])
-    return _Seen(images, frozenset(described), linked, archives, inner)
+    return _Seen(images, frozenset(described), linked, inner)
 
 
 def _files(folder: Path, linked: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:

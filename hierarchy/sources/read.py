@@ -83,8 +83,3 @@ def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
             return parse(kind.read(source), source, fewest)
     kinds = ", ".join(kind.name for kind in KINDS[:-1])
     raise SourceError(f"unknown class source {source!r}{nearest(source, LISTS)}; give {kinds} or {KINDS[-1].name}")
-
-
-def known_sources() -> tuple[str, ...]:
-    """Names of the class lists that need no file."""
-    return tuple(LISTS)

@@ -75,7 +75,8 @@ def open_classifier(
 
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
-        model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
+        model: the architecture of a file of weights.
+        hierarchy: the hierarchy of a file of weights, as `hierarchy.load` takes it.
         labels: the class of each output of a plain model, for a folder whose config does not name them.
 
     Raises:

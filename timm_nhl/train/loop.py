@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierarchy import Hierarchy, load
 from hierarchy.dataset import HIERARCHY_FILE, open_data
@@ -77,6 +77,20 @@ def train(settings: Settings) -> Path:
                 if process.is_main:
                     run_dir.save_epoch(rows, trainer.best_model, images, trainer.state_dict())
     return run_dir.path
+
+
+def train_in_memory(settings: Settings, images: Images) -> nn.Module:
+    """Trains a model on some images like `train`, but writes and resumes nothing; returns the model.
+
+    Raises the errors of `train`.
+    """
+    check(settings)
+    with distributed.join(settings.device) as process:
+        sampler = create_sampler(settings, images, images, process)
+        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        for epoch in range(trainer.epochs):
+            train_one_epoch(trainer, epoch, Progress(disable=True))
+        return trainer.best_model
 
 
 def train_one_epoch(trainer: Trainer, epoch: int, bar: Progress) -> dict[str, float]:

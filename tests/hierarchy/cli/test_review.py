@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ROOT
 from support.editing import PETS
 from support.golden_messages import Golden
 from support.reviewing import ZOO, start_on_disk, zoo
@@ -433,15 +432,6 @@ def test_a_log_is_not_replayed_on_its_own_result(folder, hierarchy):
     assert (folder / "copy.json").read_bytes() != before and load("copy.json").groups[0] == ("mammals", "dogs")
 
 
-@pytest.mark.parametrize("name", ["cifar100", "imagenet100", "imagenet1k"])
-def test_a_shipped_hierarchy_next_to_its_log_is_explained(name, folder, hierarchy):
-    data = ROOT / "data"
-    for ending in (".json", ".decisions.jsonl"):
-        (folder / f"mine{ending}").write_bytes((data / f"{name}{ending}").read_bytes())
-    code, _, err = hierarchy("review", "mine.json", "--plain", stdin="q\n")
-    assert code == 2 and "is already the result of" in err
-
-
 # Two people, and crashes
 
 
@@ -498,11 +488,6 @@ def test_a_proposal_that_was_generated_again_unchanged_is_fine(folder):
     save_proposal(read_base("pets.json"), paths.base)
     session.edit(Move("n1", "mammals/dogs"))
     assert len(read_log(paths.log).decisions) == 1
-
-
-def test_a_lock_file_left_by_a_crash_locks_nobody_out(folder, hierarchy):
-    Path("pets.lock").write_text("Ada")
-    assert hierarchy("review", "pets.json", "--plain", by="Bob", stdin="q\n")[0] == 0
 
 
 def test_after_a_kill_the_review_goes_on_where_it_was(folder, hierarchy):
@@ -657,7 +642,3 @@ def test_an_error_is_one_line_and_changes_nothing(case, folder, hierarchy):
     assert {path: path.read_bytes() for path in folder.rglob("*")} == before
     message = err.removeprefix("error: ").rstrip("\n")
     GOLDEN.compare(case, message)
-
-
-def test_the_golden_file_has_exactly_these_cases():
-    assert list(GOLDEN.messages()) == list(MESSAGES)

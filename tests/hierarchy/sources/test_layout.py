@@ -1,7 +1,6 @@
 """Which split and class each file of a folder belongs to; golden/dataset_messages.txt has the refusals."""
 
 import json
-import shutil
 from pathlib import Path
 
 import datasets
@@ -135,13 +134,6 @@ def test_images_that_a_table_describes_have_its_columns(tables, expected, ending
     assert set(data) == expected
     assert sum(part.num_rows for part in data.values()) == 2 * len(tables)
     assert all(set(part["kind"]) == {"x", "y"} for part in data.values())
-
-
-def test_archives_are_left_to_the_library():
-    images("1.png", "2.png", root="elsewhere")
-    Path("elsewhere/metadata.csv").write_text("file_name,kind\n1.png,x\n2.png,y\n")
-    shutil.make_archive("img/train", "zip", "elsewhere")
-    assert list(open_data("img", split="train")["kind"]) == ["x", "y"]
 
 
 @pytest.mark.parametrize("split, found", [("validation", "val"), ("val", "val"), ("train", "training")])

@@ -297,18 +297,6 @@ def test_the_log_says_what_was_loaded(case, folder, caplog):
     GOLDEN.compare(f"logged: {case}", message)
 
 
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == all_cases()
-
-
-@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
-def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
-    assert not re.match(r"[A-Z][a-z]", message)
-    assert not message.endswith(".")
-    assert "/tmp" not in message and "Errno" not in message
-    assert not re.search(r"\b(invalid input|illegal|failed|oops|please|sorry)\b", message, re.IGNORECASE)
-
-
 def spoken():
     """Of each message in the source, its longest stretch of fixed text: arguments of errors raised, and of the log."""
     for path in sorted(SOURCE.rglob("*.py")):

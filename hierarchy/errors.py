@@ -95,10 +95,6 @@ class WordNetMissing(HierarchyError):
     """WordNet's data files are not installed."""
 
 
-class PromptError(HierarchyError):
-    """A prompt file is malformed or lacks a variable."""
-
-
 class ChatError(HierarchyError):
     """A model server cannot be used: no key, no such model, no credit, no answer."""
 

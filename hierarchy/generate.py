@@ -254,11 +254,11 @@ def write(generated: Generated, paths: Paths) -> None:
         OutputError: a file cannot be written, or decisions about an earlier proposal are there.
         Locked: someone reviews the file.
     """
-    from hierarchy.review import hold_lock, utc_now
+    from hierarchy.review import hold_lock
 
     proposal = generated.proposal
     paths.result.parent.mkdir(parents=True, exist_ok=True)
-    with hold_lock(paths, "generate", utc_now()):
+    with hold_lock(paths, "generate"):
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)

@@ -231,12 +231,9 @@ def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
         )
     rows: list[Row] = []
     for label, entry in enumerate(classes):
-        if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) and entry else "no fields"
-            raise FormatError(f"{where}: class {label} has {found}; give it {', '.join(COLUMNS)}")
-        for column in COLUMNS:
-            if not isinstance(entry[column], str):
-                raise FormatError(f"{where}: the {column} of class {label} is {entry[column]!r}; give a string")
+        fields = entry if isinstance(entry, Mapping) else {}
+        if set(fields) != set(COLUMNS) or not all(isinstance(value, str) for value in fields.values()):
+            raise FormatError(f"{where}: class {label} is {entry!r:.80}; give it the strings {', '.join(COLUMNS)}")
         rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
     return tuple(rows)
 

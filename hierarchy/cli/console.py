@@ -54,6 +54,11 @@ class show_progress:  # lower case: a context manager used like a function
             self._status.console.print(f"{time.monotonic() - start:6.1f} s  {stage}", highlight=False)
 
 
+def notify(message: str) -> None:
+    """Says something to the person, on stderr."""
+    typer.echo(message, err=True)
+
+
 def print_json(value: Any) -> None:
     """Prints a value as JSON on stdout; all numbers must be finite, since JSON has no others."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))

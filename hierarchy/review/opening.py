@@ -19,7 +19,7 @@ from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
 from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
-from hierarchy.review.session import Session, utc_now
+from hierarchy.review.session import Session
 from hierarchy.review.state import Conflict, replay
 from hierarchy.review.storage import (
     Notify,
@@ -49,7 +49,7 @@ def open_session(
         only: kinds of questions to ask; all if empty.
     """
     who = find_reviewer(by)
-    with hold_lock(paths, who, utc_now()):
+    with hold_lock(paths, who):
         session = _load(file, paths, who=who, notify=notify, only=only)
         try:
             yield session
@@ -89,7 +89,7 @@ def replay_log(
     Raises:
         ReviewError: the file has other decisions already, or its result was changed by other means.
     """
-    with hold_lock(paths, find_reviewer(by), utc_now()):
+    with hold_lock(paths, find_reviewer(by)):
         base = read_base(file, paths)
         old = read_complete(log, notify)
         if old is None:

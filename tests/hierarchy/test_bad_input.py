@@ -18,7 +18,7 @@ from support.golden_messages import Golden
 import hierarchy.io
 import hierarchy.wordnet.database
 from hierarchy import Hierarchy, load, save
-from hierarchy.cli.console import print_json, run
+from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.io import dumps, to_dict
@@ -224,6 +224,7 @@ CALLS = {  # and for what only Python asks
     "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), Proposal.from_hierarchy(PETS)),
     "save as text": lambda: save(PETS, "pets.txt"),
     "save what JSON does not know": lambda: save(PETS, "out.json", provenance={"when": {1}}),
+    "save NaN": lambda: save(PETS, "out.json", provenance={"share": float("nan")}),
     "load a list": lambda: load({"classes": []}),
 }
 
@@ -388,13 +389,6 @@ def test_the_smallest_hierarchies_are_shown_checked_and_reported(command, classe
     monkeypatch.setattr(sys, "argv", ["hierarchy", command[0], "pets.json", *command[1:]])
     assert run(app) == 0
     assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_what_json_cannot_hold_is_not_printed_as_json(number, capsys):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        print_json({"number": number})
-    assert capsys.readouterr().out == ""
 
 
 def test_a_file_without_classes_is_checked_too(folder, capsys, monkeypatch):

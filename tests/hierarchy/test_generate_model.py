@@ -248,7 +248,7 @@ def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(pr
 
 
 def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
-    lock = hold_lock(Paths.of(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+    lock = hold_lock(Paths.of(tmp_path / "pets.json"), "Ada")
 
     class Reviewed(Brain):
         def propose(self, text):

@@ -314,6 +314,9 @@ def test_a_dataset_without_a_hierarchy_can_be_split(folder, command):
 def test_a_class_source_names_numbers(folder, command):
     assert command("label", "numbers", "pets.json", "--names", "names.txt", "--num-proc", "2", "--out", "out")[0] == 0
     assert list(datasets.load_from_disk("out")["group"]) == [1, 0, 1]
+    image_rows([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
+    Path("two.txt").write_text("n1\nn2\n")  # fewer than a hierarchy needs
+    assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "two classes")[0] == 0
 
 
 @pytest.mark.parametrize("more", [[], ["--streaming"]])
@@ -328,13 +331,6 @@ def test_an_export_includes_the_hierarchy_of_its_source(form, more, folder, comm
     assert shlex.split(saved.provenance["command"]) == ["hierarchy", "dataset", *words]
     assert command("export", "good", *words[2:-1], "without")[0] == 0
     assert not list(Path("without").rglob("*.json"))
-
-
-def test_two_names_are_enough_for_a_column_of_numbers(folder, command):
-    image_rows([0, 1, 1], IDS[:2]).cast_column("label", datasets.Value("int64")).save_to_disk("binary")
-    Path("two.txt").write_text("n1\nn2\n")
-    assert command("label", "binary", "pets.json", "--names", "two.txt", "--out", "out")[0] == 0
-    assert list(datasets.load_from_disk("out")["label"]) == [0, 1, 1]
 
 
 def test_the_table_of_statistics(folder, command):
@@ -367,16 +363,6 @@ def test_an_expert_without_images_is_saved_and_read_again(folder, command):
     assert (data.num_rows, data.features["label"].names) == (0, ["n2"])
     assert command("label", "out", "out/hierarchy.json", "--out", "again")[0] == 0
     assert datasets.load_from_disk("again").column_names == ["image", "label", "superclass", "group"]
-
-
-def test_ctrl_c_stops_an_export_of_two_workers_and_leaves_nothing(folder, command, monkeypatch):
-    def stop(content):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("hierarchy.dataset.formats.find_ending", stop)
-    words = ["export", "good", "--num-proc", "2", "--form", "image-folder", "--out", "out"]
-    assert command(*words) == (2, "", ["interrupted; no partial files were left"])
-    assert not list(folder.glob("*out*"))
 
 
 # The page

@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.strategies import names  # noqa: F401  (its profile: deadlines do not count on shared processors)
 
 from hierarchy.llm import Reply, Request
 from hierarchy.prompting.answers import Groups, Placements, Superclasses, UnreadableAnswer, read_answer

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, act, start, start_on_disk
@@ -19,53 +19,31 @@ from hierarchy.review.state import replay
 # Laws
 
 
-@settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_replaying_a_log_on_its_proposal_gives_the_same_hierarchy(case, data):
-    proposal, _ = case
-    session = start(proposal)
-    for _ in range(data.draw(st.integers(1, 8))):
+@st.composite
+def sessions(draw):
+    """A session after some random decisions."""
+    session, data = start(draw(proposals_and_edits())[0]), draw(st.data())
+    for _ in range(draw(st.integers(1, 8))):
         act(session, data)
-    log = parse_log(log_to_text(session.log))
-    assert log == session.log
-    assert replay(log, proposal) == session.history
-    assert start(proposal, log=log, who="Bob").history == session.history
+    return session
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_undoing_to_the_beginning_gives_the_proposal(case, data):
-    proposal, _ = case
-    session = start(proposal)
-    for _ in range(data.draw(st.integers(1, 8))):
-        act(session, data)
+@given(sessions())
+def test_replaying_a_log_gives_the_same_hierarchy_and_undoing_all_of_it_the_proposal(session):
+    assert replay(session.log, session.base) == session.history
+    assert start(session.base, log=session.log, who="Bob").history == session.history
     while session.history.decisions:
         session.undo()
-    assert session.proposal == proposal and session.state.classes == frozenset()
+    assert session.proposal == session.base and session.state.classes == frozenset()
     with pytest.raises(ReviewError, match="nothing to undo"):
         session.undo()
-    assert replay(session.log, proposal).proposal == proposal
+    assert replay(session.log, session.base).proposal == session.base
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits())
-def test_undoing_one_edit_is_its_inverse(case):
-    proposal, edit = case
-    session = start(proposal)
-    try:
-        session.edit(edit)
-    except HierarchyError:
-        assume(False)
-    session.undo()
-    assert session.proposal == proposal
-
-
-@settings(max_examples=50)
-@given(proposals_and_edits(), proposals_and_edits(), st.data())
-def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 8))):
-        act(session, data)
+@given(sessions(), proposals_and_edits())
+def test_a_log_applies_to_another_proposal_except_for_its_conflicts(session, other):
     log = session.log
     replayed = replay(log, other[0])
     assert len(replayed.decisions) + len(replayed.conflicts) == len(log.in_effect)
@@ -76,28 +54,16 @@ def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other,
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_a_log_cut_anywhere_loses_no_whole_decision(case, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 5))):
-        act(session, data)
+@given(sessions(), st.data())
+def test_a_log_survives_the_disk_and_cut_anywhere_loses_no_whole_decision(session, data):
     text = log_to_text(session.log).encode()
+    assert parse_log(text) == session.log
     cut = data.draw(st.integers(0, len(text)))
     log = parse_log(text[:cut])
     known = log.decisions if log else ()
-    assert known == session.log.decisions[: len(known)]
-    assert len(known) == max(0, text[:cut].count(b"\n") - 1)
-
-
-@settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_the_beginning_of_a_log_is_found_by_its_digest(case, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 5))):
-        act(session, data)
-    for size in range(1, len(session.log.decisions) + 1):
-        beginning = replace(session.log, decisions=session.log.decisions[:size])
-        assert session.log.find_beginning(beginning.digest) == beginning
+    assert known == session.log.decisions[: max(0, text[:cut].count(b"\n") - 1)]
+    if known:
+        assert session.log.find_beginning(log.digest) == log
     assert session.log.find_beginning("") is None
 
 

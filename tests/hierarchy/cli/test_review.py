@@ -325,8 +325,10 @@ def test_looking_and_exporting_print_a_summary_as_json(folder, hierarchy):
     assert json.loads(hierarchy("review", "zoo.json", "--export", "zoo.csv", "--json")[1])["classes"] == 12
 
 
-@pytest.mark.parametrize("reads", [["--export", "x.csv"], ["--diff"], ["--log"]])
-@pytest.mark.parametrize("idle", [["--plain"], ["--only", "chain"], ["--by", "Ada"]])
+@pytest.mark.parametrize(
+    ("reads", "idle"),
+    [(["--export", "x.csv"], ["--plain"]), (["--diff"], ["--only", "chain"]), (["--log"], ["--by", "Ada"])],
+)
 def test_a_flag_without_effect_is_refused(reads, idle, folder, hierarchy):
     code, out, err = hierarchy("review", "pets.json", *reads, *idle)
     assert (code, out, err) == (2, "", f"error: {idle[0]} has no effect with {reads[0]}; omit it\n")

@@ -388,18 +388,6 @@ def test_a_replay_on_another_proposal_lists_its_conflicts(folder, hierarchy):
     assert len(json.loads(out)["conflicts"]) == 2 and json.loads(out)["decisions"] == 2
 
 
-def test_a_log_is_applied_to_a_new_proposal_and_kept(folder, hierarchy):
-    decide("pets.json", Move("n1", "mammals/dogs"))
-    old = Path("pets.decisions.jsonl").read_bytes()
-    save(PETS.at([1, 0, 2, 3, 4]), "pets.json")
-    Path("pets.proposal.json").unlink()
-    code, _, err = hierarchy("review", "pets.json", "--plain", stdin="q\n")
-    assert code == 2 and "use --replay to apply them" in err
-    assert hierarchy("review", "pets.json", "--replay", "pets.decisions.jsonl")[0] == 0
-    assert load("pets.json").groups[1] == ("mammals", "dogs")
-    assert Path("pets.decisions.1.jsonl").read_bytes() == old
-
-
 def test_a_replay_does_not_overwrite_a_change_by_hand(folder, hierarchy):
     hierarchy("edit", "pets.json", "move", "tabby", "mammals/dogs")
     (folder / "kept.jsonl").write_bytes((folder / "pets.decisions.jsonl").read_bytes())
@@ -519,21 +507,6 @@ def test_ctrl_c_loses_nothing(folder):
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (2, "interrupted; no partial files were left\n")
     assert load("zoo.json") == ZOO and not Path("zoo.lock").exists()
-
-
-def test_an_incomplete_last_line_is_reported_and_overwritten(folder, hierarchy):
-    decide("pets.json", Move("n1", "mammals/dogs"))
-    with Path("pets.decisions.jsonl").open("ab") as file:
-        file.write(b'{"number": 3, "ti')
-    code, _, err = hierarchy("edit", "pets.json", "rename", "fish", "wet")
-    assert (code, err.splitlines()) == (
-        0,
-        [
-            "pets.decisions.jsonl: ignored the incomplete last line that a crash left",
-            "pets.json: 3 decisions, 2 of 5 classes reviewed",
-        ],
-    )
-    assert len(read_log(Path("pets.decisions.jsonl")).decisions) == 3
 
 
 def test_a_result_older_than_its_log_is_written_again(folder, hierarchy):

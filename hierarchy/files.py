@@ -142,7 +142,6 @@ def lock(
     busy: str,
     fix: str = "wait until it has finished",
     holder: str = "another process",
-    wait: bool = False,
 ) -> Iterator[None]:
     """Holds a lock file while the block runs; the system frees the lock if this process dies.
 
@@ -150,7 +149,6 @@ def lock(
         path: the lock file; it is removed afterwards.
         busy, fix: the message for a process that finds the file locked: "BUSY by HOLDER; FIX".
         holder: who holds the lock, for that message.
-        wait: wait for the lock instead of raising.
 
     Raises:
         Locked: another process holds the lock.
@@ -161,7 +159,7 @@ def lock(
     file = Path(path)
     held = FileLock(file)
     try:
-        held.acquire(blocking=wait)
+        held.acquire(blocking=False)
     except Timeout:
         raise Locked(f"{busy} by {_holder(file)}; {fix}") from None
     except OSError as error:

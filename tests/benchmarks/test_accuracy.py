@@ -44,7 +44,7 @@ TREE = Hierarchy.from_rows(
 )
 TINY = Size(
     backbone="test_resnet",
-    steps=6,
+    steps=4,
     batch_size=6,
     warmup=2,
     recipe=(*accuracy.RECIPE, ("img_size", 32), ("device", "cpu")),

@@ -332,13 +332,6 @@ def test_a_lock_keeps_others_out_and_says_who_holds_it(holder, scratch):
     assert not path.exists()
 
 
-def test_a_lock_is_waited_for(holder, scratch):
-    holder.stdin.write("\n")
-    holder.stdin.flush()
-    with lock(scratch / "x.lock", busy="x", wait=True):
-        pass
-
-
 def test_a_killed_process_leaves_no_lock(holder, scratch):
     holder.kill()
     holder.wait()

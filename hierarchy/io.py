@@ -125,14 +125,14 @@ def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None
 
 
 def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
-    """The text of a hierarchy file: JSON with one class a line, so that a changed class is a changed line."""
+    """The text of a hierarchy file: JSON with one class per line, so that a changed class is a changed line."""
     content = to_dict(hierarchy, provenance=provenance)
     classes = content.pop("classes")
     return json_table(content, classes)
 
 
 def json_table(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> str:
-    """The text of a JSON object that ends in a list "classes", one class a line.
+    """The text of a JSON object that ends in a list "classes", one class per line.
 
     Raises:
         OutputError: the head contains values that JSON cannot represent.

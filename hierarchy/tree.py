@@ -60,7 +60,7 @@ class Hierarchy:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Hierarchy:
-        """Builds a hierarchy from (id, name, superclass, group), one row a class, in label order."""
+        """Builds a hierarchy from (id, name, superclass, group), one row per class, in label order."""
         table = list(rows)
         return cls(
             classes=tuple(row[0] for row in table),

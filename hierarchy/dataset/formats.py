@@ -107,7 +107,7 @@ def _find_misfits(form: str, label: Column, image: str, features: Mapping[str, A
 
     others = [name for name, feature in features.items() if isinstance(feature, Image) and name != image]
     if others and form != "image-folder":
-        yield f"{form} has one image a row; remove {', '.join(others)}"
+        yield f"{form} holds one image per row; remove {', '.join(others)}"
     if form == "webdataset" and label.values is None:
         yield f"column {label.name!r} contains names, but .cls files contain numbers; use `label` first"
     if form == "image-folder":
@@ -186,7 +186,7 @@ _Writer: TypeAlias = Callable[[_Batch], Bad]
 
 @contextmanager
 def _folders(job: _Job, number: int) -> Iterator[_Writer]:
-    """One folder a class, one file a row."""
+    """One folder per class, one file per row."""
     at = job.folder / (job.split or "train")
     at.mkdir(exist_ok=True)
 

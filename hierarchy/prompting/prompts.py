@@ -1,6 +1,6 @@
 """A prompt is a file in prompts/: a head (`when:`, `reply:`, `variables:`), the system's text and the user's text.
 
-The three parts are divided by lines of `---`, and `{{name}}` stands for a variable.
+The three parts are divided by lines of `---`, and `{{name}}` is a variable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Image folders with one folder a class, with or without splits above."""
+"""Image folders with one folder per class, with or without splits above."""
 
 from __future__ import annotations
 

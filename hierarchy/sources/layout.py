@@ -101,8 +101,8 @@ def table_files(paths: Sequence[Path], root: Path) -> dict[str, list[str]]:
             few = ", ".join(repr(str(path.relative_to(root))) for path in unnamed[:3])
             more = f" and {len(unnamed) - 3} more" if len(unnamed) > 3 else ""
             raise SourceError(
-                f"cannot tell the splits of {few}{more} in {str(root)!r}; name files like train-00000.parquet, put them"
-                " into folders like train and test, or give one file"
+                f"cannot determine the splits of {few}{more} in {str(root)!r}; name files like train-00000.parquet, put"
+                " them into folders like train and test, or give one file"
             )
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, split in split_of.items():

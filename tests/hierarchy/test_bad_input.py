@@ -1,6 +1,6 @@
 """Whatever is wrong with an input: exit code 2, one clear line on stderr, no traceback, no file half-written.
 
-All messages stand in golden/messages.txt, to be read aloud. After a change of wording, write it anew with
+All messages are in golden/messages.txt. After a change of wording, regenerate it with
 `WRITE_GOLDEN=1 pytest tests/test_bad_input.py`, and read the difference.
 """
 
@@ -149,7 +149,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "embedder wordnet without WordNet": ["pets.txt", "--embed", "wordnet"],
     "unknown flag": ["pets.txt", "--superclases", "3"],
     "a seed in words": ["pets.txt", "--seed", "one"],
-    "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
+    "an unknown proposer": ["pets.txt", "--propose", "gpt"],
     "a dry run without a model": ["pets.txt", "--dry-run"],
     "asking again without a model": ["pets.txt", "--ask-again"],
     "a model, and money, where none proposes": ["pets.txt", "--model", "gpt-5", "--max-cost", "2", "--yes"],
@@ -184,7 +184,7 @@ COMMANDS = {  # the same for the other commands
     "show an id that is a list": ["show", "list id.json"],
     "show other fields": ["show", "colour.json"],
     "show strings": ["show", "strings.json"],
-    "show a class that stands twice": ["show", "twice.json"],
+    "show a duplicate class": ["show", "twice.json"],
     "show a csv with another header": ["show", "header.csv.csv"],
     "show depth 9": ["show", "pets.json", "--depth", "9"],
     "find what is not there": ["show", "pets.json", "--find", "zzzz"],
@@ -251,7 +251,7 @@ def without_wordnet():
 
 
 def message_of(capsys, monkeypatch, arguments):
-    """What a command line says on stderr beside its progress; it must fail cleanly."""
+    """The message of a command on stderr, without its progress; the command must fail cleanly."""
     monkeypatch.setattr(sys, "argv", ["hierarchy", *arguments])
     code = run(app)
     out, err = capsys.readouterr()

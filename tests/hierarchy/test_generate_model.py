@@ -192,7 +192,7 @@ def test_a_dry_run_asks_no_embedding_server_either(propose, server):
     assert "without a limit" not in propose("--dry-run")[2]
 
 
-def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
+def test_the_path_of_the_source_is_not_sent(propose, ask, server, tmp_path):
     propose("--yes")
     before = calls(server)
     flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--groups", "4")

@@ -38,7 +38,7 @@ class Outcomes:
     """What is kept of each image.
 
     Args:
-        classes: K, how many the model told apart.
+        classes: K, the number of classes of the model.
         images: (N,) numbers of the images.
         targets: (N,) their labels.
         top: (N, min(5, K)) the labels with the largest logits, largest first; equal ones as `torch.topk` orders them.

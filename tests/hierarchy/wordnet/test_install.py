@@ -39,7 +39,7 @@ def copy(data, tmp_path_factory):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No network and no copy but that of WNSEARCHDIR; the ways beside it fail as they do without one."""
+    """No network and no copy but that of WNSEARCHDIR; the other ways fail as without a network."""
 
     def no_downloader(scratch):
         raise WordNetMissing("cannot reach its index")

@@ -48,8 +48,8 @@ IDS = tuple(reversed(TREE.classes))  # the dataset numbers its classes otherwise
 OURS, THEIRS = TESTS / "support" / "validating.py", os.environ.get("TIMM_VALIDATE")
 
 
-def pictures(count, seed):
-    """Noisy pictures of 20 kinds, a grid of 16 colours each, and what they show."""
+def make_images(count, seed):
+    """Noisy images of 20 classes, a grid of 16 colours for each, with their labels."""
     colours = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3))
     generator = np.random.default_rng(seed)
     numbers = generator.integers(20, size=count).tolist()
@@ -87,7 +87,7 @@ def save_flat(model, folder, names):
 def folder(tmp_path_factory):
     """A dataset, a nested and a flat model trained on it a little, and its test split as an image folder."""
     made = tmp_path_factory.mktemp("evaluate")
-    data = datasets.DatasetDict(train=pictures(200, 1), test=pictures(120, 2))
+    data = datasets.DatasetDict(train=make_images(200, 1), test=make_images(120, 2))
     data.save_to_disk(str(made / "data"))
     hierarchy.save(TREE, made / "tree.json")
     images = open_images(str(made / "data"), hierarchy=TREE, split="train")

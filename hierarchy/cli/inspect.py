@@ -136,7 +136,7 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from hierarchy.checks import ask_witnesses, gather
     from hierarchy.llm import ReplyCache
@@ -154,7 +154,7 @@ def explain_command(
         replies = Paths.of(file).replies
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
-    print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
+    print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

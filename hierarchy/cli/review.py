@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -165,7 +166,7 @@ def _print_changes(session: Session, as_json: bool) -> None:
 
     changes = list_changes(session.history)
     if as_json:
-        print_json([change.to_dict() for change in changes])
+        print_json([asdict(change) for change in changes])
         return
     for change in changes:
         typer.echo(f"{change.before or 'unsettled'}  ->  {change.after or 'unsettled'}    ({change.by})")

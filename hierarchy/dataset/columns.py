@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from hierarchy.dataset.labels import LEVELS, Column, Numbers, Part, match, read_numbers
-from hierarchy.dataset.rows import Problems, read_features
+from hierarchy.dataset.rows import Problems, find_places, read_features
 from hierarchy.tree import Hierarchy
 
 
@@ -117,7 +117,7 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     if not len(data):  # the library ignores datasets without rows when it joins columns
         features = Features({**data.features, **types})
         return Dataset.from_dict({name: [] for name in order}, features=features, split=data.split)
-    chosen = np.arange(len(data)) if data._indices is None else data._indices.column(0).to_numpy()  # no public name
+    chosen = find_places(data)
     whole = Dataset(data.data, info=data.info.copy(), split=data.split)
     spread = {}
     for name, (numbers, _) in columns.items():
@@ -127,4 +127,4 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     kept = whole.remove_columns([name for name in columns if name in data.column_names])
     made = concatenate_datasets([fresh, kept], split=data.split, axis=1) if kept.column_names else fresh
     made = made.select_columns(order)
-    return made if data._indices is None else made.select(chosen)
+    return made.select(chosen)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-from hierarchy.dataset.rows import Bad, Check, is_streaming, iterate_tables, read_features
+from hierarchy.dataset.rows import Bad, Check, find_places, is_streaming, iterate_tables, read_features
 from hierarchy.errors import DataError, nearest
 
 # The first bytes of each kind, at an offset, and the ending of its files.
@@ -87,7 +87,7 @@ def find_missing_files(data: Any) -> Bad:
     import pyarrow.compute as pc
     from datasets import Image
 
-    chosen = np.arange(len(data)) if data._indices is None else data._indices.column(0).to_numpy()  # no public name
+    chosen = find_places(data)
     for name in (name for name, feature in data.features.items() if isinstance(feature, Image)):
         images = data.data.column(name)  # of all rows, chosen or not
         held = pc.is_valid(pc.struct_field(images, "bytes")).to_numpy()

@@ -55,21 +55,20 @@ def open_session(
             yield session
         finally:
             if session.log.decisions:
-                write_result(paths, session.base, session.log, session.history)
+                write_result(paths, session)
 
 
 def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
     """A read-only session, which needs no lock; arguments as of `open_session`."""
-    return _load(file, paths, who="", notify=notify, only=only, read_only=True)
+    return _load(file, paths, who="", notify=notify, only=only)
 
 
-def _load(
-    file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str], read_only: bool = False
-) -> Session:
+def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str]) -> Session:
+    """A session of one person; read-only if that is ""."""
     base, findings = read_base(file, paths), read_findings(file)
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
-    write = refuse if read_only else partial(append_to_log, paths=paths, base=base, findings=findings)
+    write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
     session = Session(base, log, write, who=who, only=only, findings=findings)
     check_result(paths, base, log, session.proposal)
     return session
@@ -96,8 +95,8 @@ def replay_log(
             raise FormatError(f"{log} holds no decisions; give the log of a review")
         check_is_new(old, log, base)
         conflicts = _replace_log(old, paths, base, read_findings(file))
-        session = _load(file, paths, who="", notify=notify, only=(), read_only=True)
-        write_result(paths, base, session.log, session.history)
+        session = look_at(file, paths, notify=notify)
+        write_result(paths, session)
         return session, conflicts
 
 

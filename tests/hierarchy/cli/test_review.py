@@ -325,8 +325,10 @@ def test_looking_and_exporting_print_a_summary_as_json(folder, hierarchy):
     assert json.loads(hierarchy("review", "zoo.json", "--export", "zoo.csv", "--json")[1])["classes"] == 12
 
 
-@pytest.mark.parametrize("reads", [["--export", "x.csv"], ["--diff"], ["--log"]])
-@pytest.mark.parametrize("idle", [["--plain"], ["--only", "chain"], ["--by", "Ada"]])
+@pytest.mark.parametrize(
+    ("reads", "idle"),
+    [(["--export", "x.csv"], ["--plain"]), (["--diff"], ["--only", "chain"]), (["--log"], ["--by", "Ada"])],
+)
 def test_a_flag_without_effect_is_refused(reads, idle, folder, hierarchy):
     code, out, err = hierarchy("review", "pets.json", *reads, *idle)
     assert (code, out, err) == (2, "", f"error: {idle[0]} has no effect with {reads[0]}; omit it\n")
@@ -384,18 +386,6 @@ def test_a_replay_on_another_proposal_lists_its_conflicts(folder, hierarchy):
     assert [decision.number for decision in read_log(Path("pets.decisions.jsonl")).decisions] == [2, 3]
     _, out, _ = hierarchy("review", "pets.json", "--replay", "old.jsonl", "--out", "b.json", "--json")
     assert len(json.loads(out)["conflicts"]) == 2 and json.loads(out)["decisions"] == 2
-
-
-def test_a_log_is_applied_to_a_new_proposal_and_kept(folder, hierarchy):
-    decide("pets.json", Move("n1", "mammals/dogs"))
-    old = Path("pets.decisions.jsonl").read_bytes()
-    save(PETS.at([1, 0, 2, 3, 4]), "pets.json")
-    Path("pets.proposal.json").unlink()
-    code, _, err = hierarchy("review", "pets.json", "--plain", stdin="q\n")
-    assert code == 2 and "use --replay to apply them" in err
-    assert hierarchy("review", "pets.json", "--replay", "pets.decisions.jsonl")[0] == 0
-    assert load("pets.json").groups[1] == ("mammals", "dogs")
-    assert Path("pets.decisions.1.jsonl").read_bytes() == old
 
 
 def test_a_replay_does_not_overwrite_a_change_by_hand(folder, hierarchy):
@@ -517,21 +507,6 @@ def test_ctrl_c_loses_nothing(folder):
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (2, "interrupted; no partial files were left\n")
     assert load("zoo.json") == ZOO and not Path("zoo.lock").exists()
-
-
-def test_an_incomplete_last_line_is_reported_and_overwritten(folder, hierarchy):
-    decide("pets.json", Move("n1", "mammals/dogs"))
-    with Path("pets.decisions.jsonl").open("ab") as file:
-        file.write(b'{"number": 3, "ti')
-    code, _, err = hierarchy("edit", "pets.json", "rename", "fish", "wet")
-    assert (code, err.splitlines()) == (
-        0,
-        [
-            "pets.decisions.jsonl: ignored the incomplete last line that a crash left",
-            "pets.json: 3 decisions, 2 of 5 classes reviewed",
-        ],
-    )
-    assert len(read_log(Path("pets.decisions.jsonl")).decisions) == 3
 
 
 def test_a_result_older_than_its_log_is_written_again(folder, hierarchy):

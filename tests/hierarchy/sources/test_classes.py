@@ -137,8 +137,7 @@ def test_a_class_with_the_name_of_a_split_is_a_class(tmp_path):
 
 
 def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
-    image_folder(tmp_path, "tabby", "carp", "trout")
-    (tmp_path / "l\udcf6we").mkdir()
+    image_folder(tmp_path, "tabby", "carp", "trout", "l\udcf6we")
     with pytest.raises(SourceError, match="contains a control character such as a line break"):
         read_classes(str(tmp_path))
 

@@ -129,7 +129,10 @@ class ReviewApp(App[None]):
             if self._is_busy:  # a key typed ahead is lost rather than taken for something else
                 return
             if key and (key in NUMBERS or key.lower() in {known.key for known in KEYS}):
-                await self._press(key)
+                try:
+                    await self._press(key)
+                except HierarchyError as error:
+                    self._refuse(error)
                 return
         await super().on_event(event)
 
@@ -147,21 +150,15 @@ class ReviewApp(App[None]):
             self._say(self._edit)
         elif key == "/":
             await self._open(TextScreen("go to", _list_subjects(self._session)), self._session.jump)
-        else:
-            try:
-                await self._ask(key)
-            except HierarchyError as error:
-                self._refuse(error)
+        elif key in "pP":
+            await self._split(superclass=key == "P")
+        elif key in WITH_TEXT:
+            await self._ask(key)
 
     async def _ask(self, key: str) -> None:
-        """Asks for what a key needs, and acts."""
+        """Asks for the text that a key needs, and acts."""
         session = self._session
         subject = session.require_question().subject
-        if key in "pP":
-            await self._split(superclass=key == "P")
-            return
-        if key not in WITH_TEXT:
-            return
         node = find_node(session, superclass=key.isupper()) if key in "rRgG" else ""
         candidates = _list_targets(session, subject if key == "m" else node) if key in "mgG" else None
         label = f"{node or session.name(subject)}: {find_prompt(key).partition(' (')[0]}"

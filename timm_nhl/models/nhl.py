@@ -165,8 +165,8 @@ class NHL(TimmModel):
 
         Args:
             classes: class ids, class names and node paths, mixed freely; `""` is everything.
-            share: use this model's memory for the trunk, and for branches whose rows are adjacent, instead of copies; for
-                serving many experts. Dtype, device and mode of each are its own; training one changes the other.
+            share: use this model's memory for the trunk, and for branches whose rows are adjacent instead of copies, to
+                serve many experts. Dtype, device and mode of each are its own; training one changes the other.
 
         Raises:
             hierarchy.errors.UnknownNode, AmbiguousName: something asked for is not in the hierarchy.

@@ -55,7 +55,7 @@ def open_session(
             yield session
         finally:
             if session.log.decisions:
-                write_result(paths, session.base, session.log, session.history)
+                write_result(paths, session)
 
 
 def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
@@ -96,7 +96,7 @@ def replay_log(
         check_is_new(old, log, base)
         conflicts = _replace_log(old, paths, base, read_findings(file))
         session = look_at(file, paths, notify=notify)
-        write_result(paths, base, session.log, session.history)
+        write_result(paths, session)
         return session, conflicts
 
 

@@ -50,7 +50,7 @@ def place(tmp_path_factory):
 
 
 @given(hierarchies(), provenances)
-def test_what_is_saved_as_json_is_loaded_with_its_provenance(place, tree, provenance):
+def test_json_is_loaded_with_its_provenance(place, tree, provenance):
     save(tree, place / "tree.json", provenance=provenance)
     held = read(place / "tree.json")
     assert held.hierarchy == load(str(place / "tree.json")) == tree
@@ -60,7 +60,7 @@ def test_what_is_saved_as_json_is_loaded_with_its_provenance(place, tree, proven
 
 
 @given(hierarchies())
-def test_what_is_saved_as_csv_is_loaded(place, tree):
+def test_saved_csv_is_loaded(place, tree):
     save(tree, place / "tree.csv", provenance={"lost": "here"})
     assert load(place / "tree.csv") == tree
     assert load(place / "tree.csv").digest == tree.digest
@@ -228,7 +228,7 @@ def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, sc
     assert str(caught.value) == message.format(path=path)
 
 
-def test_rows_are_read_from_a_table_that_is_no_hierarchy(scratch):
+def test_rows_are_read_from_a_table_that_is_not_a_hierarchy(scratch):
     path = scratch / "twice.csv"
     path.write_text("id,name,superclass,group\na,a,b,c\na,a,b/,d\n", encoding="utf-8")
     assert read_rows(path) == (("a", "a", "b", "c"), ("a", "a", "b/", "d"))

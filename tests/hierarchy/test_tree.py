@@ -42,7 +42,7 @@ def test_every_id_and_every_path_means_exactly_its_classes(tree_and_asked):
 
 
 @given(hierarchies())
-def test_paths_are_unique_and_as_many_as_there_are_nodes(tree):
+def test_each_node_has_a_unique_path(tree):
     paths = [path for level in (1, 2, 3) for path in tree.nodes(level)]
     assert len(set(paths)) == len(paths) == sum(tree.sizes)
     assert [path.count("/") + 1 for path in paths] == [level for level in (1, 2, 3) for _ in tree.nodes(level)]

@@ -98,8 +98,7 @@ def zoo(*, unsettled=("n04",), **options):
     """A session on ZOO with VOTES; some classes are unsettled."""
     places = [None if id in unsettled else place for id, place in zip(ZOO.classes, ZOO.groups, strict=True)]
     definitions = tuple(f"what {name} means" for name in ZOO.names)
-    classes = ClassList(ZOO.classes, ZOO.names, definitions, "zoo.txt")
-    return start(Proposal(classes, tuple(places), VOTES), **options)
+    return start(Proposal(ClassList(ZOO.classes, ZOO.names, definitions, "zoo.txt"), tuple(places), VOTES), **options)
 
 
 def apply_all(edits, proposal):

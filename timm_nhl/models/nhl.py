@@ -154,7 +154,7 @@ class NHL(TimmModel):
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """(B, K*D, h, w) -> (B, K), or with `pre_logits` what the classifier takes, (B, K*D); in label order."""
+        """`(B, K*D, h, w) -> (B, K)`, or `(B, K*D)` with `pre_logits`, before the classifier; in label order."""
         y: Tensor = self.head(x, pre_logits)
         return y
 
@@ -165,8 +165,8 @@ class NHL(TimmModel):
 
         Args:
             classes: class ids, class names and node paths, mixed freely; `""` is everything.
-            share: use this model's memory for the trunk, and for branches that lie side by side, instead of copies; for
-                serving many experts. Dtype, device and mode of each are its own; training one changes the other.
+            share: use this model's memory for the trunk, and for branches whose rows are adjacent instead of copies, to
+                serve many experts. Dtype, device and mode of each are its own; training one changes the other.
 
         Raises:
             hierarchy.errors.UnknownNode, AmbiguousName: something asked for is not in the hierarchy.

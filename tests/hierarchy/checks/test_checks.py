@@ -122,7 +122,7 @@ def test_names_of_two_classes_and_of_two_senses_are_ambiguous(wordnet):
     assert all(len(finding.evidence.get("senses", [0, 0])) > 1 for finding in ambiguous.values())
 
 
-def test_what_could_not_be_checked_is_said():
+def test_checks_that_could_not_run_are_reported():
     assert [finding.kind for finding in check(Proposal.from_hierarchy(tree()))] == ["unchecked", "unchecked"]
 
 

@@ -447,7 +447,7 @@ def wait_for(process, words):
         seen += letter
 
 
-def test_a_second_person_is_told_who_reviews_and_may_look(folder, hierarchy):
+def test_a_second_reviewer_learns_who_holds_the_lock_and_may_look(folder, hierarchy):
     with hold_lock(Paths.of("zoo.json"), "Ada"):
         before = sorted(path.name for path in folder.iterdir())
         for words in (["review", "zoo.json", "--plain"], ["edit", "zoo.json", "undo"]):
@@ -480,7 +480,7 @@ def test_a_proposal_that_was_generated_again_unchanged_is_fine(folder):
     assert len(read_log(paths.log).decisions) == 1
 
 
-def test_after_a_kill_the_review_goes_on_where_it_was(folder, hierarchy):
+def test_after_a_kill_the_review_continues(folder, hierarchy):
     answers = ["m big cats", "y", "u"]
     process = start(folder, "review", "zoo.json", "--plain", "--by", "Ada")
     for answer in answers:

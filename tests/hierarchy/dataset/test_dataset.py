@@ -78,7 +78,7 @@ def test_a_subset_is_labelled_as_the_subset_of_the_hierarchy(case, data):
 
 @settings(max_examples=15)
 @given(case=labelled(), data=st.data())
-def test_labelling_a_subset_is_taking_a_subset_of_what_is_labelled(case, data):
+def test_labelling_and_taking_a_subset_commute(case, data):
     tree, names, numbers = case
     asked = [data.draw(st.sampled_from(tree.classes))]
     rows = rows_of(numbers, names)
@@ -142,7 +142,7 @@ def test_images_are_not_opened(tmp_path):
     assert sum(table.num_rows for table in streamed.iter(2)) == 3
 
 
-def test_all_splits_are_done_alike():
+def test_all_splits_are_processed_the_same_way():
     data = datasets.DatasetDict(train=rows_of(["n1", "n2"]), test=rows_of(["beagle"]))
     made = label(data, PETS)
     assert isinstance(made, datasets.DatasetDict)

@@ -58,7 +58,7 @@ def test_a_model_with_a_hierarchy_in_mind_gives_that_hierarchy_each_time(calm):
     assert propose(CLASSES, Model(Brain(CIFAR)), PLAN) == made
 
 
-def test_every_class_is_voted_on_and_carries_who_said_so(calm):
+def test_every_class_carries_its_vote_and_its_replies(calm):
     requests, made = calm
     keys = {request.key: request.prompt for request in requests}
     for id, place in zip(CIFAR.classes, CIFAR.groups, strict=True):
@@ -103,7 +103,7 @@ def test_a_class_without_a_majority_is_asked_about_again_with_candidates():
     assert {vote.witness for vote in made.proposal.votes["tank"]} == {"llm"}
 
 
-def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
+def test_classes_that_fit_nowhere_stay_unsettled_without_a_group():
     cloud = CLASSES.ids.index("cloud") + 1
 
     def spoil(request, text):
@@ -117,7 +117,7 @@ def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
     assert "cloud" not in made.proposal.votes
 
 
-def test_where_both_witnesses_say_otherwise_the_model_is_asked_again_and_decides():
+def test_the_model_decides_again_where_both_witnesses_disagree():
     apple, bear = CLASSES.ids.index("apple"), CLASSES.ids.index("bear")
     other = "/".join(CIFAR.groups[CLASSES.ids.index("rocket")])
 

@@ -55,7 +55,7 @@ def test_a_log_applies_to_another_proposal_except_for_its_conflicts(session, oth
 
 @settings(max_examples=50)
 @given(sessions(), st.data())
-def test_a_log_survives_the_disk_and_cut_anywhere_loses_no_whole_decision(session, data):
+def test_a_log_cut_anywhere_keeps_every_complete_decision(session, data):
     text = log_to_text(session.log).encode()
     assert parse_log(text) == session.log
     cut = data.draw(st.integers(0, len(text)))
@@ -162,7 +162,7 @@ ONE = decision_to_line(Decision(1, NOON, "Ada", Accept("n1"), "n1", "a/b")).enco
     ],
     ids=lambda value: None,
 )
-def test_what_is_not_a_log_is_refused_in_one_short_line(content, message):
+def test_invalid_logs_are_refused_in_one_short_line(content, message):
     with pytest.raises(FormatError) as caught:
         parse_log(content, "x")
     assert str(caught.value).startswith(message)
@@ -267,7 +267,7 @@ def test_undoing_in_the_middle_is_refused_if_later_decisions_depend_on_it():
     assert session.proposal == BASE
 
 
-def test_what_one_act_decided_is_undone_together():
+def test_decisions_of_one_act_are_undone_together():
     session = start(BASE)
     session.accept()
     session.edit(Move("n1", "birds/owls"), Move("n2", "birds/owls"), Rename("food", "meals"))

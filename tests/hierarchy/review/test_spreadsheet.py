@@ -71,14 +71,14 @@ def test_the_difference_that_one_edit_makes_is_one_edit(case):
     ],
     ids=str,
 )
-def test_the_difference_is_what_a_person_would_have_done(edits):
+def test_the_difference_equals_the_edits_of_a_person(edits):
     expected = [Rename("mammals/cats", "big cats")] if isinstance(edits[0], Split) else edits
     assert list(find_edits(PROPOSAL, apply_all(edits, PROPOSAL))) == expected
 
 
 @settings(max_examples=50)
 @given(two_proposals(), st.randoms(use_true_random=False))
-def test_a_sheet_that_is_exported_changed_and_imported_gives_what_it_says(case, random):
+def test_an_exported_changed_and_imported_sheet_gives_its_contents(case, random):
     before, after = case
     assert from_sheet(to_sheet(State(before)), before, "s.csv") == ()
     header, *rows = rows_of(before)

@@ -198,7 +198,7 @@ def test_parquet_files_are_of_the_splits_that_they_and_their_folders_are_called_
     assert list(data) == list(expected)
 
 
-def test_a_parquet_file_alone_is_what_it_is_called():
+def test_a_single_parquet_file_is_split_by_its_name():
     tables("test-00000.parquet", "photos.parquet")
     assert list(open_data("tables/test-00000.parquet")) == ["test"]
     assert list(open_data("tables/photos.parquet")) == ["train"]

@@ -66,7 +66,7 @@ def broken(copy, folder, *, without=(), instead=()):
     return folder
 
 
-def test_a_local_copy_is_installed_and_said_to_be(offline, copy, tmp_path, monkeypatch):
+def test_a_local_copy_is_installed_and_reported(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
     place = install_wordnet(tmp_path / "new" / "nltk_data", progress=said.append)
@@ -116,7 +116,7 @@ def test_wnhome_names_a_copy_too(offline, copy, tmp_path, monkeypatch):
     assert install_wordnet(tmp_path / "data").is_dir()
 
 
-def test_half_an_installation_is_made_whole(offline, copy, tmp_path, monkeypatch):
+def test_a_partial_installation_is_completed(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     half = tmp_path / "corpora" / "wordnet"
     half.mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_whatever_the_downloader_raises_the_next_way_is_tried(offline, copy, tmp
     assert said[1].startswith("installed WordNet 3.0 from the system's WordNet")
 
 
-def test_what_a_program_said_last_is_the_reason(offline, tmp_path, monkeypatch):
+def test_the_last_line_of_a_program_is_the_reason(offline, tmp_path, monkeypatch):
     def fail(scratch):
         code = "import sys; sys.exit('E: first\\nE: Unable to locate package wordnet-base')"
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

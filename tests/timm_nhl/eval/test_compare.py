@@ -355,7 +355,7 @@ def test_one_expert_has_no_interval_in_the_table_or_the_json(command):
     assert f"{drawn['mean']['nll']['value']:.2f}" in table and "–" not in table and "inf" not in table
 
 
-def test_weights_that_broke_are_told_by_the_numbers_of_the_images(folder, test_images):
+def test_broken_weights_are_reported_with_the_images(folder, test_images):
     nested = open_classifier(str(folder / "nested"))
     with torch.no_grad():
         nested.model.head.fc.bias[3] = torch.nan

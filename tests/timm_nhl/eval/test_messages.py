@@ -259,7 +259,7 @@ def test_bare_numbers_are_given_names_as_the_message_says(files, tmp_path, monke
 
 
 @pytest.mark.parametrize("case", SAID)
-def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, monkeypatch, capsys):
+def test_the_command_prints_only_the_time_of_each_network_to_stderr(case, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert code == 0 and "top-1, %" in out
     assert [re.sub(r"^ *\d+\.\d", "0.0", line) for line in lines] == ["0.0 s  nested", "0.0 s  named"]

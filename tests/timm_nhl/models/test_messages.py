@@ -315,5 +315,5 @@ def spoken():
 
 
 @pytest.mark.parametrize(("place", "text"), [pytest.param(*each, id=each[0]) for each in spoken()])
-def test_every_message_in_the_source_stands_in_the_golden_file(place, text):
+def test_every_message_in_the_source_is_in_the_golden_file(place, text):
     assert any(text in path.read_text(encoding="utf-8") for path in GOLDEN.path.parent.glob("*_messages.txt")), text

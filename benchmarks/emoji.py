@@ -19,11 +19,11 @@ from pathlib import Path
 
 from emoji_sheets import VENDORS, VERSION, Emoji, Sheet, fetch, read_sheet
 from labelled import png, write
+from npm import CACHE
 
 from hierarchy import Hierarchy
 from hierarchy.errors import HierarchyError, ShapeError
 
-CACHE = Path("build") / "npm"
 MOST_GROUPS = 60  # of a list; by default a group has four classes or more
 FEWEST = 2  # classes of a group of a list: of one alone, the group would say nothing
 

@@ -27,9 +27,9 @@ from hierarchy.errors import HierarchyError
 from hierarchy.sources import read_classes
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import alike
 import digits
 import emoji
-import emoji_alike
 import emoji_sheets
 from emoji_sheets import CELL, SIDE, VENDORS, VERSION, Emoji, fetch, parse, read_sheet
 
@@ -218,21 +218,22 @@ def test_pictures_that_are_trained_on_are_seen_to_be_alike():
     train, test = rng.random((6, 50)), rng.random((3, 50))
     test[1] = 0.5 * train[4] + 3  # paler, the same picture
     labels = np.array([0, 1, 2, 0, 1, 2])
-    found = emoji_alike.alike(train, labels, test, np.array([0, 1, 2]))
+    found = alike.alike(train, labels, test, np.array([0, 1, 2]))
     slow = [
         max(np.corrcoef(test[row], train[column])[0, 1] for column in np.flatnonzero(labels == row)) for row in range(3)
     ]
     assert np.allclose(found["own"], slow)
-    assert found["own"].argmax() == 1 and found["own"][1] > emoji_alike.SAME
+    assert found["hit"].tolist()[1]
+    assert found["own"].argmax() == 1 and found["own"][1] > alike.SAME
 
 
 def test_what_is_alike_is_told_of_a_dataset(cache, tmp_path, run):
     assert run(emoji, tmp_path / "data", "--cache", cache)[0] == 0
-    _, out = run(emoji_alike, tmp_path / "data")
+    _, out = run(alike, tmp_path / "data")
     first, *categories, same = map(json.loads, out.splitlines())
-    assert first["test pictures"] == 38 and first["look-up"] < 0.2  # noise is like no other noise
+    assert first["test images"] == 38 and first["look-up"] < 0.2  # noise is like no other noise
     assert [next(iter(line)) for line in categories] == ["category 0", "category 1", "category 2"]
-    assert same == {"0 above 0.95": []}
+    assert same == {"0 above 0.95": {}}
 
 
 def test_digits_are_split_evenly_and_stand_upright(tmp_path, run):

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test slow check lint docs clean
 
-# all the way: names -> hierarchy -> nested network -> expert -> table; 4 min 25 s on two cores beside a full test run
+# the whole way: names -> hierarchy -> nested network -> expert -> table; 4 min 25 s on two cores next to a full test run
 DEMO := build/demo
 RECIPE := --hierarchy $(DEMO)/tree.json --val-split test --img-size 32 --epochs 12 --batch-size 64 --opt adamw \
   --lr 3e-3 --warmup-epochs 1 --scale 0.7 1 --hflip 0 --workers 0 --eval-every 4

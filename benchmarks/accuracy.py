@@ -1,13 +1,13 @@
-"""The accuracy claim: nested networks and their experts beside what one would do without them, on pictures of emoji.
+"""Accuracy of nested networks and their experts, compared with flat networks, on images of emoji.
 
-    python benchmarks/accuracy.py list --plan cpu          # what is trained, and how long it is going to take
+    python benchmarks/accuracy.py list --plan cpu          # the trainings and the time they will take
     python benchmarks/accuracy.py run --plan cpu --processes 2
     python benchmarks/accuracy.py report --plan cpu
 
-Test pictures are those of a vendor that nobody trained on. Every training leaves one file in `build/accuracy`; what is
-there is not done again, so a run that was stopped goes on. Plans: `cpu` (64 pixels, resnet10t, four lists of 100
-classes, which share none, three seeds), `cpu400` (one list of 400), `wide` (the published widths), `vary`
-(variations of the recipe, each with a prediction), `gpu` (all classes, resnet50 and convnextv2_tiny).
+The test images are those of a vendor held out of training. Each training writes a file to `build/accuracy`; a run skips
+trainings whose file exists, so it continues where it was stopped. Plans: `cpu` (64 pixels, resnet10t, four disjoint
+lists of 100 classes, three seeds), `cpu400` (one list of 400), `wide` (the published widths), `vary` (variations of the
+recipe, each with a prediction), `gpu` (all classes, resnet50 and convnextv2_tiny).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from accuracy_plan import List, Size, Training, protocol
-from accuracy_variations import AS_LARGE, MAIN, PUBLISHED_WIDTHS, VARIATIONS, WIDE, varied, wide
+from accuracy_plan import List, Size, Training, list_protocol
+from accuracy_variations import EQUAL_SIZE, MAIN, PUBLISHED_WIDTHS, VARIATIONS, WIDE, list_varied, list_wide
 
 from hierarchy.errors import HierarchyError, Locked
 from hierarchy.files import lock
@@ -35,23 +35,22 @@ from timm_nhl.errors import NHLError
 FOLDER = Path("build") / "accuracy"
 SEEDS = (0, 1, 2)
 HUNDREDS = tuple(List(f"100-{part}", 100, part) for part in range(4))
-TUNING = List("tuning", 100, 4, test_vendor="twitter")  # other classes, another vendor: what the recipe was chosen on
+TUNING = List("tuning", 100, 4, test_vendor="twitter")  # the recipe was chosen with these classes and this vendor
 FOUR_HUNDRED = List("400", 400)
 EVERYTHING = List("all", None)
 
-# On so small a trunk, branches of the published widths make the nested network three times the flat one. With half of
-# them the two stand as the published ones do (25.0M / 23.7M and 5.86 / 4.13): 1.00 of the parameters and 1.33 of the
-# multiply-accumulates.
+# With the published widths, the nested network has three times the parameters of this flat one. With half of them, the
+# ratios are close to the published ones (25.0M / 23.7M and 5.86 / 4.13): 1.00 for parameters, 1.33 for MACs.
 HALF = (("model_kwargs", ("widths=64,32,16",)),)
 RECIPE = (
     ("workers", 0),
     ("channels_last", True),
-    ("eval_every", 0),  # nothing is chosen by the test pictures
+    ("eval_every", 0),  # the test images choose nothing
     ("opt", "adamw"),
     ("lr", 2e-3),
     ("weight_decay", 0.05),
     ("scale", (0.6, 1.0)),
-    ("hflip", 0.0),  # arrows and hands are told apart by it
+    ("hflip", 0.0),  # the direction of arrows and hands matters
     ("smoothing", 0.1),
 )
 SMALL = Size(
@@ -59,7 +58,7 @@ SMALL = Size(
     steps=200,
     batch_size=40,
     warmup=20,
-    recipe=(*RECIPE, ("img_size", 64), ("device", "cpu"), ("amp", True)),  # bfloat16: a step takes 0.6 of the time
+    recipe=(*RECIPE, ("img_size", 64), ("device", "cpu"), ("amp", True)),  # bfloat16 takes 0.6 of the time
     nested=HALF,
     wider=(("of equal MACs", (("model_kwargs", ("channels=80,160,320,640",)),)),),
 )
@@ -83,27 +82,27 @@ LARGE = tuple(
 )
 
 
-def plan(name: str) -> list[Training]:
-    """The trainings of a plan, in the order they are done in."""
+def list_trainings(name: str) -> list[Training]:
+    """The trainings of a plan, in their order."""
     if name == "cpu":
-        return list(protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained={20: 5, 5: 4}))
+        return list(list_protocol(SMALL, HUNDREDS, SEEDS, experts=(20, 5), trained={20: 5, 5: 4}))
     if name == "cpu400":
-        longer = replace(SMALL, steps=4 * SMALL.steps)  # as many epochs
+        longer = replace(SMALL, steps=4 * SMALL.steps)  # the same number of epochs
         trees = ("unicode", "random")
-        return list(protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained={5: 1}, trees=trees))
+        return list(list_protocol(longer, [FOUR_HUNDRED], SEEDS, experts=(20, 5), trained={5: 1}, trees=trees))
     if name == "wide":
-        return list(wide(SMALL, HUNDREDS, SEEDS))
+        return list(list_wide(SMALL, HUNDREDS, SEEDS))
     if name == "vary":
-        return list(varied(SMALL, HUNDREDS[:2], SEEDS))
-    large = (protocol(size, [EVERYTHING], SEEDS, experts=(20, 5), trained={20: 1, 5: 1}) for size in LARGE)
+        return list(list_varied(SMALL, HUNDREDS[:2], SEEDS))
+    large = (list_protocol(size, [EVERYTHING], SEEDS, experts=(20, 5), trained={20: 1, 5: 1}) for size in LARGE)
     return list(chain.from_iterable(large))
 
 
 PLANS = ("cpu", "cpu400", "wide", "vary", "gpu")
 
 
-def work(trainings: Iterable[Training], folder: Path) -> None:
-    """Does what is not done and what no other process is doing; says each result on stderr."""
+def run_all(trainings: Iterable[Training], folder: Path) -> None:
+    """Runs trainings that have no result and that no other process is running; reports each on stderr."""
     from accuracy_run import run
 
     for number, training in enumerate(trainings, 1):
@@ -111,7 +110,7 @@ def work(trainings: Iterable[Training], folder: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         if (place / "results" / f"{training.key}.json").exists():
             continue
-        with claimed(place / f"{training.key}.lock") as mine:
+        with claim(place / f"{training.key}.lock") as mine:
             if mine:
                 began = time.monotonic()
                 run(training, place, data=folder / "data")
@@ -119,8 +118,8 @@ def work(trainings: Iterable[Training], folder: Path) -> None:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Whether this process alone holds a file; it is let go however the process ends."""
+def claim(path: Path) -> Iterator[bool]:
+    """Locks a file until the block ends; yields False if another process holds the lock."""
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(path, busy=f"{str(path)!r} is in use"))
@@ -130,34 +129,34 @@ def claimed(path: Path) -> Iterator[bool]:
         yield True
 
 
-def spread(processes: int, arguments: Sequence[str]) -> int:
-    """Has several processes do the work together; the exit code of the worst."""
+def run_processes(processes: int, arguments: Sequence[str]) -> int:
+    """Shares the trainings among several processes; returns the largest exit code."""
     command = [sys.executable, __file__, "run", *arguments, "--processes", "1"]
     workers = [subprocess.Popen(command) for _ in range(processes)]
     return max(worker.wait() for worker in workers)
 
 
-def tell(trainings: Sequence[Training], folder: Path) -> None:
-    """Prints what a plan has, what is done of it, and how long the rest will take, as far as the like has been done."""
+def print_progress(trainings: Sequence[Training], folder: Path) -> None:
+    """Prints the trainings, which of them are done, and an estimate of the time for the rest."""
     done: dict[str, float] = {}
     seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
     for training in trainings:
         file = folder / training.size.backbone / "results" / f"{training.key}.json"
         if file.exists():
             done[training.key] = json.loads(file.read_text(encoding="utf-8"))["cpu_seconds"]
-            seconds[like(training)].append(done[training.key])
+            seconds[kind_key(training)].append(done[training.key])
     for training in trainings:
         print(f"{training.key}\t{f'{done[training.key]:.0f} s' if training.key in done else 'to do'}")
     left = [training for training in trainings if training.key not in done]
-    known = [statistics.mean(seconds[like(training)]) for training in left if seconds[like(training)]]
+    known = [statistics.mean(seconds[kind_key(training)]) for training in left if seconds[kind_key(training)]]
     print(
-        f"{len(done)} of {len(trainings)} done; of the rest {len(known)} will take {sum(known) / 60:.0f} minutes of a"
-        f" processor, {len(left) - len(known)} are the first of their kind"
+        f"{len(done)} of {len(trainings)} done; {len(known)} of the rest will take about {sum(known) / 60:.0f}"
+        f" processor minutes, {len(left) - len(known)} have no estimate yet"
     )
 
 
-def like(training: Training) -> tuple[str, ...]:
-    """What trainings that take equally long have in common."""
+def kind_key(training: Training) -> tuple[str, ...]:
+    """A key that trainings of equal duration share."""
     return (
         training.size.backbone,
         str(training.list.classes),
@@ -170,47 +169,49 @@ def like(training: Training) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=("list", "run", "report"))
+    parser.add_argument("action", choices=("list", "run", "report"))
     parser.add_argument("--plan", choices=PLANS, default="cpu")
-    parser.add_argument("--processes", type=int, default=1, help="that train side by side")
-    parser.add_argument("--threads", type=int, default=1, help="of each")
-    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--processes", type=int, default=1, help="number of processes")
+    parser.add_argument("--threads", type=int, default=1, help="threads per process")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of results and datasets")
     options = parser.parse_args()
-    trainings = plan(options.plan)
-    if options.act == "list":
-        tell(trainings, options.folder)
-    elif options.act == "report":
-        print("\n".join(report(options.plan, trainings, options.folder)))
+    trainings = list_trainings(options.plan)
+    if options.action == "list":
+        print_progress(trainings, options.folder)
+    elif options.action == "report":
+        print("\n".join(format_report(options.plan, trainings, options.folder)))
     elif options.processes > 1:
         same = ["--plan", options.plan, "--threads", str(options.threads), "--folder", str(options.folder)]
-        sys.exit(spread(options.processes, same))
+        sys.exit(run_processes(options.processes, same))
     else:
         import torch
 
         torch.set_num_threads(options.threads)
         try:
-            work(trainings, options.folder)
+            run_all(trainings, options.folder)
         except (HierarchyError, NHLError) as error:
             sys.exit(f"error: {error}")
 
 
-def report(name: str, trainings: Sequence[Training], folder: Path) -> Iterator[str]:
-    """Lines of Markdown about what is done of a plan."""
-    from accuracy_report import read, tables, variations
+def format_report(name: str, trainings: Sequence[Training], folder: Path) -> Iterator[str]:
+    """Lines of Markdown about the finished trainings of a plan."""
+    from accuracy_report import format_tables, format_variations, read_results
 
     for backbone in dict.fromkeys(training.size.backbone for training in trainings):
         own = [training for training in trainings if training.size.backbone == backbone]
-        results = [one for one in read(folder / backbone) if one["list"] in {training.list.name for training in own}]
+        results = [
+            one for one in read_results(folder / backbone) if one["list"] in {training.list.name for training in own}
+        ]
         yield f"{backbone}, plan {name}\n"
         if name == "vary":
-            yield from variations(results, VARIATIONS, each=20)
+            yield from format_variations(results, VARIATIONS, each=20)
             continue
         for each in (20, 5):
             if name == "wide":
-                asked = {"variation": PUBLISHED_WIDTHS, "controls": (AS_LARGE,), "expected": WIDE}
+                asked = {"variation": PUBLISHED_WIDTHS, "controls": (EQUAL_SIZE,), "expected": WIDE}
             else:
                 asked = {"controls": [control for control, _ in own[0].size.wider], "expected": MAIN}
-            yield from tables(results, each=each, **(asked if each == 20 else {**asked, "expected": None}))
+            yield from format_tables(results, each=each, **(asked if each == 20 else {**asked, "expected": None}))
             yield ""
 
 

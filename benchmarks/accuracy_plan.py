@@ -1,8 +1,8 @@
-"""What is trained for the accuracy claim: the published protocol, its controls and variations, as a list of trainings.
+"""The trainings that test the published accuracy: the published protocol, its controls and variations.
 
-The protocol (Kelm et al., 2024): a flat backbone on all classes; the nested network on all of them; experts cut out of
-it; a flat backbone trained on just an expert's classes; and the flat one trained on all, restricted to them. The same
-recipe and the same number of steps for everyone, stated in `Size`.
+The protocol (Kelm et al., 2024) compares a flat backbone on all classes, the nested network on all classes, experts cut
+out of it, a flat backbone trained on an expert's classes only, and the flat backbone of all classes restricted to
+them. All trainings have the recipe and the number of steps of their `Size`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Unicode's own; generated from the names, with as many nodes; Unicode's with the classes shuffled over it (another
-# shuffle for every seed); and one superclass with one group, which is capacity and branches without a hierarchy.
+# Unicode's; one generated from the names with the same number of nodes; Unicode's with shuffled classes (each seed has
+# its own shuffle); and one superclass with one group, which has branches but no hierarchy.
 TREES = ("unicode", "generated", "random", "single")
 FLAT, NESTED = "flat", "nested"
-Values = tuple[tuple[str, Any], ...]  # settings by name, as `timm_nhl.settings` has them
+Values = tuple[tuple[str, Any], ...]  # fields of `timm_nhl.train.Settings`
 
 
 @dataclass(frozen=True)
 class List:
-    """A list of classes that `emoji.lists` draws, or all of them, and who draws its test pictures."""
+    """A list of classes that `emoji.draw_lists` draws, or all classes, and the vendor held out for testing."""
 
     name: str
     classes: int | None  # None for all
@@ -31,16 +31,16 @@ class List:
 
 @dataclass(frozen=True)
 class Size:
-    """What all trainings of a plan have in common.
+    """What all trainings of a plan share.
 
     Args:
-        backbone: flat, and the trunk of the nested networks.
-        steps: of the optimizer.
-        batch_size: images of a step, or all there are where there are fewer.
-        warmup: steps of it.
+        backbone: the flat network, and the trunk of the nested ones.
+        steps: optimizer steps.
+        batch_size: images per step; all images if there are fewer.
+        warmup: steps of warm-up.
         recipe: settings of every training.
-        nested: settings of the nested ones only.
-        wider: settings of flat ones with about the nested one's parameters or multiply-accumulates, by name.
+        nested: settings of nested networks only.
+        wider: settings of larger flat networks that match the cost of the nested one, by name.
     """
 
     backbone: str
@@ -54,18 +54,19 @@ class Size:
 
 @dataclass(frozen=True)
 class Training:
-    """One network to be trained; what is measured on it follows from what it is.
+    """A network to train and measure.
 
     Args:
         list: the classes.
         kind: "flat" or "nested".
-        tree: of a nested network.
-        seed: of the weights, the order of images and the augmentation, of a random tree, and of the experts' classes.
-        experts: classes of an expert, for each size asked about; experts are cut so that every class is in one.
-        part, part_of: train on the classes of this expert only, of those that have so many classes.
-        variation: "", or what is different about it.
-        values: settings that differ from the plan's.
-        taught: by the flat network of the same seed, which is trained first.
+        tree: the hierarchy of a nested network, one of TREES.
+        seed: seed of weights, image order, augmentation, random tree and experts' classes.
+        experts: sizes of experts; for each size, experts are cut such that each class is in one.
+        part: number of the expert whose classes alone are trained on; None for all classes.
+        part_of: size of that expert.
+        variation: name of the variation of the recipe, or "".
+        values: settings that differ from those of `size`.
+        distilled: whether the flat network of the same seed is trained first and serves as a teacher.
     """
 
     list: List
@@ -78,20 +79,20 @@ class Training:
     part_of: int = 20
     variation: str = ""
     values: Values = ()
-    taught: bool = False
+    distilled: bool = False
 
     @property
     def key(self) -> str:
-        """A name that no other training of a plan has; its result is in a file of that name."""
+        """A unique name within a plan, and the name of the file of results."""
         part = "" if self.part is None else f"part{self.part}of{self.part_of}"
         words = (self.list.name, self.kind, self.tree, part, self.variation, f"seed{self.seed}")
         return "_".join(word.replace(" ", "-") for word in words if word)
 
 
-def parts(classes: Sequence[str], each: int, *, seed: int) -> list[tuple[str, ...]]:
-    """Classes dealt out at random to experts of so many, every class to one; what is left over makes a smaller one.
+def draw_parts(classes: Sequence[str], each: int, *, seed: int) -> list[tuple[str, ...]]:
+    """Deals classes out at random to experts of `each` classes; the last expert may be smaller.
 
-    >>> [len(part) for part in parts("abcdefg", 3, seed=0)]
+    >>> [len(part) for part in draw_parts("abcdefg", 3, seed=0)]
     [3, 3, 1]
     """
     shuffled = random.Random(f"experts {seed}").sample(list(classes), len(classes))
@@ -101,7 +102,7 @@ def parts(classes: Sequence[str], each: int, *, seed: int) -> list[tuple[str, ..
     ]
 
 
-def protocol(
+def list_protocol(
     size: Size,
     lists: Sequence[List],
     seeds: Sequence[int],
@@ -110,11 +111,11 @@ def protocol(
     trained: Mapping[int, int],
     trees: Sequence[str] = TREES,
 ) -> Iterator[Training]:
-    """The published protocol with its controls, one seed after the other: what is stopped has whole seeds.
+    """The published protocol with its controls, one seed after the other, so that a stopped run has complete seeds.
 
     Args:
-        experts: classes of the experts that are cut.
-        trained: by the size of an expert, how many of them flat networks are also trained for, on their classes only.
+        experts: sizes of the experts that are cut.
+        trained: size of experts -> number of experts for whose classes alone a flat network is trained.
     """
     for seed in seeds:
         for each in lists:

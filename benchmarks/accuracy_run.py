@@ -1,4 +1,4 @@
-"""Trains one network of a plan and measures it on the pictures of the vendor that nobody trained on."""
+"""Trains a network of a plan and measures it on the images of the vendor held out of training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from accuracy_plan import FLAT, NESTED, List, Training, parts
-from emoji import CACHE, build, lists, usable
+from accuracy_plan import FLAT, NESTED, List, Training, draw_parts
+from emoji import CACHE, draw_lists, select_usable, write_emoji
 from emoji_sheets import VENDORS, fetch, read_sheet
-from rich.progress import Progress
 from timm.data import resolve_data_config
 from timm.models import save_for_hf
 from torch import Tensor, nn
@@ -28,58 +27,55 @@ from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
 from timm_nhl.costs import Cost, CostCounter
-from timm_nhl.data import EpochSampler, Images, eval_loader, open_images
+from timm_nhl.data import Images, eval_loader, open_images
 from timm_nhl.models import NHL
-from timm_nhl.train import Settings, distributed
-from timm_nhl.train.check import check
-from timm_nhl.train.loop import train_one_epoch
-from timm_nhl.train.trainer import Trainer
+from timm_nhl.train import Settings, train_in_memory
 
-SEED = 0  # of the lists
-DIGITS = 4  # behind the point, of a logit in a file
+SEED = 0  # of the lists of classes
+DECIMALS = 4  # of a logit in a file
 
 
-def data_of(each: List, folder: Path) -> Path:
-    """The dataset of a list, made unless it is there."""
+def make_dataset(each: List, folder: Path) -> Path:
+    """Writes the dataset of a list unless it exists; returns its folder."""
     place = folder / each.name
     if not place.exists():
         sheets = [read_sheet(fetch(vendor, CACHE), vendor) for vendor in VENDORS]
-        emoji = usable(sheets)
+        emoji = select_usable(sheets)
         if each.classes is not None:
-            emoji = lists(emoji, each.classes, seed=SEED, count=each.part + 1)[each.part]
+            emoji = draw_lists(emoji, each.classes, seed=SEED, count=each.part + 1)[each.part]
         command = f"benchmarks/accuracy.py, list {each.name}"
         try:
-            build(place, sheets, emoji, test_vendor=each.test_vendor, command=command)
+            write_emoji(place, sheets, emoji, test_vendor=each.test_vendor, command=command)
         except OutputError:
-            if not place.exists():  # else another process was faster
+            if not place.exists():  # otherwise another process was faster
                 raise
     return place
 
 
-def tree_of(training: Training, data: Path) -> Hierarchy:
-    """The hierarchy of a nested network, over the classes of its list in their order.
+def make_tree(training: Training, data: Path) -> Hierarchy:
+    """The hierarchy of a nested network; its labels are those of the list.
 
     Raises:
-        hierarchy.errors.ShapeError: the names cannot be clustered into as many nodes as Unicode has.
+        hierarchy.errors.ShapeError: the names cannot be clustered into the number of nodes of Unicode's tree.
     """
     own = hierarchy.load(data / HIERARCHY_FILE)
     if training.tree == "generated":
-        return generated(data, own)
+        return generate_tree(data, own)
     if training.tree == "random":
-        return shuffled(own, seed=training.seed)
+        return shuffle_tree(own, seed=training.seed)
     if training.tree == "single":
         return Hierarchy(own.classes, own.names, (("everything", "everything"),) * len(own))
     return own
 
 
-def shuffled(tree: Hierarchy, *, seed: int) -> Hierarchy:
-    """A hierarchy of the same shape, its classes put anywhere in it."""
+def shuffle_tree(tree: Hierarchy, *, seed: int) -> Hierarchy:
+    """A hierarchy of the same shape with its classes at random places."""
     groups = random.Random(f"tree {seed}").sample(tree.groups, len(tree))
     return Hierarchy(tree.classes, tree.names, tuple(groups))
 
 
-def generated(data: Path, like: Hierarchy) -> Hierarchy:
-    """What `hierarchy.generate` makes of the names alone, with as many superclasses and groups; kept by the data."""
+def generate_tree(data: Path, like: Hierarchy) -> Hierarchy:
+    """What `hierarchy.generate` makes of the names, with equal numbers of nodes; saved next to the dataset."""
     from hierarchy.cluster import Range, Shape
     from hierarchy.generate import Settings as GenerateSettings
     from hierarchy.generate import generate
@@ -95,8 +91,8 @@ def generated(data: Path, like: Hierarchy) -> Hierarchy:
     return tree
 
 
-def settings_of(training: Training, data: Path, *, images: int) -> Settings:
-    """The settings of a training: as many steps for everyone, however many images it has."""
+def make_settings(training: Training, data: Path, *, images: int) -> Settings:
+    """The settings of a training: the same number of steps for any number of images."""
     size = training.size
     batch_size = min(size.batch_size, images)
     steps_per_epoch = images // batch_size
@@ -114,87 +110,75 @@ def settings_of(training: Training, data: Path, *, images: int) -> Settings:
     return Settings(str(data), out="", **values)
 
 
-def learned(settings: Settings, images: Images) -> nn.Module:
-    """Trains as `timm-nhl train` does, but writes nothing.
-
-    An epoch of a few pictures is a step or five; `train` would write a checkpoint after each of hundreds.
-    """
-    check(settings)
-    with distributed.join(settings.device) as process:
-        sampler = EpochSampler(len(images), batch_size=settings.batch_size, seed=settings.seed)
-        trainer = Trainer(settings, images, sampler=sampler, process=process)
-        for epoch in range(trainer.epochs):
-            train_one_epoch(trainer, epoch, Progress(disable=True))
-        return trainer.best_model
-
-
 @torch.inference_mode()
-def logits_of(model: nn.Module, images: Images) -> Tensor:
-    """(M, K) logits of a model on images, as timm evaluates."""
+def compute_logits(model: nn.Module, images: Images) -> Tensor:
+    """(M, K) logits of a model on images, with timm's evaluation transform."""
     config = resolve_data_config({}, model=model)
     device = next(model.parameters()).device
     batches = eval_loader(images, config, batch_size=100, device=device)
     return torch.cat([model.eval()(x).float().cpu() for x, _ in batches])
 
 
-def measured(model: nn.Module, train: Images, test: Images, training: Training) -> dict[str, Any]:
-    """Logits on the test pictures and costs, of a network and of every expert that is cut out of it."""
-    logits = logits_of(model, test)
-    fitted = logits_of(model, train).argmax(1).numpy() == train.labels
+def measure(model: nn.Module, train: Images, test: Images, training: Training) -> dict[str, Any]:
+    """Test logits and costs of a network and of all its experts."""
+    logits = compute_logits(model, test)
+    correct = compute_logits(model, train).argmax(1).numpy() == train.labels
     counter = CostCounter(model, input_size=model.pretrained_cfg["input_size"])
     found: dict[str, Any] = {
         "classes": list(test.classes),
-        "fitted": float(fitted.mean()),  # of the pictures it was trained on, not augmented
-        **_rows(logits, test, counter.cost()),
+        "train_accuracy": float(correct.mean()),  # without augmentation
+        **_to_dict(logits, test, counter.cost()),
         "experts": [],
     }
     if not isinstance(model, NHL):
         return found
     label_of = {id: label for label, id in enumerate(test.classes)}
     for each in training.experts:
-        for classes in parts(test.classes, each, seed=training.seed):
+        for classes in draw_parts(test.classes, each, seed=training.seed):
             columns = [label_of[id] for id in classes]
             place = np.flatnonzero(np.isin(test.labels, columns))
             own = replace(test, rows=test.rows[place], labels=np.searchsorted(columns, test.labels[place]))
-            alone = logits_of(model.expert(classes), own)
-            apart = (logits[torch.from_numpy(place)][:, columns] - alone).abs().max()  # the law: the same numbers
-            rows = _rows(alone, own, counter.cost(classes))
-            found["experts"].append({"each": each, "classes": list(classes), "apart": float(apart), **rows})
+            alone = compute_logits(model.expert(classes), own)
+            gap = (logits[torch.from_numpy(place)][:, columns] - alone).abs().max()  # 0 up to rounding
+            rows = _to_dict(alone, own, counter.cost(classes))
+            found["experts"].append({"size": each, "classes": list(classes), "max_difference": float(gap), **rows})
     return found
 
 
-def _rows(logits: Tensor, images: Images, cost: Cost) -> dict[str, Any]:
-    rounded = [[round(value, DIGITS) for value in row] for row in logits.tolist()]
+def _to_dict(logits: Tensor, images: Images, cost: Cost) -> dict[str, Any]:
+    rounded = [[round(value, DECIMALS) for value in row] for row in logits.tolist()]
     return {"params": cost.params, "macs": cost.macs, "labels": images.labels.tolist(), "logits": rounded}
 
 
 def run(training: Training, folder: Path, *, data: Path) -> Path:
-    """Trains and measures a network; gives the file of the result.
+    """Trains and measures a network; returns the file of its result.
 
-    The file appears whole or not at all, so what was stopped is done again from its beginning.
+    The file is written atomically, so a stopped training starts over.
 
     Args:
-        folder: of the results, below `results`.
-        data: where datasets are, or are made.
+        folder: its subfolder `results` gets the file.
+        data: folder of the datasets; missing ones are created.
     """
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    source = data_of(training.list, data)
-    tree = tree_of(training, source)
-    classes = () if training.part is None else parts(tree.classes, training.part_of, seed=training.seed)[training.part]
+    source = make_dataset(training.list, data)
+    tree = make_tree(training, source)
+    classes = (
+        () if training.part is None else draw_parts(tree.classes, training.part_of, seed=training.seed)[training.part]
+    )
     train, test = (
         open_images(str(source), hierarchy=tree, split=split, classes=classes) for split in ("train", "test")
     )
-    settings = settings_of(training, source, images=len(train))
+    settings = make_settings(training, source, images=len(train))
     began, cpu = time.monotonic(), time.process_time()
     with TemporaryDirectory() as teacher:
-        if training.taught:
+        if training.distilled:
             flat = replace(training, kind=FLAT, values=())
-            taught_by = learned(settings_of(flat, source, images=len(train)), train)
-            taught_by.to(memory_format=torch.contiguous_format)  # as safetensors wants it
-            save_for_hf(taught_by, teacher, model_config={"label_names": list(train.classes)})
+            flat_model = train_in_memory(make_settings(flat, source, images=len(train)), train)
+            flat_model.to(memory_format=torch.contiguous_format)  # which safetensors requires
+            save_for_hf(flat_model, teacher, model_config={"label_names": list(train.classes)})
             settings = replace(settings, teacher=teacher)
-        model = learned(settings, train)
+        model = train_in_memory(settings, train)
     seconds = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
     content = {
         "key": training.key,
@@ -210,7 +194,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
         **{name: round(value, 1) for name, value in seconds.items()},
         "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
         "settings": asdict(settings),
-        **measured(model, train, test, training),
+        **measure(model, train, test, training),
     }
     write_text(target, json.dumps(content) + "\n")
     return target

@@ -1,4 +1,4 @@
-"""What was expected, and what was varied: every prediction was written down here before the first run it is about."""
+"""Predictions and variations; each prediction was written down before its first run."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 
 from accuracy_plan import FLAT, NESTED, List, Size, Training, Values
 
-# Points of nested less flat, of expert less flat restricted, and of expert less flat trained on the expert's classes.
-# One pair of trainings of the tuning list had been seen: flat 65, nested 63. Nested and flat have equal parameters, and
-# look-up alone finds 65 %, so little was expected of the tree, and much of having seen the pictures of all classes.
+# Predicted points of nested minus flat, expert minus flat restricted, and expert minus flat trained on its classes. One
+# pair of trainings on the tuning list was known: flat 65, nested 63. Nested and flat have equal parameters, and the
+# nearest neighbour is correct for 65 %, so the tree was expected to gain little, and seeing all classes to gain much.
 MAIN: Mapping[str, tuple[float, float, float]] = {
     "unicode": (0.0, +1.0, +8.0),
     "generated": (-1.0, 0.0, +7.0),
     "random": (-4.0, -3.0, +5.0),
     "single": (-2.0, -1.0, +6.0),
 }
-# The same for branches of the published widths, three times the flat network. Half of the main table had been seen:
-# there unicode, generated and random were level with flat, and single, of half the parameters, 5 points below.
+# The same for the published widths, which have three times the parameters of the flat network. Half of the main table
+# was known: unicode, generated and random equal to flat, and single, with half the parameters, 5 points below.
 WIDE: Mapping[str, tuple[float, float, float]] = {
     "unicode": (+3.0, +2.0, +7.0),
     "random": (+3.0, +3.0, +7.0),
     "single": (-1.0, -1.0, +4.0),
 }
 PUBLISHED_WIDTHS = "published widths"
-AS_LARGE = "as large"  # as the nested network of the published widths, in parameters and multiply-accumulates
+EQUAL_SIZE = "of equal size"  # parameters and multiply-accumulates of the nested network with published widths
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Variation:
     """Settings that differ from the main recipe.
 
     Args:
-        values: which.
-        expected: points of accuracy on all classes that a nested network, with Unicode's tree, was expected to gain.
-        why: the reason of the prediction.
-        flat: whether the flat network is trained so, too.
-        times: so many times the steps.
-        taught: by the flat network of the same seed, which is trained first.
+        values: the settings.
+        expected: predicted gain in points of a nested network with Unicode's tree on all classes.
+        why: the reason for the prediction.
+        flat: whether the flat network is varied too.
+        times: multiple of the steps.
+        distilled: whether the flat network of the same seed is trained first and serves as a teacher.
     """
 
     values: Values
@@ -45,76 +45,83 @@ class Variation:
     why: str
     flat: bool = False
     times: int = 1
-    taught: bool = False
+    distilled: bool = False
 
 
-def _branches(*words: str) -> Values:
+def _model_kwargs(*words: str) -> Values:
     return (("model_kwargs", words),)
 
 
 VARIATIONS: Mapping[str, Variation] = {
     "split a stage earlier": Variation(
-        _branches("widths=64,32,16", "split=-3", "strides=2,1,2"),
+        _model_kwargs("widths=64,32,16", "split=-3", "strides=2,1,2"),
         +1.0,
-        "it did so on 300 classes in a throw-away run; the stage it leaves out has most of the trunk's parameters",
+        "gained 1 point on 300 classes in a trial; the dropped stage has most of the trunk's parameters",
     ),
     PUBLISHED_WIDTHS: Variation(
-        _branches("widths=128,64,32"),
+        _model_kwargs("widths=128,64,32"),
         +2.0,
-        "three times the parameters; with 200 pictures wide networks have done better than narrow ones",
+        "three times the parameters; with 200 images, wide networks were better than narrow ones",
     ),
-    "half the widths": Variation(
-        _branches("widths=32,16,8"), -2.0, "leaves have 32 channels each, of few groups of 3x3"
-    ),
+    "half the widths": Variation(_model_kwargs("widths=32,16,8"), -2.0, "leaves have only 32 channels each"),
     "two blocks a branch": Variation(
-        _branches("widths=64,32,16", "depths=2,2,2"), 0.0, "depth helps where there are pictures to learn it from"
+        _model_kwargs("widths=64,32,16", "depths=2,2,2"), 0.0, "depth needs more images to help"
     ),
     "stochastic depth of branches": Variation(
-        (("branch_drop_path", 0.1),), +0.5, "regularises the part with most parameters; 0.1 is mild"
+        (("branch_drop_path", 0.1),), +0.5, "regularises the part with the most parameters; 0.1 is mild"
     ),
     "level loss": Variation(
-        (("level_loss", (0.3, 0.3)),), +0.5, "siblings share a gradient early; the softmax over classes has it in part"
+        (("level_loss", (0.3, 0.3)),),
+        +0.5,
+        "siblings share a gradient early; the softmax over classes has part of that",
     ),
     "weight decay, four times": Variation(
         (("weight_decay", 0.2),),
         0.0,
-        "batch norms follow every convolution, so it acts on the learning rate only",
+        "a batch norm follows each convolution, so it changes only the effective learning rate",
         True,
     ),
     "class branches at twice the rate": Variation(
-        (("branch_lr_scale", (1.0, 1.0, 2.0)),), +0.5, "a class's branch learns from its own few pictures"
+        (("branch_lr_scale", (1.0, 1.0, 2.0)),), +0.5, "the branch of a class learns from few images"
     ),
     "twice the steps": Variation(
-        (), +2.0, "every picture is learned after the usual ones, but what is augmented goes on teaching", True, times=2
+        (), +2.0, "all images are learned by then, but augmented ones still help", True, times=2
     ),
-    # Written when twice the steps had been seen: +8.5 nested, +8.8 flat. The 200 of the main recipe are too few.
+    # Written after the result of twice the steps: +8.5 nested, +8.8 flat. The 200 steps of the main recipe are too few.
     "four times the steps": Variation(
-        (), +12.0, "the second doubling gives less than half of the first; the flat one gains as much", True, times=4
+        (),
+        +12.0,
+        "the second doubling gains less than half of the first, flat networks the same",
+        True,
+        times=4,
     ),
-    "taught by the flat one": Variation(
-        (("distill_weight", 1.0), ("distill_temperature", 2.0)), +1.0, "two networks' mistakes differ", taught=True
+    "distilled from the flat network": Variation(
+        (("distill_weight", 1.0), ("distill_temperature", 2.0)),
+        +1.0,
+        "the two networks make different mistakes",
+        distilled=True,
     ),
 }
 
 
-def wide(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
-    """Branches of the published widths over several trees, and a flat network as large."""
+def list_wide(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
+    """Nested networks of the published widths with several trees, and a flat network of equal size."""
     for seed in seeds:
         for each in lists:
             values = VARIATIONS[PUBLISHED_WIDTHS].values
             for tree in WIDE:
                 yield Training(each, NESTED, size, tree=tree, seed=seed, variation=PUBLISHED_WIDTHS, values=values)
-            large = _branches("channels=116,232,464,928")
-            yield Training(each, FLAT, size, seed=seed, variation=AS_LARGE, values=large)
+            large = _model_kwargs("channels=116,232,464,928")
+            yield Training(each, FLAT, size, seed=seed, variation=EQUAL_SIZE, values=large)
 
 
-def varied(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
-    """The trainings of all variations, one seed after the other, so that a run that is stopped has some of each."""
+def list_varied(size: Size, lists: Sequence[List], seeds: Sequence[int]) -> Iterator[Training]:
+    """The trainings of all variations, one seed after the other, so that a stopped run has some of each."""
     for seed in seeds:
         for each in lists:
             for name, variation in VARIATIONS.items():
                 changed = replace(size, steps=variation.times * size.steps)
                 common = Training(each, NESTED, changed, seed=seed, variation=name, values=variation.values)
-                yield replace(common, tree="unicode", taught=variation.taught)
+                yield replace(common, tree="unicode", distilled=variation.distilled)
                 if variation.flat:
                     yield replace(common, kind=FLAT)

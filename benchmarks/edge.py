@@ -3,12 +3,12 @@ r"""A fused expert of mobilenetv4_conv_small in edge compilers: torchao PT2E, to
     uv venv --python 3.11 /tmp/edge
     uv pip install --python /tmp/edge/bin/python timm torchao executorch nncf openvino onnx onnxruntime onnxscript \
         pydantic filelock hypothesis
-    PYTHONPATH=. /tmp/edge/bin/python benchmarks/edge.py      # one JSON line a compiler
+    PYTHONPATH=. /tmp/edge/bin/python benchmarks/edge.py      # one JSON line per compiler
 
-Each line has the largest difference of the logits from those of the unfused expert in PyTorch, over the largest logit,
-and the milliseconds of one image on one thread (the fastest of 20). int8 is calibrated with 8 random images. The expert
-is of 5 classes of imagenet100, with random weights and running statistics as after training. Each compiler runs in a
-process of its own, because one that crashes takes its process along.
+Each line has the largest difference to the logits of the unfused expert in PyTorch, relative to the largest logit, and
+the milliseconds for one image on one thread (the fastest of 20). int8 is calibrated with 8 random images. The expert
+has 5 classes of imagenet100, random weights and running statistics as after training. Each compiler runs in a process
+of its own, because a compiler may crash its process.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _openvino(model: Any) -> Run:
 
 
 def measure(compiler: Callable[[nn.Module, Tensor], Run], model: nn.Module, x: Tensor, expected: Tensor) -> Any:
-    """What a compiler makes of a model: how far off, how fast, how large."""
+    """Compiles and runs a model; returns its error, time and size."""
     run: Any = compiler(model, x)
     actual = run(x)
     seconds = []
@@ -194,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("compilers", nargs="*", default=list(COMPILERS), help="all by default")
     parser.add_argument("--backbone", default="mobilenetv4_conv_small")
-    parser.add_argument("--unfused", action="store_true", help="give the compilers the expert as it trains")
+    parser.add_argument("--unfused", action="store_true", help="compile the expert without fusing it")
     options = parser.parse_args()
     for name in options.compilers if len(options.compilers) > 1 else ():
         flags = ["--backbone", options.backbone, *(["--unfused"] if options.unfused else [])]
@@ -210,7 +210,7 @@ def main() -> None:
 
 
 def run_one(name: str, backbone: str, *, fuse: bool) -> None:
-    """Prints what one compiler makes of the expert."""
+    """Prints the result of one compiler."""
     torch.set_num_threads(1)
     whole = scrambled(timm.create_model(f"{backbone}_nhl", hierarchy="imagenet100"))
     expert = whole.expert([whole.hierarchy.classes[label] for label in CLASSES])

@@ -1,11 +1,12 @@
-"""A three-level dataset that people made: Unicode's category > subcategory > emoji, as several vendors draw it.
+"""A dataset with a three-level hierarchy made by people: Unicode's category > subcategory > emoji, in three styles.
 
-    python benchmarks/emoji.py build/emoji-all                     # all emoji that google, twitter and facebook draw
-    python benchmarks/emoji.py build/emoji-100 --classes 100       # 4 of each of 25 subcategories
-    python benchmarks/emoji.py build/emoji-400 --classes 400       # of 60 subcategories
+    python benchmarks/emoji.py build/emoji-all                     # all emoji that Google, Twitter and Facebook draw
+    python benchmarks/emoji.py build/emoji-100 --classes 100       # 4 from each of 25 subcategories
+    python benchmarks/emoji.py build/emoji-400 --classes 400       # from 60 subcategories
 
-Train is two vendors, a picture of each class from either; test is the third, of whose pictures none is trained on.
-Lists are fixed by the seed; `--part 1`, `2` ... are further ones of a seed that share no class with those before.
+Two vendors give the training split, one image of each class from either; the third vendor is held out for the test
+split. The seed determines the list of classes; `--part 1`, `2` ... give further lists of the same seed that share no
+class with the ones before.
 """
 
 from __future__ import annotations
@@ -18,44 +19,44 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emoji_sheets import VENDORS, VERSION, Emoji, Sheet, fetch, read_sheet
-from labelled import png, write
+from labelled import to_png, write_dataset
 from npm import CACHE
 
 from hierarchy import Hierarchy
 from hierarchy.errors import HierarchyError, ShapeError
 
-MOST_GROUPS = 60  # of a list; by default a group has four classes or more
-FEWEST = 2  # classes of a group of a list: of one alone, the group would say nothing
+MOST_GROUPS = 60  # in a list, so that groups of long lists have more than four classes
+FEWEST = 2  # classes in a list: one alone cannot be classified
 
 
-def usable(sheets: Sequence[Sheet]) -> tuple[Emoji, ...]:
-    """The emoji that all vendors draw, without those that some vendor draws exactly as an earlier one.
+def select_usable(sheets: Sequence[Sheet]) -> tuple[Emoji, ...]:
+    """The emoji that all vendors draw, without those that some vendor draws exactly like an earlier one.
 
-    Such twins (the flags of Norway and of Bouvet Island; families, which Twitter draws in grey) cannot be told apart by
-    their looks, so they are not two classes.
+    Such twins (the flags of Norway and Bouvet Island; families, which Twitter draws in grey) look the same, so they
+    cannot be two classes.
     """
     drawn = [emoji for emoji in sheets[0].emoji if {sheet.vendor for sheet in sheets} <= {*emoji.vendors}]
     seen: set[tuple[str, bytes]] = set()
     kept = []
     for emoji in drawn:
-        looks = {(sheet.vendor, sheet.cut(emoji).tobytes()) for sheet in sheets}
+        looks = {(sheet.vendor, sheet.crop(emoji).tobytes()) for sheet in sheets}
         if not looks & seen:
             kept.append(emoji)
         seen |= looks
     return tuple(kept)
 
 
-def lists(emoji: Sequence[Emoji], classes: int, *, seed: int, count: int) -> list[tuple[Emoji, ...]]:
-    """Some lists of so many classes, of which no two share one; the same again for the same seed.
+def draw_lists(emoji: Sequence[Emoji], classes: int, *, seed: int, count: int) -> list[tuple[Emoji, ...]]:
+    """Draws `count` lists of `classes` emoji that share no emoji; a seed always gives the same lists.
 
-    Of each list first the subcategories are drawn, a quarter as many as there are classes, up to 60; then classes, one
-    of each subcategory in turn, so that they differ in size only where small ones are used up.
+    For each list, subcategories are drawn first, a quarter of the number of classes and at most 60. Then each
+    subcategory gives one class in turn, so that groups differ in size only if small ones are used up.
 
     Raises:
-        ShapeError: there are not enough emoji.
+        ShapeError: there are too few emoji.
     """
     if classes < FEWEST:
-        raise ShapeError(f"a list of {classes} has nothing to tell apart; ask for {FEWEST} or more")
+        raise ShapeError(f"a list needs at least {FEWEST} classes, got {classes}")
     left = list(emoji)
     found = []
     for part in range(count):
@@ -76,8 +77,8 @@ def lists(emoji: Sequence[Emoji], classes: int, *, seed: int, count: int) -> lis
         ]
         if len(turns) < classes:
             raise ShapeError(
-                f"list {part} of {classes} classes cannot be drawn from {len(emoji)} emoji: its {len(chosen)}"
-                f" subcategories have {len(turns)} left; ask for fewer classes, or an earlier list"
+                f"cannot draw list {part} of {classes} classes from {len(emoji)} emoji: its {len(chosen)} subcategories"
+                f" have {len(turns)} left; ask for fewer classes or an earlier list"
             )
         picked = {one.id for one in turns[:classes]}
         found.append(tuple(one for one in left if one.id in picked))
@@ -85,57 +86,57 @@ def lists(emoji: Sequence[Emoji], classes: int, *, seed: int, count: int) -> lis
     return found
 
 
-def unicode_tree(emoji: Iterable[Emoji]) -> Hierarchy:
-    """Unicode's own hierarchy of some emoji; labels in their order."""
+def make_unicode_tree(emoji: Iterable[Emoji]) -> Hierarchy:
+    """Unicode's hierarchy of some emoji, with labels in their order."""
     return Hierarchy.from_rows((one.id, one.name, one.category, one.subcategory) for one in emoji)
 
 
-def build(
+def write_emoji(
     folder: Path, sheets: Sequence[Sheet], emoji: Sequence[Emoji], *, test_vendor: str, command: str = ""
 ) -> Hierarchy:
-    """Writes the dataset of some emoji; gives Unicode's hierarchy of them.
+    """Writes the dataset of some emoji; returns Unicode's hierarchy of them.
 
     Raises:
-        hierarchy.errors.OutputError: the folder is there already, or cannot be made.
+        hierarchy.errors.OutputError: the folder exists or cannot be created.
     """
-    tree = unicode_tree(emoji)
+    tree = make_unicode_tree(emoji)
     splits = {}
     for split in ("train", "test"):
         vendors = [sheet for sheet in sheets if (sheet.vendor == test_vendor) == (split == "test")]
         rows = [(label, one, sheet) for sheet in vendors for label, one in enumerate(emoji)]
         splits[split] = {
-            "image": [png(sheet.cut(one)) for _, one, sheet in rows],
+            "image": [to_png(sheet.crop(one)) for _, one, sheet in rows],
             "label": [label for label, _, _ in rows],
             "vendor": [sheet.vendor for _, _, sheet in rows],
         }
     packages = [f"emoji-datasource-{sheet.vendor}@{VERSION}" for sheet in sheets]
-    provenance = {"source": f"Unicode's categories and subcategories, by {packages[0]}", "pictures": packages}
-    write(folder, splits, tree=tree, provenance={**provenance, "test": test_vendor, "command": command})
+    provenance = {"source": f"Unicode's categories and subcategories, by {packages[0]}", "images": packages}
+    write_dataset(folder, splits, tree=tree, provenance={**provenance, "test": test_vendor, "command": command})
     return tree
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="is made; a saved dataset with hierarchy.json and names.csv")
-    parser.add_argument("--classes", default="all", help="how many, or all")
-    parser.add_argument("--seed", type=int, default=0, help="of the list")
-    parser.add_argument("--part", type=int, default=0, help="which of the lists of this seed that share no class")
-    parser.add_argument("--test-vendor", choices=VENDORS, default="facebook", help="is never trained on")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where packages are kept")
+    parser.add_argument("folder", type=Path, help="new folder for the dataset, hierarchy.json and names.csv")
+    parser.add_argument("--classes", default="all", help="number of classes, or 'all'")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the list")
+    parser.add_argument("--part", type=int, default=0, help="number of the list among the lists of this seed, from 0")
+    parser.add_argument("--test-vendor", choices=VENDORS, default="facebook", help="vendor held out of training")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the downloaded packages")
     options = parser.parse_args()
     from datasets import disable_progress_bars
 
     disable_progress_bars()
     if options.classes != "all" and not options.classes.isdigit():
-        parser.error(f"--classes {options.classes!r} is no number; give one, or all")
+        parser.error(f"invalid --classes {options.classes!r}; use a whole number or 'all'")
     try:
         sheets = [read_sheet(fetch(vendor, options.cache), vendor) for vendor in VENDORS]
-        emoji = usable(sheets)
+        emoji = select_usable(sheets)
         if options.classes != "all":
-            parts = lists(emoji, int(options.classes), seed=options.seed, count=options.part + 1)
+            parts = draw_lists(emoji, int(options.classes), seed=options.seed, count=options.part + 1)
             emoji = parts[options.part]
         command = " ".join(["benchmarks/emoji.py", *sys.argv[1:]])
-        tree = build(options.folder, sheets, emoji, test_vendor=options.test_vendor, command=command)
+        tree = write_emoji(options.folder, sheets, emoji, test_vendor=options.test_vendor, command=command)
     except HierarchyError as error:
         sys.exit(f"error: {error}")
     superclasses, groups, classes = tree.sizes

@@ -1,7 +1,7 @@
-"""Emoji as vendors draw them: fetched from npm (emoji-datasource-*), cut out of each vendor's sheet of pictures.
+"""Emoji as vendors draw them: downloads emoji-datasource-* from npm and crops images from each vendor's sheet.
 
-The artwork is the vendors' (Google's under Apache-2.0, Twitter's under CC BY 4.0, Facebook's without a clear licence):
-it is fetched where it is used, and never passed on.
+The artwork belongs to the vendors (Google: Apache-2.0, Twitter: CC BY 4.0, Facebook: no clear licence). It is
+downloaded on the machine that uses it and never redistributed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from PIL import Image
 
 from hierarchy.errors import SourceError
 
-VERSION = "16.0.0"  # of the packages: Unicode's emoji 16.0
-SIDE = 64  # pixels of a picture, the largest that sheets have
+VERSION = "16.0.0"  # of the packages, for Unicode emoji 16.0
+SIDE = 64  # pixels of an image, the largest size of sheets
 CELL = SIDE + 2  # "every emoji image in the sheet has a 1 pixel transparent border around it", says the package
-VENDORS = ("google", "twitter", "facebook")  # Apple's may not be used
+VENDORS = ("google", "twitter", "facebook")  # the licence of Apple's forbids use
 
 
 @dataclass(frozen=True)
 class Emoji:
-    """One emoji of Unicode: its code points as id, and where its picture lies on every sheet."""
+    """An emoji of Unicode: its code points (the id), and its position on every sheet."""
 
     id: str
     name: str
@@ -36,42 +36,42 @@ class Emoji:
     subcategory: str
     column: int
     row: int
-    vendors: tuple[str, ...]  # who draw it
+    vendors: tuple[str, ...]  # those that draw it
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A vendor's pictures of all emoji, on one transparent picture."""
+    """A vendor's images of all emoji, in one large transparent image."""
 
     vendor: str
     emoji: tuple[Emoji, ...]
-    picture: Image.Image
+    image: Image.Image
 
-    def cut(self, emoji: Emoji) -> Image.Image:
-        """The picture of an emoji over white, 64x64 in RGB."""
+    def crop(self, emoji: Emoji) -> Image.Image:
+        """The image of an emoji on white, 64x64 in RGB."""
         left, top = emoji.column * CELL + 1, emoji.row * CELL + 1
-        drawn = self.picture.crop((left, top, left + SIDE, top + SIDE))
+        drawn = self.image.crop((left, top, left + SIDE, top + SIDE))
         white = Image.new("RGBA", drawn.size, "white")
         white.alpha_composite(drawn)
         return white.convert("RGB")
 
 
 def fetch(vendor: str, cache: Path) -> Path:
-    """The package of a vendor, by npm unless the cache has it already (60 to 100 MB each).
+    """Downloads the package of a vendor (60 to 100 MB) with npm unless it is in the cache; returns its path.
 
     Raises:
-        SourceError: npm is not installed, or cannot fetch it.
+        SourceError: npm is not installed or cannot download it.
     """
     return npm.fetch(f"emoji-datasource-{vendor}", VERSION, cache)
 
 
 def read_sheet(package: Path, vendor: str) -> Sheet:
-    """Reads a vendor's package, as npm packs it.
+    """Reads a vendor's package in the form that npm packs.
 
     Raises:
-        SourceError: it is broken, or is not laid out as this version is.
+        SourceError: the package is damaged or does not have the layout of this version.
     """
-    # the clean sheet: on the others, pictures of Apple stand in for missing ones
+    # the clean sheet: other sheets fill gaps with Apple's images
     files = {"package/emoji.json": b"", f"package/img/{vendor}/sheets-clean/{SIDE}.png": b""}
     try:
         with tarfile.open(package, "r:gz") as tar:
@@ -80,29 +80,29 @@ def read_sheet(package: Path, vendor: str) -> Sheet:
                     files[member.name] = file.read()
     except (OSError, EOFError, tarfile.TarError) as error:
         reason = str(error)[:1].lower() + str(error)[1:]
-        raise SourceError(f"cannot read {str(package)!r}: {reason}; delete it, and it is fetched again") from None
+        raise SourceError(f"cannot read {str(package)!r}: {reason}; delete it to download it again") from None
     missing = [name for name, content in files.items() if not content]
     if missing:
-        raise SourceError(f"{str(package)!r} has no {' and no '.join(missing)}; is it emoji-datasource {VERSION}?")
+        raise SourceError(f"{str(package)!r} lacks {' and '.join(missing)}; expected emoji-datasource {VERSION}")
     table, drawn = files.values()
     with tempfile.SpooledTemporaryFile() as file:
         file.write(drawn)
-        picture = Image.open(file).convert("RGBA")
-    sheet = Sheet(vendor, parse(json.loads(table)), picture)
-    cells = picture.width // CELL, picture.height // CELL
+        image = Image.open(file).convert("RGBA")
+    sheet = Sheet(vendor, parse(json.loads(table)), image)
+    cells = image.width // CELL, image.height // CELL
     outside = [emoji.id for emoji in sheet.emoji if emoji.column >= cells[0] or emoji.row >= cells[1]]
     if outside:
         raise SourceError(
-            f"the sheet of {str(package)!r} has {cells[0]}x{cells[1]} pictures, and {len(outside)} emoji lie outside,"
-            f" {outside[0]} first; delete the file, and it is fetched again"
+            f"the sheet of {str(package)!r} has {cells[0]}x{cells[1]} images, but {len(outside)} emoji lie outside it,"
+            f" such as {outside[0]}; delete the file to download it again"
         )
     return sheet
 
 
 def parse(table: Sequence[Any]) -> tuple[Emoji, ...]:
-    """The emoji of a package's `emoji.json`, in Unicode's order, without variations of skin tone.
+    """The emoji of a package's `emoji.json`, in Unicode's order, without skin tone variants.
 
-    Where two have the same name (Unicode renamed one), theirs is the short name.
+    If two have the same name (because Unicode renamed one), both get their short names.
 
     >>> tuxedo = {"name": "MAN IN TUXEDO", "category": "People", "subcategory": "role", "sheet_x": 0, "sheet_y": 1}
     >>> man = tuxedo | {"unified": "2", "short_name": "man_in_tuxedo", "sort_order": 2, "has_img_google": True}

@@ -1,13 +1,13 @@
-"""Everything to know about the nested networks on a GPU, in one call of less than ten minutes.
+"""Checks and measures nested networks on a GPU in one call of less than ten minutes.
 
-    python benchmarks/gpu.py   # one JSON line a finding; exit code 1 where numbers disagree
+    python benchmarks/gpu.py   # one JSON line per result; exit code 1 if numbers disagree
 
-First it checks: the NHL gives the logits of one module per branch, an expert and a fused model those of the full model,
-and bfloat16 about those of float32. Then it times plain backbone, trunk, NHL, expert and one module per branch in
-turns, in channels_last under bfloat16 autocast: inference and training steps, eager and compiled (but for one module
-per branch, which takes minutes to compile); and the memory of a training step, each model alone on the GPU.
-`time over MACs` is a time over plain's, divided by the same for multiply-accumulates: 1 is proportional. What no time
-is left for is listed as skipped.
+Checks that the NHL has the logits of the reference with a module per branch, that an expert and a fused model have
+those of the full model, and that bfloat16 is close to float32. Then times the plain backbone, trunk, NHL, expert and
+reference in turns, in channels_last under bfloat16 autocast: inference and training steps, eager and compiled (without
+the reference, which takes minutes to compile). Finally measures the memory of a training step with one model at a time
+on the GPU. `time over MACs` is the ratio of times to the plain backbone divided by the ratio of multiply-accumulates;
+1 means proportional. Measurements that do not fit into the time are printed as skipped.
 """
 
 from __future__ import annotations
@@ -21,39 +21,41 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from speed import CASES, EXPERT, clock, gpu_clock, in_turns, macs_of, models_of
+from speed import CASES, EXPERT, count_macs, make_models, read_clock, read_gpu_clock, time_in_turns
 
 from timm_nhl.models import NHL
 
 Models = dict[str, torch.nn.Module]
-TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the largest value
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # relative to the largest value
 
 
 class Budget:
-    """Seconds left; `start` says what is skipped for want of them."""
+    """A time limit."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
 
     def start(self, what: str) -> bool:
+        """Whether there is time for a measurement; prints it as skipped if not."""
         if time.monotonic() < self.end:
             return True
-        say(skipped=what)
+        print_json(skipped=what)
         return False
 
 
-def say(**found: object) -> None:
+def print_json(**found: object) -> None:
+    """Prints a JSON line."""
     print(json.dumps(found), flush=True)
 
 
-def apart(actual: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest difference, of the largest value."""
+def relative_difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference relative to the largest value."""
     return ((actual - expected).abs().max() / expected.abs().max()).item()
 
 
 @torch.inference_mode()
 def check(models: Models, x: torch.Tensor) -> bool:
-    """Whether all agree; prints by how much they differ."""
+    """Whether all numbers agree; prints how much they differ."""
     nhl, expert = models["nhl"].eval(), models["expert"].eval()
     assert isinstance(nhl, NHL) and isinstance(expert, NHL)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -62,18 +64,18 @@ def check(models: Models, x: torch.Tensor) -> bool:
         with torch.autocast(x.device.type, torch.bfloat16):
             half = nhl(x).float()
     differ = {
-        "expert and NHL": (apart(part, whole[:, list(expert.labels)]), TOLERANCE["float32"]),
-        "NHL and one module per branch": (apart(whole, slow), TOLERANCE["float32"]),
-        "fused and NHL": (apart(fused, whole), TOLERANCE["float32"]),
-        "bfloat16 and float32": (apart(half, whole), TOLERANCE["bfloat16"]),
+        "expert and NHL": (relative_difference(part, whole[:, list(expert.labels)]), TOLERANCE["float32"]),
+        "NHL and one module per branch": (relative_difference(whole, slow), TOLERANCE["float32"]),
+        "fused and NHL": (relative_difference(fused, whole), TOLERANCE["float32"]),
+        "bfloat16 and float32": (relative_difference(half, whole), TOLERANCE["bfloat16"]),
     }
     for what, (value, allowed) in differ.items():
-        say(check=what, differ_by=value, allowed=allowed, holds=value <= allowed)
+        print_json(check=what, differ_by=value, allowed=allowed, holds=value <= allowed)
     return all(value <= allowed for value, allowed in differ.values())
 
 
-def step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[], None]:
-    """One batch under bfloat16 autocast: forward, and for training backward and an optimizer's step."""
+def prepare_step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[], None]:
+    """Prepares a step on one batch under bfloat16 autocast: forward and, for training, backward and optimizer step."""
     model.train(train)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4) if train else None
 
@@ -88,10 +90,12 @@ def step(model: torch.nn.Module, x: torch.Tensor, *, train: bool) -> Callable[[]
     return run
 
 
-def compare(models: Models, macs: dict[str, int], x: torch.Tensor, *, train: bool, rounds: int) -> dict[str, object]:
-    """Milliseconds of each, and its time over its MACs, both over plain's."""
-    runs = {name: step(model, x, train=train) for name, model in models.items()}
-    taken = in_turns(runs, rounds=rounds, clock=gpu_clock if x.is_cuda else clock)
+def time_models(
+    models: Models, macs: dict[str, int], x: torch.Tensor, *, train: bool, rounds: int
+) -> dict[str, object]:
+    """Milliseconds of each model, and its time over MACs relative to the plain backbone."""
+    runs = {name: prepare_step(model, x, train=train) for name, model in models.items()}
+    taken = time_in_turns(runs, rounds=rounds, clock=read_gpu_clock if x.is_cuda else read_clock)
     seconds = {name: min(values) for name, values in taken.items()}
     plain = seconds["plain"] / macs["plain"]
     nested = (seconds["nhl"] - seconds["trunk"]) / (macs["nhl"] - macs["trunk"])
@@ -105,16 +109,17 @@ def compare(models: Models, macs: dict[str, int], x: torch.Tensor, *, train: boo
 
 
 def move(models: Models, device: torch.device | str) -> None:
+    """Moves all models to a device."""
     for model in models.values():
         model.to(device)
 
 
-def peak_mib(models: Models, name: str, x: torch.Tensor, memory: Any = torch.cuda) -> float:
-    """Most memory that a training step of one model takes, its parameters included; all end up on the CPU."""
-    move(models, "cpu")  # all of them, as some share a trunk
+def measure_peak_mib(models: Models, name: str, x: torch.Tensor, memory: Any = torch.cuda) -> float:
+    """Peak memory of a training step of one model, including its parameters; moves all models to the CPU."""
+    move(models, "cpu")  # all of them, because some share a trunk
     memory.empty_cache()
-    before = memory.memory_allocated()  # by the images, and by whatever else is measured later
-    run = step(models[name].to(x.device), x, train=True)
+    before = memory.memory_allocated()  # images, and models of other backbones
+    run = prepare_step(models[name].to(x.device), x, train=True)
     run()
     memory.reset_peak_memory_stats()
     run()
@@ -129,11 +134,11 @@ def measure_eager(
     for train in (False, True):
         what = {"backbone": backbone, "batch": len(x), "mode": "training" if train else "inference"}
         if options.budget.start(f"{what}, eager"):
-            say(**what, compiled=False, **compare(models, macs, x, train=train, rounds=options.rounds))
+            print_json(**what, compiled=False, **time_models(models, macs, x, train=train, rounds=options.rounds))
     for name in models:
         if options.budget.start(f"{backbone}, memory of {name}"):
-            mib = peak_mib(models, name, x) if x.is_cuda else None  # the CPU cannot say
-            say(backbone=backbone, memory_of=name, batch=len(x), peak_mib=mib)
+            mib = measure_peak_mib(models, name, x) if x.is_cuda else None  # unknown on the CPU
+            print_json(backbone=backbone, memory_of=name, batch=len(x), peak_mib=mib)
 
 
 def measure_compiled(
@@ -145,31 +150,34 @@ def measure_compiled(
         if options.budget.start(f"{what}, compiled"):
             torch.compiler.reset()
             fast = {name: torch.compile(model) for name, model in models.items() if name != "module per branch"}
-            say(**what, compiled=True, **compare(fast, macs, x, train=train, rounds=options.rounds))
-    move(models, "cpu")  # the next ones get the whole GPU
+            print_json(**what, compiled=True, **time_models(fast, macs, x, train=train, rounds=options.rounds))
+    move(models, "cpu")  # leaves the GPU to the next models
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cpu is for trying the script out")
+    parser.add_argument("--device", default="cuda", help="use cpu to try the script")
     parser.add_argument("--backbones", nargs="+", default=list(CASES))
-    parser.add_argument("--nodes", type=int, nargs=3, help="superclasses, groups, classes; by default the paper's")
+    parser.add_argument("--nodes", type=int, nargs=3, help="superclasses, groups and classes; the paper's by default")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument(
-        "--seconds", type=float, default=420, help="start nothing new after so many; the last may take two minutes"
+        "--seconds",
+        type=float,
+        default=420,
+        help="start no measurement later than this; the last one may take two minutes",
     )
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     options = parser.parse_args()
     options.budget = Budget(options.seconds)
     machine = torch.cuda.get_device_name() if options.device == "cuda" else platform.machine()
-    say(machine=machine, python=platform.python_version(), torch=torch.__version__, command=sys.argv)
+    print_json(machine=machine, python=platform.python_version(), torch=torch.__version__, command=sys.argv)
     agree, later = True, []
     for backbone in options.backbones:
         sizes = tuple(options.nodes or CASES[backbone])
-        models = models_of(backbone, sizes, expert=EXPERT.get(sizes[2], 5), reference=True)
-        macs = macs_of(models)
+        models = make_models(backbone, sizes, expert=EXPERT.get(sizes[2], 5), reference=True)
+        macs = count_macs(models)
         models = {name: model.to(memory_format=torch.channels_last) for name, model in models.items()}
         x = torch.randn(options.batch, 3, options.size, options.size).to(
             options.device, memory_format=torch.channels_last
@@ -179,7 +187,7 @@ def main() -> None:
         measure_eager(backbone, models, macs, x, options)
         move(models, "cpu")
         later.append((backbone, models, macs, x))
-    for case in later if options.compile else ():  # last, as it takes longest
+    for case in later if options.compile else ():  # last, because it takes longest
         measure_compiled(*case, options)
     sys.exit(not agree)
 

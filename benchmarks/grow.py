@@ -1,14 +1,14 @@
-"""What growing costs in accuracy: against training anew on all classes, and against training all weights further.
+"""What growing costs in accuracy, compared with retraining from scratch and with fine-tuning all weights.
 
     python benchmarks/digits.py build/digits
     python benchmarks/grow.py build/digits --classes 1 --groups 1 --epochs 10 --model test_resnet_nhl --widths 32,16,8
     python benchmarks/emoji.py build/emoji-100 --classes 100
     python benchmarks/grow.py build/emoji-100 --classes 10 --groups 3 --epochs 40
 
-Of every seed some classes are new: one each of some groups that have others, and all of some groups whose superclass
-has others. A network of the old ones is trained, then brought to all of them in several ways, each for as many epochs.
-Prints a row a way: mean over the seeds with a 95 % interval (Student's t), and in brackets that of the difference to
-`anew`.
+Each seed chooses new classes: one each from several old groups, and all classes of several groups, whose superclasses
+keep other groups. A network of the old classes is trained, then extended to all classes by several methods, each for
+the same number of epochs. Prints a row per method: the mean over the seeds with a 95 % interval (Student's t), and in
+parentheses the difference to `retrained`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from scipy.stats import t as student
+from scipy.stats import t as student_t
 from timm.data import create_transform
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
@@ -37,42 +37,43 @@ import timm_nhl
 from hierarchy import Hierarchy
 from timm_nhl.data import open_images
 
-STRIDES = (2, 1, 1)  # a third of the published head's operations: hours become minutes
+STRIDES = (2, 1, 1)  # a third of the operations of the published strides: minutes instead of hours
 BATCH = 50
 COLUMNS = ("new in old groups", "new groups", "old", "all", "old among old")
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The images of some classes, with their ids."""
+class LabelledImages:
+    """Images with the ids of their classes."""
 
     images: tuple[Image.Image, ...]
     ids: tuple[str, ...]
 
-    def of(self, tree: Hierarchy) -> Pictures:
-        """Those of the classes of a hierarchy."""
+    def select(self, tree: Hierarchy) -> LabelledImages:
+        """The images of the classes of a hierarchy."""
         kept = [(image, id) for image, id in zip(self.images, self.ids, strict=True) if id in tree.classes]
-        return Pictures(*map(tuple, zip(*kept, strict=True)))
+        return LabelledImages(*map(tuple, zip(*kept, strict=True)))
 
     def labels(self, tree: Hierarchy) -> Tensor:
-        """(B,) labels in a hierarchy."""
+        """(B,) labels by a hierarchy."""
         label_of = {id: label for label, id in enumerate(tree.classes)}
         return torch.tensor([label_of[id] for id in self.ids])
 
 
-def pictures(folder: Path, tree: Hierarchy, split: str) -> Pictures:
+def read_images(folder: Path, tree: Hierarchy, split: str) -> LabelledImages:
+    """Reads a split of a saved dataset."""
     images = open_images(str(folder), hierarchy=tree, split=split)
-    return Pictures(tuple(image for image, _ in images), tuple(tree.classes[label] for label in images.labels))
+    return LabelledImages(tuple(image for image, _ in images), tuple(tree.classes[label] for label in images.labels))
 
 
-def new_classes(tree: Hierarchy, *, classes: int, groups: int, seed: int) -> tuple[set[str], set[str]]:
-    """Ids of new classes of old groups, and of new groups; every superclass keeps a group, every group a class."""
+def draw_new_classes(tree: Hierarchy, *, classes: int, groups: int, seed: int) -> tuple[set[str], set[str]]:
+    """Ids of new classes in old groups, and of all classes in new groups; each superclass keeps an old group."""
     draw = random.Random(seed)
     members: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for id, group in zip(tree.classes, tree.groups, strict=True):
         members[group].append(id)
     fresh: set[tuple[str, str]] = set()
-    smallest = min(map(len, members.values()))  # of the digits' groups those of one class, so that eight are left
+    smallest = min(map(len, members.values()))  # for the digits, a group of one class, so that eight classes are left
     for group in draw.sample(sorted(members), len(members)):
         sisters = [other for other in members if other[0] == group[0] and other not in fresh]
         if len(fresh) < groups and len(sisters) > 1 and len(members[group]) == smallest:
@@ -83,9 +84,9 @@ def new_classes(tree: Hierarchy, *, classes: int, groups: int, seed: int) -> tup
 
 
 def fit(
-    module: nn.Module, train: Pictures, tree: Hierarchy, *, epochs: int, side: int, flip: float, lr: float
+    module: nn.Module, train: LabelledImages, tree: Hierarchy, *, epochs: int, side: int, flip: float, lr: float
 ) -> float:
-    """Trains what has gradients; gives the seconds of this process per step."""
+    """Trains the parameters that require gradients; returns the processor seconds per step."""
     transform = create_transform(side, is_training=True, scale=(0.5, 1.0), hflip=flip, color_jitter=0.4)
     target = train.labels(tree)
     batch = min(BATCH, len(target))
@@ -113,15 +114,17 @@ def fit(
 
 
 @torch.no_grad()
-def logits_of(module: nn.Module, test: Pictures, side: int) -> Tensor:
-    """(B, K)."""
+def compute_logits(module: nn.Module, test: LabelledImages, side: int) -> Tensor:
+    """(B, K) logits of a network."""
     transform = create_transform(side, crop_pct=1.0)
     x = torch.stack([transform(image) for image in test.images])
     return torch.cat([module(part) for part in x.split(BATCH)])
 
 
-def accuracies(logits: Tensor, test: Pictures, tree: Hierarchy, inside: set[str], fresh: set[str]) -> dict[str, float]:
-    """Top-1 in percent among all classes, by kind of class; and of the old among the old, as their expert has it."""
+def compute_accuracies(
+    logits: Tensor, test: LabelledImages, tree: Hierarchy, inside: set[str], fresh: set[str]
+) -> dict[str, float]:
+    """Top-1 in percent among all classes, by kind of class; and among the old classes, as their expert sees it."""
     target = test.labels(tree)
     right = logits.argmax(1) == target
     kinds = ["in" if id in inside else "fresh" if id in fresh else "old" for id in test.ids]
@@ -133,62 +136,66 @@ def accuracies(logits: Tensor, test: Pictures, tree: Hierarchy, inside: set[str]
     return {name: 100 * value.float().mean().item() for name, value in zip(COLUMNS, values, strict=True)}
 
 
-def ways(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Every way from a network of the old classes to one of all, with what it reaches and costs."""
+def compare_methods(folder: Path, options: argparse.Namespace, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each method of extending a network from the old classes to all, with its accuracy and its cost."""
     tree = hierarchy.load(folder / "hierarchy.json")
-    inside, fresh = new_classes(tree, classes=options.classes, groups=options.groups, seed=seed)
+    inside, fresh = draw_new_classes(tree, classes=options.classes, groups=options.groups, seed=seed)
     old = tree.at(label for label, id in enumerate(tree.classes) if id not in inside | fresh)
-    train, test = (pictures(folder, tree, split) for split in ("train", "test"))
+    train, test = (read_images(folder, tree, split) for split in ("train", "test"))
     side = train.images[0].width
     recipe = {"side": side, "flip": options.flip}
 
     def run(
-        module: nn.Module, images: Pictures, *, lr: float = options.lr, epochs: int = options.epochs
+        module: nn.Module, images: LabelledImages, *, lr: float = options.lr, epochs: int = options.epochs
     ) -> dict[str, float]:
         torch.manual_seed(seed)
         params = sum(value.numel() for value in module.parameters() if value.requires_grad)
         seconds = fit(module, images, tree, lr=lr, epochs=epochs, **recipe)
-        logits = logits_of(module, test, side)
-        return {**accuracies(logits, test, tree, inside, fresh), "ms a step": 1e3 * seconds, "params": params / 1e6}
+        logits = compute_logits(module, test, side)
+        return {
+            **compute_accuracies(logits, test, tree, inside, fresh),
+            "ms per step": 1e3 * seconds,
+            "params": params / 1e6,
+        }
 
-    def made(classes: Hierarchy) -> timm_nhl.NHL:
+    def make(classes: Hierarchy) -> timm_nhl.NHL:
         torch.manual_seed(seed)
         return timm.create_model(options.model, hierarchy=classes, widths=options.widths, strides=STRIDES)
 
-    model = made(old)
+    model = make(old)
     torch.manual_seed(seed)
-    fit(model, train.of(old), old, lr=options.lr, epochs=options.epochs, **recipe)
-    among = logits_of(model, test.of(old), side).argmax(1) == test.of(old).labels(old)
+    fit(model, train.select(old), old, lr=options.lr, epochs=options.epochs, **recipe)
+    among = compute_logits(model, test.select(old), side).argmax(1) == test.select(old).labels(old)
     yield "the old network", {"old among old": 100 * among.float().mean().item()}
     growth = timm_nhl.grow(model, tree)
     before = growth.grown()
     yield "grown", run(growth, train)
     expert = growth.grown().expert(old.classes)
-    assert torch.equal(logits_of(expert, test.of(old), side), logits_of(model, test.of(old), side))
+    assert torch.equal(compute_logits(expert, test.select(old), side), compute_logits(model, test.select(old), side))
     yield "grown, learning rate x 4", run(timm_nhl.grow(model, tree), train, lr=4 * options.lr)
     yield "grown, epochs x 4", run(timm_nhl.grow(model, tree), train, epochs=4 * options.epochs)
-    new, known = train.of(tree.subset(*inside, *fresh)), train.of(old)
-    share = Pictures(new.images + known.images[::10], new.ids + known.ids[::10])
+    new, known = train.select(tree.subset(*inside, *fresh)), train.select(old)
+    share = LabelledImages(new.images + known.images[::10], new.ids + known.ids[::10])
     yield "grown, with every tenth old image", run(timm_nhl.grow(model, tree), share)
     yield "grown, without old images", run(timm_nhl.grow(model, tree), new)
-    yield "all weights trained further", run(before, train, lr=options.lr / 3)
-    yield "anew", run(made(tree), train)
+    yield "all weights fine-tuned", run(before, train, lr=options.lr / 3)
+    yield "retrained", run(make(tree), train)
 
 
-def interval(values: list[float]) -> str:
-    """Mean and half of a 95 % interval."""
+def format_mean(values: list[float]) -> str:
+    """The mean and half the width of its 95 % interval."""
     if len(values) < 2:
         return f"{mean(values):.1f}"
-    return f"{mean(values):.1f} ± {student.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5:.1f}"
+    return f"{mean(values):.1f} ± {student_t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5:.1f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="dataset that digits.py or emoji.py wrote")
     parser.add_argument("--model", default="resnet10t_nhl")
     parser.add_argument("--widths", type=lambda text: tuple(map(int, text.split(","))), default=(64, 32, 16))
-    parser.add_argument("--classes", type=int, default=10, help="new ones of old groups")
-    parser.add_argument("--groups", type=int, default=3, help="new ones, of old superclasses")
+    parser.add_argument("--classes", type=int, default=10, help="new classes in old groups")
+    parser.add_argument("--groups", type=int, default=3, help="new groups in old superclasses")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--flip", type=float, default=0.0, help="probability of a horizontal flip")
@@ -196,19 +203,25 @@ def main() -> None:
     options = parser.parse_args()
     results: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for seed in range(options.seeds):
-        for way, numbers in ways(options.folder, options, seed):
-            results[way].append(numbers)
-            print(f"seed {seed}, {way}: { ({name: round(value, 2) for name, value in numbers.items()}) }", flush=True)
-    columns = (*COLUMNS, "ms a step", "params")
+        for method, numbers in compare_methods(options.folder, options, seed):
+            results[method].append(numbers)
+            print(
+                f"seed {seed}, {method}: { ({name: round(value, 2) for name, value in numbers.items()}) }", flush=True
+            )
+    columns = (*COLUMNS, "ms per step", "params")
     print(f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
-    for way, rows in results.items():
+    for method, rows in results.items():
         cells = []
         for name in columns:
             values = [row[name] for row in rows if name in row]
-            gaps = [row[name] - other[name] for row, other in zip(rows, results["anew"], strict=True) if name in row]
-            cell = interval(values) if name in COLUMNS and values else f"{mean(values):.3g}" if values else ""
-            cells.append(f"{cell} ({interval(gaps)})" if values and name in COLUMNS and way != "anew" else cell)
-        print(f"| {way} | {' | '.join(cells)} |")
+            gaps = [
+                row[name] - other[name] for row, other in zip(rows, results["retrained"], strict=True) if name in row
+            ]
+            cell = format_mean(values) if name in COLUMNS and values else f"{mean(values):.3g}" if values else ""
+            cells.append(
+                f"{cell} ({format_mean(gaps)})" if values and name in COLUMNS and method != "retrained" else cell
+            )
+        print(f"| {method} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

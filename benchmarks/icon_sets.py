@@ -1,6 +1,7 @@
 """Icon sets by their authors: read out of the npm package @iconify/json, drawn as small grey images.
 
-The artwork is its authors', under the licence of each set: it is fetched where it is used, and never passed on.
+The artwork belongs to its authors, under the licence of each set. It is downloaded on the machine that uses it and
+never redistributed.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def read_sets(package: Path, things: Collection[str]) -> list[IconSet]:
         sets = [_read_set(used[prefix], json.loads(text), things) for prefix, text in _files(package, used)]
     except (OSError, EOFError, tarfile.TarError, json.JSONDecodeError) as error:
         reason = str(error)[:1].lower() + str(error)[1:]
-        raise SourceError(f"cannot read {str(package)!r}: {reason}; delete it to fetch it again") from None
+        raise SourceError(f"cannot read {str(package)!r}: {reason}; delete it to download it again") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{str(package)!r} is not laid out as {PACKAGE} {VERSION} is: {error!r}") from None
     missing = sorted(used.keys() - {one.prefix for one in sets})

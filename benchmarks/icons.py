@@ -4,8 +4,8 @@
 
 Classes and their groups are listed in icon_classes.csv; each is drawn by 30 authors or more. Splits are by author,
 70/10/20 of them (train, validation, test), so no author's style is both trained and tested on. Reserved authors, those
-whose name's SHA-256 begins with 0 or 1, are in no split. Images are grey, 48 x 48. `python benchmarks/alike.py
-build/icons --same 0.98` counts the test images that are near-duplicates of trained ones.
+whose name's SHA-256 begins with 0 or 1, are in no split. Images are grey, 48 x 48. `python
+benchmarks/similarity.py build/icons --same 0.98` counts the test images that are near copies of training images.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from icon_sets import PACKAGE, VERSION, Icon, IconSet, Unrenderable, is_reserved, read_sets, render, strip_style
-from labelled import png, write
+from labelled import to_png, write_dataset
 from npm import CACHE, fetch
 
 from hierarchy import Hierarchy
@@ -197,7 +197,7 @@ def draw(drawings: Iterable[Drawing]) -> tuple[list[tuple[Drawing, bytes]], dict
     drawn, skipped = [], {}
     for drawing in drawings:
         try:
-            drawn.append((drawing, png(render(drawing.icon))))
+            drawn.append((drawing, to_png(render(drawing.icon))))
         except Unrenderable as error:
             skipped[f"{drawing.source.prefix}:{drawing.icon.name}"] = str(error)
     return drawn, skipped
@@ -237,7 +237,7 @@ def build(
         "seed": seed,
         "command": command,
     }
-    write(folder, splits, tree=tree, provenance=provenance)
+    write_dataset(folder, splits, tree=tree, provenance=provenance)
     return splits, skipped
 
 

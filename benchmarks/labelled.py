@@ -1,7 +1,7 @@
-"""Writes pictures with their classes as a saved dataset, its hierarchy and the names of its classes beside it.
+"""Writes labelled images as a saved dataset, together with their hierarchy and the names of their classes.
 
-A folder holds what `datasets.load_from_disk` and `hierarchy dataset` open, `hierarchy.json`, and `names.csv`, which
-`python -m hierarchy.generate` takes.
+The folder holds what `datasets.load_from_disk` and `hierarchy dataset` open, `hierarchy.json`, and `names.csv`, an
+input for `python -m hierarchy.generate`.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ NAMES = "names.csv"
 Columns = Mapping[str, Sequence[Any]]
 
 
-def write(
+def write_dataset(
     folder: Path, splits: Mapping[str, Columns], *, tree: hierarchy.Hierarchy, provenance: Mapping[str, Any]
 ) -> None:
-    """Writes a new folder, whole or not at all.
+    """Writes a new folder atomically.
 
     Args:
-        folder: is not there yet; the folders above it are made.
-        splits: of each split the columns: `image` (bytes of image files), `label` (labels of the tree), others of text.
+        folder: must not exist yet; parent folders are created.
+        splits: the columns of each split: `image` (bytes of image files), `label` (labels of the tree), others of text.
         tree: the hierarchy of the labels.
-        provenance: where pictures and hierarchy come from.
+        provenance: where the images and the hierarchy come from.
 
     Raises:
-        hierarchy.errors.OutputError: the folder is there already, or cannot be made.
+        hierarchy.errors.OutputError: the folder exists or cannot be created.
     """
     from datasets import DatasetDict
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(folder) as place:
-        save_data(DatasetDict({name: _rows(columns, tree) for name, columns in splits.items()}), place)
+        save_data(DatasetDict({name: _make_split(columns, tree) for name, columns in splits.items()}), place)
         hierarchy.save(tree, place / HIERARCHY_FILE, provenance=provenance)
-        write_text(place / NAMES, names_csv(tree))
+        write_text(place / NAMES, to_names_csv(tree))
 
 
-def _rows(columns: Columns, tree: hierarchy.Hierarchy) -> Any:
+def _make_split(columns: Columns, tree: hierarchy.Hierarchy) -> Any:
     from datasets import ClassLabel, Dataset, Features, Value
     from datasets import Image as ImageFeature
 
@@ -55,10 +55,10 @@ def _rows(columns: Columns, tree: hierarchy.Hierarchy) -> Any:
     return Dataset.from_dict({**columns, "image": images}, features=features)
 
 
-def names_csv(tree: hierarchy.Hierarchy) -> str:
-    """The classes without their hierarchy: id, name and an empty definition, which `generate` looks up in WordNet.
+def to_names_csv(tree: hierarchy.Hierarchy) -> str:
+    """The classes without their hierarchy: id, name and an empty definition, which `generate` fills in from WordNet.
 
-    >>> names_csv(hierarchy.Hierarchy(("n1",), ("carp",), (("fish", "carps"),)))
+    >>> to_names_csv(hierarchy.Hierarchy(("n1",), ("carp",), (("fish", "carps"),)))
     'id,name,definition\\nn1,carp,\\n'
     """
     text = io.StringIO(newline="")
@@ -68,8 +68,8 @@ def names_csv(tree: hierarchy.Hierarchy) -> str:
     return text.getvalue()
 
 
-def png(picture: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
+def to_png(image: Image.Image) -> bytes:
+    """An image as the bytes of a PNG file."""
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Fetches packages of artwork by npm, once: what is in the cache is not fetched again."""
+"""Downloads packages of artwork with npm unless they are in the cache."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CACHE = Path("build") / "npm"
 
 
 def fetch(package: str, version: str, cache: Path) -> Path:
-    """Returns the archive of a package, as npm packs it.
+    """Downloads a package with npm unless it is in the cache; returns the path of its archive.
 
     Raises:
-        SourceError: npm is not installed, or cannot fetch it.
+        SourceError: npm is not installed or cannot download it.
     """
     target = cache / f"{package.removeprefix('@').replace('/', '-')}-{version}.tgz"
     if target.exists():
@@ -24,8 +24,8 @@ def fetch(package: str, version: str, cache: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise SourceError(
-            f"cannot fetch {package}: npm is not installed; install it (apt-get install npm, brew install node, or"
-            f" nodejs.org), or put the package into {str(cache)!r} as {target.name!r}"
+            f"cannot download {package}: npm is not installed; install it (apt-get install npm, brew install node or"
+            f" nodejs.org), or save the package as {str(target)!r}"
         )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, suffix=".tmp") as folder:
@@ -33,7 +33,7 @@ def fetch(package: str, version: str, cache: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True)
         packed = Path(folder) / target.name
         if done.returncode or not packed.exists():
-            reason = next(iter(done.stderr.strip().splitlines()), f"it ended with {done.returncode}")
-            raise SourceError(f"npm cannot fetch {package}@{version} ({reason}); check the network connection")
+            reason = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
+            raise SourceError(f"npm cannot download {package}@{version} ({reason}); check the network connection")
         packed.replace(target)
     return target

@@ -1,10 +1,10 @@
-"""Speed of the nested part per multiply-accumulate, against the plain backbone measured in the same run.
+"""Time per multiply-accumulate of the nested part, compared with the plain backbone in the same run.
 
-    python benchmarks/speed.py --threads 1   # CPU, fp32, batch 1 and 16; gpu.py measures on a GPU
+    python benchmarks/speed.py --threads 1   # on the CPU, float32, batch 1 and 16; for a GPU see gpu.py
 
-Models take turns (A B A B ...), so that a slow minute of the machine hits all of them; the fastest of all rounds is
-compared, because what else runs on a machine only ever adds. Everything is in channels_last. Shapes are those of the
-paper: 7/23/100 nodes on ResNet50, 20/200/1000 on ConvNeXtV2-tiny, children spread unevenly.
+Models take turns (A B A B ...), so that a slow minute of the machine affects all of them. The fastest rounds are
+compared, because other processes can only slow a round down. Everything is in channels_last. The shapes are those of
+the paper: 7/23/100 nodes on ResNet50, 20/200/1000 on ConvNeXtV2-tiny, with unequal numbers of children.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ CASES = {"resnet50": (7, 23, 100), "convnextv2_tiny": (20, 200, 1000)}
 EXPERT = {100: 20, 1000: 5}  # classes of the expert, as in the paper
 
 
-def clock() -> float:
-    """Seconds: of the process where one CPU thread computes, which other processes cannot add to; else of the wall."""
+def read_clock() -> float:
+    """Seconds of this process with one CPU thread, where other processes do not count; else of the wall clock."""
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def gpu_clock() -> float:
-    """Seconds of the wall, once the GPU has done what it was given: to the process it only costs the launching."""
+def read_gpu_clock() -> float:
+    """Seconds of the wall clock once the GPU is idle; the process itself only spends the time of the launches."""
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def in_turns(
-    runs: dict[str, Callable[[], None]], *, rounds: int, clock: Callable[[], float] = clock
+def time_in_turns(
+    runs: dict[str, Callable[[], None]], *, rounds: int, clock: Callable[[], float] = read_clock
 ) -> dict[str, list[float]]:
-    """Seconds of every run, one of each per round."""
+    """Seconds of each run in each round."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
@@ -57,12 +57,12 @@ def in_turns(
     return seconds
 
 
-def models_of(
+def make_models(
     backbone: str, sizes: tuple[int, int, int], *, expert: int, reference: bool
 ) -> dict[str, torch.nn.Module]:
-    """Plain backbone, trunk alone, NHL, expert of some classes and, if wanted, the module-per-branch reference."""
+    """The plain backbone, the trunk, the NHL, an expert and, if asked for, the reference with a module per branch."""
     tree = shape(*sizes)
-    nhl = scrambled(timm.create_model(f"{backbone}_nhl", hierarchy=tree))  # else each branch is its shortcut
+    nhl = scrambled(timm.create_model(f"{backbone}_nhl", hierarchy=tree))  # a new branch computes only its shortcut
     models = {
         "plain": timm.create_model(backbone, num_classes=len(tree)),
         "trunk": nhl.trunk,
@@ -74,15 +74,16 @@ def models_of(
     return models
 
 
-def macs_of(models: dict[str, torch.nn.Module]) -> dict[str, int]:
+def count_macs(models: dict[str, torch.nn.Module]) -> dict[str, int]:
+    """Multiply-accumulates of one image, by model."""
     macs = {name: cost(models[name]).macs for name in ("plain", "nhl", "expert")}
     macs["trunk"] = cost(models["nhl"]).parts[0].macs
     macs["module per branch"] = macs["nhl"]
     return macs
 
 
-def ratios(seconds: dict[str, float], macs: dict[str, int]) -> dict[str, float]:
-    """Time per MAC of the nested part over that of the plain backbone, and what else was asked to be shown."""
+def compute_ratios(seconds: dict[str, float], macs: dict[str, int]) -> dict[str, float]:
+    """Time per MAC of the nested part divided by that of the plain backbone, and further ratios."""
     plain = seconds["plain"] / macs["plain"]
     nested_macs = macs["nhl"] - macs["trunk"]
     found = {
@@ -97,7 +98,9 @@ def ratios(seconds: dict[str, float], macs: dict[str, int]) -> dict[str, float]:
     return found
 
 
-def inference(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
+def time_inference(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a forward pass of each model in each round."""
+
     def runner(model: torch.nn.Module) -> Callable[[], None]:
         def run() -> None:
             with torch.inference_mode():
@@ -105,11 +108,11 @@ def inference(models: dict[str, torch.nn.Module], x: torch.Tensor, *, rounds: in
 
         return run
 
-    return in_turns({name: runner(model.eval()) for name, model in models.items()}, rounds=rounds)
+    return time_in_turns({name: runner(model.eval()) for name, model in models.items()}, rounds=rounds)
 
 
-def cutting(*, repeats: int = 10) -> dict[str, float]:
-    """Milliseconds to cut 5 classes out of 1,000, and the same sharing memory."""
+def time_cutting(*, repeats: int = 10) -> dict[str, float]:
+    """Milliseconds to cut 5 of 1,000 classes out, with copied and with shared weights."""
     model = timm.create_model("convnextv2_tiny_nhl", hierarchy=shape(20, 200, 1000)).eval()
     wanted = [model.hierarchy.classes[label] for label in (0, 200, 400, 600, 800)]
 
@@ -124,17 +127,16 @@ def cutting(*, repeats: int = 10) -> dict[str, float]:
     return {
         "expert of 5 of 1,000, ms": median(lambda: model.expert(wanted)),
         "the same, shared, ms": median(lambda: model.expert(wanted, share=True)),
-        "the same, sharing memory, ms": median(lambda: model.expert(wanted, share=True)),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, help="CPU threads; with one, the process's own seconds are counted")
+    parser.add_argument("--threads", type=int, help="CPU threads; 1 counts processor time instead of wall-clock time")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--no-reference", action="store_true", help="leave the module-per-branch reference out")
+    parser.add_argument("--no-reference", action="store_true", help="skip the reference with a module per branch")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -142,17 +144,17 @@ def main() -> None:
     print(json.dumps({"machine": machine, "python": platform.python_version(), "torch": torch.__version__}))
     for backbone in options.cases:
         sizes = CASES[backbone]
-        models = models_of(backbone, sizes, expert=EXPERT[sizes[2]], reference=not options.no_reference)
-        macs = macs_of(models)
+        models = make_models(backbone, sizes, expert=EXPERT[sizes[2]], reference=not options.no_reference)
+        macs = count_macs(models)
         models = {name: model.to(memory_format=torch.channels_last) for name, model in models.items()}
         for batch in options.batches:
             x = torch.randn(batch, 3, 224, 224).to(memory_format=torch.channels_last)
-            seconds = {name: min(values) for name, values in inference(models, x, rounds=options.rounds).items()}
+            seconds = {name: min(values) for name, values in time_inference(models, x, rounds=options.rounds).items()}
             row = {"backbone": backbone, "nodes": sizes, "batch": batch}
             row["ms"] = {name: round(1e3 * value, 1) for name, value in seconds.items()}
-            row["ratios"] = {name: round(value, 2) for name, value in ratios(seconds, macs).items()}
+            row["ratios"] = {name: round(value, 2) for name, value in compute_ratios(seconds, macs).items()}
             print(json.dumps(row), flush=True)
-    print(json.dumps({name: round(value, 1) for name, value in cutting().items()}))
+    print(json.dumps({name: round(value, 1) for name, value in time_cutting().items()}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Whether the nested part got slower: this checkout against another one, in turns (A B A B ...) in one run.
+"""Speed of the nested part in this checkout and in another one, in turns (A B A B ...) in one run.
 
     git worktree add ../before <commit>
     python benchmarks/speed_versions.py --before ../before
 
-Each checkout runs in a process of its own that computes only when asked, so a slow minute of the machine hits both. The
-fastest of all rounds is compared, by the process's own seconds on one thread, because what else runs on a machine only
-ever adds. ResNet50 with 7/23/100 nodes at 224 x 224, in channels_last; a training step is forward, backward and SGD.
+Each checkout runs in a process of its own that computes only when asked, so a slow minute of the machine affects both.
+The fastest rounds are compared by processor time on one thread, because other processes can only slow a round down.
+ResNet50 with 7/23/100 nodes at 224x224 in channels_last; a training step is forward, backward and SGD.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def serve() -> None:
 
 
 def compare(checkouts: dict[str, Checkout], *, batch: int, train: bool, rounds: int) -> dict[str, Any]:
-    """The fastest milliseconds of each model of each checkout, and time per MAC of the nested part over plain's."""
+    """The fastest milliseconds of each model in each checkout, and the nested part's time per MAC relative to plain."""
     names = ["plain", "trunk", "nhl"] + ([] if train else ["fused"])
     best = {(version, name): float("inf") for version in checkouts for name in names}
     for turn in range(rounds + 1):  # the first warms up

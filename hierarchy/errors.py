@@ -95,10 +95,6 @@ class WordNetMissing(HierarchyError):
     """WordNet's data files are not installed."""
 
 
-class PromptError(HierarchyError):
-    """A prompt file is malformed or lacks a variable."""
-
-
 class ChatError(HierarchyError):
     """A model server cannot be used: no key, no such model, no credit, no answer."""
 
@@ -116,10 +112,13 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
-def in_one_sentence(start: str, problems: tuple[str, ...], most: int = 8) -> str:
+MOST_PROBLEMS = 8  # that a message shows in full
+
+
+def in_one_sentence(start: str, problems: tuple[str, ...]) -> str:
     """Joins problems into one message, the first few in full and the rest as a count."""
-    rest = f"; and {len(problems) - most} more" if len(problems) > most else ""
-    return (f"{start}: " if start else "") + "; ".join(problems[:most]) + rest
+    rest = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+    return (f"{start}: " if start else "") + "; ".join(problems[:MOST_PROBLEMS]) + rest
 
 
 def nearest(asked: str, known: Iterable[str], most: int = 3) -> str:

@@ -23,7 +23,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
+            # Half a surrogate pair, as in a file name that is not UTF-8, is escaped as in JSON.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
         reason = os_reason(error)
         raise OutputError(f"cannot write {str(path)!r}: {reason}; name a file in a writable folder") from None
@@ -141,7 +142,6 @@ def lock(
     busy: str,
     fix: str = "wait until it has finished",
     holder: str = "another process",
-    wait: bool = False,
 ) -> Iterator[None]:
     """Holds a lock file while the block runs; the system frees the lock if this process dies.
 
@@ -149,34 +149,29 @@ def lock(
         path: the lock file; it is removed afterwards.
         busy, fix: the message for a process that finds the file locked: "BUSY by HOLDER; FIX".
         holder: who holds the lock, for that message.
-        wait: wait for the lock instead of raising.
 
     Raises:
         Locked: another process holds the lock.
         OutputError: the lock file cannot be written.
     """
-    from filelock import FileLock, SoftFileLock, Timeout
+    from filelock import FileLock, Timeout
 
     file = Path(path)
     held = FileLock(file)
     try:
-        held.acquire(blocking=wait)
+        held.acquire(blocking=False)
     except Timeout:
-        named = "another process" if isinstance(held, SoftFileLock) else _holder(file)
-        raise Locked(f"{busy} by {named}; {fix}") from None
+        raise Locked(f"{busy} by {_holder(file)}; {fix}") from None
     except OSError as error:
         reason = os_reason(error)
         raise OutputError(f"cannot write {str(file)!r}: {reason}; name a file in a writable folder") from None
-    ours = not isinstance(held, SoftFileLock)  # a file system without locks: filelock keeps its own record in the file
     try:
-        if ours:
-            with suppress(OSError):  # only a message depends on it
-                file.write_text(holder, encoding="utf-8")
+        with suppress(OSError):  # only a message depends on it
+            file.write_text(holder, encoding="utf-8")
         yield
     finally:
-        if ours:
-            with suppress(OSError):  # Windows does not remove an open file
-                file.unlink()
+        with suppress(OSError):  # Windows does not remove an open file
+            file.unlink()
         held.release()
 
 

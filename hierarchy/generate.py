@@ -36,7 +36,7 @@ USED_BY = {  # and further ones, by embedder
     "timm": ("torch",),
     "openai": ("openai",),
 }
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def generate(
     chat: Chat | None = None,
     evidence: Evidence | None = None,
     cache: ReplyCache | None = None,
-    tell: Tell = lambda stage: None,
+    progress: Report = lambda stage: None,
 ) -> Generated:
     """Builds a hierarchy over the classes of a source, by clustering or by asking a language model.
 
@@ -147,14 +147,14 @@ def generate(
         chat: answers requests, if the settings ask a language model.
         evidence: what `gather_evidence` returned for these settings, if it was called before.
         cache: keeps the vectors of an embedding server.
-        tell: receives the name of each stage.
+        progress: receives the name of each stage.
 
     Raises:
         HierarchyError: the source, shape, embedder or language model cannot be used, or the result not be written.
     """
-    evidence = evidence or gather_evidence(settings, cache=cache, tell=tell)
-    proposal, unsettled = _propose(settings, evidence, chat, tell)
-    tell("checking")
+    evidence = evidence or gather_evidence(settings, cache=cache, progress=progress)
+    proposal, unsettled = _propose(settings, evidence, chat, progress)
+    progress("checking")
     testimony = ask_witnesses(proposal, evidence)
     findings = check(proposal, evidence, testimony=testimony)
     votes = {
@@ -165,24 +165,26 @@ def generate(
     proposal = replace(proposal, votes={id: cast for id, cast in votes.items() if cast}, provenance=provenance)
     generated = Generated(proposal, findings, unsettled)
     if paths is not None:
-        tell("writing")
+        progress("writing")
         write(generated, paths)
     return generated
 
 
 def gather_evidence(
-    settings: Settings, *, cache: ReplyCache | None = None, tell: Tell = lambda stage: None
+    settings: Settings, *, cache: ReplyCache | None = None, progress: Report = lambda stage: None
 ) -> Evidence:
     """Reads the classes of a source, looks them up in WordNet and embeds them."""
-    tell("reading classes")
+    progress("reading classes")
     classes = read_classes(settings.source)
-    return gather(classes, settings.embed, base_url=settings.base_url, cache=cache, seed=settings.seed, tell=tell)
+    return gather(
+        classes, settings.embed, base_url=settings.base_url, cache=cache, seed=settings.seed, progress=progress
+    )
 
 
-def propose_offline(settings: Settings, evidence: Evidence, *, tell: Tell = lambda stage: None) -> Proposal:
+def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:
     """Clusters the classes in the shape that the settings ask for."""
     assert evidence.vectors is not None, "only an empty class list has no vectors"
-    return propose_by_clustering(evidence.classes, evidence.vectors, evidence.senses, settings.shape, tell=tell)
+    return propose_by_clustering(evidence.classes, evidence.vectors, evidence.senses, settings.shape, progress=progress)
 
 
 def make_plan(settings: Settings, classes: ClassList) -> Plan:
@@ -203,11 +205,11 @@ def make_plan(settings: Settings, classes: ClassList) -> Plan:
 
 
 def _propose(
-    settings: Settings, evidence: Evidence, chat: Chat | None, tell: Tell
+    settings: Settings, evidence: Evidence, chat: Chat | None, progress: Report
 ) -> tuple[Proposal, Mapping[str, str]]:
     """The proposal, and why classes are unsettled."""
     if settings.propose is None:
-        return propose_offline(settings, evidence, tell=tell), {}
+        return propose_offline(settings, evidence, progress=progress), {}
     from hierarchy.prompting import list_prompts, load_prompt, propose
 
     assert chat is not None, "a language model proposes, so a chat is needed"
@@ -217,7 +219,7 @@ def _propose(
         chat,
         plan,
         witnesses=lambda proposal: ask_witnesses(proposal, evidence).votes(),
-        tell=tell,
+        progress=progress,
     )
     asked = {
         "requests": proposed.requests,
@@ -252,11 +254,11 @@ def write(generated: Generated, paths: Paths) -> None:
         OutputError: a file cannot be written, or decisions about an earlier proposal are there.
         Locked: someone reviews the file.
     """
-    from hierarchy.review import hold_lock, utc_now
+    from hierarchy.review import hold_lock
 
     proposal = generated.proposal
     paths.result.parent.mkdir(parents=True, exist_ok=True)
-    with hold_lock(paths, "generate", utc_now()):
+    with hold_lock(paths, "generate"):
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)

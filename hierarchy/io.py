@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,41 +125,27 @@ def to_dict(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None
 
 
 def dumps(hierarchy: Hierarchy, *, provenance: Mapping[str, Any] | None = None) -> str:
-    """The text of a hierarchy file: JSON with one class a line, so that a changed class is a changed line."""
+    """The text of a hierarchy file: JSON with one class per line, so that a changed class is a changed line."""
     content = to_dict(hierarchy, provenance=provenance)
     classes = content.pop("classes")
     return json_table(content, classes)
 
 
 def json_table(head: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> str:
-    """The text of a JSON object that ends in a list "classes", one class a line.
+    """The text of a JSON object that ends in a list "classes", one class per line.
 
     Raises:
         OutputError: the head contains values that JSON cannot represent.
     """
-    start = _json(head).removesuffix("\n}")
-    lines = ",\n".join("  " + _line(row) for row in classes)
-    return f'{start},\n "classes": [\n{lines}\n ]\n}}\n'
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    text = json.dumps(row, ensure_ascii=False)
-    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(row)
-
-
-def _json(content: Mapping[str, Any]) -> str:
     try:
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+        start = json.dumps(head, ensure_ascii=False, allow_nan=False, indent=1).removesuffix("\n}")
     except (RecursionError, TypeError, ValueError) as error:
         reason = str(error)[:1].lower() + str(error)[1:]
         raise OutputError(
             f"cannot write the provenance as JSON ({reason}); use strings, numbers, lists and dicts"
         ) from None
-    # Half a surrogate pair, as in a file name that is not UTF-8, can only be written escaped.
-    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(content, allow_nan=False, indent=1)
-
-
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in classes)
+    return f'{start},\n "classes": [\n{lines}\n ]\n}}\n'
 
 
 def to_csv(hierarchy: Hierarchy) -> str:
@@ -186,10 +171,10 @@ def folder(name: str) -> Path:
 def _find(source: str | os.PathLike[str]) -> Path:
     """The path of a file or of a shipped hierarchy."""
     path = Path(source)
-    if path.suffix.lower() in (".json", ".csv") or len(path.parts) != 1:
-        if path.suffix.lower() not in (".json", ".csv"):
-            raise FormatError(f"{str(path)!r} is not a hierarchy file; give a .json or .csv file")
+    if path.suffix.lower() in (".json", ".csv"):
         return path
+    if len(path.parts) != 1:
+        raise FormatError(f"{str(path)!r} is not a hierarchy file; give a .json or .csv file")
     known = shipped()
     if str(source) not in known:
         raise UnknownNode(
@@ -246,12 +231,9 @@ def _json_rows(classes: Any, where: str) -> tuple[Row, ...]:
         )
     rows: list[Row] = []
     for label, entry in enumerate(classes):
-        if not isinstance(entry, Mapping) or set(entry) != set(COLUMNS):
-            found = f"the fields {', '.join(map(str, entry))}" if isinstance(entry, Mapping) and entry else "no fields"
-            raise FormatError(f"{where}: class {label} has {found}; give it {', '.join(COLUMNS)}")
-        for column in COLUMNS:
-            if not isinstance(entry[column], str):
-                raise FormatError(f"{where}: the {column} of class {label} is {entry[column]!r}; give a string")
+        fields = entry if isinstance(entry, Mapping) else {}
+        if set(fields) != set(COLUMNS) or not all(isinstance(value, str) for value in fields.values()):
+            raise FormatError(f"{where}: class {label} is {entry!r:.80}; give it the strings {', '.join(COLUMNS)}")
         rows.append((entry["id"], entry["name"], entry["superclass"], entry["group"]))
     return tuple(rows)
 

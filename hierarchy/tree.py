@@ -60,7 +60,7 @@ class Hierarchy:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Hierarchy:
-        """Builds a hierarchy from (id, name, superclass, group), one row a class, in label order."""
+        """Builds a hierarchy from (id, name, superclass, group), one row per class, in label order."""
         table = list(rows)
         return cls(
             classes=tuple(row[0] for row in table),
@@ -134,33 +134,20 @@ class Hierarchy:
 
     def parents(self, level: Level) -> tuple[int, ...]:
         """For each node of a level, the index of its parent among `nodes(level - 1)`; 0, the root, at level 1."""
-        if level == 1:
-            return (0,) * len(self._superclasses)
-        if level == 2:
-            index = {superclass: i for i, superclass in enumerate(self._superclasses)}
-            return tuple(index[superclass] for superclass, _ in self._groups)
-        if level == 3:
-            group_of = self.ancestors(2)
-            return tuple(group_of[label] for label in self._leaves)
-        raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
+        paths = self.nodes(level)
+        above = ("",) if level == 1 else self.nodes(2 if level == 3 else 1)
+        index = {path: i for i, path in enumerate(above)}
+        return tuple(index[path.rpartition("/")[0]] for path in paths)
 
     def ancestors(self, level: Level) -> tuple[int, ...]:
         """For each class, in label order, the index of its node among `nodes(level)`.
 
         At level 3 it is the class's own place, so `scores[:, ancestors(3)]` reorders columns to label order.
         """
-        if level == 1:
-            superclass_index = {superclass: i for i, superclass in enumerate(self._superclasses)}
-            return tuple(superclass_index[superclass] for superclass, _ in self.groups)
-        if level == 2:
-            group_index = {group: i for i, group in enumerate(self._groups)}
-            return tuple(group_index[group] for group in self.groups)
+        index = {path: i for i, path in enumerate(self.nodes(level))}
         if level == 3:
-            place = [0] * len(self.classes)
-            for i, label in enumerate(self._leaves):
-                place[label] = i
-            return tuple(place)
-        raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
+            return tuple(index[path] for path in self.index.paths)
+        return tuple(index["/".join(group[:level])] for group in self.groups)
 
     def labels(self, *asked: str) -> tuple[int, ...]:
         """Labels of all classes at or below what is asked, in ascending order, without duplicates.
@@ -182,7 +169,8 @@ class Hierarchy:
         """The hierarchy of only the classes asked for (see `labels`), in their old order, relabelled from 0.
 
         Raises:
-            UnknownNode, AmbiguousName: as in `labels`.
+            UnknownNode: there is no such class or node.
+            AmbiguousName: a name belongs to several classes or nodes.
             InvalidHierarchy: nothing is asked for.
         """
         return self.at(self.labels(*asked))

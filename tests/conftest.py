@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hierarchy.sources import ClassList
 from hierarchy.wordnet import WordNet
 
 pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown
+
+# Tests share their processors, so examples count and milliseconds do not.
+settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

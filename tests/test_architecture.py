@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-# A room may import what stands in a line above its own, and nothing of its own line but itself.
+# A room may import the rooms in lines above its own, but none in its own line.
 ORDER = {
     "hierarchy": [
         ["errors"],

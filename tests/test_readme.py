@@ -59,7 +59,7 @@ def test_the_two_commands_are_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_picture_and_the_pages_that_are_linked_exist():
+def test_linked_images_and_pages_exist():
     for link in re.findall(r"\]\((?!http)([^)]+)\)", README.read_text()):
         assert (README.parent / link).exists(), link
 

@@ -14,9 +14,15 @@ import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timm_nhl.errors import NHLError
+
+if TYPE_CHECKING:  # what type checkers and editors see of the names that are loaded when first used
+    from timm_nhl.costs import Cost, cost
+    from timm_nhl.export import load, save
+    from timm_nhl.growing import Growth, grow
+    from timm_nhl.models import NHL
 
 _LAZY = {  # loaded when first used: a command that only parses its arguments needs no torch
     "NHL": "timm_nhl.models",
@@ -46,7 +52,7 @@ class _RegisterAfterTimm(MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != "timm":
             return None
-        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        others = [finder for finder in sys.meta_path if finder is not self]
         spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module

@@ -70,10 +70,11 @@ def cost(
     Args:
         model: a model, or the name of one, which is built on the meta device (any timm model, NHL or not).
         classes: ids, names and node paths of the expert; None for the whole model.
-        hierarchy, options: for a name, what `timm.create_model` takes.
+        hierarchy: for a name, the hierarchy as `timm.create_model` takes it.
+        options: for a name, other arguments of `timm.create_model`.
         input_size: (channels, height, width); by default that of the model's cfg.
 
-    Raises: as `timm.create_model` and `NHL.expert`.
+    Raises the errors of `timm.create_model` and `NHL.expert`.
 
     >>> full, expert = cost("test_resnet_nhl", num_classes=8), cost("test_resnet_nhl", ["class 3"], num_classes=8)
     >>> [part.name for part in full.parts]

@@ -3,7 +3,7 @@
 `gather` collects the evidence once; `ask_witnesses` and `check` read it.
 """
 
-from hierarchy.checks.checks import FINDING_KINDS, check
+from hierarchy.checks.checks import check
 from hierarchy.checks.evidence import Evidence, gather
 from hierarchy.checks.reference import read_reference
 from hierarchy.checks.report import render_report
@@ -11,7 +11,6 @@ from hierarchy.checks.scoring import Measure, Score, score
 from hierarchy.checks.witnesses import Testimony, ask_witnesses
 
 __all__ = [
-    "FINDING_KINDS",
     "Evidence",
     "Measure",
     "Score",

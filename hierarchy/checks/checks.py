@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float64]
 
-FINDING_KINDS = {
-    "missing": "a class without a place",
-    "twice": "a class in two places",
-    "unknown": "a class that is not in the class list",
-    "invalid": "an invalid name, or another fault of the table",
-    "oversized": "a node far larger than its siblings",
-    "chain": "a node with a single child",
-    "near-duplicate": "siblings whose names are almost the same",
-    "wordnet": "a class whose hypernyms fit another group better",
-    "embedding": "a class whose nearest classes are in another group",
-    "ambiguous": "a name of several classes, or with several senses",
-    "unchecked": "a check that was not possible",
-}
 CROWD = 4.0  # times the average; a larger node is oversized
 FEW = 8  # classes; a node this small is never oversized
 ALIKE = 0.9  # of 1: two names more alike than this are near-duplicates

@@ -40,22 +40,25 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
-    tell: Callable[[str], None] = lambda stage: None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
     """Looks classes up in WordNet and embeds them.
 
     Args:
         classes: as their source gives them.
-        spec, base_url, cache, seed: the embedder, as for `hierarchy.cluster.embed`.
-        tell: receives the name of each stage.
+        spec: the embedder, as for `hierarchy.cluster.embed`.
+        base_url: address of an embedding server.
+        cache: cache for the server's replies.
+        seed: seed of the embedder.
+        progress: receives the name of each stage.
 
     Raises:
         EmbedError: the embedder is unknown, or cannot be used.
     """
     if not classes.ids:
         return Evidence(classes)
-    tell(f"looking up {len(classes):,} classes in WordNet")
+    progress(f"looking up {len(classes):,} classes in WordNet")
     senses = find_senses(classes)
-    tell(f"embedding with {spec}")
+    progress(f"embedding with {spec}")
     vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)

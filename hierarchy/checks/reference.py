@@ -6,8 +6,7 @@ import csv
 import io
 import json
 import os
-import re
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hierarchy.io import COLUMNS, FORMAT, load
 from hierarchy.tree import Hierarchy
 
 PAIR = ("class", "superclass")  # the header of a reference table
-Pair = tuple[int, str, Any]  # the line it was read from, class, superclass
+Pair = tuple[str, Any]  # class, superclass
 
 
 def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]:
@@ -28,7 +27,7 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
             {class: superclass}, or a .csv file with the header class,superclass.
 
     Raises:
-        FormatError: the file is missing, corrupt or in neither form; the message names the file and the lines.
+        FormatError: the file is missing, corrupt or in neither form; the message names the file and all its faults.
         UnknownNode: a bare name that is not a shipped hierarchy.
     """
     path = Path(source)
@@ -45,62 +44,47 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 def _json_pairs(text: str, where: str) -> list[Pair] | None:
     """The entries of a JSON object, repeated ones included; None for a hierarchy file, which `load` reads."""
     try:
-        content = json.loads(text, object_pairs_hook=lambda pairs: pairs)
+        content = json.loads(text, object_pairs_hook=list)
     except (RecursionError, ValueError):
         return None  # `load` reports what is wrong, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")
-    if any(key == "format" and value == FORMAT for key, value in content):
-        return None
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    line, at = 1, 0
-    for found in re.finditer(r'("(?:[^"\\]|\\.)*")(\s*:)?', text):
-        line, at = line + text.count("\n", at, found.start()), found.start()
-        if found[2]:
-            places[json.loads(found[1])].append(line)
-    return [(places[key].pop(0), key, value) for key, value in content]
+    return None if ("format", FORMAT) in content else content
 
 
 def _csv_pairs(text: str, where: str) -> list[Pair] | None:
     """The rows of a table class,superclass; None for the table of a hierarchy, which `load` reads."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    pairs: list[Pair] = []
     try:
-        header = tuple(next(reader, []))
-        if header == COLUMNS:
-            return None
-        if header != PAIR:
-            raise FormatError(
-                f"{where}:1: the header is {','.join(header)!r}; make it {','.join(PAIR)} or {','.join(COLUMNS)}"
-            )
-        for row in reader:
-            if len(row) != len(PAIR):
-                raise FormatError(
-                    f"{where}:{reader.line_num}: {len(row)} fields, not {len(PAIR)}; quote one that holds a comma"
-                )
-            pairs.append((reader.line_num, row[0], row[1]))
+        header, *rows = list(reader) or [[]]
     except csv.Error as error:
-        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
-    return pairs
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
+    if tuple(header) == COLUMNS:
+        return None
+    if tuple(header) != PAIR:
+        raise FormatError(
+            f"{where}:1: the header is {','.join(header)!r}; make it {','.join(PAIR)} or {','.join(COLUMNS)}"
+        )
+    for row in rows:
+        if len(row) != len(PAIR):
+            raise FormatError(
+                f"{where}: expected {len(PAIR)} fields, got {len(row)} in {','.join(row)!r}; quote fields that contain"
+                " commas"
+            )
+    return [(row[0], row[1]) for row in rows]
 
 
 def _mapping(pairs: list[Pair], where: str) -> dict[str, str]:
     """Class -> superclass, with every problem of the file in one error."""
-    problems = []
-    lines: dict[str, int] = {}
-    for line, key, value in pairs:
+    problems = [] if pairs else ["no classes; give one class and its superclass per line"]
+    for key, uses in Counter(key for key, _ in pairs).items():
+        if uses > 1:
+            problems.append(f"class {key!r} occurs {uses} times; give each class one superclass")
+    for key, value in pairs:
         if not key:
-            problems.append(f"line {line}: the class has no name")
-        elif key in lines:
-            problems.append(
-                f"line {line}: class {key!r} is already in line {lines[key]}; give each class one superclass"
-            )
-        if not isinstance(value, str) or not value:
-            found = repr(value) if isinstance(value, (str, int, float)) else "a list or an object"
-            problems.append(f"line {line}: the superclass of {key!r} is {found}; give it a name")
-        lines.setdefault(key, line)
-    if not pairs:
-        problems.append("no classes; give one class and its superclass per line")
+            problems.append("a class has no name; give it one")
+        elif not isinstance(value, str) or not value:
+            problems.append(f"the superclass of {key!r} is {value!r:.80}; give it a name")
     if problems:
         raise FormatError(in_one_sentence(f"{where} is not a reference", tuple(problems)))
-    return {key: value for _, key, value in pairs}
+    return dict(pairs)

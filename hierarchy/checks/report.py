@@ -1,4 +1,4 @@
-"""One HTML page with the picture of a hierarchy and its findings; it opens without a network, from a mail or a disk."""
+"""One HTML page with a chart of a hierarchy and its findings; it opens without a network, from a mail or a disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def render_report(
     provenance: Mapping[str, Any] | None = None,
     images: Mapping[str, int] | None = None,
 ) -> str:
-    """The text of a page: a picture to zoom into, a search, the findings worst first, and the figures.
+    """The text of a page: a chart to zoom into, a search, the findings worst first, and the figures.
 
     Args:
         hierarchy: what is shown.
@@ -52,7 +52,7 @@ def render_report(
 
 
 def _nodes(hierarchy: Hierarchy, definitions: Mapping[str, str]) -> dict[str, Any]:
-    """The tree as columns, a node a row: the root (0), then superclasses, groups and classes in node order."""
+    """The tree as columns, one row per node: the root (0), then superclasses, groups and classes in node order."""
     superclasses, groups, _ = hierarchy.sizes
     place = hierarchy.ancestors(3)
     labels = sorted(range(len(hierarchy)), key=place.__getitem__)

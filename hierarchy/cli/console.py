@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hierarchy.llm import Progress
 
 
-class progress:  # lower case: a context manager used like a function
+class show_progress:  # lower case: a context manager used like a function
     """Shows the running stage on stderr, and the seconds each stage took.
 
-    >>> with progress() as tell:
-    ...     tell("counting")
+    >>> with show_progress() as progress:
+    ...     progress("counting")
     """
 
-    def __enter__(self) -> progress:
+    def __enter__(self) -> show_progress:
         from rich.console import Console
 
         self._status = Console(stderr=True).status("starting")
@@ -52,6 +52,11 @@ class progress:  # lower case: a context manager used like a function
         if self._stage and done:
             stage, start = self._stage
             self._status.console.print(f"{time.monotonic() - start:6.1f} s  {stage}", highlight=False)
+
+
+def notify(message: str) -> None:
+    """Says something to the person, on stderr."""
+    typer.echo(message, err=True)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hierarchy.cli.console import print_json, progress
+from hierarchy.cli.console import print_json, show_progress
 from hierarchy.cli.dataset_options import (
     BadRows,
     CheckImages,
@@ -19,11 +19,11 @@ from hierarchy.cli.dataset_options import (
     ImageName,
     Names,
     Out,
-    Processes,
     Source,
     SplitName,
     Streaming,
     Tree,
+    Workers,
     list_bad_rows,
     open_quietly,
     read_options,
@@ -47,7 +47,7 @@ def label_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Labels the rows by a hierarchy, adds the columns superclass and group, and saves the dataset."""
@@ -56,12 +56,12 @@ def label_command(
 
     tree = load(hierarchy)
     options = read_options(column, names, check_images, image, num_proc)
-    with progress() as tell, new_folder(out) as folder, list_bad_rows(bad_rows):
-        tell("reading")
+    with show_progress() as progress, new_folder(out) as folder, list_bad_rows(bad_rows):
+        progress("reading")
         data = open_quietly(source, split)
-        tell("labelling")
+        progress("labelling")
         made = label(data, tree, **options)
-        tell("writing")
+        progress("writing")
         _save(made, folder, tree, {}, num_proc)
     typer.echo(str(out))
 
@@ -79,7 +79,7 @@ def subset_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Saves only the rows of an expert's classes, labelled like the expert's outputs.
@@ -91,12 +91,12 @@ def subset_command(
 
     tree = load(hierarchy)
     options = read_options(column, names, check_images, image, num_proc)
-    with progress() as tell, new_folder(out) as folder, list_bad_rows(bad_rows):
-        tell("reading")
+    with show_progress() as progress, new_folder(out) as folder, list_bad_rows(bad_rows):
+        progress("reading")
         data = open_quietly(source, split)
-        tell("selecting")
+        progress("selecting")
         made = subset(data, tree, classes, **options)
-        tell("writing")
+        progress("writing")
         mapping = [[old, new] for old, new in (made.mapping or {}).items()]
         about = {"of": tree.digest, "asked": classes, "old_to_new_label": mapping}
         _save(made.data, folder, made.hierarchy, about, num_proc)
@@ -116,7 +116,7 @@ def stats_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Counts the images of each node and shows how even they are and which classes are missing."""
@@ -126,13 +126,13 @@ def stats_command(
 
     tree = load(hierarchy)
     options = read_options(column, names, check_images, image, num_proc)
-    with progress() as tell, list_bad_rows(bad_rows):
-        tell("reading")
+    with show_progress() as progress, list_bad_rows(bad_rows):
+        progress("reading")
         data = open_quietly(source, split, streaming)
-        tell("counting")
+        progress("counting")
         found = stats(data, tree, **options)
         if html is not None:
-            tell("drawing")
+            progress("drawing")
             write_text(html, found.page(title=Path(source).name))
     if as_json:
         print_json(found.to_dict())
@@ -151,7 +151,7 @@ def split_command(
     split: SplitName = None,
     check_images: CheckImages = False,
     image: ImageName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     bad_rows: BadRows = None,
 ) -> None:
     """Splits the rows of each class by the same shares, reproducibly by seed, and saves the parts."""
@@ -159,12 +159,12 @@ def split_command(
 
     shares = _parse_shares(part)
     options = read_options(column, names, check_images, image, num_proc)
-    with progress() as tell, dataset.new_folder(out) as folder, list_bad_rows(bad_rows):
-        tell("reading")
+    with show_progress() as progress, dataset.new_folder(out) as folder, list_bad_rows(bad_rows):
+        progress("reading")
         data = open_quietly(source, split)
-        tell("splitting")
+        progress("splitting")
         made = dataset.split(data, shares, **options, seed=seed)
-        tell("writing")
+        progress("writing")
         _save(made.data, folder, _load_hierarchy(source), {"shares": shares, "seed": seed}, num_proc)
     if made.too_small:
         few = ", ".join(f"{name} ({count})" for name, count in made.too_small.items())
@@ -180,7 +180,7 @@ def export_command(
     column: ColumnName = None,
     image: ImageName = None,
     split: SplitName = None,
-    num_proc: Processes = 1,
+    num_proc: Workers = 1,
     streaming: Streaming = False,
     bad_rows: BadRows = None,
 ) -> None:
@@ -191,12 +191,12 @@ def export_command(
     from hierarchy.dataset import export
     from hierarchy.io import dumps
 
-    with progress() as tell, list_bad_rows(bad_rows):
-        tell("reading")
+    with show_progress() as progress, list_bad_rows(bad_rows):
+        progress("reading")
         data = open_quietly(source, split, streaming)
         tree = _load_hierarchy(source)
         text = None if tree is None else dumps(tree, provenance=_provenance({"form": form}))
-        tell("writing")
+        progress("writing")
         export(data, out, form=form, column=column, image=image, num_proc=num_proc, hierarchy=text)
     typer.echo(str(out))
 

@@ -25,7 +25,7 @@ Names = Annotated[
 SplitName = Annotated[str | None, typer.Option("--split", help="Use only this split.")]
 CheckImages = Annotated[bool, typer.Option("--check-images", help="Decode every image once to find bad ones.")]
 ImageName = Annotated[str | None, typer.Option(help="The image column; by default the only one.")]
-Processes = Annotated[int, typer.Option(help="Number of processes that decode and write.", min=1)]
+Workers = Annotated[int, typer.Option(help="Number of workers that decode and write.", min=1)]
 Streaming = Annotated[bool, typer.Option("--streaming", help="Read row by row, without a copy in a cache.")]
 BadRows = Annotated[Path | None, typer.Option(help="A .csv file for all bad rows: split, row, fault.")]
 

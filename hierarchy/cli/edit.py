@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json
+from hierarchy.cli.console import notify, print_json
 from hierarchy.errors import EditError, nearest
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ def edit_command(
     CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths.
     """
     from hierarchy.review import describe_outcome, find_paths, open_session, summarize
-
-    def notify(message: str) -> None:
-        typer.echo(message, err=True)
 
     words = words or []
     _check_words(verb, words)

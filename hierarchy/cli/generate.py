@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, progress, run
+from hierarchy.cli.console import print_json, run, show_progress
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -82,18 +82,6 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Spend without asking.", rich_help_panel=SPENDING)]
 
-OF_A_MODEL: tuple[str, ...] = (
-    "model",
-    "votes",
-    "temperature",
-    "reply_tokens",
-    "price",
-    "max_calls",
-    "max_cost",
-    "concurrency",
-)
-OF_A_MODEL += ("ask_again", "dry_run", "yes")
-
 
 def generate_command(
     context: typer.Context,
@@ -138,8 +126,8 @@ def generate_command(
     start = time.monotonic()
     if asked is None:
         cache = open_cache(paths, settings) if served_views(embed) else None
-        with progress() as tell:
-            made = generate(settings, paths, cache=cache, tell=tell)
+        with show_progress() as progress:
+            made = generate(settings, paths, cache=cache, progress=progress)
         return _summarise(made, paths, time.monotonic() - start, as_json)
     limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)
@@ -169,7 +157,9 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
     Calls to an embedding server have no limit.
     """
     views = served_views(embed)
-    names = (*OF_A_MODEL, *(() if views else ("base_url",)))
+    panels = {option.name: getattr(option, "rich_help_panel", None) for option in context.command.params}
+    names = [name for name, panel in panels.items() if name and panel in (MODEL, SPENDING)]
+    names += [] if views else ["base_url"]
     sources = {name: context.get_parameter_source(name) for name in names}
     given = [f"--{name.replace('_', '-')}" for name, by in sources.items() if by and by.name == "COMMANDLINE"]
     if given:
@@ -248,14 +238,14 @@ def _default_out(source: str) -> Path:
 
 def _check_target(paths: Paths, source: str, *, named: bool) -> None:
     """Refuses a place for the result before minutes of work, not after."""
-    from hierarchy.review import hold_lock, utc_now
+    from hierarchy.review import hold_lock
 
     target = paths.result
     if target.suffix.lower() not in (".json", ".csv"):
         raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")
     check_writable(target)
     if paths.lock.exists():
-        with hold_lock(paths, "generate", utc_now()):
+        with hold_lock(paths, "generate"):
             pass
     check_undecided(paths)
     if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, progress
+from hierarchy.cli.console import print_json, show_progress
 from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def check_command(
     """
     from hierarchy.checks import check, gather
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         proposal, errors = _proposal(file, classes)
-        evidence = gather(proposal.classes, embed, tell=tell)
-        tell("checking")
+        evidence = gather(proposal.classes, embed, progress=progress)
+        progress("checking")
         findings = errors or check(proposal, evidence)
     if as_json:
         print_json([finding.to_dict() for finding in findings])
@@ -111,14 +111,14 @@ def report_command(
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         held = read(file)
         proposal = Proposal.from_hierarchy(held.hierarchy)
-        evidence = gather(proposal.classes, tell=tell)
-        tell("checking")
+        evidence = gather(proposal.classes, progress=progress)
+        progress("checking")
         findings = check(proposal, evidence)
-        tell("drawing")
+        progress("drawing")
         known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
@@ -136,25 +136,25 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from hierarchy.checks import ask_witnesses, gather
     from hierarchy.llm import ReplyCache
     from hierarchy.review import Paths, explain, read_reviewed
 
-    with progress() as tell:
-        tell("reading")
+    with show_progress() as progress:
+        progress("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        evidence = gather(now.classes, embed, tell=tell)
-        tell("explaining")
+        evidence = gather(now.classes, embed, progress=progress)
+        progress("explaining")
         if not base.votes:  # a hierarchy without a proposal file
             votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
             base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         replies = Paths.of(file).replies
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
-    print_json(found.to_dict()) if as_json else typer.echo(found.to_text(full=full))
+    print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

@@ -38,7 +38,7 @@ def wordnet_install(
     """Installs WordNet 3.0: by NLTK's downloader, from the system's copy or from Debian's packages (no root needed)."""
     from hierarchy.wordnet import install_wordnet
 
-    install_wordnet(target, tell=typer.echo)
+    install_wordnet(target, progress=typer.echo)
 
 
 def main() -> None:

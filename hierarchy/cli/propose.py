@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hierarchy.cli.console import print_json, progress
+from hierarchy.cli.console import print_json, show_progress
 from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
@@ -39,10 +39,10 @@ def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estim
 
     free = "+".join(view for view in settings.embed.split("+") if not view.startswith("openai:"))
     rehearsed = replace(settings, embed=free or DEFAULT_EMBED)
-    with progress() as tell:
-        evidence = gather_evidence(rehearsed, tell=tell)
-        proposal = propose_offline(settings, evidence, tell=tell)
-        tell("rehearsing")
+    with show_progress() as progress:
+        evidence = gather_evidence(rehearsed, progress=progress)
+        proposal = propose_offline(settings, evidence, progress=progress)
+        progress("rehearsing")
         expected = estimate_usage(proposal, make_plan(settings, evidence.classes), price=limits.price)
     return (evidence if rehearsed == settings else None), expected
 
@@ -81,10 +81,10 @@ def ask_model(
     """Has the model propose, with its replies in the cache next to the result."""
     cache = open_cache(paths, settings)
     options = ChatOptions(settings.base_url, concurrency, limits=limits, ask_again=ask_again)
-    with progress() as tell:
-        chat = OpenAIChat(cache, options, tell=tell.about)
+    with show_progress() as progress:
+        chat = OpenAIChat(cache, options, progress=progress.about)
         try:
-            made = generate(settings, paths, chat=chat, evidence=evidence, cache=cache, tell=tell)
+            made = generate(settings, paths, chat=chat, evidence=evidence, cache=cache, progress=progress)
         except Locked as error:  # a review began meanwhile
             raise Locked(f"{error}; then run again: all replies are in {cache.path.name!r}") from None
     for name, total in cache.totals().items():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json
+from hierarchy.cli.console import notify, print_json
 from hierarchy.errors import OutputError, ReviewError
 
 if TYPE_CHECKING:
@@ -72,23 +74,16 @@ def review_command(
     return 0
 
 
-def notify(message: str) -> None:
-    """Says something to the person, on stderr."""
-    typer.echo(message, err=True)
-
-
 def _review(
     file: str, paths: Paths, kinds: tuple[str, ...], by: str | None, *, plain: bool, look: bool, as_json: bool
 ) -> int:
     from hierarchy.review import look_at, open_session
 
-    if look:
-        session = look_at(file, paths, notify=notify, only=kinds)
-        _converse(session, paths, plain, as_json)
-        if as_json:
-            _report(session, paths, as_json)
-        return 0
-    with open_session(file, paths, by=by, notify=notify, only=kinds) as session:
+    with (
+        nullcontext(look_at(file, paths, notify=notify, only=kinds))
+        if look
+        else open_session(file, paths, by=by, notify=notify, only=kinds)
+    ) as session:
         _converse(session, paths, plain, as_json)
     _report(session, paths, as_json)
     return 0
@@ -171,7 +166,7 @@ def _print_changes(session: Session, as_json: bool) -> None:
 
     changes = list_changes(session.history)
     if as_json:
-        print_json([change.to_dict() for change in changes])
+        print_json([asdict(change) for change in changes])
         return
     for change in changes:
         typer.echo(f"{change.before or 'unsettled'}  ->  {change.after or 'unsettled'}    ({change.by})")

@@ -25,7 +25,7 @@ def propose_by_clustering(
     senses: Senses | None = None,
     shape: Shape | None = None,
     *,
-    tell: Callable[[str], None] = lambda stage: None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Proposal:
     """Clusters classes and names the clusters.
 
@@ -34,14 +34,14 @@ def propose_by_clustering(
         vectors: (K, D), rows of length 1, as `embed` returns them.
         senses: what WordNet says about the classes, if it is installed.
         shape: the numbers and sizes of nodes.
-        tell: receives the name of each stage.
+        progress: receives the name of each stage.
 
     Raises:
         ShapeError: these classes cannot have that shape.
     """
-    tell("clustering")
+    progress("clustering")
     placement = cluster(vectors, shape)
-    tell("naming")
+    progress("naming")
     centrality = _measure_centrality(vectors, placement)
     return Proposal(classes, name_nodes(classes, placement, senses=senses, centrality=centrality))
 

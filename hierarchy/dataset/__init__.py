@@ -5,12 +5,12 @@ They read only the label column; images are neither decoded nor copied.
 """
 
 from hierarchy.dataset.columns import Relabelling
-from hierarchy.dataset.counts import Balance, Stats, stats
+from hierarchy.dataset.counts import stats
 from hierarchy.dataset.formats import FORMS, export
 from hierarchy.dataset.images import Unreadable, check_images, find_image_column, image_bytes
 from hierarchy.dataset.labels import LEVELS, Numbers, Part, match, read_labels, read_parts
 from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder, open_data, save_data
-from hierarchy.dataset.relabel import Subset, label, subset
+from hierarchy.dataset.relabel import label, subset
 from hierarchy.dataset.rows import Data, Problems, read_features
 from hierarchy.dataset.stratify import Split, split
 
@@ -18,15 +18,12 @@ __all__ = [
     "FORMS",
     "HIERARCHY_FILE",
     "LEVELS",
-    "Balance",
     "Data",
     "Numbers",
     "Part",
     "Problems",
     "Relabelling",
     "Split",
-    "Stats",
-    "Subset",
     "Unreadable",
     "check_images",
     "export",

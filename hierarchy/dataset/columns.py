@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from hierarchy.dataset.labels import LEVELS, Column, Numbers, Part, match, read_numbers
-from hierarchy.dataset.rows import Problems, read_features
+from hierarchy.dataset.rows import Problems, find_places, read_features
 from hierarchy.tree import Hierarchy
 
 
@@ -77,14 +77,14 @@ def relabel_split(part: Part, relabelling: Relabelling) -> Any:
 
 def relabel_stream(part: Any, column: Column, relabelling: Relabelling) -> Any:
     """A stream with new columns and only the rows that stay; a bad row raises when it is reached."""
+    import numpy as np
     from datasets import Features
 
     features = read_features(part)
-    shape = relabelling.columns(column.name, features, _none())
+    shape = relabelling.columns(column.name, features, np.array([], dtype=np.int64))
     after = Features({**features, **{name: feature for name, (_, feature) in shape.items()}})
 
     def relabel(table: Any, rows: list[int]) -> Any:
-        import numpy as np
         import pyarrow as pa
 
         numbers, values, bad = read_numbers(table.column(column.name), column)
@@ -103,12 +103,6 @@ def relabel_stream(part: Any, column: Column, relabelling: Relabelling) -> Any:
     return part.with_format("arrow").map(relabel, batched=True, with_indices=True, features=after).with_format(None)
 
 
-def _none() -> Numbers:
-    import numpy as np
-
-    return np.array([], dtype=np.int64)
-
-
 def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     """A dataset with columns added or replaced.
 
@@ -116,26 +110,21 @@ def _put(data: Any, columns: Mapping[str, tuple[Numbers, Any]]) -> Any:
     that were selected from, and the selection is applied again.
     """
     import numpy as np
-    from datasets import Dataset, Features
+    from datasets import Dataset, Features, concatenate_datasets
 
-    chosen = None if data._indices is None else data._indices.column(0).to_numpy()  # no public name
-    whole = data if chosen is None else Dataset(data.data, info=data.info.copy(), split=data.split)
     order = [*data.column_names, *(name for name in columns if name not in data.column_names)]
-    fresh = {
-        name: f"new {name}" for name in columns
-    }  # a dataset without columns loses its rows, so the new ones come first
-    while set(fresh.values()) & set(data.column_names):
-        fresh = {name: f"new {other}" for name, other in fresh.items()}
-    if not len(data):  # the library cannot add columns to a selection of no rows
-        features = {**data.features, **{name: feature for name, (_, feature) in columns.items()}}
-        return Dataset.from_dict({name: [] for name in order}, features=Features(features), split=data.split)
-    made = whole.with_format(None)
-    for name, (numbers, feature) in columns.items():
-        if chosen is not None:
-            spread = np.zeros(len(whole), dtype=np.int64)
-            spread[chosen] = numbers
-            numbers = spread
-        made = made.add_column(fresh[name], numbers, feature=feature)
-    made = made.remove_columns([name for name in columns if name in data.column_names])
-    made = made.rename_columns({other: name for name, other in fresh.items()}).select_columns(order)
-    return made if chosen is None else made.select(chosen)
+    types = {name: feature for name, (_, feature) in columns.items()}
+    if not len(data):  # the library ignores datasets without rows when it joins columns
+        features = Features({**data.features, **types})
+        return Dataset.from_dict({name: [] for name in order}, features=features, split=data.split)
+    chosen = find_places(data)
+    whole = Dataset(data.data, info=data.info.copy(), split=data.split)
+    spread = {}
+    for name, (numbers, _) in columns.items():
+        spread[name] = np.zeros(len(whole), dtype=np.int64)
+        spread[name][chosen] = numbers
+    fresh = Dataset.from_dict(spread, features=Features(types))
+    kept = whole.remove_columns([name for name in columns if name in data.column_names])
+    made = concatenate_datasets([fresh, kept], split=data.split, axis=1) if kept.column_names else fresh
+    made = made.select_columns(order)
+    return made.select(chosen)

@@ -23,7 +23,8 @@ class Balance:
     Args:
         nodes: number of nodes of the level.
         missing: number of nodes without images.
-        least, most: smallest and largest number of images of a node that has any.
+        least: smallest number of images of a node that has any.
+        most: largest number of images of a node.
         entropy: entropy of the node of a random image, in bits.
         evenness: the entropy divided by that of a uniform distribution; 1 is even.
     """
@@ -170,7 +171,11 @@ def stats(
     """Counts the images of each class of a hierarchy, split by split. Accepts streams.
 
     Args:
-        data, hierarchy, column, names, check: as in `label`.
+        data: a dataset.
+        hierarchy: contains all classes of the dataset, by id or by name.
+        column: the label column, as in `label`.
+        names: the class names by number, as in `label`.
+        check: an additional check of each split, as in `label`.
 
     Raises:
         DataError: as in `label`.

@@ -6,17 +6,18 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hierarchy.dataset.images import Unreadable, find_ending, find_image_column, image_bytes, in_processes
+from hierarchy.dataset.images import Unreadable, find_ending, find_image_column, image_bytes, run_jobs
 from hierarchy.dataset.labels import Column, find_columns, read_numbers
 from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder
 from hierarchy.dataset.rows import Bad, Data, Problems, is_streaming, iterate_tables, list_splits, read_features
 from hierarchy.errors import DataError, nearest
+from hierarchy.files import write_text
 
 ROWS = 4096  # of a shard; with ImageNet's images of 110 kB about 450 MB
 BATCH = 128  # rows in memory at once
@@ -28,15 +29,13 @@ class _Job:
 
     Args:
         form, split, folder: the format, the name of the split ("" without splits), and the folder to write into.
-        number, first: the number of the (first) shard, and of its first row.
-        rows: the rows.
+        first, rows: the number of the first row, and the rows.
         label, image: the label column and the image column.
     """
 
     form: str
     split: str
     folder: Path
-    number: int
     first: int
     rows: Any
     label: Column
@@ -65,7 +64,7 @@ def export(
               and the name of the class) for each row.
         column: the label column, as in `label`; for an image folder it may contain strings.
         image: the image column; None if there is only one.
-        num_proc: number of processes that write shards; a stream is written by one.
+        num_proc: number of threads that write shards; a stream is written by one.
         hierarchy: the text of a hierarchy file, to be saved with the rows as `hierarchy.json`.
 
     Raises:
@@ -87,7 +86,7 @@ def export(
         if name in labels and name in images:
             problems.add(*_find_misfits(form, labels[name], images[name], read_features(part)))
     if num_proc > 1 and is_streaming(data):
-        problems.add("a stream is written by one process; omit num_proc, or use a dataset that is not streamed")
+        problems.add("a stream is written by one thread; omit num_proc, or use a dataset that is not streamed")
     problems.raise_all()
     with new_folder(out) as folder:
         jobs = (
@@ -95,12 +94,11 @@ def export(
             for name, part in list_splits(data).items()
             for job in _plan(form, name, part, folder, labels[name], images[name])
         )
-        done: Iterable[tuple[str, Bad]] = map(_write, jobs) if num_proc == 1 else in_processes(_write, jobs, num_proc)
-        for split, bad in done:
+        for split, bad in run_jobs(_write, jobs, num_proc):
             problems.add_rows(split, bad)
         problems.raise_all()
         if hierarchy is not None:
-            (folder / HIERARCHY_FILE).write_text(hierarchy, encoding="utf-8")
+            write_text(folder / HIERARCHY_FILE, hierarchy)
 
 
 def _find_misfits(form: str, label: Column, image: str, features: Mapping[str, Any]) -> Iterator[str]:
@@ -109,7 +107,7 @@ def _find_misfits(form: str, label: Column, image: str, features: Mapping[str, A
 
     others = [name for name, feature in features.items() if isinstance(feature, Image) and name != image]
     if others and form != "image-folder":
-        yield f"{form} has one image a row; remove {', '.join(others)}"
+        yield f"{form} holds one image per row; remove {', '.join(others)}"
     if form == "webdataset" and label.values is None:
         yield f"column {label.name!r} contains names, but .cls files contain numbers; use `label` first"
     if form == "image-folder":
@@ -128,11 +126,11 @@ def _can_be_folder(name: str) -> bool:
 def _plan(form: str, split: str, part: Any, folder: Path, label: Column, image: str) -> Iterator[_Job]:
     """The shards of a split; a stream is one job."""
     if is_streaming(part):
-        yield _Job(form, split, folder, 0, 0, part, label, image)
+        yield _Job(form, split, folder, 0, part, label, image)
         return
-    for number, first in enumerate(range(0, max(len(part), 1), ROWS)):
+    for first in range(0, max(len(part), 1), ROWS):
         rows = part.select(range(first, min(first + ROWS, len(part))))
-        yield _Job(form, split, folder, number, first, rows, label, image)
+        yield _Job(form, split, folder, first, rows, label, image)
 
 
 def _write(job: _Job) -> tuple[str, Bad]:
@@ -140,12 +138,12 @@ def _write(job: _Job) -> tuple[str, Bad]:
     bad: dict[str, list[int]] = {}
     opened = _WRITERS[job.form]
     with ExitStack() as stack:
-        writer = stack.enter_context(opened(job, job.number))
         row = job.first
+        writer = stack.enter_context(opened(job, row // ROWS))
         for table in iterate_tables(job.rows, rows=BATCH):
-            if row > job.first and (row - job.first) % ROWS == 0:  # the next shard of a stream
+            if row > job.first and row % ROWS == 0:  # the next shard of a stream
                 stack.close()
-                writer = stack.enter_context(opened(job, job.number + (row - job.first) // ROWS))
+                writer = stack.enter_context(opened(job, row // ROWS))
             batch, faults = _read(job, row, table)
             if not faults and not bad:  # after a bad row nothing is kept, so only more bad rows are collected
                 faults = list(writer(batch))
@@ -188,7 +186,7 @@ _Writer: TypeAlias = Callable[[_Batch], Bad]
 
 @contextmanager
 def _folders(job: _Job, number: int) -> Iterator[_Writer]:
-    """One folder a class, one file a row."""
+    """One folder per class, one file per row."""
     at = job.folder / (job.split or "train")
     at.mkdir(exist_ok=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-from hierarchy.dataset.rows import Bad, Check, is_streaming, iterate_tables, read_features
+from hierarchy.dataset.rows import Bad, Check, find_places, is_streaming, iterate_tables, read_features
 from hierarchy.errors import DataError, nearest
 
 # The first bytes of each kind, at an offset, and the ending of its files.
@@ -40,17 +40,17 @@ def check_images(image: str | None = None, *, num_proc: int = 1) -> Check:
 
     Args:
         image: the image column; None if there is only one.
-        num_proc: number of processes that decode; a stream is read by one.
+        num_proc: number of threads that decode; a stream is read by one.
     """
+    from PIL import Image as Pillow
 
     def check(part: Any) -> Bad:
         column = find_image_column(read_features(part), image)
-        if is_streaming(part) or num_proc == 1:
-            found = list(_find_undecodable((part, column, 0)))
-        else:
-            found = [fault for faults in in_processes(_job, _slice(part, column), num_proc) for fault in faults]
         rows: defaultdict[str, list[int]] = defaultdict(list)
-        for row, fault in found:
+        with catch_warnings():  # Pillow warns at half the size that it refuses
+            simplefilter("ignore", Pillow.DecompressionBombWarning)
+            found = run_jobs(lambda job: _find_undecodable(job[1], column, job[0]), _slice(part), num_proc)
+        for row, fault in (bad for faults in found for bad in faults):
             rows[fault].append(row)
         return list(rows.items())
 
@@ -87,7 +87,7 @@ def find_missing_files(data: Any) -> Bad:
     import pyarrow.compute as pc
     from datasets import Image
 
-    chosen = np.arange(len(data)) if data._indices is None else data._indices.column(0).to_numpy()  # no public name
+    chosen = find_places(data)
     for name in (name for name, feature in data.features.items() if isinstance(feature, Image)):
         images = data.data.column(name)  # of all rows, chosen or not
         held = pc.is_valid(pc.struct_field(images, "bytes")).to_numpy()
@@ -135,12 +135,16 @@ def find_ending(content: bytes) -> str:
     raise Unreadable(f"unknown image format (known are {', '.join(dict.fromkeys(kind for _, _, kind in KINDS))})")
 
 
-def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int) -> list[Any]:
-    """Runs jobs in new processes and returns the results in order; the first failure cancels the rest."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+def run_jobs(work: Callable[[Any], Any], jobs: Iterable[Any], workers: int) -> list[Any]:
+    """Runs jobs in threads and returns the results in order; the first failure cancels the rest.
 
-    with ProcessPoolExecutor(num_proc, mp_context=get_context("spawn"), initializer=_follow_parent) as pool:
+    Threads are enough: Pillow releases Python's lock while it decodes, and so do reading and writing.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    if workers == 1:  # Ctrl-C then stops amid a job, which may be a whole stream
+        return list(map(work, jobs))
+    with ThreadPoolExecutor(workers) as pool:
         try:
             return list(pool.map(work, jobs))
         except BaseException:
@@ -148,40 +152,25 @@ def in_processes(work: Callable[[Any], Any], jobs: Iterable[Any], num_proc: int)
             raise
 
 
-def _follow_parent() -> None:
-    """Ignores Ctrl-C, which the parent handles, and exits if the parent is killed; a worker would wait forever."""
-    import os
-    import signal
-    from multiprocessing import parent_process
-    from multiprocessing.connection import wait
-    from threading import Thread
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    assert parent is not None
-    Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
-
-
-def _slice(part: Any, column: str, rows: int = 2000) -> Iterator[tuple[Any, str, int]]:
-    chosen = part.select_columns([column])
+def _slice(part: Any, rows: int = 500) -> Iterator[tuple[int, Any]]:
+    """A dataset in slices, each with the number of its first row; a stream is one slice."""
+    if is_streaming(part):
+        yield 0, part
+        return
     for start in range(0, len(part), rows):
-        yield chosen.select(range(start, min(start + rows, len(part)))), column, start
+        yield start, part.select(range(start, min(start + rows, len(part))))
 
 
-def _job(job: tuple[Any, str, int]) -> list[tuple[int, str]]:
-    return list(_find_undecodable(job))
-
-
-def _find_undecodable(job: tuple[Any, str, int]) -> Iterator[tuple[int, str]]:
+def _find_undecodable(rows: Any, column: str, first: int) -> list[tuple[int, str]]:
     """The rows whose images cannot be decoded, and why."""
-    part, column, row = job
-    for table in iterate_tables(part, [column], 100):
-        for stored in table.column(column).to_pylist():
-            try:
-                _decode(image_bytes(stored))
-            except Unreadable as fault:
-                yield row, str(fault)
-            row += 1
+    found = []
+    tables = iterate_tables(rows, [column], 100)
+    for row, stored in enumerate((stored for table in tables for stored in table.column(column).to_pylist()), first):
+        try:
+            _decode(image_bytes(stored))
+        except Unreadable as fault:
+            found.append((row, str(fault)))
+    return found
 
 
 def _decode(content: bytes) -> None:
@@ -189,10 +178,8 @@ def _decode(content: bytes) -> None:
     from PIL import Image
 
     try:
-        with catch_warnings():  # Pillow warns at half the size that it refuses
-            simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as opened:
-                opened.load()
+        with Image.open(io.BytesIO(content)) as opened:
+            opened.load()
     except Image.DecompressionBombError:
         raise Unreadable("image has more pixels than Pillow decodes") from None
     except Exception:  # Pillow raises many kinds for broken bytes

@@ -99,15 +99,15 @@ def match(names: Iterable[str], hierarchy: Hierarchy) -> dict[str, int]:
     users: defaultdict[int, list[str]] = defaultdict(list)
     problems, unknown = [], []
     for name in dict.fromkeys(names):
-        meant = hierarchy.index.candidates(name)
-        if not meant:
+        labels = hierarchy.index.candidates(name)
+        if not labels:
             unknown.append(name)
-        elif len(meant) > 1:
-            ids = " and ".join(repr(hierarchy.classes[label]) for label in meant)
+        elif len(labels) > 1:
+            ids = " and ".join(repr(hierarchy.classes[label]) for label in labels)
             problems.append(f"{name!r} is the name of {ids}; use ids")
         else:
-            found[name] = meant[0]
-            users[meant[0]].append(name)
+            found[name] = labels[0]
+            users[labels[0]].append(name)
     for label, called in users.items():
         if len(called) > 1:
             both = " and ".join(map(repr, called))

@@ -59,13 +59,10 @@ def save_data(data: Data, folder: Path, *, num_proc: int = 1) -> None:
         name: None if count else 1 for name, count in rows.items()
     }  # a split without shards could not be read again
     data.save_to_disk(
-        str(folder / "data"),
+        str(folder),
         num_shards=shards if isinstance(data, Mapping) else shards[""],
         num_proc=processes if processes > 1 else None,
     )
-    for path in (folder / "data").iterdir():
-        path.rename(folder / path.name)
-    (folder / "data").rmdir()
 
 
 @contextmanager
@@ -78,38 +75,24 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     made: Path | None = None
     try:
-        with _translate_errors(path):
-            _refuse_existing(target)
-            made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-            made.chmod(unmasked(0o777))
-            yield made
-            made.rename(target)
-            made = None
+        if target.is_symlink() or target.exists():
+            raise OutputError(f"cannot write {str(target)!r}: it exists; remove it or choose another folder")
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+        made.chmod(unmasked(0o777))
+        yield made
+        made.rename(target)
+        made = None
+    except OSError as error:  # about a file elsewhere: of reading; any other: of writing
+        reason = (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
+        where = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes) else ()
+        if where and not any(name.startswith(f".{target.name}.") for name in where):
+            raise SourceError(f"cannot read {str(error.filename)!r}: {reason}; check the file") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fix = "free some disk space" if full else "choose a folder that can be created"
+        raise OutputError(f"cannot write {str(path)!r}: {reason}; {fix}") from None
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
-
-
-def _refuse_existing(target: Path) -> None:
-    if target.is_symlink() or target.exists():
-        raise OutputError(f"cannot write {str(target)!r}: it exists; remove it or choose another folder")
-
-
-@contextmanager
-def _translate_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns system errors into ours: an error about a file elsewhere is one of reading, any other one of writing."""
-    try:
-        yield
-    except OSError as error:
-        reason = (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
-        where = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes) else ()
-        if where and not any(name.startswith(f".{Path(path).name}.") for name in where):
-            raise SourceError(f"cannot read {str(error.filename)!r}: {reason}; check the file") from None
-        fix = "free some disk space" if error.errno in _NO_SPACE else "choose a folder that can be created"
-        raise OutputError(f"cannot write {str(path)!r}: {reason}; {fix}") from None
-
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _usual(split: str) -> str:

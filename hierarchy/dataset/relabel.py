@@ -73,11 +73,16 @@ def subset(
     Level columns that `label` added are updated; other columns are unchanged. Accepts streams.
 
     Args:
-        data, hierarchy, column, names, check: as for `label`.
+        data: a dataset.
+        hierarchy: contains all classes of the dataset, by id or by name.
         asked: ids, names and paths, as in `Hierarchy.labels`.
+        column: the label column, as in `label`.
+        names: the class names by number, as in `label`.
+        check: an additional check of each split, as in `label`.
 
     Raises:
-        UnknownNode, AmbiguousName: of what is asked for, as in `Hierarchy.labels`.
+        UnknownNode: there is no such class or node.
+        AmbiguousName: a name belongs to several classes or nodes.
         InvalidHierarchy: nothing is asked for.
         DataError: as in `label`; classes that are not asked for must match as well.
 

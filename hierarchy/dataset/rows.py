@@ -69,6 +69,14 @@ def read_features(split: Any) -> dict[str, Any]:
     return dict(split.features or {})
 
 
+def find_places(data: Any) -> Any:
+    """The place of each row of a `Dataset` in the table that it is a selection of."""
+    import numpy as np
+
+    indices = data._indices  # the library has no public name for it
+    return np.arange(len(data)) if indices is None else indices.column(0).to_numpy()
+
+
 def iterate_tables(split: Any, columns: Sequence[str] | None = None, rows: int = 1000) -> Iterator[Any]:
     """A split as arrow tables of some rows each; images are not decoded and other columns are not read."""
     chosen = split if columns is None else split.select_columns(list(columns))

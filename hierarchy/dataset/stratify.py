@@ -42,7 +42,9 @@ def split(
     Args:
         data: a dataset without splits, or with one; not a stream, whose end is unknown.
         shares: name of a part -> its share of the rows; they add up to 1.
-        column, names, check: as in `label`.
+        column: the label column, as in `label`.
+        names: the class names by number, as in `label`.
+        check: an additional check of each split, as in `label`.
         seed: seed of the random choice of rows.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The reply cache: a SQLite file with every reply of a server, beside the result it helped to make.
+"""The reply cache: a SQLite file with every reply of a server, next to the result it helped to make.
 
 A reply is committed before it is read, so a run that stops finds it again and does not ask twice. The file holds
 requests and replies in full, and neither API keys nor server addresses.

@@ -74,7 +74,7 @@ class OpenAIChat:
     Args:
         cache: where replies are looked up and stored.
         options: how to talk to the server.
-        tell: receives the progress after each reply.
+        progress: receives the progress after each reply.
 
     Raises:
         ChatError: the limits name a cost and no price.
@@ -85,9 +85,9 @@ class OpenAIChat:
         cache: ReplyCache,
         options: ChatOptions = ChatOptions(),
         *,
-        tell: Callable[[Progress], None] = lambda progress: None,
+        progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._cache, self._options, self._tell = cache, options, tell
+        self._cache, self._options, self._progress = cache, options, progress
         self._base_url = resolve_base_url(options.base_url)
         self._budget = Budget(options.limits)
         self._capabilities: dict[str, Capabilities] = {}
@@ -145,7 +145,7 @@ class OpenAIChat:
         return replies
 
     def _report(self, done: int, total: int, *, seconds_left: float | None = None, note: str = "") -> None:
-        self._tell(self._budget.progress(done, total, seconds_left=seconds_left, note=note))
+        self._progress(self._budget.progress(done, total, seconds_left=seconds_left, note=note))
 
     def _check(self, replies: Sequence[Reply], fatal: str, over_budget: str) -> None:
         """Raises what is wrong with the server or the limits; a single unanswered request does not end a run."""

@@ -30,7 +30,7 @@ def resolve_base_url(base_url: str | None) -> str | None:
 
 
 def digest_server(base_url: str | None) -> str:
-    """A digest of a server's address, which tells servers apart without revealing the address."""
+    """A digest of a server's address, which distinguishes servers without revealing the address."""
     return hashlib.sha256((resolve_base_url(base_url) or "openai").rstrip("/").encode()).hexdigest()[:16]
 
 

@@ -119,11 +119,10 @@ def _find_object(text: str) -> Any:
         raise UnreadableAnswer("it held no JSON object")
     try:
         found, end = json.JSONDecoder().raw_decode(text, start)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = error.msg.lower() if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise UnreadableAnswer(f"it was not valid JSON ({reason})") from None
-    except ValueError:  # an integer of thousands of digits
-        raise UnreadableAnswer("it was not valid JSON (a number too long)") from None
+    except json.JSONDecodeError as error:
+        raise UnreadableAnswer(f"it was not valid JSON ({error.msg.lower()})") from None
+    except (ValueError, RecursionError):
+        raise UnreadableAnswer("it was not valid JSON (a number too long, or nested too deeply)") from None
     if "{" in text[end:]:
         raise UnreadableAnswer("it held more than one JSON object")
     return found

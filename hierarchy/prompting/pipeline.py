@@ -67,7 +67,7 @@ class _Run:
     classes: ClassList
     plan: Plan
     chat: Chat
-    tell: Callable[[str], None]
+    progress: Callable[[str], None]
 
     @property
     def questions(self) -> Questions:
@@ -88,7 +88,7 @@ def propose(
     plan: Plan,
     *,
     witnesses: Callable[[Proposal], Votes] | None = None,
-    tell: Callable[[str], None] = lambda stage: None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Proposed:
     """Asks a model for a hierarchy of some classes.
 
@@ -98,12 +98,12 @@ def propose(
         plan: how they are asked.
         witnesses: the votes of WordNet and the embedding on a proposal; where they agree against the model, the
             model is asked again.
-        tell: receives the name of each stage.
+        progress: receives the name of each stage.
 
     Raises:
         ChatError: the model proposed no superclasses.
     """
-    run = _Run(classes, plan, chat, tell)
+    run = _Run(classes, plan, chat, progress)
     superclasses, first = _find_superclasses(run)
     assigned = _assign(run, superclasses)
     tally = count_votes(assigned.found, plan.votes)
@@ -133,7 +133,7 @@ def propose(
 
 def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]]:
     """Asks for superclasses of all classes, in parts, and merges them."""
-    run.tell("asking for superclasses")
+    run.progress("asking for superclasses")
     parts = _split(run.shuffle("superclasses"), 2 * run.plan.part)
     asked = [ask(run.chat, [run.questions.superclasses(part, alone=len(parts) == 1) for part in parts])]
     suggested = [node for answer in asked[0].found for node in answer.value]
@@ -144,7 +144,7 @@ def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]
             " for one that thinks before it answers"
         )
     if len(asked[0].found) > 1:
-        run.tell("merging superclasses")
+        run.progress("merging superclasses")
         asked.append(ask(run.chat, [run.questions.merge(suggested)]))
         merged = asked[1].found
         suggested = merged[0].value if merged else _take_commonest(suggested, run.plan.superclasses)
@@ -153,7 +153,7 @@ def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]
 
 def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
     """Asks for the superclass of every class several times, each time in another order."""
-    run.tell(f"asking for {run.plan.votes} vote" + "s" * (run.plan.votes != 1) + " on every class")
+    run.progress(f"asking for {run.plan.votes} vote" + "s" * (run.plan.votes != 1) + " on every class")
     questions = []
     for vote in range(run.plan.votes):
         order = Random(f"{run.plan.seed} nodes {vote}").sample(range(len(superclasses)), len(superclasses))
@@ -164,7 +164,7 @@ def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
 
 def _divide(run: _Run, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, str]]]:
     """Asks to divide the classes of each superclass into groups."""
-    run.tell("dividing superclasses into groups")
+    run.progress("dividing superclasses into groups")
     homes = {number: home for number in run.shuffle("groups") if (home := tally.majority(number)) is not None}
     questions = []
     for home in sorted(set(homes.values())):
@@ -191,7 +191,7 @@ def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[i
         for number, limit in most.items()
         if (groups := find_candidates(tree, tally, number, votes[number - 1], limit))
     }
-    run.tell(f"asking again about {len(choices)} class" + "es" * (len(choices) != 1))
+    run.progress(f"asking again about {len(choices)} class" + "es" * (len(choices) != 1))
     shown = {group for groups in choices.values() for group in groups}
     names = run.classes.names
     options = {group: Option(tree.path(group), tree.members(group, names)[:EXAMPLES]) for group in shown}
@@ -201,7 +201,7 @@ def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[i
 
 def _rename(run: _Run, tree: Tree) -> Answers[NewNames]:
     """Asks to check the names, a few superclasses at a time."""
-    run.tell("checking names")
+    run.progress("checking names")
     parts: list[list[Branch]] = []
     room = 0
     for branch in tree.branches(run.classes.names):

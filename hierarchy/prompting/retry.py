@@ -62,10 +62,9 @@ class Question(Generic[Value]):
 
 @dataclass(frozen=True)
 class Answer(Generic[Value]):
-    """The value of one answer, the items it was asked about, and the key of its reply."""
+    """The value of one answer, and the key of its reply."""
 
     value: Value
-    items: tuple[int, ...]
     key: str
 
 
@@ -141,7 +140,7 @@ def _read(question: Question[Value], request: Request, reply: Reply) -> _Outcome
     troubles["missing"] = len(read.missing) - read.twice if read.missing else 0
     rest = replace(question, items=read.missing, complaint="", failures=0)
     return _Outcome(
-        found=(Answer(read.value, question.items, request.key),),
+        found=(Answer(read.value, request.key),),
         next=((rest, "left out of every answer"),) if read.missing else (),
         troubles=+troubles,
     )

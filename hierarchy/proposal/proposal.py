@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -73,16 +73,10 @@ class Proposal:
 
     @classmethod
     def from_hierarchy(
-        cls,
-        hierarchy: Hierarchy,
-        definitions: Sequence[str] = (),
-        *,
-        source: str = "a hierarchy",
-        provenance: Mapping[str, Any] | None = None,
+        cls, hierarchy: Hierarchy, *, source: str = "a hierarchy", provenance: Mapping[str, Any] | None = None
     ) -> Proposal:
         """A hierarchy as a proposal in which every class is settled."""
-        known = tuple(definitions) or ("",) * len(hierarchy)
-        classes = ClassList(hierarchy.classes, hierarchy.names, known, source)
+        classes = ClassList(hierarchy.classes, hierarchy.names, ("",) * len(hierarchy), source)
         return cls(classes, hierarchy.groups, provenance=provenance or {})
 
     @cached_property

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from hierarchy.review.log import Decision
 from hierarchy.review.state import History
@@ -26,10 +25,6 @@ class Change:
     ids: tuple[str, ...]
     by: str
     decisions: tuple[int, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The change as plain values for JSON."""
-        return asdict(self)
 
 
 def list_changes(history: History) -> tuple[Change, ...]:

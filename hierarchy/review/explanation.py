@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hierarchy.prompting import describe_answer
 from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
@@ -67,10 +67,6 @@ class Explanation:
     neighbours: tuple[Neighbour, ...]
     decisions: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The explanation as plain values for JSON."""
-        return asdict(self)
 
     def to_text(self, *, full: bool = False) -> str:
         """The explanation for a person; `full` shows prompts and replies in full."""

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,6 +123,11 @@ class Log:
 
 
 # Writing
+
+
+def utc_now() -> str:
+    """The time as a log states it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def log_to_text(log: Log) -> str:
@@ -261,9 +267,5 @@ def _parse_what(line: _Line) -> Accept | Undo | Edit:
 def _parse_json(text: bytes, place: str) -> Any:
     try:
         return json.loads(text.decode())
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{place}: not UTF-8 (byte {text[error.start]:#04x}); save it as UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise FormatError(f"{place}: not JSON ({error.msg} at column {error.colno}); delete or fix the line") from None
-    except (RecursionError, ValueError):
-        raise FormatError(f"{place}: nests too deeply or holds too long a number; delete or fix the line") from None
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, nested too deeply, a number of thousands of digits
+        raise FormatError(f"{place}: not a line of JSON in UTF-8; delete or fix it") from None

@@ -19,7 +19,7 @@ from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
 from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
-from hierarchy.review.session import Session, utc_now
+from hierarchy.review.session import Session
 from hierarchy.review.state import Conflict, replay
 from hierarchy.review.storage import (
     Notify,
@@ -49,27 +49,26 @@ def open_session(
         only: kinds of questions to ask; all if empty.
     """
     who = find_reviewer(by)
-    with hold_lock(paths, who, utc_now()):
+    with hold_lock(paths, who):
         session = _load(file, paths, who=who, notify=notify, only=only)
         try:
             yield session
         finally:
             if session.log.decisions:
-                write_result(paths, session.base, session.log, session.history)
+                write_result(paths, session)
 
 
 def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
     """A read-only session, which needs no lock; arguments as of `open_session`."""
-    return _load(file, paths, who="", notify=notify, only=only, read_only=True)
+    return _load(file, paths, who="", notify=notify, only=only)
 
 
-def _load(
-    file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str], read_only: bool = False
-) -> Session:
+def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str]) -> Session:
+    """A session of one person; read-only if that is ""."""
     base, findings = read_base(file, paths), read_findings(file)
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
-    write = refuse if read_only else partial(append_to_log, paths=paths, base=base, findings=findings)
+    write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
     session = Session(base, log, write, who=who, only=only, findings=findings)
     check_result(paths, base, log, session.proposal)
     return session
@@ -89,15 +88,15 @@ def replay_log(
     Raises:
         ReviewError: the file has other decisions already, or its result was changed by other means.
     """
-    with hold_lock(paths, find_reviewer(by), utc_now()):
+    with hold_lock(paths, find_reviewer(by)):
         base = read_base(file, paths)
         old = read_complete(log, notify)
         if old is None:
             raise FormatError(f"{log} holds no decisions; give the log of a review")
         check_is_new(old, log, base)
         conflicts = _replace_log(old, paths, base, read_findings(file))
-        session = _load(file, paths, who="", notify=notify, only=(), read_only=True)
-        write_result(paths, base, session.log, session.history)
+        session = look_at(file, paths, notify=notify)
+        write_result(paths, session)
         return session, conflicts
 
 

@@ -13,43 +13,45 @@ from hierarchy.files import read_json, write_text
 from hierarchy.io import read, save
 from hierarchy.proposal import Proposal
 from hierarchy.review.log import Accept, Decision, Log, Undo
-from hierarchy.review.state import History, placed_ids, replay
+from hierarchy.review.session import Session
+from hierarchy.review.state import placed_ids, replay
 from hierarchy.review.storage import Paths
 
 
-def write_result(paths: Paths, base: Proposal, log: Log, history: History) -> None:
+def write_result(paths: Paths, session: Session) -> None:
     """Writes X.json, unless a class is unsettled.
 
     Raises:
         OutputError: it cannot be written.
     """
-    if history.proposal.unsettled:
+    if session.proposal.unsettled:
         return
-    provenance = describe_origin(base, log, history)
-    save(history.proposal.hierarchy(), paths.result, provenance=provenance)
+    provenance = describe_origin(session)
+    save(session.proposal.hierarchy(), paths.result, provenance=provenance)
     if paths.is_csv:
         write_text(paths.provenance, json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
 
 
-def describe_origin(base: Proposal, log: Log, history: History) -> dict[str, Any]:
+def describe_origin(session: Session) -> dict[str, Any]:
     """The provenance of a result: the proposal's, who decided, and how many classes were looked at."""
-    if not history.decisions:
+    base, decisions = session.base, session.history.decisions
+    if not decisions:
         return dict(base.provenance)
     before = base.provenance.get("reviewed_by") or []
-    reviewers = {*([before] if isinstance(before, str) else before), *(decision.who for decision in history.decisions)}
-    reviewed, single = history.state.classes, _reviewed_singly(history.decisions)
+    reviewers = {*([before] if isinstance(before, str) else before), *(decision.who for decision in decisions)}
+    reviewed, single = session.state.classes, _reviewed_singly(decisions)
     return {
         **base.provenance,
         "reviewed_by": sorted(reviewers),
         "review": {
-            "decisions": len(history.decisions),
+            "decisions": len(decisions),
             "reviewed": len(reviewed),
             "one_by_one": len(reviewed & single),
             "together": len(reviewed - single),
             "classes": len(base.classes),
-            "until": history.decisions[-1].time,
+            "until": decisions[-1].time,
             "base": base.digest,
-            "log": log.digest,
+            "log": session.log.digest,
         },
     }
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
 from hierarchy.proposal import Edit, Finding, Move, Proposal, Vote
-from hierarchy.review.log import Accept, Decision, Log, Undo
+from hierarchy.review.log import Accept, Decision, Log, Undo, utc_now
 from hierarchy.review.queue import Question, add_votes, current_votes, find_now, list_questions, suggest
 from hierarchy.review.state import History, State, apply, decide, nodes, replay
 
@@ -24,11 +23,6 @@ class Position(NamedTuple):
     number: int
     of: int
     disputed: int
-
-
-def utc_now() -> str:
-    """The time as a log states it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Session:

@@ -22,7 +22,7 @@ from hierarchy.errors import FormatError, HierarchyError, OutputError, ReviewErr
 from hierarchy.files import lock, read_json, same_file
 from hierarchy.io import read, shipped
 from hierarchy.proposal import Finding, Proposal, edit_from_dict, read_proposal, save_findings, save_proposal
-from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log
+from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log, utc_now
 
 Notify: TypeAlias = Callable[[str], None]  # says something to the person
 
@@ -69,12 +69,12 @@ def find_paths(file: str, out: Path | None = None) -> Paths:
     return paths
 
 
-def hold_lock(paths: Paths, who: str, since: str) -> AbstractContextManager[None]:
+def hold_lock(paths: Paths, who: str) -> AbstractContextManager[None]:
     """Keeps others from reviewing the file while the block runs; raises Locked if someone does."""
     return lock(
         paths.lock,
         busy=f"{str(paths.result)!r} is being reviewed",
-        holder=f"{who} (process {os.getpid()} on {socket.gethostname()}, since {since})",
+        holder=f"{who} (process {os.getpid()} on {socket.gethostname()}, since {utc_now()})",
         fix="wait, or look with --look",
     )
 

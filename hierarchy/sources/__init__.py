@@ -4,18 +4,16 @@
 The folder layouts of splits and classes are decided here, for class lists and for whole datasets.
 """
 
-from hierarchy.sources.classes import LONGEST, ClassList
+from hierarchy.sources.classes import ClassList
 from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.layout import image_files, table_files
-from hierarchy.sources.read import known_sources, read_classes
+from hierarchy.sources.read import read_classes
 
 __all__ = [
-    "LONGEST",
     "ClassList",
     "image_files",
     "is_hub_name",
     "is_saved",
-    "known_sources",
     "read_classes",
     "table_files",
 ]

@@ -1,4 +1,4 @@
-"""Which files of a dataset belong to which split: by the folders of images, or by the names of parquet files."""
+"""Which files of a dataset belong to which split and class: by the folders of images, or the names of parquet files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import SourceError
-from hierarchy.sources.splits import HIDDEN, NAME, SPLITS, can_be_split, choose_splits, in_order
+
+SPLITS = ("train", "training", "val", "valid", "validation", "test")
+NAME = r"\w+(?:\.\w+)*"  # of a split, as the `datasets` library wants it
+HIDDEN = (".", "__")  # how names of folders begin that the `datasets` library passes over
 
 
 def image_files(folder: Path) -> dict[str, Any]:
@@ -26,8 +29,6 @@ def image_files(folder: Path) -> dict[str, Any]:
     """
     seen = _look(folder)
     if not seen.images and not seen.described:
-        if seen.archives:
-            return {"data_dir": glob.escape(str(folder))}  # the library opens them
         raise SourceError(f"folder {str(folder)!r} has no saved dataset, no .parquet and no images; check the name")
     if seen.inner is not None:
         above = str((folder / seen.inner).parent)
@@ -50,6 +51,25 @@ def image_files(folder: Path) -> dict[str, Any]:
         )
     (depth,) = depths
     return {"data_files": files, "drop_labels": depth < (2 if splits else 1)}
+
+
+def find_classes(folder: Path) -> dict[str, Path]:
+    """Class -> a folder of its images, of the classes that a dataset of these images has.
+
+    With splits, they are those of the first split with a usual name (`train`, ...), else of all splits.
+
+    Raises:
+        SourceError: a split has a name that is not possible.
+    """
+    seen = _look(folder)
+    splits = _splits(seen, folder)
+    if splits and splits[0] in SPLITS:
+        splits = splits[:1]
+    found: dict[str, Path] = {}
+    for parts in seen.folders:
+        if parts[:1] and (not splits or (parts[0] in splits and len(parts) > 1)):
+            found.setdefault(parts[-1], folder.joinpath(*parts))
+    return found
 
 
 def table_files(paths: Sequence[Path], root: Path) -> dict[str, list[str]]:
@@ -81,8 +101,8 @@ def table_files(paths: Sequence[Path], root: Path) -> dict[str, list[str]]:
             few = ", ".join(repr(str(path.relative_to(root))) for path in unnamed[:3])
             more = f" and {len(unnamed) - 3} more" if len(unnamed) > 3 else ""
             raise SourceError(
-                f"cannot tell the splits of {few}{more} in {str(root)!r}; name files like train-00000.parquet, put them"
-                " into folders like train and test, or give one file"
+                f"cannot determine the splits of {few}{more} in {str(root)!r}; name files like train-00000.parquet, put"
+                " them into folders like train and test, or give one file"
             )
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path, split in split_of.items():
@@ -99,16 +119,16 @@ class _Seen:
 
     Args:
         images: (a folder in it, or "" for itself; the depth of an image below) -> the first image there.
+        folders: the names from it down to each folder that contains images.
         described: those folders, or "", that contain metadata files.
         linked: those that are links.
-        archives: whether there are any.
         inner: a folder with the name of a split, inside one without.
     """
 
     images: Mapping[tuple[str, int], str]
+    folders: Collection[tuple[str, ...]]
     described: frozenset[str]
     linked: tuple[str, ...]
-    archives: bool
     inner: str | None
 
 
@@ -117,24 +137,25 @@ def _look(folder: Path) -> _Seen:
 
     endings = set(ImageFolder.EXTENSIONS)
     images: dict[tuple[str, int], str] = {}
+    folders: dict[tuple[str, ...], None] = {}
     described: set[str] = set()
-    archives, inner = False, None
+    inner = None
     _, tops, _ = next(os.walk(folder), ("", [], []))  # none if it cannot be read
     linked = tuple(sorted(top for top in tops if (folder / top).is_symlink() and not top.startswith(HIDDEN)))
     for parts, name in _files(folder, linked):
         top, ending = (parts[0] if parts else ""), "." + name.rpartition(".")[2].lower()
         if ending in endings:
             images.setdefault((top, len(parts)), "/".join((*parts, name)))
+            folders[parts] = None
             above = parts[1:-1]  # the last is the class
         elif name in ImageFolder.METADATA_FILENAMES:
             described.add(top)
             above = parts[1:]
         else:
-            archives |= ending == ".zip"
             continue
         if inner is None and top not in SPLITS and set(above) & set(SPLITS):
             inner = "/".join(parts[: 2 + next(i for i, part in enumerate(above) if part in SPLITS)])
-    return _Seen(images, frozenset(described), linked, archives, inner)
+    return _Seen(images, folders, frozenset(described), linked, inner)
 
 
 def _files(folder: Path, linked: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -165,7 +186,33 @@ def _splits(seen: _Seen, folder: Path) -> list[str]:
     return [] if odd else in_order(tops)
 
 
-# Names
+# Names of splits
+
+
+def choose_splits(depths: Mapping[str, Collection[int]]) -> list[str]:
+    """Which of some folders are splits: all of them, in the order in which splits are used, or none.
+
+    They are splits if each holds its images in folders of its own, or if all have the names of splits.
+
+    Args:
+        depths: folder -> how many folders lie between its parent and its images.
+
+    >>> choose_splits({"test": [2], "holdout": [2], "train": [2]}), choose_splits({"train": [1], "bus": [1]})
+    (['train', 'test', 'holdout'], [])
+    """
+    if set(depths) <= set(SPLITS) or all(min(found) >= 2 for found in depths.values()):
+        return in_order(depths)
+    return []
+
+
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Splits in the order in which they are used, then by name."""
+    return sorted(splits, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+
+
+def can_be_split(name: str) -> bool:
+    """Whether the `datasets` library takes this as the name of a split."""
+    return re.fullmatch(NAME, name) is not None
 
 
 def _split_in_name(path: Path, root: Path) -> str | None:

@@ -58,9 +58,9 @@ def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
     Args:
         source: one of
             - `imagenet-1k`, `imagenet-12k`, `imagenet-21k` (timm's lists), `imagenet-100-cmc`, `cifar-100`;
-            - a .txt file: a name, a WordNet id, or a WordNet id and a name a line;
+            - a .txt file: a name, a WordNet id, or a WordNet id and a name per line;
             - a .csv or .tsv file whose header names some of the columns id, name, definition;
-            - a folder with one folder of images a class (below `train`, or below all splits);
+            - a folder with one folder of images per class (below `train`, or below all splits);
             - a folder written by `datasets.Dataset.save_to_disk`, or the name of a Hugging Face dataset
               (`owner/name`, or `datasets:name`); append `:column` to choose one of several label columns.
         fewest: the smallest number of classes to accept; by default as many as a hierarchy needs.
@@ -83,8 +83,3 @@ def read_classes(source: str, *, fewest: int = FEWEST) -> ClassList:
             return parse(kind.read(source), source, fewest)
     kinds = ", ".join(kind.name for kind in KINDS[:-1])
     raise SourceError(f"unknown class source {source!r}{nearest(source, LISTS)}; give {kinds} or {KINDS[-1].name}")
-
-
-def known_sources() -> tuple[str, ...]:
-    """Names of the class lists that need no file."""
-    return tuple(LISTS)

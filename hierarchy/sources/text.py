@@ -1,4 +1,4 @@
-"""Text files with one class a line: a name, a WordNet id, or a WordNet id and names."""
+"""Text files with one class per line: a name, a WordNet id, or a WordNet id and names."""
 
 from __future__ import annotations
 

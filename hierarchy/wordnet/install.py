@@ -42,12 +42,12 @@ _LEXNAMES = (
 )
 
 
-def install_wordnet(target: Path | None = None, *, tell: Callable[[str], None] = lambda line: None) -> Path:
+def install_wordnet(target: Path | None = None, *, progress: Callable[[str], None] = lambda line: None) -> Path:
     """Installs WordNet 3.0 in an `nltk_data` folder.
 
     Args:
         target: the `nltk_data` folder; by default the virtual environment's own, else the one in the home folder.
-        tell: receives a line about each attempt.
+        progress: receives a line about each attempt.
 
     Returns:
         The folder of the data files, `<target>/corpora/wordnet`; immediately if they are already there.
@@ -58,7 +58,7 @@ def install_wordnet(target: Path | None = None, *, tell: Callable[[str], None] =
     """
     place = (target or default_target()) / "corpora" / "wordnet"
     if _complete(place):
-        tell(f"WordNet is already in {place}")
+        progress(f"WordNet is already in {place}")
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,9 @@ def install_wordnet(target: Path | None = None, *, tell: Callable[[str], None] =
                 _copy(found, place)
             except (OSError, subprocess.SubprocessError, WordNetMissing) as error:
                 failures.append(f"{name}: {_reason(error)}")
-                tell(f"{name} failed ({_reason(error)})")
+                progress(f"{name} failed ({_reason(error)})")
                 continue
-        tell(f"installed WordNet 3.0 from {name} in {place}")
+        progress(f"installed WordNet 3.0 from {name} in {place}")
         return place
     raise WordNetMissing(f"cannot install WordNet ({'; '.join(failures)}); set WNSEARCHDIR to a copy of it")
 

@@ -1,7 +1,7 @@
-"""The emoji and digits datasets: pictures cut whole, vendors kept apart, lists fixed by a seed.
+"""The emoji and digits datasets: cropped images, separate vendors, lists that a seed determines.
 
-The packages are made here, of the layout that npm's have. All messages stand in golden/emoji_messages.txt; after a
-change of wording, write it anew with `WRITE_GOLDEN=1 pytest tests/test_emoji.py`, and read the difference.
+The packages are made here in the layout of npm's. All messages are in tests/golden/emoji_messages.txt; regenerate it
+with `WRITE_GOLDEN=1 pytest tests/benchmarks/test_emoji.py`.
 """
 
 from __future__ import annotations
@@ -13,32 +13,29 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
+import digits
+import emoji
+import emoji_sheets
 import numpy as np
 import pytest
+import similarity
 from datasets import load_from_disk
+from emoji_sheets import CELL, SIDE, VENDORS, VERSION, Emoji, fetch, parse, read_sheet
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support import ROOT
 from support.golden_messages import Golden
 
 import hierarchy
 from hierarchy.errors import HierarchyError
 from hierarchy.sources import read_classes
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import alike
-import digits
-import emoji
-import emoji_sheets
-from emoji_sheets import CELL, SIDE, VENDORS, VERSION, Emoji, fetch, parse, read_sheet
-
-COLUMNS = 7  # of the sheets made here
-COUNT = 40  # emoji of them, four in each of ten subcategories
+COLUMNS = 7  # of the test sheets
+COUNT = 40  # emoji, four in each of ten subcategories
 
 
 def entry(number: int, **more: object) -> dict[str, object]:
-    """One emoji as `emoji.json` states it; they lie on the sheets in another order than Unicode's."""
+    """An entry of `emoji.json`; the order on the sheets differs from Unicode's."""
     cell = (number * 3) % COUNT
     return {
         "name": f"EMOJI {number}",
@@ -56,16 +53,16 @@ def entry(number: int, **more: object) -> dict[str, object]:
 
 
 def drawing(vendor: str, number: int) -> np.ndarray:
-    """(64, 64, 4): a picture of one vendor and emoji alone, its outermost pixels too."""
+    """(64, 64, 4): an image of a vendor's emoji, different in every pixel."""
     return np.random.default_rng([VENDORS.index(vendor), number]).integers(0, 256, (SIDE, SIDE, 4), dtype=np.uint8)
 
 
 def package(
     folder: Path, vendor: str, table: list[dict[str, object]], twins: dict[int, int], inside: str = "sheets-clean"
 ) -> Path:
-    """Packs a vendor's pictures as npm does; `twins` are drawn as another emoji is."""
+    """Packs a vendor's images like npm; `twins` look like another emoji."""
     sheet = np.zeros((-(-COUNT // COLUMNS) * CELL, COLUMNS * CELL, 4), dtype=np.uint8)
-    sheet[...] = (255, 0, 0, 255)  # what a cut that is a pixel off would catch
+    sheet[...] = (255, 0, 0, 255)  # would show in a crop that is off by a pixel
     for number, row in enumerate(table):
         top, left = int(row["sheet_y"]) * CELL + 1, int(row["sheet_x"]) * CELL + 1
         sheet[top : top + SIDE, left : left + SIDE] = drawing(vendor, twins.get(number, number))
@@ -75,7 +72,7 @@ def package(
         "package/package.json": b"{}",
         "package/emoji.json": json.dumps(table).encode(),
         f"package/img/{vendor}/{inside}/64.png": file.getvalue(),
-        f"package/img/{vendor}/sheets/64.png": b"with Apple's pictures",
+        f"package/img/{vendor}/sheets/64.png": b"with Apple's images",
     }
     path = folder / f"emoji-datasource-{vendor}-{VERSION}.tgz"
     with tarfile.open(path, "w:gz") as tar:
@@ -87,7 +84,7 @@ def package(
 
 
 def expected(vendor: str, number: int) -> np.ndarray:
-    """(64, 64, 3): a drawing over white, by arithmetic."""
+    """(64, 64, 3): a drawing on white, by arithmetic."""
     drawn = drawing(vendor, number).astype(float)
     share = drawn[..., 3:] / 255
     return drawn[..., :3] * share + 255 * (1 - share)
@@ -95,7 +92,7 @@ def expected(vendor: str, number: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """Packages in which Twitter draws emoji 6 as it draws 5, and Facebook does not draw 9."""
+    """Packages in which Twitter draws emoji 6 like 5, and Facebook does not draw 9."""
     folder = tmp_path_factory.mktemp("cache")
     table = [entry(number, has_img_facebook=number != 9) for number in range(COUNT)]
     for vendor in VENDORS:
@@ -105,7 +102,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs a script in this process; gives its exit code or error, and what it printed."""
+    """Runs a script in this process; returns its exit code or error, and its output."""
 
     def call(script, *arguments):
         monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, arguments)])
@@ -118,7 +115,7 @@ def run(monkeypatch, capsys):
     return call
 
 
-def test_each_vendor_s_pictures_are_cut_whole_and_laid_over_white_under_the_right_labels(cache, tmp_path, run):
+def test_images_are_cropped_exactly_composed_on_white_and_labelled_correctly(cache, tmp_path, run):
     folder = tmp_path / "new" / "data"
     assert run(emoji, folder, "--cache", cache)[0] == 0
     data, tree = load_from_disk(str(folder)), hierarchy.load(folder / "hierarchy.json")
@@ -132,16 +129,16 @@ def test_each_vendor_s_pictures_are_cut_whole_and_laid_over_white_under_the_righ
     for rows in data.values():
         assert rows.features["label"].names == list(tree.classes)
         for row in rows:
-            picture = np.asarray(row["image"])
-            assert picture.shape == (SIDE, SIDE, 3)
+            image = np.asarray(row["image"])
+            assert image.shape == (SIDE, SIDE, 3)
             number = COUNT - 1 - numbers[row["label"]]
-            assert np.abs(picture - expected(row["vendor"], number)).max() <= 1  # of 255, for rounding
+            assert np.abs(image - expected(row["vendor"], number)).max() <= 1  # of 255, for rounding
     names = read_classes(str(folder / "names.csv"))
     assert (names.ids, names.names) == (tree.classes, tree.names)
-    assert not any(names.definitions)  # which might give Unicode's groups away
+    assert not any(names.definitions)  # they could reveal Unicode's groups
 
 
-def test_any_vendor_can_be_the_one_that_is_never_trained_on(cache, tmp_path, run):
+def test_any_vendor_can_be_held_out(cache, tmp_path, run):
     code, out = run(emoji, tmp_path / "data", "--cache", cache, "--classes", 12, "--test-vendor", "google")
     assert code == 0
     assert out == f"{tmp_path / 'data'}: 2 superclasses, 3 groups, 12 classes; test: google\n"
@@ -166,27 +163,29 @@ SIZES = st.dictionaries(st.sampled_from("abcdefghij"), st.integers(1, 9), min_si
 
 
 @given(SIZES, st.integers(2, 20), st.integers(0, 3), st.integers(1, 3))
-def test_lists_share_no_class_are_as_long_as_asked_and_fixed_by_the_seed(sizes, classes, seed, count):
+def test_lists_are_disjoint_have_the_wanted_length_and_depend_on_the_seed_only(sizes, classes, seed, count):
     everything = many(sizes)
     try:
-        found = emoji.lists(everything, classes, seed=seed, count=count)
+        found = emoji.draw_lists(everything, classes, seed=seed, count=count)
     except hierarchy.errors.ShapeError:
         return
     ids = [one.id for part in found for one in part]
     assert len(ids) == len(set(ids)) == classes * count
-    assert found == emoji.lists(everything, classes, seed=seed, count=count)
-    assert found[:1] == emoji.lists(everything, classes, seed=seed, count=1)  # further ones change none
+    assert found == emoji.draw_lists(everything, classes, seed=seed, count=count)
+    assert found[:1] == emoji.draw_lists(
+        everything, classes, seed=seed, count=1
+    )  # further lists do not change the first
     order = {one.id: place for place, one in enumerate(everything)}
     for part in found:
         assert [order[one.id] for one in part] == sorted(order[one.id] for one in part)
         assert len({one.subcategory for one in part}) <= max(1, classes // 4)
 
 
-def test_a_list_has_whole_groups_as_even_as_they_can_be():
+def test_the_groups_of_a_list_are_as_even_as_possible():
     sizes = {f"group {number:02}": 3 + number % 8 for number in range(80)}
-    (hundred,) = emoji.lists(many(sizes), 100, seed=0, count=1)
+    (hundred,) = emoji.draw_lists(many(sizes), 100, seed=0, count=1)
     assert Counter(Counter(one.subcategory for one in hundred).values()) == {4: 25}
-    (large,) = emoji.lists(many(sizes), 400, seed=0, count=1)
+    (large,) = emoji.draw_lists(many(sizes), 400, seed=0, count=1)
     kept = Counter(one.subcategory for one in large)
     assert len(kept) == 60 and sum(kept.values()) == 400
     fewest = min(kept[group] for group in kept if kept[group] < sizes[group])  # of those with classes to spare
@@ -195,49 +194,49 @@ def test_a_list_has_whole_groups_as_even_as_they_can_be():
 
 def test_other_seeds_give_other_lists():
     everything = many({f"group {number:02}": 6 for number in range(60)})
-    first, second = (emoji.lists(everything, 100, seed=seed, count=1)[0] for seed in (0, 1))
+    first, second = (emoji.draw_lists(everything, 100, seed=seed, count=1)[0] for seed in (0, 1))
     assert first != second
 
 
-def test_the_seed_gives_the_same_list_on_every_machine():
+def test_a_seed_gives_the_same_list_on_every_machine():
     everything = many({f"group {number:02}": 6 for number in range(12)})
-    (found,) = emoji.lists(everything, 8, seed=3, count=1)
+    (found,) = emoji.draw_lists(everything, 8, seed=3, count=1)
     assert [one.id for one in found] == KNOWN
 
 
 KNOWN = ["group 07 1", "group 07 2", "group 07 3", "group 07 4", "group 09 0", "group 09 1", "group 09 2", "group 09 3"]
 
 
-def test_names_that_two_emoji_have_become_their_short_names():
+def test_duplicate_names_become_short_names():
     found = parse([entry(1, name="SAME"), entry(2, name="SAME"), entry(3)])
     assert [one.name for one in found] == ["short 1", "short 2", "emoji 3"]
 
 
-def test_pictures_that_are_trained_on_are_seen_to_be_alike():
+def test_near_copies_of_training_images_are_found():
     rng = np.random.default_rng(0)
     train, test = rng.random((6, 50)), rng.random((3, 50))
-    test[1] = 0.5 * train[4] + 3  # paler, the same picture
+    test[1] = 0.5 * train[4] + 3  # the same image, paler
     labels = np.array([0, 1, 2, 0, 1, 2])
-    found = alike.alike(train, labels, test, np.array([0, 1, 2]))
+    found = similarity.compare(train, labels, test, np.array([0, 1, 2]))
     slow = [
         max(np.corrcoef(test[row], train[column])[0, 1] for column in np.flatnonzero(labels == row)) for row in range(3)
     ]
     assert np.allclose(found["own"], slow)
-    assert found["hit"].tolist()[1]
-    assert found["own"].argmax() == 1 and found["own"][1] > alike.SAME
+    assert found["correct"][1]
+    assert found["own"].argmax() == 1 and found["own"][1] > similarity.SAME
 
 
-def test_what_is_alike_is_told_of_a_dataset(cache, tmp_path, run):
+def test_similarities_of_a_dataset_are_printed(cache, tmp_path, run):
     assert run(emoji, tmp_path / "data", "--cache", cache)[0] == 0
-    _, out = run(alike, tmp_path / "data")
+    _, out = run(similarity, tmp_path / "data")
     first, *categories, same = map(json.loads, out.splitlines())
-    assert first["test images"] == 38 and first["look-up"] < 0.2  # noise is like no other noise
+    assert first["test images"] == 38 and first["nearest neighbour"] < 0.2  # noise has no near copies
     assert [next(iter(line)) for line in categories] == ["category 0", "category 1", "category 2"]
     assert same == {"0 above 0.95": {}}
 
 
-def test_digits_are_split_evenly_and_stand_upright(tmp_path, run):
-    said = f"{tmp_path / 'digits'}: 1347 images to train, 450 to test\n"
+def test_digits_are_split_evenly_and_upright(tmp_path, run):
+    said = f"{tmp_path / 'digits'}: 1347 training images, 450 test images\n"
     assert run(digits, tmp_path / "digits") == (0, said)
     data = load_from_disk(str(tmp_path / "digits"))
     tree = hierarchy.load(tmp_path / "digits" / "hierarchy.json")
@@ -276,19 +275,19 @@ def fetched_with_an_npm_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 TABLE = [entry(number) for number in range(COUNT)]
-CALLS = {  # what is wrong -> a call in an empty folder
+CALLS = {  # case -> a call in an empty folder
     "no npm": fetched_without_npm,
     "an npm that fails": fetched_with_an_npm_that_fails,
-    "a package that is broken": lambda folder, _: read_sheet(Path(broken(folder).name), "google"),
+    "a damaged package": lambda folder, _: read_sheet(Path(broken(folder).name), "google"),
     "a package without clean sheets": lambda folder, _: read_sheet(
         Path(package(folder, "google", TABLE, {}, inside="sheets-128").name), "google"
     ),
     "an emoji outside the sheet": lambda folder, _: read_sheet(
         Path(package(folder, "google", TABLE, {}).name), "google"
     ),
-    "more classes than there are": lambda folder, _: emoji.lists(parse(TABLE), 41, seed=0, count=1),
-    "more lists than there are": lambda folder, _: emoji.lists(parse(TABLE), 16, seed=0, count=4),
-    "a list of one": lambda folder, _: emoji.lists(parse(TABLE), 1, seed=0, count=1),
+    "too many classes": lambda folder, _: emoji.draw_lists(parse(TABLE), 41, seed=0, count=1),
+    "too many lists": lambda folder, _: emoji.draw_lists(parse(TABLE), 16, seed=0, count=4),
+    "a list of one class": lambda folder, _: emoji.draw_lists(parse(TABLE), 1, seed=0, count=1),
 }
 
 
@@ -296,7 +295,7 @@ GOLDEN = Golden("emoji_messages.txt", lambda: [*CALLS])
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_what_cannot_be_done_is_said_in_one_line(case, tmp_path, monkeypatch):
+def test_errors_are_one_line(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if case == "an emoji outside the sheet":
         monkeypatch.setattr(emoji_sheets, "CELL", CELL + 30)
@@ -311,11 +310,7 @@ def test_what_cannot_be_done_is_said_in_one_line(case, tmp_path, monkeypatch):
     GOLDEN.compare(case, str(caught.value))
 
 
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == list(CALLS)
-
-
-def test_the_command_says_an_error_in_one_line(cache, tmp_path, run):
+def test_the_command_reports_an_error_in_one_line(cache, tmp_path, run):
     (tmp_path / "there").mkdir()
     code, out = run(emoji, tmp_path / "there", "--cache", cache, "--classes", 8)
     assert (code, out) == (f"error: cannot write {str(tmp_path / 'there')!r}: {THERE}", "")
@@ -324,23 +319,23 @@ def test_the_command_says_an_error_in_one_line(cache, tmp_path, run):
 THERE = "it exists; remove it or choose another folder"
 
 
-def test_a_number_of_classes_that_is_none_is_refused(tmp_path, run, capsys):
+def test_an_invalid_number_of_classes_is_refused(tmp_path, run, capsys):
     assert run(emoji, tmp_path / "new", "--classes", "few") == (2, "")
 
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_the_real_packages_are_as_they_are_taken_to_be(tmp_path, run):
-    """240 MB by npm."""
+def test_the_real_packages_have_the_expected_layout(tmp_path, run):
+    """Downloads 240 MB with npm."""
     code, out = run(emoji, tmp_path / "data", "--cache", tmp_path / "npm", "--classes", 100)
     assert code == 0
     assert out == f"{tmp_path / 'data'}: 7 superclasses, 25 groups, 100 classes; test: facebook\n"
     for vendor in VENDORS:
         sheet = read_sheet(tmp_path / "npm" / f"emoji-datasource-{vendor}-{VERSION}.tgz", vendor)
         with tarfile.open(tmp_path / "npm" / f"emoji-datasource-{vendor}-{VERSION}.tgz") as tar:
-            for one in [one for one in sheet.emoji if vendor in one.vendors][::100]:  # beside the single pictures
+            for one in [one for one in sheet.emoji if vendor in one.vendors][::100]:  # compared with the single images
                 file = tar.extractfile(f"package/img/{vendor}/64/{one.id.lower()}.png")
                 alone = Image.open(io.BytesIO(file.read())).convert("RGBA")
                 white = Image.new("RGBA", alone.size, "white")
                 white.alpha_composite(alone)
-                assert np.abs(np.asarray(white.convert("RGB"), float) - np.asarray(sheet.cut(one), float)).mean() < 2
+                assert np.abs(np.asarray(white.convert("RGB"), float) - np.asarray(sheet.crop(one), float)).mean() < 2

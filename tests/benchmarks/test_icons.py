@@ -19,7 +19,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from datasets import load_from_disk
-from support import ROOT
 from support.golden_messages import Golden
 
 import hierarchy
@@ -27,7 +26,6 @@ from hierarchy.errors import HierarchyError
 from hierarchy.sources import read_classes
 
 pytest.importorskip("resvg_py", reason="resvg-py, which draws the icons, is not installed")
-sys.path.insert(0, str(ROOT / "benchmarks"))
 import icon_sets
 import icons
 from icon_sets import SIDE, VERSION, Icon, IconSet, Unrenderable, is_reserved, read_sets, render, strip_style

@@ -1,6 +1,6 @@
 """Whatever is wrong with an input: exit code 2, one clear line on stderr, no traceback, no file half-written.
 
-All messages stand in golden/messages.txt, to be read aloud. After a change of wording, write it anew with
+All messages are in golden/messages.txt. After a change of wording, regenerate it with
 `WRITE_GOLDEN=1 pytest tests/test_bad_input.py`, and read the difference.
 """
 
@@ -18,7 +18,7 @@ from support.golden_messages import Golden
 import hierarchy.io
 import hierarchy.wordnet.database
 from hierarchy import Hierarchy, load, save
-from hierarchy.cli.console import print_json, run
+from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import HierarchyError, WordNetMissing
 from hierarchy.io import dumps, to_dict
@@ -149,7 +149,7 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "embedder wordnet without WordNet": ["pets.txt", "--embed", "wordnet"],
     "unknown flag": ["pets.txt", "--superclases", "3"],
     "a seed in words": ["pets.txt", "--seed", "one"],
-    "a proposal by nobody known": ["pets.txt", "--propose", "gpt"],
+    "an unknown proposer": ["pets.txt", "--propose", "gpt"],
     "a dry run without a model": ["pets.txt", "--dry-run"],
     "asking again without a model": ["pets.txt", "--ask-again"],
     "a model, and money, where none proposes": ["pets.txt", "--model", "gpt-5", "--max-cost", "2", "--yes"],
@@ -184,7 +184,7 @@ COMMANDS = {  # the same for the other commands
     "show an id that is a list": ["show", "list id.json"],
     "show other fields": ["show", "colour.json"],
     "show strings": ["show", "strings.json"],
-    "show a class that stands twice": ["show", "twice.json"],
+    "show a duplicate class": ["show", "twice.json"],
     "show a csv with another header": ["show", "header.csv.csv"],
     "show depth 9": ["show", "pets.json", "--depth", "9"],
     "find what is not there": ["show", "pets.json", "--find", "zzzz"],
@@ -224,6 +224,7 @@ CALLS = {  # and for what only Python asks
     "split off nothing": lambda: apply(Split("mammals/cats", "big cats", ()), Proposal.from_hierarchy(PETS)),
     "save as text": lambda: save(PETS, "pets.txt"),
     "save what JSON does not know": lambda: save(PETS, "out.json", provenance={"when": {1}}),
+    "save NaN": lambda: save(PETS, "out.json", provenance={"share": float("nan")}),
     "load a list": lambda: load({"classes": []}),
 }
 
@@ -250,7 +251,7 @@ def without_wordnet():
 
 
 def message_of(capsys, monkeypatch, arguments):
-    """What a command line says on stderr beside its progress; it must fail cleanly."""
+    """The message of a command on stderr, without its progress; the command must fail cleanly."""
     monkeypatch.setattr(sys, "argv", ["hierarchy", *arguments])
     code = run(app)
     out, err = capsys.readouterr()
@@ -286,18 +287,6 @@ def test_calls_refuse_bad_input_in_one_line(case, folder):
     with pytest.raises(HierarchyError) as caught:
         CALLS[case]()
     GOLDEN.compare(f"python: {case}", str(caught.value))
-
-
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == all_cases()
-
-
-@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
-def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
-    assert not re.match(r"[A-Z][a-z]", message) or message.startswith("WordNet")
-    assert not message.endswith(".")
-    assert "/tmp" not in message and "Errno" not in message
-    assert not re.search(r"\b(invalid input|illegal|failed|oops|please|sorry)\b", message, re.IGNORECASE)
 
 
 def test_a_file_that_was_there_is_left_alone(folder, capsys, monkeypatch):
@@ -400,13 +389,6 @@ def test_the_smallest_hierarchies_are_shown_checked_and_reported(command, classe
     monkeypatch.setattr(sys, "argv", ["hierarchy", command[0], "pets.json", *command[1:]])
     assert run(app) == 0
     assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_what_json_cannot_hold_is_not_printed_as_json(number, capsys):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        print_json({"number": number})
-    assert capsys.readouterr().out == ""
 
 
 def test_a_file_without_classes_is_checked_too(folder, capsys, monkeypatch):

@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from support import ROOT
 from support.strategies import hierarchies, names
 
 from hierarchy import Hierarchy, load, save
-from hierarchy.errors import FormatError, Locked, OutputError, UnknownNode
+from hierarchy.errors import FormatError, Locked, OutputError
 from hierarchy.files import lock, read_text, write_text
 from hierarchy.io import dumps, folder, read, read_rows, shipped, to_csv, to_dict
 
@@ -52,7 +50,7 @@ def place(tmp_path_factory):
 
 
 @given(hierarchies(), provenances)
-def test_what_is_saved_as_json_is_loaded_with_its_provenance(place, tree, provenance):
+def test_json_is_loaded_with_its_provenance(place, tree, provenance):
     save(tree, place / "tree.json", provenance=provenance)
     held = read(place / "tree.json")
     assert held.hierarchy == load(str(place / "tree.json")) == tree
@@ -62,7 +60,7 @@ def test_what_is_saved_as_json_is_loaded_with_its_provenance(place, tree, proven
 
 
 @given(hierarchies())
-def test_what_is_saved_as_csv_is_loaded(place, tree):
+def test_saved_csv_is_loaded(place, tree):
     save(tree, place / "tree.csv", provenance={"lost": "here"})
     assert load(place / "tree.csv") == tree
     assert load(place / "tree.csv").digest == tree.digest
@@ -70,18 +68,13 @@ def test_what_is_saved_as_csv_is_loaded(place, tree):
 
 
 @given(hierarchies(), provenances)
-def test_a_dict_is_loaded_and_plain(tree, provenance):
+def test_a_dict_is_loaded_and_valid_by_the_schema(tree, provenance):
     content = to_dict(tree, provenance=provenance)
     assert load(content) == tree
-    assert read(json.loads(json.dumps(content))).provenance == provenance
-    assert load(tree) is tree
-
-
-@given(hierarchies(), provenances)
-def test_saved_text_is_valid_by_the_schema_and_says_the_digest(tree, provenance):
-    content = json.loads(dumps(tree, provenance=provenance))
+    assert json.loads(dumps(tree, provenance=provenance)) == content
     SCHEMA.validate(content)
-    assert content["digest"] == tree.digest
+    assert read(content).provenance == provenance
+    assert load(tree) is tree
 
 
 @given(hierarchies(fewest=2), st.data())
@@ -202,19 +195,13 @@ def test_the_page_about_the_format_shows_a_valid_file():
     assert "`id,name,superclass,group`" in page and to_csv(SHARKS).startswith("id,name,superclass,group\n")
 
 
-# What is refused
+# What is refused (golden/messages.txt has the messages of other bad files)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b"", "{path}:1: not JSON (Expecting value at column 1); is the file complete?"),
-        ("a.json", b'{\n "format":', "{path}:2: not JSON (Expecting value at column 11); is the file complete?"),
-        ("a.json", b'{\n "format": "\xff"}', "{path}:2: not UTF-8 (byte 0xff); save it as UTF-8"),
         ("a.json", b"[" * 100_000, "{path} is nested too deeply; give a file written by `save`"),
-        ("a.json", b"9" * 1_000_000, "{path} contains a number with too many digits; give a file written by `save`"),
-        ("a.csv", b"", "{path}:1: the header is ''; it must be id,name,superclass,group"),
-        ("a.csv", b"id,name\n", "{path}:1: the header is 'id,name'; it must be id,name,superclass,group"),
         (
             "a.csv",
             b"id,name,superclass,group\na,b,c,d\na,b\n",
@@ -230,14 +217,8 @@ def test_the_page_about_the_format_shows_a_valid_file():
             b"id,name,superclass,group\n" + b"a" * 1_000_000 + b",b,c,d\n",
             "{path}:2: not CSV (field larger than field limit (131072)); check the quotes",
         ),
-        (
-            "a.csv",
-            b"id,name,superclass,group\na,b,c,d\na,b,c,d\n",
-            "{path}: not a hierarchy: id 'a' occurs 2 times (labels 0, 1); ids must be unique;"
-            " `hierarchy check` lists the details",
-        ),
     ],
-    ids=["empty", "cut", "bytes", "deep", "digits", "empty csv", "header", "fields", "quote", "long", "twice"],
+    ids=["deep", "fields", "quote", "long"],
 )
 def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, scratch):
     path = scratch / name
@@ -247,43 +228,7 @@ def test_a_bad_file_is_refused_with_its_name_and_line(name, content, message, sc
     assert str(caught.value) == message.format(path=path)
 
 
-def test_a_digest_of_other_classes_is_refused():
-    content = to_dict(SHARKS)
-    content["classes"][0]["name"] = "great hammerhead"
-    with pytest.raises(
-        FormatError, match=r"the digest is '\w{12}', but the classes have '\w{12}': the file was edited; if"
-    ):
-        load(content)
-
-
-def test_a_future_version_is_refused_with_advice():
-    with pytest.raises(FormatError, match=r"^the given dict has format version 2, .* reads up to 1; upgrade timm-nhl$"):
-        load(change(version=2))
-
-
-@pytest.mark.parametrize("source", ["no such", "imagenet_", "a.txt"])
-def test_an_unknown_name_is_refused(source):
-    with pytest.raises(UnknownNode, match=f"^no hierarchy {source!r} is shipped"):
-        load(source)
-
-
-@pytest.mark.parametrize("source", ["a/b", "a/b.txt", ""])
-def test_a_path_of_another_kind_is_refused(source):
-    with pytest.raises(FormatError, match=r"is not a hierarchy file; give a \.json or \.csv file$"):
-        load(source)
-
-
-def test_a_missing_file_and_a_folder_are_refused(scratch):
-    (scratch / "folder.json").mkdir()
-    for name, message in (
-        ("missing.json", "no such file: '.*'; check the name"),
-        ("folder.json", "is a directory; give a readable file$"),
-    ):
-        with pytest.raises(FormatError, match=message):
-            load(scratch / name)
-
-
-def test_rows_are_read_from_a_table_that_is_no_hierarchy(scratch):
+def test_rows_are_read_from_a_table_that_is_not_a_hierarchy(scratch):
     path = scratch / "twice.csv"
     path.write_text("id,name,superclass,group\na,a,b,c\na,a,b/,d\n", encoding="utf-8")
     assert read_rows(path) == (("a", "a", "b", "c"), ("a", "a", "b/", "d"))
@@ -300,13 +245,6 @@ def test_a_failed_write_is_reported_and_leaves_nothing(target, scratch):
     with pytest.raises(OutputError, match=r"^cannot write '.*json': [a-z ]+; name a file in a writable folder$"):
         save(SHARKS, scratch / target)
     assert sorted(scratch.rglob("*")) == before
-
-
-@pytest.mark.parametrize("name", ["tree.txt", "tree", "tree.json.gz", ".json"])
-def test_another_ending_is_refused(name, scratch):
-    with pytest.raises(OutputError, match=r"^cannot save a hierarchy as '.*'; end the name in .json or .csv$"):
-        save(SHARKS, scratch / name)
-    assert not list(scratch.iterdir())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
@@ -326,52 +264,19 @@ def test_a_failure_amid_writing_leaves_the_old_file(error, step, scratch, monkey
     assert [found.name for found in scratch.iterdir()] == ["tree.json"]
 
 
-def test_a_reader_never_sees_half_a_file(scratch):
-    """Another process writes without end and is killed; each file read meanwhile, and the last, is whole."""
+@pytest.mark.parametrize(("before", "mode"), [(None, 0o640), (0o600, 0o600), (0o664, 0o664)])
+def test_a_file_keeps_its_permissions_and_a_new_one_has_the_usual_ones(before, mode, scratch):
     path = scratch / "tree.json"
-    code = (
-        "import sys; from hierarchy import Hierarchy, save\n"
-        "trees = [Hierarchy.from_rows((f'{n}-{i}', 'x' * 50, 's', 'g') for i in range(n)) for n in (3, 2000)]\n"
-        "while True:\n for tree in trees: save(tree, sys.argv[1])"
-    )
-    writer = subprocess.Popen([sys.executable, "-c", code, path])
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    old = os.umask(0o027)
     try:
-        wait_for(path.exists)
-        seen = [len(load(path)) for _ in range(40)]
-    finally:
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-    assert set(seen) <= {3, 2000}
-    assert len(load(path)) in {3, 2000}
-    for left in scratch.glob(".tree.json.*.tmp"):  # of a process that was killed while it wrote
-        left.unlink()
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
-def test_permissions_of_a_file_are_kept(mode, scratch):
-    path = scratch / "tree.json"
-    path.write_text("old")
-    path.chmod(mode)
-    save(SHARKS, path)
-    assert path.stat().st_mode & 0o7777 == mode
-
-
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_a_new_file_has_the_usual_permissions(mask, mode, scratch):
-    old = os.umask(mask)
-    try:
-        save(SHARKS, scratch / "tree.csv")
-        assert os.umask(mask) == mask
+        save(SHARKS, path)
+        assert os.umask(0o027) == 0o027
     finally:
         os.umask(old)
-    assert (scratch / "tree.csv").stat().st_mode & 0o7777 == mode
+    assert path.stat().st_mode & 0o7777 == mode
 
 
 def test_a_link_is_followed(scratch):
@@ -380,15 +285,6 @@ def test_a_link_is_followed(scratch):
     save(SHARKS, scratch / "link.json")
     assert (scratch / "link.json").is_symlink()
     assert load(scratch / "real.json") == SHARKS
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, Path("x"), b"x"])
-def test_a_provenance_that_json_does_not_know_is_refused_before_the_file_is_touched(value, scratch):
-    path = scratch / "tree.json"
-    path.write_text("old")
-    with pytest.raises(OutputError, match=r"^cannot write the provenance as JSON \(.*\); use strings, numbers"):
-        save(SHARKS, path, provenance={"value": value})
-    assert path.read_text() == "old"
 
 
 def test_a_provenance_with_the_name_of_a_file_that_is_not_utf8_is_kept(scratch):
@@ -434,13 +330,6 @@ def test_a_lock_keeps_others_out_and_says_who_holds_it(holder, scratch):
     with lock(path, busy="x"):
         assert refusal(path, Locked, busy="y", fix="stop it") == "y by another process; stop it"
     assert not path.exists()
-
-
-def test_a_lock_is_waited_for(holder, scratch):
-    holder.stdin.write("\n")
-    holder.stdin.flush()
-    with lock(scratch / "x.lock", busy="x", wait=True):
-        pass
 
 
 def test_a_killed_process_leaves_no_lock(holder, scratch):

@@ -198,7 +198,7 @@ def test_a_default_name_that_is_a_link_to_the_source_does_not_replace_it_either(
     assert (tmp_path / "pets.csv").read_text() == NAMES
 
 
-def test_of_a_link_all_lies_beside_the_file_that_it_leads_to(generate, tmp_path):
+def test_all_files_are_next_to_the_target_of_a_link(generate, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link.json").symlink_to("elsewhere/tree.json")
     code, out, _ = generate("--out", "link.json")
@@ -208,10 +208,10 @@ def test_of_a_link_all_lies_beside_the_file_that_it_leads_to(generate, tmp_path)
     assert (tmp_path / "link.json").is_symlink() and {path.name for path in tmp_path.glob("link*")} == {"link.json"}
 
 
-def test_nothing_is_made_anew_under_a_reviewer_who_has_decided_nothing_yet(generate, tmp_path):
+def test_nothing_is_generated_while_a_reviewer_holds_the_lock(generate, tmp_path):
     assert generate("--out", "tree.json")[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with hold_lock(Paths.of(tmp_path / "tree.json"), "Ada", "2026-01-31T12:00:00Z"):
+    with hold_lock(Paths.of(tmp_path / "tree.json"), "Ada"):
         code, out, err = generate("--out", "tree.json", "--superclasses", "2")
         assert (code, out) == (2, "") and "'tree.json' is being reviewed by Ada (process " in err
         assert "reading classes" not in err  # at once

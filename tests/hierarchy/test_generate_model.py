@@ -94,7 +94,7 @@ def test_run_again_it_asks_nothing_and_gives_the_same_bytes(propose, server, tmp
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.json")}
 
 
-def test_replies_of_another_server_are_used_again_and_it_is_said(propose, server, tmp_path):
+def test_replies_of_another_server_are_used_and_reported(propose, server, tmp_path):
     told = "pets.replies.sqlite: 8 replies from e and 8 replies from m came from another server and answer equal"
     propose("--embed", "openai:e", "--yes")
     assert told not in propose("--embed", "openai:e", "--yes")[2]
@@ -192,7 +192,7 @@ def test_a_dry_run_asks_no_embedding_server_either(propose, server):
     assert "without a limit" not in propose("--dry-run")[2]
 
 
-def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path):
+def test_the_path_of_the_source_is_not_sent(propose, ask, server, tmp_path):
     propose("--yes")
     before = calls(server)
     flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--groups", "4")
@@ -201,7 +201,7 @@ def test_the_way_to_the_source_is_told_to_nobody(propose, ask, server, tmp_path)
     assert not any(str(tmp_path) in json.dumps(body) for body in server.bodies)
 
 
-def test_explain_tells_what_was_asked_and_answered(propose, ask):
+def test_explain_shows_questions_and_answers(propose, ask):
     propose("--yes")
     code, out, _ = ask("explain", "pets.json", "cod")
     lines = out.splitlines()
@@ -226,7 +226,7 @@ def test_explain_shows_what_a_reviewer_decided(propose, ask):
     assert "llm         != fish/sea fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
-def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propose, ask, tmp_path):
+def test_explain_counts_decisions_once_without_a_proposal(propose, ask, tmp_path):
     propose("--yes")
     ask("edit", "pets.json", "move", "cod", "fish/freshwater fish", "--by", "Ada")
     ask("edit", "pets.json", "rename", "fish", "fishes", "--by", "Ada")
@@ -235,7 +235,7 @@ def test_explain_takes_no_decision_twice_of_a_result_without_its_proposal(propos
     assert code == 0 and "group       fishes/freshwater fish" in out and "Ada: move cod to fish/freshwater fish" in out
 
 
-def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(propose, ask, tmp_path):
+def test_replies_and_decisions_are_next_to_the_target_of_a_link(propose, ask, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link.json").symlink_to("elsewhere/tree.json")
     assert propose("--yes", "--out", "link.json")[0] == 0
@@ -247,8 +247,8 @@ def test_of_a_link_replies_and_decisions_lie_beside_the_file_that_it_leads_to(pr
     assert out == ask("explain", "elsewhere/tree.json", "cod")[1]
 
 
-def test_a_review_that_begins_amid_the_calls_is_not_written_under_and_no_answer_is_lost(propose, server, tmp_path):
-    lock = hold_lock(Paths.of(tmp_path / "pets.json"), "Ada", "2026-01-31T12:00:00Z")
+def test_a_review_that_begins_during_the_calls_is_not_overwritten_and_keeps_all_answers(propose, server, tmp_path):
+    lock = hold_lock(Paths.of(tmp_path / "pets.json"), "Ada")
 
     class Reviewed(Brain):
         def propose(self, text):
@@ -310,7 +310,7 @@ FLAGS_OF_A_MODEL = {
 
 
 @pytest.mark.parametrize("flag", [*FLAGS_OF_A_MODEL, "--base-url"])
-def test_no_flag_about_a_model_is_passed_over_where_none_proposes(ask, server, tmp_path, flag):
+def test_flags_of_a_model_are_refused_where_none_proposes(ask, server, tmp_path, flag):
     code, out, err = ask("generate", "pets.txt", flag, *FLAGS_OF_A_MODEL.get(flag, [server.url]))
     assert (code, out) == (2, "") and f"{flag} needs a language model that proposes; add --propose openai" in err
     assert [path.name for path in tmp_path.iterdir()] == ["pets.txt"]

@@ -40,6 +40,6 @@ def digest(asked: Request) -> str:
     return digest_of(make_body(asked, Capabilities.assume("http://elsewhere")))
 
 
-def chat_with(server: Server, cache: ReplyCache, tell=lambda progress: None, **options) -> OpenAIChat:
+def chat_with(server: Server, cache: ReplyCache, progress=lambda progress: None, **options) -> OpenAIChat:
     """A chat with a server of the tests."""
-    return OpenAIChat(cache, ChatOptions(base_url=server.url, **{"timeout": 60.0} | options), tell=tell)
+    return OpenAIChat(cache, ChatOptions(base_url=server.url, **{"timeout": 60.0} | options), progress=progress)

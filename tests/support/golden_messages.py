@@ -35,10 +35,12 @@ class Golden:
         return {case: message.removeprefix("    ") for case, message in zip(lines[::2], lines[1::2], strict=True)}
 
     def compare(self, case: str, message: str) -> None:
-        """Compares a message with the golden one; with WRITE_GOLDEN=1, writes it there."""
+        """Compares a message with the golden one, and the cases with those of the file; WRITE_GOLDEN=1 writes it."""
         assert "\n" not in message
         if os.environ.get("WRITE_GOLDEN"):
             known = self.messages() | {case: message}
             text = "".join(f"{name}\n    {known[name]}\n" for name in self.cases() if name in known)
             self.path.write_text(text, encoding="utf-8")
+        else:
+            assert list(self.messages()) == list(self.cases())
         assert self.messages().get(case) == message

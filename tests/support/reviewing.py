@@ -10,6 +10,7 @@ from hierarchy.review.log import Log
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.storage import append_to_log, load_log
+from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
 NOON = "2026-01-31T12:00:00Z"
@@ -97,8 +98,7 @@ def zoo(*, unsettled=("n04",), **options):
     """A session on ZOO with VOTES; some classes are unsettled."""
     places = [None if id in unsettled else place for id, place in zip(ZOO.classes, ZOO.groups, strict=True)]
     definitions = tuple(f"what {name} means" for name in ZOO.names)
-    classes = Proposal.from_hierarchy(ZOO, definitions, source="zoo.txt").classes
-    return start(Proposal(classes, tuple(places), VOTES), **options)
+    return start(Proposal(ClassList(ZOO.classes, ZOO.names, definitions, "zoo.txt"), tuple(places), VOTES), **options)
 
 
 def apply_all(edits, proposal):

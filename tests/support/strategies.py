@@ -1,14 +1,9 @@
 """Random hierarchies for property tests: any valid characters, repeated names, unbalanced shapes."""
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
 from hierarchy.names import name_fault
-
-# Tests share their processors, so examples count and milliseconds do not.
-settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
 
 # Few letters, so that names often coincide; and characters that break files and shells.
 _PLAIN = st.text("ab '", min_size=1, max_size=3)

@@ -36,7 +36,7 @@ def run_command(
 
     from timm_nhl.cli.script_labels import paired_labels
 
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         if os.environ.get("RANK", "0") == "0":  # one of torchrun's processes reports
             typer.echo(line, err=True)
 
@@ -44,13 +44,13 @@ def run_command(
     sys.argv = [str(script), *context.args]
     if (folder / "timm").is_dir():  # a checkout of timm: also workers that are spawned import the installed one
         sys.path.append(str(folder))
-        tell(f"using the installed timm {timm.__version__}, not the one next to {script.name}")
+        notify(f"using the installed timm {timm.__version__}, not the one next to {script.name}")
     else:
         sys.path.insert(0, str(folder))  # as Python does for a script
     with ExitStack() as block:
         block.enter_context(registered_children(trust_labels=trust_labels))
         if not trust_labels:
-            block.enter_context(paired_labels(tell))
+            block.enter_context(paired_labels(notify))
         try:
             runpy.run_path(str(script), run_name="__main__")
         except KeyboardInterrupt:  # what the script had half-written is not known here

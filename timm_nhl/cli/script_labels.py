@@ -25,16 +25,16 @@ TRUST = "pass --trust-labels to `timm-nhl run` if label i is class i of the hier
 
 
 @contextmanager
-def paired_labels(tell: Callable[[str], None]) -> Iterator[None]:
+def paired_labels(notify: Callable[[str], None]) -> Iterator[None]:
     """Numbers the classes of every dataset that timm opens in this block as the model made in it does.
 
     Args:
-        tell: receives a line for each dataset that timm alone would have numbered otherwise.
+        notify: receives a line for each dataset that timm alone would have numbered otherwise.
 
     Raises:
         OptionError: the classes of a dataset cannot be paired with the model's, or a class map contradicts them.
     """
-    labels = _Labels(tell)
+    labels = _Labels(notify)
     create_reader, create_dataset = timm.data.dataset.create_reader, timm.data.create_dataset
     find_model = timm.models._factory.model_entrypoint
 
@@ -89,7 +89,7 @@ def pair(classes: Mapping[str, int], hierarchy: Hierarchy) -> dict[str, int]:
 class _Labels:
     """The hierarchy of the last nested model that was made, and the datasets that were opened before it."""
 
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     hierarchy: Hierarchy | None = None
     early: list[tuple[Mapping[str, int], str]] = field(default_factory=list)  # (classes, source)
 
@@ -119,7 +119,7 @@ class _Labels:
             return reader
         others = len(classes) - len(paired)
         left = f"; leaving out {others} classes that the hierarchy does not have" if others else ""
-        self.tell(f"{source}: taking labels from the model's hierarchy, not from timm's sorted class names{left}")
+        self.notify(f"{source}: taking labels from the model's hierarchy, not from timm's sorted class names{left}")
         return read(class_map=paired)
 
     def check(self, classes: Mapping[str, int], *, source: str, fix: str) -> None:

@@ -110,7 +110,8 @@ def open_images(
     Raises:
         SourceError: there is no such dataset or split.
         DataError: with all classes that do not match, and all bad rows.
-        UnknownNode, AmbiguousName: from `classes`, as in `Hierarchy.labels`.
+        UnknownNode: there is no such class or node.
+        AmbiguousName: a name belongs to several classes or nodes.
     """
     from datasets import Image as ImageFeature
 

@@ -59,8 +59,10 @@ class RandomExperts:
 
     Args:
         labels: of each expert.
-        experts, flat: their measures, in the same order; `flat` is empty without a flat model.
-        params, macs: of an expert, on average.
+        experts: their measures, in the same order.
+        flat: those of the flat model; empty without one.
+        params: parameters of an expert, on average.
+        macs: multiply-accumulates of an expert, on average.
     """
 
     labels: tuple[tuple[int, ...], ...]
@@ -110,7 +112,8 @@ def evaluate(
     Raises:
         EvaluationError: a class without output or images, or logits that are not finite.
         OptionError: a flat model is compared with a flat one.
-        UnknownNode, AmbiguousName: from `classes`, as in `Hierarchy.labels`.
+        UnknownNode: there is no such class or node.
+        AmbiguousName: a name belongs to several classes or nodes.
     """
     tree, inference, wanted = images.hierarchy, inference or Inference(), tuple(classes)
     assert tree is not None

@@ -73,7 +73,8 @@ def estimate_difference(correct_a: ArrayLike, correct_b: ArrayLike) -> Estimate:
     """How much more often model A is right than model B about the same images: the mean difference, image by image.
 
     Args:
-        correct_a, correct_b: (N,) whether each was right about each image, in the same order.
+        correct_a: (N,) whether model A was right about each image.
+        correct_b: (N,) the same for model B, in the same order.
 
     Raises:
         EvaluationError: they are not about the same number of images, or about none.

@@ -38,7 +38,7 @@ class Outcomes:
     """What is kept of each image.
 
     Args:
-        classes: K, how many the model told apart.
+        classes: K, the number of classes of the model.
         images: (N,) numbers of the images.
         targets: (N,) their labels.
         top: (N, min(5, K)) the labels with the largest logits, largest first; equal ones as `torch.topk` orders them.
@@ -78,8 +78,9 @@ class Measures:
         images: how many it was measured on.
         top1: share of images whose label has the largest logit.
         top5: share of images whose label is among the five largest logits (or all, of fewer classes).
-        group, superclass: share of images whose most probable *class* lies in the right group, superclass. (Not the
-            node whose classes have the largest probability together: that is another decision than the one reported.)
+        group: share of images whose most probable *class* lies in the right group. (The group whose classes have the
+            largest total probability may be another one.)
+        superclass: the same for superclasses.
         mistake_severity: mean height of the mistakes (`find_heights`), None without mistakes ("hierarchical distance
             of a mistake", Bertinetto et al. 2020).
         hierarchical_distance: mean height over all images, 0 for those that are right ("average hierarchical distance

@@ -1,4 +1,4 @@
-"""A trained model and what its outputs mean: a nested one knows, a plain one has to be told."""
+"""A trained model with the classes of its outputs: a nested model knows them, a plain one may need a list."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def open_classifier(
 
     Args:
         source: a folder that it was saved to, or a file of weights of a nested one.
-        model, hierarchy: the architecture, and a hierarchy as `hierarchy.load` takes it, for a file of weights.
+        model: the architecture of a file of weights.
+        hierarchy: the hierarchy of a file of weights, as `hierarchy.load` takes it.
         labels: the class of each output of a plain model, for a folder whose config does not name them.
 
     Raises:
@@ -101,5 +102,5 @@ def open_classifier(
     outputs: Any = opened.num_classes
     if len(classes) != outputs:
         raise EvaluationError(f"expected {outputs} classes for the outputs of {source!r}, got {len(classes)}")
-    beside = find_folder(source) / HIERARCHY_FILE
-    return Classifier(source, opened, classes, load(beside) if beside.is_file() else None)
+    file = find_folder(source) / HIERARCHY_FILE
+    return Classifier(source, opened, classes, load(file) if file.is_file() else None)

@@ -54,9 +54,3 @@ def match_labels(whole: Hierarchy, part: Hierarchy) -> tuple[int, ...] | None:
     label_of = {row: label for label, row in enumerate(whole.rows)}
     labels = [label_of.get(row) for row in part.rows]
     return None if None in labels else tuple(label for label in labels if label is not None)
-
-
-def match_rows(whole: Hierarchy, part: Hierarchy) -> tuple[Rows, Rows, Rows] | None:
-    """The rows of a hierarchy's levels that make up another one; None if that is not a subset of it."""
-    labels = match_labels(whole, part)
-    return None if labels is None else select_rows(whole, labels)

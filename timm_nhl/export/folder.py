@@ -94,7 +94,8 @@ def load(
 
     Args:
         source: the folder, with `local-dir:` before it or not, or the file.
-        model, hierarchy: the architecture and the hierarchy (as `hierarchy.load` takes it) of a file of weights.
+        model: the architecture of a file of weights.
+        hierarchy: the hierarchy of a file of weights, as `hierarchy.load` takes it.
         options: other arguments of `timm.create_model`, in place of the saved ones.
 
     Raises:

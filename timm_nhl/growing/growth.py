@@ -42,7 +42,7 @@ def grow(model: NHL, hierarchy: str | Mapping[str, Any] | Hierarchy) -> Growth:
 
 
 class Growth(nn.Module):
-    """A frozen NHL and the fresh branches that are trained beside it: (B, in_chans, H, W) -> (B, K), in label order.
+    """A frozen NHL and the fresh branches that are trained with it: (B, in_chans, H, W) -> (B, K), in label order.
 
     One softmax runs over old and new values, so the new ones learn to compete with the old. Only fresh branches have
     gradients, and only they are ever in train mode: norms of the old part keep their statistics.

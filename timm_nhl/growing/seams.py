@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hierarchy import Hierarchy
 from timm_nhl.errors import GrowthError
-from timm_nhl.experts import match_rows, select_rows
+from timm_nhl.experts import match_labels, select_rows
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Seam:
 
 def find_seams(old: Hierarchy, tree: Hierarchy) -> Iterator[Seam]:
     """The seam of each level, between a hierarchy and a larger one with all of its classes."""
-    kept = match_rows(tree, old)
-    assert kept is not None, "check_places comes first"
+    labels = match_labels(tree, old)
+    assert labels is not None, "check_places comes first"
+    kept = select_rows(tree, labels)
     above: tuple[int, ...] = (0,)  # the place of each node one level up; of the trunk at first
     for depth, (before, now) in enumerate(zip(kept, select_rows(tree, range(len(tree))), strict=True)):
         fresh = sorted({*now.rows} - {*before.rows})

@@ -33,7 +33,7 @@ class Trunk(nn.Module):
         backbone_args: what the backbone's own entry point takes (`in_chans`, `img_size`, `drop_path_rate`, ...).
 
     Raises:
-        SplitError: there is no such tap; the strides of those there are are listed.
+        SplitError: there is no such tap; the message lists the strides of those that exist.
         TypeError: the backbone does not know one of `backbone_args`.
 
     >>> trunk = Trunk("test_resnet")

@@ -25,7 +25,7 @@ def describe_features(trunk: Trunk, levels: Sequence[Level]) -> list[dict[str, A
 
 
 def take_indices(features: int, indices: int | Sequence[int] | None) -> tuple[list[int], int]:
-    """The numbers of the features meant (the last ones for a count, from the end where negative), and the largest."""
+    """The indices of the wanted features (for a count the last ones; negative from the end), and the largest."""
     taken, last = feature_take_indices(features, indices)  # type: ignore[arg-type]  # any sequence
     return list(taken), last
 

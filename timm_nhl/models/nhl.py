@@ -37,18 +37,27 @@ class NHL(TimmModel):
         in_chans: channels of the images.
         global_pool: `avg`, `max`, `avgmax` or `""`.
         split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
-        widths, depths, strides: of each level's branches; `expansion`, `act`, `norm`, `drop`: of all.
-        bn_momentum, bn_eps: of all batch norms, in trunk and levels.
+        widths: bottleneck width of the branches of each level, superclasses first.
+        expansion: channels of a block's output as a multiple of its width.
+        depths: blocks per branch of each level.
+        strides: stride of the first block of each level.
+        act: activation of all branches.
+        norm: norm layer of all branches.
+        drop: dropout inside all branches.
+        bn_momentum: momentum of all batch norms in trunk and levels.
+        bn_eps: epsilon of all batch norms in trunk and levels.
         drop_rate: dropout in front of the classifier.
         drop_path_rate: stochastic depth of the trunk and, unless `drop_path` says otherwise, of the branches.
         labels: for each class, its label in the model that this one was cut out of; by default its own.
-        device, dtype: where and as what the parameters are made.
+        device: where the parameters are created.
+        dtype: type of the parameters.
         backbone_args: anything else goes to the backbone (`img_size`, ...).
 
     Raises:
-        OptionError, SplitError: an option that cannot be.
-        hierarchy.HierarchyError: a hierarchy that cannot be loaded.
-        TypeError: an option that neither this nor the backbone has.
+        OptionError: an option is invalid.
+        SplitError: the backbone does not have this split point.
+        hierarchy.HierarchyError: the hierarchy cannot be loaded.
+        TypeError: neither the network nor its backbone has such an option.
 
     >>> model = NHL("test_resnet", num_classes=8)
     >>> model(torch.zeros(2, 3, 64, 64)).shape
@@ -145,7 +154,7 @@ class NHL(TimmModel):
         return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """(B, K*D, h, w) -> (B, K), or with `pre_logits` what the classifier takes, (B, K*D); in label order."""
+        """`(B, K*D, h, w) -> (B, K)`, or `(B, K*D)` with `pre_logits`, before the classifier; in label order."""
         y: Tensor = self.head(x, pre_logits)
         return y
 
@@ -156,8 +165,8 @@ class NHL(TimmModel):
 
         Args:
             classes: class ids, class names and node paths, mixed freely; `""` is everything.
-            share: use this model's memory for the trunk, and for branches that lie side by side, instead of copies; for
-                serving many experts. Dtype, device and mode of each are its own; training one changes the other.
+            share: use this model's memory for the trunk, and for branches whose rows are adjacent instead of copies, to
+                serve many experts. Dtype, device and mode of each are its own; training one changes the other.
 
         Raises:
             hierarchy.errors.UnknownNode, AmbiguousName: something asked for is not in the hierarchy.

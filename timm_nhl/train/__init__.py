@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.train.config import Settings, describe
 
 if TYPE_CHECKING:
-    from timm_nhl.train.loop import train
+    from timm_nhl.train.loop import train, train_in_memory
 
-__all__ = ["Settings", "describe", "train"]
+__all__ = ["Settings", "describe", "train", "train_in_memory"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports the loop, and with it torch, when it is first used: the command line needs the settings alone."""
-    if name == "train":
-        from timm_nhl.train.loop import train
+    if name in ("train", "train_in_memory"):
+        from timm_nhl.train import loop
 
-        return train
+        return getattr(loop, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

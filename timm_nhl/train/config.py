@@ -146,14 +146,16 @@ class Settings:
         SCHEDULE(help="Learning rate schedule, by step. timm's 'none' is 'constant'; its deprecated 'plateau' is out."),
     ] = "cosine"
     lr: Annotated[
-        float | None, Field(ge=0), SCHEDULE(help="Learning rate; by default --lr-base at --lr-base-size images a step.")
+        float | None,
+        Field(ge=0),
+        SCHEDULE(help="Learning rate; by default --lr-base at --lr-base-size images per step."),
     ] = None
-    lr_base: Annotated[NonNegative, SCHEDULE(help="Learning rate at --lr-base-size images a step.")] = 0.1
+    lr_base: Annotated[NonNegative, SCHEDULE(help="Learning rate at --lr-base-size images per step.")] = 0.1
     lr_base_size: Annotated[Count, SCHEDULE(help="Images a step that --lr-base is for.")] = 256
     lr_base_scale: Annotated[
         Literal["linear", "sqrt"] | None,
         SCHEDULE(
-            help="How --lr-base scales with images a step; by default sqrt for adaptive optimizers, otherwise linear."
+            help="How --lr-base scales with images per step; by default sqrt for adaptive optimizers, otherwise linear."
         ),
     ] = None
     warmup_epochs: Annotated[NonNegative, SCHEDULE(help="Epochs of linear warm-up.")] = 5.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 
 from hierarchy import Hierarchy, load
 from hierarchy.dataset import HIERARCHY_FILE, open_data
@@ -77,6 +77,20 @@ def train(settings: Settings) -> Path:
                 if process.is_main:
                     run_dir.save_epoch(rows, trainer.best_model, images, trainer.state_dict())
     return run_dir.path
+
+
+def train_in_memory(settings: Settings, images: Images) -> nn.Module:
+    """Trains a model on some images like `train`, but writes and resumes nothing; returns the model.
+
+    Raises the errors of `train`.
+    """
+    check(settings)
+    with distributed.join(settings.device) as process:
+        sampler = create_sampler(settings, images, images, process)
+        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        for epoch in range(trainer.epochs):
+            train_one_epoch(trainer, epoch, Progress(disable=True))
+        return trainer.best_model
 
 
 def train_one_epoch(trainer: Trainer, epoch: int, bar: Progress) -> dict[str, float]:
@@ -149,11 +163,11 @@ def open_splits(settings: Settings) -> tuple[Images, Images]:
 
 def find_hierarchy(settings: Settings) -> Hierarchy | None:
     """The hierarchy of the settings, or the one in the folder of the data."""
-    beside = Path(settings.source) / HIERARCHY_FILE
+    file = Path(settings.source) / HIERARCHY_FILE
     if settings.hierarchy is not None:
         return load(settings.hierarchy)
-    if beside.is_file():
-        return load(beside)
+    if file.is_file():
+        return load(file)
     needs = {
         "--grow": settings.grow is not None,
         f"--model {settings.model}": settings.nested and settings.grow is None,
@@ -164,7 +178,7 @@ def find_hierarchy(settings: Settings) -> Hierarchy | None:
     if flags:
         open_data(settings.source)  # data that do not exist are the first problem to report
         raise OptionError(
-            f"{' and '.join(flags)} need{'s' * (len(flags) == 1)} a hierarchy; pass --hierarchy, or add {str(beside)!r}"
+            f"{' and '.join(flags)} need{'s' * (len(flags) == 1)} a hierarchy; pass --hierarchy, or add {str(file)!r}"
         )
     return None
 
@@ -195,7 +209,7 @@ def create_sampler(settings: Settings, images: Images, val_images: Images, proce
 
 
 def summarize(images: Images, val_images: Images, process: Process) -> dict[str, Any]:
-    """What decides the result of a training besides its settings."""
+    """What decides the result of a training files its settings."""
     labels = hashlib.blake2b(digest_size=16)
     for part in (images, val_images):
         labels.update("\n".join(part.classes).encode() + part.labels.tobytes())

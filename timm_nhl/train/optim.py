@@ -19,7 +19,7 @@ def create_optimizer(model: nn.Module, settings: Settings, *, step_size: int) ->
     """Creates timm's optimizer over a model's parameter groups.
 
     Args:
-        step_size: images a step.
+        step_size: images per step.
 
     Raises:
         OptionError: it cannot be created with these arguments, or not on this machine.

@@ -112,6 +112,18 @@ def find_node(session: Session, *, superclass: bool = False) -> str:
     return node.partition("/")[0] if superclass else node
 
 
+def find_prompt(key: str) -> str:
+    """What a key asks for; "" if it asks for nothing."""
+    known = key in WITH_TEXT or key in ("p", "P", "/")
+    return next(entry.asks for entry in KEYS if entry.key == key.lower()) if known else ""
+
+
+def list_to_split(session: Session, *, superclass: bool = False) -> dict[str, str]:
+    """The classes that can be split off the group of the question, or off its superclass: id -> words for a list."""
+    members = session.members(find_node(session, superclass=superclass))
+    return {id: f"{session.name(id)}  {session.node(id) if superclass else id}" for id in members}
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a short decimal number.
 

@@ -12,25 +12,18 @@ TITLES = {"llm": "LLM", "wordnet": "WordNet", "embedding": "embedding"}
 MOST_NAMED = 12  # classes of a node; the rest are counted
 
 
-def describe_definition(session: Session, id: str) -> str:
-    """The definition of a class, "" if it is unknown."""
-    classes = session.proposal.classes
-    return classes.definitions[classes.ids.index(id)]
-
-
-def describe_place(session: Session, id: str) -> str:
-    """The group of a class, and its other classes."""
-    group = session.node(id)
-    if not group:
-        return "unsettled: it has no place yet"
-    others = [session.name(other) for other in session.members(group) if other != id]
-    return f"in {group} with {_join(others)}" if others else f"alone in {group}"
-
-
-def describe_members(session: Session, node: str) -> str:
-    """The classes of a node."""
-    members = [session.name(id) for id in session.members(node)]
-    return f"holds {count_classes(len(members))}: {_join(members)}"
+def describe_question(session: Session) -> list[str]:
+    """What is known about the subject of the question, a paragraph each; votes and suggestions are shown next to it."""
+    question = session.require_question()
+    subject, members = question.subject, session.members(session.node(question.subject))
+    if not session.is_class(subject):
+        names = _join([session.name(id) for id in members])
+        return [f"holds {count_classes(len(members))}: {names}", *question.reasons]
+    classes, group = session.proposal.classes, session.node(subject)
+    others = [session.name(id) for id in members if id != subject]
+    place = f"in {group} with {_join(others)}" if others else f"alone in {group}"
+    definition = classes.definitions[classes.ids.index(subject)]
+    return [*filter(None, [definition]), place if group else "unsettled: it has no place yet", *question.reasons]
 
 
 def describe_vote(session: Session, id: str, vote: Vote) -> str:

@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
@@ -77,12 +77,12 @@ def from_text(text: str, proposal: Proposal, superclass: str) -> tuple[Edit, ...
         missing = [id for id in own if id not in placed]
         problems += [f"class {id!r} ({own[id]}) is missing, keep every class" for id in missing]
     if problems:
-        raise ReviewError("; ".join(problem.replace("; ", ", ") for problem in problems))
+        raise ReviewError(_join(problems))
     rows = zip(proposal.classes.ids, proposal.places, strict=True)
     try:
         after = Proposal(proposal.classes, tuple(placed.get(id, old) for id, old in rows))
     except InvalidHierarchy as error:
-        raise ReviewError("; ".join(problem.replace("; ", ", ") for problem in error.problems)) from None
+        raise ReviewError(_join(error.problems)) from None
     return find_edits(proposal, after)
 
 
@@ -144,6 +144,11 @@ def _lines(text: str) -> Iterator[tuple[int, int, str]]:
         content = line.strip()
         if content and not line.startswith("#"):
             yield number, len(line) - len(line.lstrip(" ")), content
+
+
+def _join(problems: Iterable[str]) -> str:
+    """Problems in one message, which `revise` takes apart again at its semicolons."""
+    return "; ".join(problem.replace("; ", ", ") for problem in problems)
 
 
 def _content(text: str) -> list[tuple[int, str]]:

@@ -15,7 +15,9 @@ from hierarchy.review.ui.actions import (
     WITH_TEXT,
     WITHOUT_TEXT,
     find_node,
+    find_prompt,
     is_number,
+    list_to_split,
     parse_numbers,
     split,
     take,
@@ -23,11 +25,9 @@ from hierarchy.review.ui.actions import (
 from hierarchy.review.ui.describe import (
     TITLES,
     count_classes,
-    describe_definition,
     describe_end,
     describe_keys,
-    describe_members,
-    describe_place,
+    describe_question,
     describe_vote,
 )
 from hierarchy.review.ui.editor import revise
@@ -91,7 +91,7 @@ def _answer(session: Session, answer: str, terminal: Terminal) -> str:
         return describe_keys()
     if answer == "e":
         return session.edit(*revise(session.proposal, find_node(session, superclass=True), terminal.edit_text))
-    wanted = _find_prompt(key)
+    wanted = find_prompt(key)
     if not wanted or (text and len(answer.split()[0]) > 1 and key != "/"):
         raise ReviewError(f"unknown answer {answer[:40]!r}; the keys are {_KEYS}, ? explains them")
     if key in "rRgGpP":
@@ -104,12 +104,6 @@ def _answer(session: Session, answer: str, terminal: Terminal) -> str:
     if key in "pP":
         return _split(session, text, terminal, superclass=key == "P")
     return WITH_TEXT[key](session, text)
-
-
-def _find_prompt(key: str) -> str:
-    """What a key asks for, "" if it is not a key with a text."""
-    known = key in WITH_TEXT or key in ("p", "P", "/")
-    return next(entry.asks for entry in KEYS if entry.key == key.lower()) if known else ""
 
 
 def _search(session: Session, text: str, terminal: Terminal) -> str:
@@ -127,13 +121,12 @@ def _search(session: Session, text: str, terminal: Terminal) -> str:
 
 
 def _split(session: Session, name: str, terminal: Terminal, *, superclass: bool) -> str:
-    members = session.members(find_node(session, superclass=superclass))
-    lines = [_locate(session, id) if superclass else f"{session.name(id)}  {id}" for id in members]
-    terminal.say(_number(lines, len(members)))
+    choices = list_to_split(session, superclass=superclass)
+    terminal.say(_number(list(choices.values()), len(choices)))
     choice = terminal.ask_for(f"which go to {name!r} (such as 1 3 5-7)")
     if not choice:
         return UNCHANGED
-    ids = [members[number - 1] for number in parse_numbers(choice, len(members))]
+    ids = [list(choices)[number - 1] for number in parse_numbers(choice, len(choices))]
     return split(session, name, ids, superclass=superclass)
 
 
@@ -159,14 +152,9 @@ def show(session: Session, columns: int = 80) -> str:
     number, of, disputed = session.position
     about = f"{name!r}" + (f" {subject}" if name != subject else "")
     lines = [f"({number}/{of}) {', '.join(question.kinds)}  {about}    {disputed} disputed left"]
-    if session.is_class(subject):
-        lines += _wrap(describe_definition(session, subject), columns)
-        lines += _wrap(describe_place(session, subject), columns)
-        lines += _tabulate_votes(session, subject, columns)
-    else:
-        lines += _wrap(describe_members(session, subject), columns)
-    for reason in question.reasons:
-        lines += _wrap(reason, columns)
+    for paragraph in describe_question(session):
+        lines += textwrap.wrap(paragraph, columns, initial_indent="    ", subsequent_indent="    ")
+    lines += _tabulate_votes(session, subject, columns) if session.is_class(subject) else []
     lines += [f"    {number}  {session.describe(edit)}" for number, edit in enumerate(session.suggestions, 1)]
     return "\n".join(lines)
 
@@ -187,10 +175,6 @@ def _tabulate_votes(session: Session, id: str, columns: int) -> list[str]:
     height = max(map(len, cells))
     rows = zip(*(lines + [""] * (height - len(lines)) for lines in cells), strict=True)
     return ["    " + "  ".join(f"{cell:{width}}" for cell in row).rstrip() for row in rows]
-
-
-def _wrap(text: str, columns: int) -> list[str]:
-    return textwrap.wrap(text, columns, initial_indent="    ", subsequent_indent="    ")
 
 
 def _columns() -> int:

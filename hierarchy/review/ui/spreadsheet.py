@@ -23,7 +23,7 @@ Rows: TypeAlias = list[tuple[int, Mapping[str, str]]]  # with their line numbers
 
 
 def to_sheet(state: State) -> str:
-    """The proposal as CSV, one class per line in label order; only superclass and group are meant to be changed."""
+    """The proposal as CSV, one class per line in label order; only superclass and group may be changed."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -63,7 +63,7 @@ ranges = st.none() | st.tuples(st.integers(1, 8), st.integers(0, 8)).map(lambda 
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(3, 40), ranges, ranges, ranges, ranges, st.booleans())
-def test_any_shape_is_kept_to_the_letter_or_refused(count, supers, groups, per_group, per_super, chains):
+def test_any_shape_is_met_exactly_or_refused(count, supers, groups, per_group, per_super, chains):
     shape = Shape(supers, groups, per_group, per_super, chains)
     try:
         found = sizes_of(cluster(random_rows(count, count), shape))
@@ -103,7 +103,7 @@ def test_the_answer_is_the_same_again():
     assert cluster(rows) == cluster(rows.copy())
 
 
-def test_equal_rows_are_no_trouble():
+def test_equal_rows_are_clustered():
     placement = cluster(np.tile(random_rows(1, 0), (12, 1)), Shape(Range(2, 2), Range(4, 4)))
     assert sorted(sizes_of(placement)[2].values()) == [2, 2]
 
@@ -124,13 +124,13 @@ def test_distances_and_cuts_are_those_of_scipy():
         (40, Shape(classes_per_group=Range(1, 2), groups=Range(5, 5)), "40 classes cannot make 5 groups"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused_with_what_to_ask_for(count, shape, message):
+def test_an_impossible_shape_is_refused_with_a_hint(count, shape, message):
     with pytest.raises(ShapeError, match=message):
         cluster(random_rows(count, 0), shape)
 
 
 @pytest.mark.parametrize("text", ["", "0", "9:5", "x", "3:x", "-1", ":", "1:2:3", "²", "1" * 5000])
-def test_what_is_no_range_is_refused(text):
+def test_invalid_ranges_are_refused(text):
     with pytest.raises(ShapeError, match=r"invalid range .*; use N, MIN:MAX, MIN: or :MAX, MIN >= 1"):
         Range.parse(text)
 

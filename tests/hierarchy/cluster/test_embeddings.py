@@ -66,7 +66,7 @@ def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
     assert np.median(loss) < 0.02
 
 
-def test_vectors_are_the_same_again_and_whatever_the_hash_seed(wordnet, named):
+def test_vectors_are_reproducible_for_any_hash_seed(wordnet, named):
 
     code = (
         "import hashlib; from hierarchy.sources import ClassList;"
@@ -176,7 +176,7 @@ def test_a_server_that_refuses_is_quoted(server, named):
         embed(named("a", "b", "c"), "openai:none", base_url=f"http://127.0.0.1:{server.server_port}/v1")
 
 
-def test_with_a_cache_only_new_texts_of_a_model_are_asked_for(server, named, tmp_path):
+def test_with_a_cache_only_new_texts_are_requested(server, named, tmp_path):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     few, more = named("ab", "ba", "abc"), named("abc", "b", "ab")
     alone = {classes: embed(classes, "openai:letters", base_url=url) for classes in (few, more)}
@@ -193,7 +193,7 @@ def test_with_a_cache_only_new_texts_of_a_model_are_asked_for(server, named, tmp
         embed(few, "openai:none", base_url=url, cache=cache)
 
 
-def test_each_call_is_kept_before_the_next_so_a_run_that_stops_pays_for_no_vector_twice(tmp_path):
+def test_each_call_is_cached_before_the_next(tmp_path):
     texts = [f"text {number}" for number in range(600)]
     with Server() as server, ReplyCache(tmp_path / "x.replies.sqlite") as cache:
         embed_texts(texts[:BATCH], "words", base_url=server.url, cache=cache)  # all that a stopped run got

@@ -53,7 +53,7 @@ def test_no_superclass_is_called_like_a_class(wordnet, named):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=30), st.data())
-def test_whatever_the_words_and_the_partition_the_names_make_a_hierarchy(placement, data):
+def test_the_names_make_a_hierarchy_for_any_words_and_partition(placement, data):
     words = st.text("abc /-'é🦈xyz ", min_size=1, max_size=8).map(str.strip).filter(lambda w: w and "/" not in w)
     ids = tuple(f"id{i}" for i in range(len(placement)))
     names = tuple(data.draw(words) for _ in placement)

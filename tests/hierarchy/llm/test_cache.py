@@ -110,7 +110,7 @@ for number in range(10_000):
 """
 
 
-def test_what_was_stored_before_a_kill_is_there(tmp_path):
+def test_replies_stored_before_a_kill_are_kept(tmp_path):
     path = tmp_path / "x.sqlite"
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(path)],
@@ -185,7 +185,7 @@ def test_an_empty_file_becomes_a_cache(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["missing/x.sqlite", "."])
-def test_a_path_where_no_file_can_be_made_is_an_error(name, tmp_path):
+def test_a_path_where_no_file_can_be_created_is_an_error(name, tmp_path):
     with pytest.raises((OutputError, FormatError)):
         ReplyCache(tmp_path / name)
 

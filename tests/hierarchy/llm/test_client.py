@@ -94,7 +94,7 @@ def test_a_fault_at_the_first_call(fault, table):
 
 
 @pytest.mark.parametrize("fault", ONCE)
-def test_what_was_answered_is_not_asked_again_and_what_failed_is(fault, table):
+def test_answered_requests_are_cached_and_failed_ones_are_sent_again(fault, table):
     failed = table["first"][fault].finish == "failed"
     assert table["again"][fault] == (1 if failed else 0)
     assert table["second"][fault] == table["first"][fault] or failed
@@ -186,7 +186,7 @@ from hierarchy.llm import ChatOptions, OpenAIChat, ReplyCache
 chat = OpenAIChat(
     ReplyCache(sys.argv[1]),
     ChatOptions(base_url=sys.argv[2], concurrency=4),
-    tell=lambda told: print(told.done, told.note, flush=True),
+    progress=lambda told: print(told.done, told.note, flush=True),
 )
 chat([request(str(number)) for number in range(12)])
 """
@@ -258,7 +258,7 @@ REFUSALS = {  # what a server refuses -> what it is sent in the end
 
 
 @pytest.mark.parametrize("refused", REFUSALS, ids=" ".join)
-def test_what_a_server_rejects_is_asked_otherwise_and_remembered(refused, cache):
+def test_a_rejected_request_is_adapted_and_remembered(refused, cache):
     asked, told = [request(str(number)) for number in range(3)], []
     with Server(refuses=refused) as server:
         replies = chat_with(server, cache, told.append, concurrency=1)(asked)

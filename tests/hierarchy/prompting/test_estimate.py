@@ -23,7 +23,7 @@ CLASSES = read_classes("cifar-100")
 PLAN = Plan("m", *CIFAR.sizes[:2], 3, part=25)
 
 
-def test_a_rehearsal_asks_exactly_what_a_model_like_it_is_asked():
+def test_the_estimate_sends_the_requests_of_a_similar_model():
     def propose_with(answer):
         seen = []
         made = propose(CLASSES, lambda requests: seen.extend(requests) or answer(requests), PLAN)

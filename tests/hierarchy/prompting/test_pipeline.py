@@ -42,28 +42,33 @@ def by_prompt(requests):
     return Counter(request.prompt for request in requests)
 
 
-def test_a_model_with_a_hierarchy_in_mind_gives_that_hierarchy():
+@pytest.fixture(scope="module")
+def calm():
+    """The requests to a model with CIFAR's hierarchy in mind, and what it made."""
     model = Model(Brain(CIFAR))
     made = propose(CLASSES, model, PLAN)
+    return model.requests, made
+
+
+def test_a_model_with_a_hierarchy_in_mind_gives_that_hierarchy_each_time(calm):
+    requests, made = calm
     assert made.proposal.hierarchy() == CIFAR and not made.left and not made.troubles
-    assert by_prompt(model.requests) == {"superclasses": 2, "merge": 1, "assign": 12, "groups": 20, "rename": 2}
-    assert made.requests == len(model.requests)
+    assert by_prompt(requests) == {"superclasses": 2, "merge": 1, "assign": 12, "groups": 20, "rename": 2}
+    assert made.requests == len(requests)
+    assert propose(CLASSES, Model(Brain(CIFAR)), PLAN) == made
 
 
-def test_every_class_is_voted_on_and_carries_who_said_so():
-    model = Model(Brain(CIFAR))
-    made = propose(CLASSES, model, PLAN)
-    keys = {request.key: request.prompt for request in model.requests}
+def test_every_class_carries_its_vote_and_its_replies(calm):
+    requests, made = calm
+    keys = {request.key: request.prompt for request in requests}
     for id, place in zip(CIFAR.classes, CIFAR.groups, strict=True):
         said, replies = made.proposal.votes[id], made.proposal.replies[id]
         assert said == (Vote("llm", "/".join(place), 1.0, "3 of 3 votes"),)
         assert [keys[key] for key in replies] == ["assign"] * 3 + ["groups"]
 
 
-def test_the_votes_see_classes_and_nodes_in_other_orders():
-    model = Model(Brain(CIFAR))
-    propose(CLASSES, model, PLAN)
-    texts = [request.messages[1][1] for request in model.requests if request.prompt == "assign"]
+def test_the_votes_see_classes_and_nodes_in_other_orders(calm):
+    texts = [request.messages[1][1] for request in calm[0] if request.prompt == "assign"]
     nodes = {text.split("The classes:")[0] for text in texts}
     orders = {tuple(re.findall(r"^(\d+)\. ", text.split("The classes:")[1], re.M)) for text in texts}
     assert len(nodes) == 3 and len(orders) == len(texts) == 12
@@ -98,7 +103,7 @@ def test_a_class_without_a_majority_is_asked_about_again_with_candidates():
     assert {vote.witness for vote in made.proposal.votes["tank"]} == {"llm"}
 
 
-def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
+def test_classes_that_fit_nowhere_stay_unsettled_without_a_group():
     cloud = CLASSES.ids.index("cloud") + 1
 
     def spoil(request, text):
@@ -112,7 +117,7 @@ def test_what_fits_nowhere_is_unsettled_and_no_group_is_made_for_it():
     assert "cloud" not in made.proposal.votes
 
 
-def test_where_both_witnesses_say_otherwise_the_model_is_asked_again_and_decides():
+def test_the_model_decides_again_where_both_witnesses_disagree():
     apple, bear = CLASSES.ids.index("apple"), CLASSES.ids.index("bear")
     other = "/".join(CIFAR.groups[CLASSES.ids.index("rocket")])
 
@@ -141,26 +146,26 @@ def test_a_superclass_called_like_a_class_gets_another_name():
     assert "trout" not in made.proposal.settled.nodes(1)
 
 
-@pytest.mark.parametrize("name", ["a/b", "  spaced   out ", "tabs\tand\nlines"])
-def test_names_are_cleaned(name):
-    class Clumsy(Brain):
-        def divide(self, text):
-            content = super().divide(text)
-            content["groups"][0]["name"] = name
-            return content
+class Naming(Brain):
+    """Gives the first group of each superclass a name."""
 
-    made = propose(CLASSES, Model(Clumsy(CIFAR)), PLAN)
-    assert not made.left
+    def __init__(self, name):
+        super().__init__(CIFAR)
+        self.name = name
+
+    def divide(self, text):
+        content = super().divide(text)
+        content["groups"][0]["name"] = self.name
+        return content
+
+
+@pytest.mark.parametrize("name", ["a/b", "  tabs\tand   lines\n"])
+def test_names_are_cleaned(name):
+    assert not propose(CLASSES, Model(Naming(name)), PLAN).left
 
 
 def test_an_empty_name_is_complained_about():
-    class Clumsy(Brain):
-        def divide(self, text):
-            content = super().divide(text)
-            content["groups"][0]["name"] = " "
-            return content
-
-    model = Model(Clumsy(CIFAR))
+    model = Model(Naming(" "))
     made = propose(CLASSES, model, PLAN)
     assert "name '' is empty" in "".join(text for r in model.requests for _, text in r.messages)
     assert set(made.left) == set(made.proposal.unsettled) and made.troubles["unreadable"]
@@ -262,7 +267,7 @@ ORDERS = (
 )
 
 
-def test_orders_in_names_and_definitions_change_nothing_but_their_own_placement():
+def test_orders_in_names_and_definitions_change_nothing_but_their_own_placement(calm):
     """51 of 100 classes are called, or defined, as orders to the model; every line of a prompt stays one class's."""
     ordered = {number: ORDERS[number % len(ORDERS)] for number in range(0, 100, 2)} | {99: ORDERS[0]}
     names = [" ".join(ordered.get(label, name).split()) or name for label, name in enumerate(CLASSES.names)]
@@ -270,12 +275,8 @@ def test_orders_in_names_and_definitions_change_nothing_but_their_own_placement(
     attacked = ClassList(CLASSES.ids, tuple(n.replace("/", "") for n in names), tuple(definitions), "cifar-100")
     model = Model(Obedient(CIFAR))
     made = propose(attacked, model, PLAN)
-    calm = propose(CLASSES, Model(Brain(CIFAR)), PLAN)
     assert len(ordered) == 51
-    for label in range(100):
-        if label not in ordered:
-            assert made.proposal.places[label] == calm.proposal.places[label]
-    assert not made.left and made.proposal.places == calm.proposal.places
+    assert not made.left and made.proposal.places == calm[1].proposal.places
     for request in model.requests:
         if request.prompt in ("assign", "superclasses", "groups"):
             *_, listed = request.messages[1][1].partition("\n\n" if request.prompt != "assign" else "The classes:\n\n")
@@ -294,17 +295,12 @@ def test_three_classes_are_enough():
     assert propose(pets, Model(Brain(tree)), Plan("m", 2, 3, 3)).proposal.hierarchy() == tree
 
 
-def test_the_same_answers_give_the_same_proposal():
-    assert propose(CLASSES, Model(Brain(CIFAR)), PLAN) == propose(CLASSES, Model(Brain(CIFAR)), PLAN)
-
-
-def test_a_reply_is_described_by_the_class_that_it_is_about():
+def test_a_reply_is_described_by_the_class_that_it_is_about(calm):
     model = Model(Brain(CIFAR))
-    propose(CLASSES, model, PLAN)
     number = CLASSES.ids.index("apple") + 1
     said = {
         request.prompt: describe_answer(request, reply, number)
-        for request in list(model.requests)
+        for request in calm[0]
         if number in request.about.get("classes", ()) and request.prompt in ("assign", "groups")
         for reply in model([request])
     }

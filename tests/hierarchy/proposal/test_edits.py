@@ -206,7 +206,7 @@ def test_an_edit_survives_its_way_through_json(case):
         ({"edit": "regroup", "places": [["n1"]]}, "places are [['n1']]; give a list of pairs (id, path)"),
     ],
 )
-def test_what_is_no_edit_is_refused(content, message):
+def test_invalid_edits_are_refused(content, message):
     with pytest.raises(EditError) as caught:
         edit_from_dict(content)
     assert str(caught.value).startswith(message)

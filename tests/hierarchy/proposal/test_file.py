@@ -18,7 +18,7 @@ PROPOSAL = replace(PLAIN, votes={"n1": (SHARK,)}, replies={"n1": ("5d1f",)})
 
 
 @given(proposals_and_edits(), st.data())
-def test_what_is_saved_is_read_back(tmp_path_factory, case, data):
+def test_a_saved_proposal_is_read_back(tmp_path_factory, case, data):
     text = st.text(st.characters(codec="utf-8"), max_size=5)
     vote = st.builds(Vote, st.sampled_from(["llm", "wordnet", "embedding"]), text, st.floats(0, 1), text)
     ids = st.sampled_from(case[0].classes.ids)
@@ -102,7 +102,7 @@ VOTE = {"witness": "llm", "node": "", "strength": 1, "why": ""}
         (with_class(replies="abc"), "classes.1.replies: input should be a valid list, got 'abc'"),
     ],
 )
-def test_what_is_no_proposal_is_refused(content, message, tmp_path):
+def test_invalid_proposals_are_refused(content, message, tmp_path):
     path = tmp_path / "x.proposal.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(FormatError) as caught:
@@ -111,7 +111,7 @@ def test_what_is_no_proposal_is_refused(content, message, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{", b"[" * 100_000, b"1" * 10_000])
-def test_what_is_no_json_is_refused(content, tmp_path):
+def test_invalid_json_is_refused(content, tmp_path):
     (tmp_path / "x.proposal.json").write_bytes(content)
     with pytest.raises(FormatError):
         read_proposal(tmp_path / "x.proposal.json")

@@ -83,21 +83,6 @@ def test_giving_up_changes_nothing():
     assert revise(PROPOSAL, "mammals", lambda text: next(answers)(text)) == ()
 
 
-def test_a_script_as_the_editor_is_not_asked_forever():
-    shown = []
-
-    def script(text):  # as EDITOR="sed -i s/n1/n9/"
-        shown.append(text)
-        assert len(shown) < 99
-        return text.replace("n1 ", "n9 ")
-
-    with pytest.raises(
-        ReviewError, match=r"the text still has problems \(line 8: no class 'n9' in 'mammals'\); nothing changed"
-    ):
-        revise(PROPOSAL, "mammals", script)
-    assert len(shown) == 2
-
-
 @settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_a_text_survives_any_names(case, data):

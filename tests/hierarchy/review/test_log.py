@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, act, start, start_on_disk
@@ -19,53 +19,31 @@ from hierarchy.review.state import replay
 # Laws
 
 
-@settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_replaying_a_log_on_its_proposal_gives_the_same_hierarchy(case, data):
-    proposal, _ = case
-    session = start(proposal)
-    for _ in range(data.draw(st.integers(1, 8))):
+@st.composite
+def sessions(draw):
+    """A session after some random decisions."""
+    session, data = start(draw(proposals_and_edits())[0]), draw(st.data())
+    for _ in range(draw(st.integers(1, 8))):
         act(session, data)
-    log = parse_log(log_to_text(session.log))
-    assert log == session.log
-    assert replay(log, proposal) == session.history
-    assert start(proposal, log=log, who="Bob").history == session.history
+    return session
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_undoing_to_the_beginning_gives_the_proposal(case, data):
-    proposal, _ = case
-    session = start(proposal)
-    for _ in range(data.draw(st.integers(1, 8))):
-        act(session, data)
+@given(sessions())
+def test_replaying_a_log_gives_the_same_hierarchy_and_undoing_all_of_it_the_proposal(session):
+    assert replay(session.log, session.base) == session.history
+    assert start(session.base, log=session.log, who="Bob").history == session.history
     while session.history.decisions:
         session.undo()
-    assert session.proposal == proposal and session.state.classes == frozenset()
+    assert session.proposal == session.base and session.state.classes == frozenset()
     with pytest.raises(ReviewError, match="nothing to undo"):
         session.undo()
-    assert replay(session.log, proposal).proposal == proposal
+    assert replay(session.log, session.base).proposal == session.base
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits())
-def test_undoing_one_edit_is_its_inverse(case):
-    proposal, edit = case
-    session = start(proposal)
-    try:
-        session.edit(edit)
-    except HierarchyError:
-        assume(False)
-    session.undo()
-    assert session.proposal == proposal
-
-
-@settings(max_examples=50)
-@given(proposals_and_edits(), proposals_and_edits(), st.data())
-def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 8))):
-        act(session, data)
+@given(sessions(), proposals_and_edits())
+def test_a_log_applies_to_another_proposal_except_for_its_conflicts(session, other):
     log = session.log
     replayed = replay(log, other[0])
     assert len(replayed.decisions) + len(replayed.conflicts) == len(log.in_effect)
@@ -76,28 +54,16 @@ def test_a_log_applies_to_another_proposal_except_for_its_conflicts(case, other,
 
 
 @settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_a_log_cut_anywhere_loses_no_whole_decision(case, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 5))):
-        act(session, data)
+@given(sessions(), st.data())
+def test_a_log_cut_anywhere_keeps_every_complete_decision(session, data):
     text = log_to_text(session.log).encode()
+    assert parse_log(text) == session.log
     cut = data.draw(st.integers(0, len(text)))
     log = parse_log(text[:cut])
     known = log.decisions if log else ()
-    assert known == session.log.decisions[: len(known)]
-    assert len(known) == max(0, text[:cut].count(b"\n") - 1)
-
-
-@settings(max_examples=50)
-@given(proposals_and_edits(), st.data())
-def test_the_beginning_of_a_log_is_found_by_its_digest(case, data):
-    session = start(case[0])
-    for _ in range(data.draw(st.integers(1, 5))):
-        act(session, data)
-    for size in range(1, len(session.log.decisions) + 1):
-        beginning = replace(session.log, decisions=session.log.decisions[:size])
-        assert session.log.find_beginning(beginning.digest) == beginning
+    assert known == session.log.decisions[: max(0, text[:cut].count(b"\n") - 1)]
+    if known:
+        assert session.log.find_beginning(log.digest) == log
     assert session.log.find_beginning("") is None
 
 
@@ -176,10 +142,10 @@ ONE = decision_to_line(Decision(1, NOON, "Ada", Accept("n1"), "n1", "a/b")).enco
         (HEADER.replace(b"1", b"2", 1), "x has format version 2, but this release reads up to 1; upgrade timm-nhl"),
         (HEADER.replace(b"1", b"true", 1), 'x: "version" is True'),
         (HEADER.replace(b'"00"', b"7"), "x:1: base: input should be a valid string, got 7"),
-        (HEADER + b"\xff\n" + ONE, "x:2: not UTF-8 (byte 0xff); save it as UTF-8"),
-        (HEADER + b"{\n", "x:2: not JSON (Expecting property name enclosed in double quotes at column 2); delete or"),
-        (HEADER + b"[" * 100_000 + b"\n", "x:2: nests too deeply or holds too long a number; delete or fix the line"),
-        (HEADER + b"1" * 10_000 + b"\n", "x:2: nests too deeply or holds too long a number; delete or fix the line"),
+        (HEADER + b"\xff\n" + ONE, "x:2: not a line of JSON in UTF-8; delete or fix it"),
+        (HEADER + b"{\n", "x:2: not a line of JSON in UTF-8; delete or fix it"),
+        (HEADER + b"[" * 100_000 + b"\n", "x:2: not a line of JSON in UTF-8; delete or fix it"),
+        (HEADER + b"1" * 10_000 + b"\n", "x:2: not a line of JSON in UTF-8; delete or fix it"),
         (HEADER + b"[]\n", "x:2: input should be a valid dictionary"),
         (HEADER + b'{"number": 1}\n', "x:2: time: field required; who: field required; what: field required;"),
         (HEADER + ONE + ONE, "x:3: decision 1 follows 1; numbers must grow"),
@@ -192,11 +158,11 @@ ONE = decision_to_line(Decision(1, NOON, "Ada", Accept("n1"), "n1", "a/b")).enco
             "x:2: cannot decide {'undo': '1'}; use 'accept', an edit",
         ),
         (HEADER + ONE.replace(b'"accept"', b'{"edit": "x"}'), "x:2: "),
-        (HEADER + ONE.replace(b'"a/b"', b'"' + b"a" * 10**6 + b'"') + b"x\n", "x:3: not JSON"),
+        (HEADER + ONE.replace(b'"a/b"', b'"' + b"a" * 10**6 + b'"') + b"x\n", "x:3: not a line of JSON"),
     ],
     ids=lambda value: None,
 )
-def test_what_is_not_a_log_is_refused_in_one_short_line(content, message):
+def test_invalid_logs_are_refused_in_one_short_line(content, message):
     with pytest.raises(FormatError) as caught:
         parse_log(content, "x")
     assert str(caught.value).startswith(message)
@@ -301,7 +267,7 @@ def test_undoing_in_the_middle_is_refused_if_later_decisions_depend_on_it():
     assert session.proposal == BASE
 
 
-def test_what_one_act_decided_is_undone_together():
+def test_decisions_of_one_act_are_undone_together():
     session = start(BASE)
     session.accept()
     session.edit(Move("n1", "birds/owls"), Move("n2", "birds/owls"), Rename("food", "meals"))

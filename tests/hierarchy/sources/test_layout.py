@@ -1,7 +1,6 @@
 """Which split and class each file of a folder belongs to; golden/dataset_messages.txt has the refusals."""
 
 import json
-import shutil
 from pathlib import Path
 
 import datasets
@@ -137,13 +136,6 @@ def test_images_that_a_table_describes_have_its_columns(tables, expected, ending
     assert all(set(part["kind"]) == {"x", "y"} for part in data.values())
 
 
-def test_archives_are_left_to_the_library():
-    images("1.png", "2.png", root="elsewhere")
-    Path("elsewhere/metadata.csv").write_text("file_name,kind\n1.png,x\n2.png,y\n")
-    shutil.make_archive("img/train", "zip", "elsewhere")
-    assert list(open_data("img", split="train")["kind"]) == ["x", "y"]
-
-
 @pytest.mark.parametrize("split, found", [("validation", "val"), ("val", "val"), ("train", "training")])
 def test_a_split_is_found_under_its_other_usual_name(split, found):
     data = open_data(images("training/a/1.png", "val/a/2.png", "val/a/3.png"))
@@ -206,7 +198,7 @@ def test_parquet_files_are_of_the_splits_that_they_and_their_folders_are_called_
     assert list(data) == list(expected)
 
 
-def test_a_parquet_file_alone_is_what_it_is_called():
+def test_a_single_parquet_file_is_split_by_its_name():
     tables("test-00000.parquet", "photos.parquet")
     assert list(open_data("tables/test-00000.parquet")) == ["test"]
     assert list(open_data("tables/photos.parquet")) == ["train"]

@@ -57,7 +57,7 @@ def test_information_is_that_of_counting_hyponyms_one_by_one(wordnet):
 
 
 @pytest.mark.parametrize("nonsense", ["n00000001", "n1440764", "dog", "v01440764", "n99999999"])
-def test_what_is_no_synset_is_said_to_be_none(wordnet, nonsense):
+def test_unknown_synsets_are_a_key_error(wordnet, nonsense):
     assert not wordnet.has(nonsense)
     with pytest.raises(KeyError):
         wordnet.synset(nonsense)
@@ -77,7 +77,7 @@ def test_definitions_settle_most_of_the_rest(wordnet, imagenet):
     assert sum(meaning.wnid == wnid for meaning, wnid in zip(chosen, imagenet.ids, strict=True)) >= 980
 
 
-def test_company_decides_what_a_name_means(wordnet, named):
+def test_other_names_decide_the_sense_of_a_name(wordnet, named):
     animals = dict(
         zip(range(5), choose_senses(named("mouse", "rat", "hamster", "squirrel", "rabbit"), wordnet), strict=True)
     )
@@ -87,13 +87,13 @@ def test_company_decides_what_a_name_means(wordnet, named):
     assert devices[0].wnid in [wnid for wnid, _ in animals[0].shares] or len(animals[0].shares) == 1
 
 
-def test_a_wnid_is_believed_whatever_its_name(wordnet):
+def test_a_wnid_overrides_its_name(wordnet):
     classes = ClassList(("n02012849", "n03126707"), ("crane", "crane"), ("", ""), "twins")
     assert [meaning.wnid for meaning in choose_senses(classes, wordnet)] == ["n02012849", "n03126707"]
     assert {meaning.how for meaning in choose_senses(classes, wordnet)} == {"id"}
 
 
-def test_phrases_are_understood_by_their_head_and_narrowed_by_what_is_before(wordnet, named):
+def test_phrases_are_understood_by_their_head_and_narrowed_by_their_modifiers(wordnet, named):
     fish, tree, nothing = choose_senses(named("aquarium fish", "maple tree", "xyzzy"), wordnet)
     assert wordnet.synset(fish.wnid).words[0] == "fish" and fish.how == "head"
     assert "maple" in wordnet.synset(tree.wnid).words

@@ -39,7 +39,7 @@ def copy(data, tmp_path_factory):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No network and no copy but that of WNSEARCHDIR; the ways beside it fail as they do without one."""
+    """No network and no copy but that of WNSEARCHDIR; the other ways fail as without a network."""
 
     def no_downloader(scratch):
         raise WordNetMissing("cannot reach its index")
@@ -66,10 +66,10 @@ def broken(copy, folder, *, without=(), instead=()):
     return folder
 
 
-def test_a_local_copy_is_installed_and_said_to_be(offline, copy, tmp_path, monkeypatch):
+def test_a_local_copy_is_installed_and_reported(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    place = install_wordnet(tmp_path / "new" / "nltk_data", tell=said.append)
+    place = install_wordnet(tmp_path / "new" / "nltk_data", progress=said.append)
     assert place == tmp_path / "new" / "nltk_data" / "corpora" / "wordnet"
     assert said == [
         "NLTK's downloader failed (cannot reach its index)",
@@ -104,7 +104,7 @@ def test_a_second_call_does_nothing(offline, copy, tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
     monkeypatch.delenv("WNSEARCHDIR")
     said = []
-    assert install_wordnet(tmp_path, tell=said.append) == place
+    assert install_wordnet(tmp_path, progress=said.append) == place
     assert said == [f"WordNet is already in {place}"]
     assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
 
@@ -116,7 +116,7 @@ def test_wnhome_names_a_copy_too(offline, copy, tmp_path, monkeypatch):
     assert install_wordnet(tmp_path / "data").is_dir()
 
 
-def test_half_an_installation_is_made_whole(offline, copy, tmp_path, monkeypatch):
+def test_a_partial_installation_is_completed(offline, copy, tmp_path, monkeypatch):
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     half = tmp_path / "corpora" / "wordnet"
     half.mkdir(parents=True)
@@ -150,7 +150,7 @@ def test_a_bad_copy_is_refused_and_leaves_nothing(without, instead, reason, offl
     monkeypatch.setenv("WNSEARCHDIR", str(folder))
     said = []
     with pytest.raises(WordNetMissing) as caught:
-        install_wordnet(tmp_path / "data", tell=said.append)
+        install_wordnet(tmp_path / "data", progress=said.append)
     reason = reason.format(folder=folder)
     assert str(caught.value) == (
         "cannot install WordNet (NLTK's downloader: cannot reach its index;"
@@ -165,7 +165,7 @@ def test_after_a_bad_copy_the_next_way_is_tried(offline, copy, tmp_path, monkeyp
     monkeypatch.setenv("WNSEARCHDIR", str(broken(copy, tmp_path / "bad", without=["index.verb"])))
     monkeypatch.setattr(wordnet_install, "_from_debian", lambda scratch: copy)
     said = []
-    place = install_wordnet(tmp_path / "data", tell=said.append)
+    place = install_wordnet(tmp_path / "data", progress=said.append)
     assert said[1].startswith("the system's WordNet failed (")
     assert said[2] == f"installed WordNet 3.0 from Debian's packages in {place}"
 
@@ -207,12 +207,12 @@ def test_whatever_the_downloader_raises_the_next_way_is_tried(offline, copy, tmp
     monkeypatch.setattr(nltk.downloader, "Downloader", Broken)
     monkeypatch.setenv("WNSEARCHDIR", str(copy))
     said = []
-    install_wordnet(tmp_path, tell=said.append)
+    install_wordnet(tmp_path, progress=said.append)
     assert said[0] == ("NLTK's downloader failed (SyntaxError: not well-formed (invalid token))")
     assert said[1].startswith("installed WordNet 3.0 from the system's WordNet")
 
 
-def test_what_a_program_said_last_is_the_reason(offline, tmp_path, monkeypatch):
+def test_the_last_line_of_a_program_is_the_reason(offline, tmp_path, monkeypatch):
     def fail(scratch):
         code = "import sys; sys.exit('E: first\\nE: Unable to locate package wordnet-base')"
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -260,7 +260,7 @@ def test_debians_packages_hold_what_nltk_needs(offline, data, tmp_path, monkeypa
     monkeypatch.setattr(wordnet_install, "_from_debian", FROM_DEBIAN)
     said = []
     try:
-        place = install_wordnet(tmp_path, tell=said.append)
+        place = install_wordnet(tmp_path, progress=said.append)
     except WordNetMissing as error:
         pytest.skip(f"no package registry can be reached: {error}")
     assert said[-1] == f"installed WordNet 3.0 from Debian's packages in {place}"

@@ -48,8 +48,8 @@ IDS = tuple(reversed(TREE.classes))  # the dataset numbers its classes otherwise
 OURS, THEIRS = TESTS / "support" / "validating.py", os.environ.get("TIMM_VALIDATE")
 
 
-def pictures(count, seed):
-    """Noisy pictures of 20 kinds, a grid of 16 colours each, and what they show."""
+def make_images(count, seed):
+    """Noisy images of 20 classes, a grid of 16 colours for each, with their labels."""
     colours = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3))
     generator = np.random.default_rng(seed)
     numbers = generator.integers(20, size=count).tolist()
@@ -87,7 +87,7 @@ def save_flat(model, folder, names):
 def folder(tmp_path_factory):
     """A dataset, a nested and a flat model trained on it a little, and its test split as an image folder."""
     made = tmp_path_factory.mktemp("evaluate")
-    data = datasets.DatasetDict(train=pictures(200, 1), test=pictures(120, 2))
+    data = datasets.DatasetDict(train=make_images(200, 1), test=make_images(120, 2))
     data.save_to_disk(str(made / "data"))
     hierarchy.save(TREE, made / "tree.json")
     images = open_images(str(made / "data"), hierarchy=TREE, split="train")
@@ -355,7 +355,7 @@ def test_one_expert_has_no_interval_in_the_table_or_the_json(command):
     assert f"{drawn['mean']['nll']['value']:.2f}" in table and "–" not in table and "inf" not in table
 
 
-def test_weights_that_broke_are_told_by_the_numbers_of_the_images(folder, test_images):
+def test_broken_weights_are_reported_with_the_images(folder, test_images):
     nested = open_classifier(str(folder / "nested"))
     with torch.no_grad():
         nested.model.head.fc.bias[3] = torch.nan

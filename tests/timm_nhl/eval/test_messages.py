@@ -103,7 +103,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "names for another number of outputs": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "three.txt"],
     "labels from nowhere": ["unnamed", "data", "--hierarchy", "tree.json", "--labels", "names.txt"],
     "labels in another order": ["flat", "data", "--hierarchy", "tree.json", "--labels", "reversed.txt"],
-    "a plain model beside a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
+    "a plain model compared with a plain one": ["flat", "data", "--hierarchy", "tree.json", "--flat", "flat"],
     "a plain model of other classes": ["nested", "data", "--flat", "others"],
     "data of more classes": ["expert", "data"],
     "data of bare numbers": ["nested", "numbers", "--hierarchy", "tree.json"],
@@ -145,11 +145,11 @@ def files(tmp_path_factory):
     made = tmp_path_factory.mktemp("evaluation")
 
     def data(labels, name):
-        pictures = [Image.new("RGB", (32, 32), (9 * number, 99, 200)) for number in range(len(labels))]
+        images = [Image.new("RGB", (32, 32), (9 * number, 99, 200)) for number in range(len(labels))]
         features = datasets.Features(
             {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(TREE.classes))}
         )
-        rows = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
+        rows = datasets.Dataset.from_dict({"image": images, "label": labels}, features=features)
         datasets.DatasetDict(test=rows).save_to_disk(str(made / name), num_shards={"test": 1})
 
     def plain(name, classes, model="test_resnet", **options):
@@ -162,8 +162,8 @@ def files(tmp_path_factory):
     features = rows["test"].features
     rows.cast_column("label", datasets.Value("int64")).save_to_disk(str(made / "numbers"))
     for name, content in {"broken": b"\x89PNG\r\n\x1a\n", "huge": huge()}.items():
-        pictures = [{"bytes": content, "path": None}] * 3
-        rows = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1, 2]}, features=features)
+        images = [{"bytes": content, "path": None}] * 3
+        rows = datasets.Dataset.from_dict({"image": images, "label": [0, 1, 2]}, features=features)
         datasets.DatasetDict(test=rows).save_to_disk(str(made / name))
     data([], "few-data")
     torch.manual_seed(0)
@@ -259,19 +259,7 @@ def test_bare_numbers_are_given_names_as_the_message_says(files, tmp_path, monke
 
 
 @pytest.mark.parametrize("case", SAID)
-def test_beside_its_data_the_command_says_only_how_long_each_network_took(case, monkeypatch, capsys):
+def test_the_command_prints_only_the_time_of_each_network_to_stderr(case, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert code == 0 and "top-1, %" in out
     assert [re.sub(r"^ *\d+\.\d", "0.0", line) for line in lines] == ["0.0 s  nested", "0.0 s  named"]
-
-
-def test_the_golden_file_has_no_message_of_a_case_that_is_gone():
-    assert list(GOLDEN.messages()) == all_cases()
-
-
-@pytest.mark.parametrize("message", GOLDEN.messages().values(), ids=GOLDEN.messages())
-def test_messages_are_one_lower_case_sentence_without_a_machine_in_it(message):
-    assert not re.match(r"[A-Z][a-z]", message)
-    assert not message.endswith(".")
-    assert "/tmp" not in message and "Errno" not in message
-    assert not re.search(r"\b(invalid input|illegal|failed|oops|please|sorry)\b", message, re.IGNORECASE)

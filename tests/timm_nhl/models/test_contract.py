@@ -383,6 +383,14 @@ def test_timms_reparameterization_leaves_the_numbers():
     torch.testing.assert_close(reparameterize_model(model)(x), model(x), rtol=1e-4, atol=1e-4)
 
 
+def test_timms_reparameterization_reaches_into_what_wraps_a_model():
+    model = torch.nn.Sequential(scrambled(create("test_byobnet")))
+    x = images(model[0])
+    fused = reparameterize_model(model)
+    torch.testing.assert_close(fused(x), model(x), rtol=1e-4, atol=1e-4)
+    assert fused[0].fused and not model[0].fused
+
+
 @pytest.mark.parametrize(("fast", "pool"), [("fast", "avg"), ("fastmax", "max"), ("fastavgmax", "avgmax")])
 def test_the_fast_poolings_that_timms_scripts_ask_for_are_those_there_are(fast, pool):
     assert create(global_pool=fast, device="meta").head.global_pool.pool_type == pool

@@ -15,17 +15,19 @@ from textual.widgets import Static, Tree
 
 from hierarchy.errors import HierarchyError
 from hierarchy.review.session import Session
-from hierarchy.review.state import groups, nodes
-from hierarchy.review.ui.actions import DIGITS, KEYS, WITH_TEXT, WITHOUT_TEXT, find_node, split, take
-from hierarchy.review.ui.describe import (
-    TITLES,
-    count_classes,
-    describe_definition,
-    describe_end,
-    describe_members,
-    describe_place,
-    describe_vote,
+from hierarchy.review.state import nodes
+from hierarchy.review.ui.actions import (
+    DIGITS,
+    KEYS,
+    WITH_TEXT,
+    WITHOUT_TEXT,
+    find_node,
+    find_prompt,
+    list_to_split,
+    split,
+    take,
 )
+from hierarchy.review.ui.describe import TITLES, count_classes, describe_end, describe_question, describe_vote
 from hierarchy.review.ui.editor import revise
 from hierarchy.review.ui.tui.screens import HelpScreen, SelectScreen, TextScreen
 from hierarchy.review.ui.tui.style import BREAKPOINTS, CSS
@@ -105,13 +107,7 @@ class ReviewApp(App[None]):
         text.append(f" {', '.join(question.kinds)} ", style="bold reverse")
         text.append(f" {name}", style="bold")
         text.append(f"  {subject}\n" if name != subject else "\n", style="dim")
-        if session.is_class(subject):
-            definition = describe_definition(session, subject)
-            text.append(f"{definition}\n" if definition else "")
-            text.append(describe_place(session, subject))
-        else:
-            text.append(describe_members(session, subject))
-        return text.append("".join(f"\n{reason}" for reason in question.reasons), style="italic")
+        return text.append("\n".join(describe_question(session)))
 
     def _show_votes(self, witness: str, subject: str) -> None:
         pane = self.query_one(f"#{witness}", Static)
@@ -133,7 +129,10 @@ class ReviewApp(App[None]):
             if self._is_busy:  # a key typed ahead is lost rather than taken for something else
                 return
             if key and (key in NUMBERS or key.lower() in {known.key for known in KEYS}):
-                await self._press(key)
+                try:
+                    await self._press(key)
+                except HierarchyError as error:
+                    self._refuse(error)
                 return
         await super().on_event(event)
 
@@ -151,32 +150,24 @@ class ReviewApp(App[None]):
             self._say(self._edit)
         elif key == "/":
             await self._open(TextScreen("go to", _list_subjects(self._session)), self._session.jump)
-        else:
-            try:
-                await self._ask(key)
-            except HierarchyError as error:
-                self._refuse(error)
+        elif key in "pP":
+            await self._split(superclass=key == "P")
+        elif key in WITH_TEXT:
+            await self._ask(key)
 
     async def _ask(self, key: str) -> None:
-        """Asks for what a key needs, and acts."""
+        """Asks for the text that a key needs, and acts."""
         session = self._session
         subject = session.require_question().subject
-        if key in "pP":
-            await self._split(superclass=key == "P")
-            return
-        if key not in WITH_TEXT:
-            return
         node = find_node(session, superclass=key.isupper()) if key in "rRgG" else ""
         candidates = _list_targets(session, subject if key == "m" else node) if key in "mgG" else None
-        wanted = next(known.asks for known in KEYS if known.key == key.lower()).partition(" (")[0]
-        label = f"{node or session.name(subject)}: {wanted}"
+        label = f"{node or session.name(subject)}: {find_prompt(key).partition(' (')[0]}"
         await self._open(TextScreen(label, candidates), lambda text: WITH_TEXT[key](session, text))
 
     async def _split(self, *, superclass: bool) -> None:
         session = self._session
         node = find_node(session, superclass=superclass)
-        details = [session.node(id) if superclass else id for id in session.members(node)]
-        choices = [(id, f"{session.name(id)}  {more}") for id, more in zip(session.members(node), details, strict=True)]
+        choices = list_to_split(session, superclass=superclass)
 
         async def ask_name(ids: list[str]) -> None:
             label = f"{node}: name of the new node for {count_classes(len(ids))}"
@@ -243,9 +234,8 @@ def _describe_key_bar() -> Text:
 def _list_targets(session: Session, subject: str) -> Candidates:
     """Where a class can be moved to, or a node be merged into: suggestions first, then its siblings."""
     here = session.node(subject)
-    known = groups(session.proposal) if "/" in here or session.is_class(subject) else nodes(session.proposal)
     deep = "/" in here or session.is_class(subject)
-    paths = sorted(path for path in known if ("/" in path) == deep and path != here)
+    paths = sorted(path for path in nodes(session.proposal) if ("/" in path) == deep and path != here)
     suggested = [getattr(edit, "to", None) or getattr(edit, "into", "") for edit in session.suggestions]
     superclass = session.node(session.require_question().subject).partition("/")[0]
     rank = {path: place for place, path in enumerate(suggested)}

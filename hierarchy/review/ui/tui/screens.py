@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
@@ -97,19 +97,19 @@ class SelectScreen(Dialog[list[str]]):
 
     Args:
         label: what is asked for.
-        choices: (id, label) of each class.
+        choices: id -> label of each class.
     """
 
     BINDINGS: ClassVar = [Binding("enter", "done", priority=True)]
 
-    def __init__(self, label: str, choices: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, label: str, choices: Mapping[str, str]) -> None:
         super().__init__()
         self._label, self._choices = label, choices
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
             yield Static(self._label, markup=False)
-            yield SelectionList[str](*((Content(label), id) for id, label in self._choices))
+            yield SelectionList[str](*((Content(label), id) for id, label in self._choices.items()))
             yield Static("space selects, enter accepts, escape cancels", markup=False)
 
     def on_mount(self) -> None:
@@ -118,7 +118,7 @@ class SelectScreen(Dialog[list[str]]):
     def action_done(self) -> None:
         chosen = set(self.query_one(SelectionList).selected)
         if chosen:
-            self.answer([id for id, _ in self._choices if id in chosen])
+            self.answer([id for id in self._choices if id in chosen])
 
 
 class HelpScreen(Dialog[None]):

@@ -1,6 +1,6 @@
 """The look of the full screen."""
 
-# Blue agrees and orange differs, and a sign says the same for eyes that cannot notify them apart.
+# Blue agrees and orange differs, and a sign says the same for eyes that cannot tell them apart.
 CSS = """
 Screen { layout: vertical; }
 #status { height: 1; background: $primary-background; padding: 0 1; text-style: bold; }

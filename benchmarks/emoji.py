@@ -20,11 +20,11 @@ from pathlib import Path
 
 from emoji_sheets import VENDORS, VERSION, Emoji, Sheet, fetch, read_sheet
 from labelled import to_png, write_dataset
+from npm import CACHE
 
 from hierarchy import Hierarchy
 from hierarchy.errors import HierarchyError, ShapeError
 
-CACHE = Path("build") / "npm"
 MOST_GROUPS = 60  # in a list, so that groups of long lists have more than four classes
 FEWEST = 2  # classes in a list: one alone cannot be classified
 

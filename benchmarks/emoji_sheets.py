@@ -7,8 +7,6 @@ downloaded on the machine that uses it and never redistributed.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections import Counter
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import npm
 from PIL import Image
 
 from hierarchy.errors import SourceError
@@ -63,26 +62,7 @@ def fetch(vendor: str, cache: Path) -> Path:
     Raises:
         SourceError: npm is not installed or cannot download it.
     """
-    package = f"emoji-datasource-{vendor}"
-    target = cache / f"{package}-{VERSION}.tgz"
-    if target.exists():
-        return target
-    npm = shutil.which("npm")
-    if npm is None:
-        raise SourceError(
-            f"cannot download {package}: npm is not installed; install it (apt-get install npm, brew install node or"
-            f" nodejs.org), or save the package as {str(target)!r}"
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, suffix=".tmp") as folder:
-        command = [npm, "pack", f"{package}@{VERSION}", "--silent", "--pack-destination", folder]
-        done = subprocess.run(command, capture_output=True, text=True)
-        packed = Path(folder) / target.name
-        if done.returncode or not packed.exists():
-            said = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
-            raise SourceError(f"npm cannot download {package}@{VERSION} ({said}); check the network connection")
-        packed.replace(target)
-    return target
+    return npm.fetch(f"emoji-datasource-{vendor}", VERSION, cache)
 
 
 def read_sheet(package: Path, vendor: str) -> Sheet:

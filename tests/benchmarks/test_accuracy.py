@@ -38,6 +38,8 @@ from timm_nhl.train import train, train_in_memory
 from timm_nhl.train.build import parse_kwargs
 from timm_nhl.train.check import check
 
+pytestmark = pytest.mark.xdist_group("accuracy")  # the tests share trained networks
+
 ANIMALS = (("wolf", "dogs"), ("fox", "dogs"), ("lion", "cats"), ("tiger", "cats"), ("tuna", "fish"), ("salmon", "fish"))
 TREE = Hierarchy.from_rows(
     (f"id {name}", name, "water" if group == "fish" else "land", group) for name, group in ANIMALS

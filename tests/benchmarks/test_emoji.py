@@ -16,9 +16,9 @@ from pathlib import Path
 import digits
 import emoji
 import emoji_sheets
-import emoji_similarity
 import numpy as np
 import pytest
+import similarity
 from datasets import load_from_disk
 from emoji_sheets import CELL, SIDE, VENDORS, VERSION, Emoji, fetch, parse, read_sheet
 from hypothesis import given
@@ -217,21 +217,22 @@ def test_near_copies_of_training_images_are_found():
     train, test = rng.random((6, 50)), rng.random((3, 50))
     test[1] = 0.5 * train[4] + 3  # the same image, paler
     labels = np.array([0, 1, 2, 0, 1, 2])
-    found = emoji_similarity.compare(train, labels, test, np.array([0, 1, 2]))
+    found = similarity.compare(train, labels, test, np.array([0, 1, 2]))
     slow = [
         max(np.corrcoef(test[row], train[column])[0, 1] for column in np.flatnonzero(labels == row)) for row in range(3)
     ]
     assert np.allclose(found["own"], slow)
-    assert found["own"].argmax() == 1 and found["own"][1] > emoji_similarity.SAME
+    assert found["correct"][1]
+    assert found["own"].argmax() == 1 and found["own"][1] > similarity.SAME
 
 
 def test_similarities_of_a_dataset_are_printed(cache, tmp_path, run):
     assert run(emoji, tmp_path / "data", "--cache", cache)[0] == 0
-    _, out = run(emoji_similarity, tmp_path / "data")
+    _, out = run(similarity, tmp_path / "data")
     first, *categories, same = map(json.loads, out.splitlines())
     assert first["test images"] == 38 and first["nearest neighbour"] < 0.2  # noise has no near copies
     assert [next(iter(line)) for line in categories] == ["category 0", "category 1", "category 2"]
-    assert same == {"0 above 0.95": []}
+    assert same == {"0 above 0.95": {}}
 
 
 def test_digits_are_split_evenly_and_upright(tmp_path, run):

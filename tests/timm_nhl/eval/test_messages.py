@@ -71,7 +71,7 @@ def broken():
 
 
 CALLS = {  # what is wrong -> a call
-    "a share of nothing": lambda: estimate_share(0, 0),
+    "a share without images": lambda: estimate_share(0, 0),
     "models that were asked about other images": lambda: estimate_difference([True] * 4, [True] * 5),
     "labels of another shape": lambda: judge(torch.zeros(4, 6), torch.zeros(4, 6)),
     "labels out of range": lambda: judge(torch.zeros(3, 6), torch.tensor([0, 6, -1]), images=[7, 8, 9]),
@@ -109,7 +109,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "data of bare numbers": ["nested", "numbers", "--hierarchy", "tree.json"],
     "a hierarchy without the model's classes": ["nested", "data", "--hierarchy", "cifar100"],
     "experts of too many classes": ["nested", "data", "--experts", "2", "--size", "7"],
-    "a device that is not": ["nested", "data", "--device", "cdua"],
+    "an unknown device": ["nested", "data", "--device", "cdua"],
     "a GPU on a machine without one": ["nested", "data", "--device", "cuda"],
     "an image that cannot be decoded": ["nested", "broken"],
     "an image of too many pixels": ["nested", "huge"],

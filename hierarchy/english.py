@@ -33,7 +33,7 @@ underwear; outerwear; sportswear; swimwear; nightwear; bread; cheese; meat; seaf
 software; hardware; weaponry; machinery; armor; money; protection; luggage; transport; lumber; toast; paper; music;
 glass; wood; salmon; bison; shrimp; swine; headwear; flatware; silverware; fabric; produce; game; earthenware; pottery;
 china; stoneware; ware; gear; apparel; attire; garb; wear; bedding; lingerie; hosiery; neckwear; legwear;
-footgear
+footgear; dice
 """
 
 

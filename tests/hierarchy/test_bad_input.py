@@ -1,7 +1,7 @@
 """Whatever is wrong with an input: exit code 2, one clear line on stderr, no traceback, no file half-written.
 
 All messages are in golden/messages.txt. After a change of wording, regenerate it with
-`WRITE_GOLDEN=1 pytest tests/test_bad_input.py`, and read the difference.
+`WRITE_GOLDEN=1 pytest tests/hierarchy/test_bad_input.py`, and read the difference.
 """
 
 import json

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.watched import WATCHED
 
 from hierarchy.sources import ClassList
 from hierarchy.wordnet import WordNet
@@ -31,3 +35,13 @@ def wordnet() -> WordNet:
 def named():
     """Makes classes of names alone, each its own id."""
     return lambda *names: ClassList(names, names, ("",) * len(names), "a test")
+
+
+@pytest.fixture(scope="session")
+def imagenet_run(tmp_path_factory):
+    """The hierarchy of ImageNet-1k by the documented command: the file, and peak bytes."""
+    out = tmp_path_factory.mktemp("in1k") / "in1k.json"
+    words = ["-c", WATCHED, "hierarchy.generate", "imagenet-1k", "--out", str(out)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stderr)  # of this process; ru_maxrss would include the parent's
+    return out, int(peak) * 1024

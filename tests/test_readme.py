@@ -28,6 +28,8 @@ def transcript() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("imagenet_run")
 @pytest.mark.parametrize(("command", "shown"), transcript())
 def test_the_transcript_shows_the_real_output(command, shown, imagenet_run, tmp_path):
     words = shlex.split(command)

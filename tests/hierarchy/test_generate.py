@@ -12,7 +12,6 @@ from importlib.metadata import version
 
 import pytest
 from support import TESTS
-from support.watched import WATCHED
 
 import hierarchy
 from hierarchy.checks import read_reference, score
@@ -39,15 +38,6 @@ def call(monkeypatch, capsys):
         return (run(app), *capsys.readouterr())
 
     return call
-
-
-@pytest.fixture(scope="module")
-def imagenet_run(tmp_path_factory):
-    """The hierarchy of ImageNet-1k by the documented command: the file, and peak bytes."""
-    out = tmp_path_factory.mktemp("in1k") / "in1k.json"
-    done = command(["-c", WATCHED, "hierarchy.generate", "imagenet-1k", "--out", str(out)])
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", done.stderr)  # of this process; ru_maxrss would include the parent's
-    return out, int(peak) * 1024
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ class Growth(nn.Module):
     def __init__(self, model: NHL, tree: Hierarchy) -> None:
         super().__init__()
         self.hierarchy, self.num_classes, self.in_chans = tree, len(tree), model.in_chans
-        self.trainable = frozenset(name for name, value in model.named_parameters() if value.requires_grad)
+        self.frozen = frozenset(name for name, value in model.named_parameters() if not value.requires_grad)
         self.old = copy.deepcopy(model).requires_grad_(False)
         self.seams = tuple(find_seams(model.hierarchy, tree))
         like = next(model.head.fc.parameters())
@@ -121,7 +121,7 @@ class Growth(nn.Module):
         if hasattr(self, "pretrained_cfg"):
             model.pretrained_cfg = model.default_cfg = dict(self.pretrained_cfg)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in self.trainable)
+            parameter.requires_grad_(name not in self.frozen)
         return model.train(self.training)
 
     @property

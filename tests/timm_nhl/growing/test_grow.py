@@ -208,11 +208,10 @@ def test_weights_of_a_growth_can_be_saved_and_loaded_in_the_midst_of_training():
 def test_growing_changes_neither_the_model_nor_what_of_it_is_trained():
     model = small(TREE).train()
     model.trunk.requires_grad_(False)
-    before = {name: value.requires_grad for name, value in model.named_parameters()}
     grown = timm_nhl.grow(model, larger(TREE, ADDITIONS["a superclass"])).grown()
     for each in (model, grown):
         assert each.training
-        assert {name: value.requires_grad for name, value in each.named_parameters()} == before
+        assert all(value.requires_grad != name.startswith("trunk.") for name, value in each.named_parameters())
 
 
 @pytest.mark.parametrize("options", [{"global_pool": ""}, {"global_pool": "max"}, {"dtype": torch.bfloat16}], ids=str)

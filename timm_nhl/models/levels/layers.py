@@ -29,8 +29,8 @@ def take(layer: Module, rows: Sequence[int], nodes: int, *, siblings: bool = Fal
         share: use views of the tensors, where the nodes lie side by side, instead of copies.
 
     >>> norm = nn.BatchNorm2d(6)  # of 3 nodes
-    >>> take(norm, [2, 0], nodes=3)
-    BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    >>> take(norm, [2, 0], nodes=3).num_features
+    4
     """
     kept = _change(lambda values: _pick(values, rows, nodes, share=share), layer)
     _resize(kept, len(rows), nodes, siblings=siblings)

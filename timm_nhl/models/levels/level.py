@@ -22,6 +22,7 @@ class Level(nn.Module):
         in_channels: channels C of each parent.
         branch: sizes and options of each of the N branches; D is `branch.features`.
 
+    >>> import torch
     >>> level = Level([2, 1], 8, Branch(width=4, stride=2))
     >>> level(torch.zeros(5, 16, 6, 6)).shape
     torch.Size([5, 48, 3, 3])

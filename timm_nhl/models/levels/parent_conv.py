@@ -48,6 +48,8 @@ class ParentConv(nn.Module):
             maps = x.split(self.in_channels, dim=1)
             # by index: torch.fx cannot iterate over the result of a split
             return _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=1)
+        # a product of another layout takes another path where weights are frozen, and rounds differently
+        x = x.contiguous(memory_format=torch.channels_last)
         maps = x.permute(0, 2, 3, 1).split(self.in_channels, dim=3)  # (B, P*C, H, W) -> P x (B, H, W, C)
         y = _cat([parent(maps[i]) for i, parent in enumerate(self.parents)], dim=3)
         return y.permute(0, 3, 1, 2)  # (B, H, W, N*D) -> (B, N*D, H, W)

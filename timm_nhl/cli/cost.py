@@ -9,7 +9,7 @@ import typer
 
 from hierarchy.cli import print_json
 from hierarchy.files import write_text
-from timm_nhl.cli.convert import Classes
+from timm_nhl.cli.expert import Classes
 from timm_nhl.errors import OptionError
 
 LEVELS = {"strides": "2,1,2", "widths": "128,64,32", "depths": "1,1,1"}  # option -> an example

@@ -11,7 +11,7 @@ import random
 import numpy as np
 import torch
 
-MODEL, ORDER, IMAGE, STEP = 0, 1, 2, 4  # what a seed is for; part of every result, so they never change
+INITIALIZATION, ORDER, IMAGE, STEP = 0, 1, 2, 4  # what a seed is for; part of every result, so they never change
 CPU = torch.device("cpu")
 
 

@@ -3,6 +3,6 @@
 Knows hierarchies only; cutting an expert out of a network is `NHL.expert`.
 """
 
-from timm_nhl.experts.node_index import Rows, match_labels, resolve_labels, select_rows
+from timm_nhl.experts.rows import Rows, match_labels, resolve_labels, select_rows
 
 __all__ = ["Rows", "match_labels", "resolve_labels", "select_rows"]

@@ -25,8 +25,8 @@ from timm_nhl.data import EpochSampler, Images, open_images
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.growing import Growth
 from timm_nhl.train import distributed
-from timm_nhl.train.check import check
 from timm_nhl.train.config import Settings
+from timm_nhl.train.conflicts import check
 from timm_nhl.train.distributed import Process
 from timm_nhl.train.run_dir import Row, RunDir
 from timm_nhl.train.trainer import Trainer

@@ -15,7 +15,7 @@ from timm.utils.clip_grad import dispatch_clip_grad
 from torch import Tensor, nn
 
 from hierarchy.errors import nearest
-from timm_nhl.data import MODEL, STEP, EpochSampler, Images, eval_loader, seed_all, train_loader
+from timm_nhl.data import INITIALIZATION, STEP, EpochSampler, Images, eval_loader, seed_all, train_loader
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.growing import Growth
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
@@ -38,7 +38,7 @@ class Trainer:
 
     def __init__(self, settings: Settings, images: Images, *, sampler: EpochSampler, process: Process) -> None:
         self.settings, self.sampler, self.process = settings, sampler, process
-        seed_all(settings.seed, MODEL)  # on the CPU, where it is created: the same weights on any device
+        seed_all(settings.seed, INITIALIZATION)  # on the CPU, where it is created: the same weights on any device
         self.model = create_model(settings, hierarchy=images.hierarchy, num_classes=len(images.classes))
         if isinstance(self.model, Growth):
             self.model.check_labels(images.labels.tolist())

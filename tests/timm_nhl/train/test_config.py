@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from timm_nhl.cli.main import app
 from timm_nhl.errors import OptionError
 from timm_nhl.train import Settings, describe
-from timm_nhl.train.check import check
+from timm_nhl.train.conflicts import check
 
 NAMES = [field.name for field in fields(Settings)]
 

@@ -1,4 +1,4 @@
-"""Plain English for WordNet's words: words to avoid, everyday replacements, and plurals."""
+"""Plain English: plurals and counts; for WordNet's words, words to avoid and everyday replacements."""
 
 from __future__ import annotations
 
@@ -99,6 +99,15 @@ def plural(words: str) -> str:
     if low in MASS or (re.search(r"(?:ware|wear|fish|gear|craft|s)$", low) and not re.search(r"(?:ss|us|is)$", low)):
         return words
     return head + space + _plural_word(last, low)
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in the singular or the plural.
+
+    >>> count(1, "superclass"), count(0, "reply"), count(1200, "random class")
+    ('1 superclass', '0 replies', '1,200 random classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def _plural_word(word: str, low: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from unicodedata import category
 
+from hierarchy.english import count
 from hierarchy.errors import AmbiguousName, UnknownNode, nearest
 
 Words = tuple[str, ...]  # what one class may be called, most reliable first
@@ -170,7 +171,8 @@ def table_problems(
 ) -> Iterator[str]:
     """Everything that keeps the three columns of a table from being a hierarchy."""
     if not len(classes) == len(names) == len(groups):
-        yield f"got {len(classes)} ids, {len(names)} names and {len(groups)} groups; give one of each per class"
+        found = f"{count(len(classes), 'id')}, {count(len(names), 'name')} and {count(len(groups), 'group')}"
+        yield f"got {found}; give one of each per class"
         return
     if not classes:
         yield "no classes; give at least one"

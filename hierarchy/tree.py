@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
+from hierarchy.english import count
 from hierarchy.errors import InvalidHierarchy, UnknownNode
 from hierarchy.names import NameIndex, table_problems
 
@@ -106,7 +107,8 @@ class Hierarchy:
 
     def __repr__(self) -> str:
         superclasses, groups, classes = self.sizes
-        return f"Hierarchy({superclasses} superclasses, {groups} groups, {classes} classes, {self.digest[:12]})"
+        sizes = f"{count(superclasses, 'superclass')}, {count(groups, 'group')}, {count(classes, 'class')}"
+        return f"Hierarchy({sizes}, {self.digest[:12]})"
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -16,7 +16,8 @@ from support import ROOT
 ORDER = {
     "hierarchy": [
         ["errors"],
-        ["files", "english", "names"],
+        ["files", "english"],
+        ["names"],
         ["tree"],
         ["io"],
         ["sources"],

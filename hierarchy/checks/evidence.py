@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster import DEFAULT_EMBED, embed
+from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
 from hierarchy.wordnet import Senses, find_senses
@@ -57,7 +58,7 @@ def gather(
     """
     if not classes.ids:
         return Evidence(classes)
-    progress(f"looking up {len(classes):,} classes in WordNet")
+    progress(f"looking up {count(len(classes), 'class')} in WordNet")
     senses = find_senses(classes)
     progress(f"embedding with {spec}")
     vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)

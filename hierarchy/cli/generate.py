@@ -22,6 +22,7 @@ from hierarchy.cli.propose import (
     show_estimate,
 )
 from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
+from hierarchy.english import count
 from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
 from hierarchy.generate import (
@@ -202,8 +203,8 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> 
         print_json({**files, **what, "seconds": round(seconds, 1)})
         return int(bool(proposal.unsettled))
     written = paths.base if proposal.unsettled else paths.result
-    typer.echo(f"{written}: " + ", ".join(f"{number:,} {kind}" for kind, number in sizes.items()))
-    typer.echo(f"{paths.findings}: " + ", ".join(f"{number} {severity}s" for severity, number in counts.items()))
+    typer.echo(f"{written}: " + ", ".join(map(count, numbers, ("superclass", "group", "class"))))
+    typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
     _explain_unsettled(made, paths)
     return int(bool(proposal.unsettled))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hierarchy.cli.console import print_json, show_progress
+from hierarchy.english import count
 from hierarchy.errors import UnknownNode
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def show_command(
             raise UnknownNode(f"no name in {file} is similar to {find!r}; try a shorter part of the name")
         for path in paths:
             ids = [hierarchy.classes[label] for label in hierarchy.labels(path)]
-            typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else f'{len(ids)} classes'})")
+            typer.echo(f"{path}  ({ids[0] if path.count('/') == 2 else count(len(ids), 'class')})")
         return
     superclasses, groups, classes = hierarchy.sizes
-    typer.echo(f"{superclasses} superclasses, {groups} groups, {classes} classes")
+    typer.echo(f"{count(superclasses, 'superclass')}, {count(groups, 'group')}, {count(classes, 'class')}")
     members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in hierarchy.nodes(3):
         superclass, group, name = path.split("/")
@@ -95,7 +96,8 @@ def score_command(
         print_json(result.to_dict())
         return
     typer.echo(
-        f"{result.covered} of {result.classes} classes covered; {len(result.unmatched)} of the reference unmatched"
+        f"{result.covered:,} of {count(result.classes, 'class')} covered;"
+        f" {len(result.unmatched):,} of the reference unmatched"
     )
     typer.echo(f"{'':24}{'this':>8}{'random':>8}")
     for name, figure in result.measures.items():

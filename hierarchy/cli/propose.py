@@ -11,6 +11,7 @@ import typer
 
 from hierarchy.cli.console import print_json, show_progress
 from hierarchy.cluster import DEFAULT_EMBED
+from hierarchy.english import count
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
@@ -89,7 +90,9 @@ def ask_model(
             raise Locked(f"{error}; then run again: all replies are in {cache.path.name!r}") from None
     for name, total in cache.totals().items():
         tokens = total.input_tokens + total.output_tokens
-        typer.echo(f"{cache.path}: {total.replies} replies from {name}, {tokens:,} tokens in all runs", err=True)
+        typer.echo(
+            f"{cache.path}: {count(total.replies, 'reply')} from {name}, {count(tokens, 'token')} in all runs", err=True
+        )
     return made
 
 
@@ -109,7 +112,7 @@ def open_cache(paths: Paths, settings: Settings) -> ReplyCache:
     models += [settings.propose.model] if settings.propose else []
     others = {model: number for model in models if (number := cache.count_from_other_servers(server, model))}
     if others:
-        replies = " and ".join(f"{number:,} replies from {model}" for model, number in others.items())
+        replies = " and ".join(f"{count(number, 'reply')} from {model}" for model, number in others.items())
         typer.echo(
             f"{cache.path}: {replies} came from another server and answer equal requests; pass --ask-again to replace"
             " a model's, or another --out",

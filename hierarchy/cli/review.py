@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hierarchy.cli.console import notify, print_json
+from hierarchy.english import count
 from hierarchy.errors import OutputError, ReviewError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _replay(file: str, paths: Paths, log: Path, by: str | None, as_json: bool) -
         print_json({**summarize(session, paths), "conflicts": [str(conflict) for conflict in conflicts]})
     else:
         left_out = f", left out {len(conflicts)} in conflict" if conflicts else ""
-        notify(f"applied {len(session.history.decisions)} decisions from {log}{left_out}")
+        notify(f"applied {count(len(session.history.decisions), 'decision')} from {log}{left_out}")
         notify(describe_outcome(session, paths))
     return int(bool(conflicts))
 

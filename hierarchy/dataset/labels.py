@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hierarchy.dataset.rows import Bad, Check, Data, Problems, iterate_tables, list_splits, read_features
+from hierarchy.english import count
 from hierarchy.errors import DataError, nearest
 from hierarchy.tree import Hierarchy, Level
 
@@ -66,7 +67,7 @@ def find_column(features: Mapping[str, Any], column: str | None, names: Sequence
     feature = features[column]
     if isinstance(feature, ClassLabel):
         if names is not None and len(names) != feature.num_classes:
-            raise DataError([f"expected {feature.num_classes} names for column {column!r}, got {len(names)}"])
+            raise DataError([f"expected {count(feature.num_classes, 'name')} for column {column!r}, got {len(names)}"])
         return Column(column, tuple(feature.names if names is None else names))
     kind = feature.dtype if isinstance(feature, Value) else type(feature).__name__
     if kind in ("string", "large_string"):

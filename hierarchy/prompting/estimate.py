@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hierarchy.english import count
 from hierarchy.llm import Price, Reply, Request, count_input_tokens, count_tokens
 from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Votes, propose
 from hierarchy.prompting.retry import SPARE
@@ -56,8 +57,8 @@ class Estimate:
         if self.cost is not None and self.most_cost is not None:
             price = f"${self.cost:.2f} (at most ${self.most_cost:.2f})"
         return (
-            f"{self.model}: {self.calls} calls (at most {self.most_calls}), "
-            f"{self.tokens:,} tokens (at most {self.most_tokens:,}), {price}"
+            f"{self.model}: {count(self.calls, 'call')} (at most {self.most_calls}), "
+            f"{count(self.tokens, 'token')} (at most {self.most_tokens:,}), {price}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hierarchy.english import count
 from hierarchy.prompting.retry import Answer
 from hierarchy.prompting.stages import NONE, Branch, NewNames, Node
 from hierarchy.proposal import Place, Vote
@@ -153,13 +154,13 @@ def list_votes(tree: Tree, tally: Tally, number: int, *, chosen: bool) -> tuple[
     home = tree.groups[tree.group[number]][0] if number in tree.group else None
     found = []
     if home is not None:
-        why = f"{votes[home]} of {cast} votes" + (", and when asked again about this class" if chosen else "")
+        why = f"{votes[home]} of {count(cast, 'vote')}" + (", and when asked again about this class" if chosen else "")
         strength = max(votes[home] / max(1, cast), 0.5 if chosen else 0.0)
         found.append(Vote("llm", tree.path(tree.group[number]), round(strength, 3), why))
-    for superclass, count in votes.most_common():
+    for superclass, wanted in votes.most_common():
         if superclass not in (NONE, home):
             node = tree.superclasses[superclass].name
-            found.append(Vote("llm", node, round(count / cast, 3), f"{count} of {cast} votes"))
+            found.append(Vote("llm", node, round(wanted / cast, 3), f"{wanted} of {count(cast, 'vote')}"))
     return tuple(found)
 
 

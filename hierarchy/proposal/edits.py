@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
+from hierarchy.english import count
 from hierarchy.errors import EditError, UnknownNode, nearest
 from hierarchy.proposal.proposal import Place, Proposal
 from hierarchy.tree import Hierarchy
@@ -53,7 +54,7 @@ class Split:
     ids: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"split {len(self.ids)} classes off {self.node} as {self.name}"
+        return f"split {count(len(self.ids), 'class')} off {self.node} as {self.name}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Regroup:
     places: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        return f"regroup {len(self.places)} classes"
+        return f"regroup {count(len(self.places), 'class')}"
 
 
 Edit: TypeAlias = Move | Rename | Merge | Split | Regroup

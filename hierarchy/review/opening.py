@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
+from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
 from hierarchy.files import write_text
 from hierarchy.io import folder, shipped
@@ -112,10 +113,11 @@ def _replace_log(old: Log, paths: Paths, base: Proposal, findings: Sequence[Find
     kept = replace(old, base=base.digest, source=source, decisions=decisions)
     if own and own.decisions and own not in (old, kept):
         raise ReviewError(
-            f"{str(paths.log)!r} already holds {len(own.decisions)} decisions; move it away to replay another log"
+            f"{str(paths.log)!r} already holds {count(len(own.decisions), 'decision')}; move it away to replay another"
+            " log"
         )
     if own and own.decisions and own != kept:
-        number = next(i for i in count(1) if not paths.log.with_suffix(f".{i}.jsonl").exists())
+        number = next(i for i in itertools.count(1) if not paths.log.with_suffix(f".{i}.jsonl").exists())
         paths.log.rename(paths.log.with_suffix(f".{number}.jsonl"))
     keep_base(paths, base, findings)
     write_text(paths.log, log_to_text(kept))
@@ -176,9 +178,8 @@ def summarize(session: Session, paths: Paths) -> dict[str, Any]:
 
 def describe_outcome(session: Session, paths: Paths) -> str:
     """The outcome of a session in words."""
-    count = len(session.history.decisions)
-    decided = f"{count} decision{'s' * (count != 1)}, {len(session.state.classes)} of"
-    decided += f" {len(session.proposal.classes)} classes reviewed"
+    decided = f"{count(len(session.history.decisions), 'decision')}, {len(session.state.classes):,} of"
+    decided += f" {count(len(session.proposal.classes), 'class')} reviewed"
     unsettled = session.proposal.unsettled
     if not unsettled:
         return f"{paths.result}: {decided}"

@@ -278,7 +278,7 @@ def test_all_problems_of_a_table_are_reported_at_once():
     ("columns", "problem"),
     [
         (((), (), ()), "no classes; give at least one"),
-        ((("a",), (), ()), "got 1 ids, 0 names and 0 groups; give one of each per class"),
+        ((("a",), (), ()), "got 1 id, 0 names and 0 groups; give one of each per class"),
         ((("a",), ("a",), ("sg",)), "group 'sg' of label 0 is not a pair; give (superclass, group)"),
         (
             (("a",), ("a",), (("s", "g", "h"),)),

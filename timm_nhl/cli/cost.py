@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hierarchy.cli import print_json
+from hierarchy.english import count
 from hierarchy.files import write_text
 from timm_nhl.cli.expert import Classes
 from timm_nhl.errors import OptionError
@@ -41,7 +42,7 @@ def cost_command(
     tree = counter.hierarchy
     if size is not None and not 1 <= size <= len(tree):
         raise OptionError(
-            f"--random {size} is out of range: the hierarchy has {len(tree)} classes; use 1 to {len(tree)}"
+            f"--random {size} is out of range: the hierarchy has {count(len(tree), 'class')}; use 1 to {len(tree)}"
         )
     full = counter.cost()
     plain = cost(model.replace("_nhl", "", 1), num_classes=len(tree), input_size=counter.input_size)

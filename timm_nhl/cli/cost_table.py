@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hierarchy.english import count
 from timm_nhl.costs import Cost, CostCounter, cost
 
 SMALL_MODELS = ("mobilenetv4_conv_small", "efficientnet_b0", "resnet18")  # what one would use instead of an expert
@@ -41,8 +42,9 @@ def show(costs: Comparison, drawn: Sequence[Cost], *, title: str, size: int | No
     """Prints a comparison, and the spread of random experts if there are any."""
     out = Console()
     out.print(_compare(costs, title=title, with_expert=with_expert))
-    if drawn:
-        out.print(_summarise(drawn, costs, title=f"{len(drawn)} random experts of {size} classes"))
+    if drawn and size:
+        title = f"{count(len(drawn), 'random expert')} of {count(size, 'class')}"
+        out.print(_summarise(drawn, costs, title=title))
 
 
 def to_dict(costs: Comparison, drawn: Sequence[Cost], *, input_size: Sequence[int]) -> dict[str, Any]:

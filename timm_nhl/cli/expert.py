@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hierarchy.english import count
 from timm_nhl.errors import OptionError
 
 Checkpoint = Annotated[
@@ -34,7 +35,7 @@ def expert_command(
     expert = load(checkpoint, model=model, hierarchy=hierarchy).expert(classes or ())
     save(expert, out)
     params = sum(parameter.numel() for parameter in expert.parameters())
-    typer.echo(f"{out}: {len(expert.hierarchy)} classes, {params / 1e6:.2f}M parameters", err=True)
+    typer.echo(f"{out}: {count(len(expert.hierarchy), 'class')}, {params / 1e6:.2f}M parameters", err=True)
 
 
 def export_command(

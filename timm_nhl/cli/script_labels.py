@@ -17,6 +17,7 @@ import timm.data
 
 from hierarchy import Hierarchy
 from hierarchy.dataset import match
+from hierarchy.english import count
 from hierarchy.errors import HierarchyError
 from timm_nhl.errors import OptionError
 from timm_nhl.models import NHL
@@ -118,7 +119,7 @@ class _Labels:
         if not moved and len(paired) == len(classes):
             return reader
         others = len(classes) - len(paired)
-        left = f"; leaving out {others} classes that the hierarchy does not have" if others else ""
+        left = f"; leaving out {count(others, 'class')} that the hierarchy does not have" if others else ""
         self.notify(f"{source}: taking labels from the model's hierarchy, not from timm's sorted class names{left}")
         return read(class_map=paired)
 

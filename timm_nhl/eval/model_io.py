@@ -11,6 +11,7 @@ from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.dataset import HIERARCHY_FILE, match
+from hierarchy.english import count
 from hierarchy.io import load
 from timm_nhl.errors import EvaluationError
 from timm_nhl.export import find_folder, list_label_names, load_model
@@ -101,6 +102,6 @@ def open_classifier(
         )
     outputs: Any = opened.num_classes
     if len(classes) != outputs:
-        raise EvaluationError(f"expected {outputs} classes for the outputs of {source!r}, got {len(classes)}")
+        raise EvaluationError(f"expected {count(outputs, 'class')} for the outputs of {source!r}, got {len(classes)}")
     file = find_folder(source) / HIERARCHY_FILE
     return Classifier(source, opened, classes, load(file) if file.is_file() else None)

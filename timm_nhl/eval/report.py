@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hierarchy.english import count
 from timm_nhl.eval.compare import Evaluation, RandomExperts, Row
 from timm_nhl.eval.intervals import Estimate, estimate_mean
 from timm_nhl.eval.metrics import Measures, find_heights
@@ -70,7 +71,7 @@ def _tabulate_differences(evaluation: Evaluation) -> Table:
 def _tabulate_random(drawn: RandomExperts) -> Table:
     """Means over experts of random classes."""
     size = len(drawn.labels[0])
-    made = Table(title=f"mean of {len(drawn.labels)} experts of {size} random classes")
+    made = Table(title=f"mean of {count(len(drawn.labels), 'expert')} of {count(size, 'random class')}")
     made.add_column("")
     columns = {"expert": _average(drawn.experts)}
     if drawn.flat:

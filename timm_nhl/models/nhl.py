@@ -13,6 +13,7 @@ from timm.models import reparameterize_model
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy
+from hierarchy.english import count
 from timm_nhl.errors import OptionError
 from timm_nhl.experts import resolve_labels, select_rows
 from timm_nhl.models.backbone import Trunk
@@ -110,7 +111,7 @@ class NHL(TimmModel):
         self.grad_checkpointing = False
         self._build(tree, [], classify=num_classes != 0, pool=global_pool, device=device, dtype=dtype)
         if labels is not None and len(labels) != len(tree):
-            raise OptionError(f"expected {len(tree)} labels, one for each class, got {len(labels)}")
+            raise OptionError(f"expected {count(len(tree), 'label')}, one for each class, got {len(labels)}")
         if labels is not None:
             self.labels = tuple(labels)
 

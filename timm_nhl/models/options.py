@@ -10,6 +10,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hierarchy import Hierarchy, load
+from hierarchy.english import count
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError, UnknownOption
 from timm_nhl.models.levels import Branch
@@ -31,7 +32,7 @@ def agree(hierarchy: str | Mapping[str, Any] | Hierarchy | None, num_classes: in
     tree = load(hierarchy)
     if num_classes not in (None, 0, len(tree)):
         raise OptionError(
-            f"num_classes={num_classes} disagrees with the hierarchy, which has {len(tree)} classes;"
+            f"num_classes={num_classes} disagrees with the hierarchy, which has {count(len(tree), 'class')};"
             f" omit num_classes or pass {len(tree)} (0 for features)"
         )
     return tree

@@ -13,6 +13,7 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
+from hierarchy.english import count
 from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingError, summarize
 from timm_nhl.export import find_folder, list_label_names, load, load_model
 from timm_nhl.growing import grow
@@ -166,7 +167,7 @@ def load_teacher(folder: str, *, classes: Sequence[str]) -> nn.Module:
         odd = [name for name in known if name not in classes] or [name for name in classes if name not in known]
         how = f"only one of them has {odd[0]!r}" if odd else "in another order"
         raise TrainingError(
-            f"the teacher {folder!r} has {len(known)} classes, this training {len(classes)}, {how};"
+            f"the teacher {folder!r} has {count(len(known), 'class')}, this training {len(classes)}, {how};"
             " pass a teacher trained on the same classes"
         )
     return teacher.requires_grad_(False)

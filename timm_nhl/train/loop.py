@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from hierarchy import Hierarchy, load
 from hierarchy.dataset import HIERARCHY_FILE, open_data
+from hierarchy.english import count
 from hierarchy.errors import DataError
 from timm_nhl.data import EpochSampler, Images, open_images
 from timm_nhl.errors import OptionError, TrainingError
@@ -199,7 +200,7 @@ def create_sampler(settings: Settings, images: Images, val_images: Images, proce
     )
     if not sampler.steps_per_epoch:
         raise TrainingError(
-            f"a step needs {sampler.step_size} images (--batch-size {settings.batch_size} x --grad-accum-steps"
+            f"a step needs {count(sampler.step_size, 'image')} (--batch-size {settings.batch_size} x --grad-accum-steps"
             f" {settings.grad_accum_steps} x {process.world_size} processes), but there are {len(images)}; lower"
             " --batch-size"
         )

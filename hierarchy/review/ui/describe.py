@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hierarchy.english import count
 from hierarchy.proposal import Vote
 from hierarchy.review.session import Session
 from hierarchy.review.ui.actions import DIGITS, DIGITS_HELP, KEYS
@@ -18,7 +19,7 @@ def describe_question(session: Session) -> list[str]:
     subject, members = question.subject, session.members(session.node(question.subject))
     if not session.is_class(subject):
         names = _join([session.name(id) for id in members])
-        return [f"holds {count_classes(len(members))}: {names}", *question.reasons]
+        return [f"holds {count(len(members), 'class')}: {names}", *question.reasons]
     classes, group = session.proposal.classes, session.node(subject)
     others = [session.name(id) for id in members if id != subject]
     place = f"in {group} with {_join(others)}" if others else f"alone in {group}"
@@ -41,7 +42,7 @@ def describe_vote(session: Session, id: str, vote: Vote) -> str:
 def describe_end(session: Session) -> str:
     """What is said when no question is left."""
     left = len(session.proposal.unsettled)
-    unsettled = f", but {count_classes(left)} {'is' if left == 1 else 'are'} unsettled" if left else ""
+    unsettled = f", but {count(left, 'class')} {'is' if left == 1 else 'are'} unsettled" if left else ""
     return f"no question is left{unsettled}; search for a class, undo or quit"
 
 
@@ -49,11 +50,6 @@ def describe_keys() -> str:
     """All keys and what they do, one per line."""
     rows = [(DIGITS, DIGITS_HELP), *((key.key, f"{key.label}: {key.help}") for key in KEYS)]
     return "\n".join(f"{key:4} {text}" for key, text in rows)
-
-
-def count_classes(number: int) -> str:
-    """A number of classes in words."""
-    return f"{number} {'class' if number == 1 else 'classes'}"
 
 
 def _join(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hierarchy.english import count
 from hierarchy.errors import HierarchyError, ReviewError
 from hierarchy.review.session import Session
 from hierarchy.review.ui.actions import (
@@ -24,7 +25,6 @@ from hierarchy.review.ui.actions import (
 )
 from hierarchy.review.ui.describe import (
     TITLES,
-    count_classes,
     describe_end,
     describe_keys,
     describe_question,
@@ -134,7 +134,7 @@ def _locate(session: Session, subject: str) -> str:
     if session.is_class(subject):
         group = session.node(subject)
         return f"{session.name(subject)!r} {subject}, " + (f"in {group}" if group else "unsettled")
-    return f"{subject}  ({count_classes(len(session.members(subject)))})"
+    return f"{subject}  ({count(len(session.members(subject)), 'class')})"
 
 
 def _number(lines: Sequence[str], total: int) -> str:

@@ -58,7 +58,7 @@ def places(tree):
         (
             Split("mammals/cats", "big cats", ("n3",)),
             {"n3": "mammals/big cats"},
-            "split 1 classes off mammals/cats as big cats",
+            "split 1 class off mammals/cats as big cats",
         ),
         (
             Split("mammals", "hounds", ("n4", "n1")),

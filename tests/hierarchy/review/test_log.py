@@ -242,7 +242,7 @@ def test_a_log_is_replaced_only_by_itself_and_kept(paths, monkeypatch):
     old = read_log(paths.log)
     other = paths.log.with_name("other.jsonl")
     other.write_text(log_to_text(replace(old, decisions=(replace(old.decisions[0], who="Eve"),))))
-    with pytest.raises(ReviewError, match="already holds 1 decisions; move it away to replay another log"):
+    with pytest.raises(ReviewError, match="already holds 1 decision; move it away to replay another log"):
         replay_log(other, "pets.json", paths, by="Ada", notify=print)
     moved = Proposal.from_hierarchy(PETS.at([0, 1, 2, 3, 4][::-1]), source="pets.txt")
     save_proposal(moved, paths.base)

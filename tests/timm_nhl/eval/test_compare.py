@@ -351,7 +351,7 @@ def test_one_expert_has_no_interval_in_the_table_or_the_json(command):
     drawn = json.loads(command(*words, "--json"), parse_constant=pytest.fail)["random"]  # Infinity, NaN
     means = [each for kind in ("mean", "flat_mean") for each in drawn[kind].values() if each is not None]
     assert len(means) >= 14 and all(each["interval"] is None for each in (*means, drawn["gain"]))
-    table = command(*words).partition("mean of 1 experts")[2]
+    table = command(*words).partition("mean of 1 expert")[2]
     assert f"{drawn['mean']['nll']['value']:.2f}" in table and "–" not in table and "inf" not in table
 
 

@@ -13,6 +13,7 @@ from textual.fuzzy import Matcher
 from textual.screen import Screen
 from textual.widgets import Static, Tree
 
+from hierarchy.english import count
 from hierarchy.errors import HierarchyError
 from hierarchy.review.session import Session
 from hierarchy.review.state import nodes
@@ -27,7 +28,7 @@ from hierarchy.review.ui.actions import (
     split,
     take,
 )
-from hierarchy.review.ui.describe import TITLES, count_classes, describe_end, describe_question, describe_vote
+from hierarchy.review.ui.describe import TITLES, describe_end, describe_question, describe_vote
 from hierarchy.review.ui.editor import revise
 from hierarchy.review.ui.tui.screens import HelpScreen, SelectScreen, TextScreen
 from hierarchy.review.ui.tui.style import BREAKPOINTS, CSS
@@ -170,7 +171,7 @@ class ReviewApp(App[None]):
         choices = list_to_split(session, superclass=superclass)
 
         async def ask_name(ids: list[str]) -> None:
-            label = f"{node}: name of the new node for {count_classes(len(ids))}"
+            label = f"{node}: name of the new node for {count(len(ids), 'class')}"
             await self._open(TextScreen(label), lambda text: split(session, text, ids, superclass=superclass))
 
         await self._push(SelectScreen(f"{node}: classes to split off", choices), ask_name)

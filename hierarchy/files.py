@@ -154,20 +154,23 @@ def lock(
         Locked: another process holds the lock.
         OutputError: the lock file cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, SoftFileLock, Timeout
 
     file = Path(path)
     held = FileLock(file)
     try:
         held.acquire(blocking=False)
     except Timeout:
-        raise Locked(f"{busy} by {_holder(file)}; {fix}") from None
+        named = "another process" if isinstance(held, SoftFileLock) else _holder(file)
+        raise Locked(f"{busy} by {named}; {fix}") from None
     except OSError as error:
         reason = os_reason(error)
         raise OutputError(f"cannot write {str(file)!r}: {reason}; name a file in a writable folder") from None
     try:
-        with suppress(OSError):  # only a message depends on it
-            file.write_text(holder, encoding="utf-8")
+        # on a system without locks filelock keeps its own record in the file, by which it frees a dead process's lock
+        if not isinstance(held, SoftFileLock):
+            with suppress(OSError):  # only a message depends on it
+                file.write_text(holder, encoding="utf-8")
         yield
     finally:
         with suppress(OSError):  # Windows does not remove an open file

@@ -91,7 +91,8 @@ def evaluate_command(
         raise OptionError(f"cannot write {str(predictions)!r}: no folder {str(predictions.parent)!r}; create it first")
     import torch
 
-    from timm_nhl.eval import Inference, choose_device, draw_classes, evaluate, list_predictions, show, to_dict
+    from timm_nhl.data import choose_device
+    from timm_nhl.eval import Inference, draw_classes, evaluate, list_predictions, show, to_dict
 
     inference = Inference(
         choose_device(device),

@@ -3,9 +3,20 @@
 Labels are matched by class id or name, never by number; everything random is a function of one seed.
 """
 
+from timm_nhl.data.device import choose_device
 from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.loaders import eval_loader, train_loader
 from timm_nhl.data.sampler import EpochSampler
 from timm_nhl.data.seeds import INITIALIZATION, STEP, seed_all
 
-__all__ = ["INITIALIZATION", "STEP", "EpochSampler", "Images", "eval_loader", "open_images", "seed_all", "train_loader"]
+__all__ = [
+    "INITIALIZATION",
+    "STEP",
+    "EpochSampler",
+    "Images",
+    "choose_device",
+    "eval_loader",
+    "open_images",
+    "seed_all",
+    "train_loader",
+]

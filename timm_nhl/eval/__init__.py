@@ -7,7 +7,7 @@ from timm_nhl.eval.compare import Evaluation, cut_expert, draw_classes, evaluate
 from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean, estimate_share
 from timm_nhl.eval.metrics import Measures, Outcomes, find_heights, join, judge, measure
 from timm_nhl.eval.model_io import Classifier, open_classifier
-from timm_nhl.eval.predict import Inference, choose_device, predict, select_classes
+from timm_nhl.eval.predict import Inference, predict, select_classes
 from timm_nhl.eval.report import list_predictions, show, to_dict
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Inference",
     "Measures",
     "Outcomes",
-    "choose_device",
     "cut_expert",
     "draw_classes",
     "estimate_difference",

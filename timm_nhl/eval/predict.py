@@ -12,7 +12,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from timm_nhl.data import Images, eval_loader
-from timm_nhl.errors import EvaluationError, OptionError, summarize
+from timm_nhl.errors import EvaluationError, summarize
 from timm_nhl.eval.metrics import Outcomes, join, judge
 from timm_nhl.eval.model_io import Classifier
 
@@ -54,20 +54,6 @@ class Inference:
         asked = {"img_size": self.img_size, "crop_pct": self.crop_pct}
         # a size that is built into the model is what it has now, not what its first weights were tested at
         return dict(resolve_data_config(asked, model=model, use_test_size=not cfg.get("fixed_input_size")))
-
-
-def choose_device(wanted: str | None) -> torch.device:
-    """The device that is wanted; by default a GPU if there is one.
-
-    Raises:
-        OptionError: there is no such device.
-    """
-    try:
-        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):  # what torch raises if it was built without one
-        raise OptionError(f"device {wanted!r} is not available; use --device cpu, or remove the flag") from None
-    return device
 
 
 def skip_tracking(loader: Any, network: str) -> Iterable[Any]:

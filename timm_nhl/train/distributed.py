@@ -11,7 +11,7 @@ import torch.distributed as dist
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor
 
-from timm_nhl.errors import OptionError
+from timm_nhl.data import choose_device
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,7 @@ def join(device: str | None = None) -> Iterator[Process]:
     Raises:
         OptionError: there is no such device.
     """
-    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError):
-        raise OptionError(f"device {wanted!r} is not available; use --device cpu, or remove the flag") from None
+    wanted = str(choose_device(device))
     joined_before = dist.is_initialized()
     found = init_distributed_device_so(device=wanted)
     try:

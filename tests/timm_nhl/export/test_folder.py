@@ -8,22 +8,12 @@ import json
 import pytest
 import timm
 import torch
-from support.trees import scrambled, shape
+from support.small_models import create, images
+from support.trees import scrambled
 from timm.models import save_for_hf
 
 from timm_nhl.errors import CheckpointError, ExportError, OptionError
 from timm_nhl.export import load, save
-
-TREE = shape(3, 7, 20)
-SMALL = {"widths": (8, 4, 4), "expansion": 2}
-
-
-def create(backbone="test_resnet", hierarchy=TREE, **options):
-    return timm.create_model(f"{backbone}_nhl", hierarchy=hierarchy, **{**SMALL, **options})
-
-
-def images(model, batch=2):
-    return torch.randn(batch, model.in_chans, *model.default_cfg["input_size"][1:])
 
 
 @pytest.fixture(scope="module")

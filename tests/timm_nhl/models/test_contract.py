@@ -9,6 +9,7 @@ import pickle
 import pytest
 import timm
 import torch
+from support.small_models import TREE, create, images
 from support.trees import scrambled, shape
 from timm.models import FeatureInfo
 from timm.models._manipulate import group_parameters
@@ -20,16 +21,6 @@ from hierarchy.io import to_dict
 from timm_nhl.errors import OptionError
 
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet"]
-TREE = shape(3, 7, 20)
-SMALL = {"widths": (8, 4, 4), "expansion": 2}
-
-
-def create(backbone="test_resnet", hierarchy=TREE, **options):
-    return timm.create_model(f"{backbone}_nhl", hierarchy=hierarchy, **{**SMALL, **options})
-
-
-def images(model, batch=2):
-    return torch.randn(batch, model.in_chans, *model.default_cfg["input_size"][1:])
 
 
 def test_every_backbone_has_its_nested_model():

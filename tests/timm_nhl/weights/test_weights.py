@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from support.small_models import TREE, create, images
 from support.trees import scrambled, shape
 from timm.models import save_for_hf
 from timm.utils import ModelEmaV2, ModelEmaV3
@@ -19,17 +20,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from timm_nhl.errors import CheckpointError
 from timm_nhl.export import load, save
 from timm_nhl.weights import read_weights
-
-TREE = shape(3, 7, 20)
-SMALL = {"widths": (8, 4, 4), "expansion": 2}
-
-
-def create(backbone="test_resnet", hierarchy=TREE, **options):
-    return timm.create_model(f"{backbone}_nhl", hierarchy=hierarchy, **{**SMALL, **options})
-
-
-def images(model, batch=2):
-    return torch.randn(batch, model.in_chans, *model.default_cfg["input_size"][1:])
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 
 
-
 class Confidence(IntEnum):
     """How a meaning was found, least reliable first, so that confidences can be compared and sorted."""
 

@@ -7,4 +7,14 @@ from hierarchy.names.index import NameIndex, Words, match
 from hierarchy.names.phrases import Phrase, are_titled, clean_names, take_apart
 from hierarchy.names.valid import name_fault, table_problems
 
-__all__ = ["NameIndex", "Phrase", "Words", "are_titled", "clean_names", "match", "name_fault", "table_problems", "take_apart"]
+__all__ = [
+    "NameIndex",
+    "Phrase",
+    "Words",
+    "are_titled",
+    "clean_names",
+    "match",
+    "name_fault",
+    "table_problems",
+    "take_apart",
+]

@@ -14,8 +14,10 @@ CAMEL = re.compile(r"(?:[A-Z]+[a-z]*[0-9]*){2,}")  # UCF101: "ApplyEyeMakeup"; a
 BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # between the words of one
 BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]*)[)\]]")
 PLURAL_MARK = re.compile(r"(?<=\w)\((?:e?s)\)")  # "boot(s)"
-SMALL_WORDS = frozenset("a an and as at by for from in into of on onto or the to up with without".split())
-EMPTY_ENDINGS = frozenset("merged other others stuff misc".split())  # COCO panoptic: "floor-other-merged"
+SMALL_WORDS = frozenset(
+    ("a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the", "to", "up", "with")
+)
+EMPTY_ENDINGS = frozenset(("merged", "other", "others", "stuff", "misc"))  # COCO panoptic: "floor-other-merged"
 FEWEST_ALIKE = 3  # names of one spelling, such as CamelCase, before it is taken for the list's way to write spaces,
 LEAST_SHARE = 0.1  # and their share: one "YouTube" among a thousand names is a word
 EDGES = " _-,;:|"

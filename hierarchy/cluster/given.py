@@ -79,7 +79,9 @@ def _superclasses(vectors: Vectors, given: Sequence[Sequence[str]], shape: Shape
         return joined, dict(enumerate(names))
     joined, names = _join_nearest(vectors, [group for _, group in given])
     if shape.groups and shape.groups.clip(len(names)) != len(names):
-        raise ShapeError(f"the source gives {len(names)} groups, not {shape.groups}; leave out --groups or --use-groups")
+        raise ShapeError(
+            f"the source gives {len(names)} groups, not {shape.groups}; leave out --groups or --use-groups"
+        )
     wanted = shape.superclasses or Range(1, max(1, len(names) // 2))
     number = min(wanted.clip(likely_numbers(shape, len(given))[0]), len(names))
     above = cut(link(_mean_directions(vectors, joined, len(names))), number)

@@ -15,12 +15,17 @@ LONGEST = 200  # characters of an id or a name; the longest of ImageNet-21k has 
 
 @dataclass(frozen=True)
 class ClassList:
-    """K classes in label order: unique ids, display names, definitions ("" if there is none), and their source."""
+    """K classes in label order: unique ids, display names, definitions ("" if there is none), and their source.
+
+    `places` holds the (superclass, group) of each class where the source states them, "" where it does not; it is
+    empty if the source states none.
+    """
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
     definitions: tuple[str, ...]
     source: str
+    places: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         """The number of classes, K."""

@@ -19,7 +19,14 @@ def below(tree, node):
     for label, (id, name, superclass, group) in enumerate(tree.rows):
         twins = [row for row in tree.rows if row[2:] == (superclass, group) and name in row[:2]]
         leaf = name if len(twins) == 1 else id
-        if node in ("", id, superclass, join_path(superclass), join_path(superclass, group), join_path(superclass, group, leaf)):
+        if node in (
+            "",
+            id,
+            superclass,
+            join_path(superclass),
+            join_path(superclass, group),
+            join_path(superclass, group, leaf),
+        ):
             found.append(label)
     return tuple(found)
 
@@ -292,11 +299,17 @@ def test_a_folder_of_a_class_may_have_its_escaped_name():
 
 
 def test_an_id_that_is_the_path_of_another_node_is_refused():
-    rows = [("field/wild", "a", "forest", "x"), ("b", "b", "field", "wild"), ("s/g/c", "d", "s", "g"), ("c", "e", "s", "g")]
+    rows = [
+        ("field/wild", "a", "forest", "x"),
+        ("b", "b", "field", "wild"),
+        ("s/g/c", "d", "s", "g"),
+        ("c", "e", "s", "g"),
+    ]
     with pytest.raises(InvalidHierarchy) as caught:
         Hierarchy.from_rows(rows)
     assert caught.value.problems == tuple(
-        f"id {id!r} is also the path of a node, so it would be ambiguous; rename the node" for id in ("field/wild", "s/g/c")
+        f"id {id!r} is also the path of a node, so it would be ambiguous; rename the node"
+        for id in ("field/wild", "s/g/c")
     )
 
 
@@ -354,7 +367,8 @@ def test_bad_names_have_a_fault(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "a b", "ä", "中", "🦈", "👩\u200d🚒", "'", '"', ",", "\\", "..", "a/b", "/", "%2F", "a\u00a0b", "NaN", "0"]
+    "name",
+    ["a", "a b", "ä", "中", "🦈", "👩\u200d🚒", "'", '"', ",", "\\", "..", "a/b", "/", "%2F", "a\u00a0b", "NaN", "0"],
 )
 def test_good_names_have_none(name):
     assert name_fault(name) is None

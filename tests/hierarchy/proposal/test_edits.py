@@ -134,7 +134,9 @@ def test_an_edit_that_cannot_be_done_is_refused(edit, error, message):
 def test_a_move_and_its_way_back_are_the_identity(tree, data):
     label = data.draw(st.integers(0, len(tree) - 1))
     free = names.filter(lambda name: name not in tree.classes)
-    to = data.draw(st.one_of(st.sampled_from(tree.nodes(2)), st.tuples(free, names).map(lambda place: join_path(*place))))
+    to = data.draw(
+        st.one_of(st.sampled_from(tree.nodes(2)), st.tuples(free, names).map(lambda place: join_path(*place)))
+    )
     id, old = tree.classes[label], join_path(*tree.groups[label])
     there = change(Move(id, to), tree)
     assert join_path(*there.groups[label]) == to

@@ -104,8 +104,8 @@ def group_classes(
 ) -> Tree:
     """The tree that answers (class number -> name of a group) make of classes whose superclass is known.
 
-    Groups of a superclass whose names differ in case only are one. A misfit gets no group. A superclass about which there
-    is no answer is one group, whose name a later stage checks.
+    Groups of a superclass whose names differ in case only are one. A misfit gets no group. A superclass that no answer
+    divides is one group, whose name a later stage checks.
     """
     groups: dict[tuple[int, str], tuple[int, str]] = {}
     home: dict[int, tuple[int, str]] = {}

@@ -214,7 +214,9 @@ def test_a_superclass_is_halved_only_while_each_half_gets_two_groups():
 
 def test_a_superclass_that_no_answer_divides_is_one_group():
     def spoil(request, text):
-        return Reply("well", "stop") if request.prompt == "groups" and '"fish"' in request.messages[1][1] else Reply(text)
+        return (
+            Reply("well", "stop") if request.prompt == "groups" and '"fish"' in request.messages[1][1] else Reply(text)
+        )
 
     made = propose(CLASSES, Model(Brain(CIFAR), spoil), PLAN)
     fish = {id: place for id, place in zip(CIFAR.classes, CIFAR.groups, strict=True) if place[0] == "fish"}

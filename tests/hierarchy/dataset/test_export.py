@@ -29,10 +29,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 def read_folder(folder):
     """(split, row, class, bytes) of an image folder, sorted."""
-    return sorted(
-        (path.parts[-3], int(path.stem), path.parts[-2], path.read_bytes())
-        for path in folder.rglob("*.*")
-    )
+    return sorted((path.parts[-3], int(path.stem), path.parts[-2], path.read_bytes()) for path in folder.rglob("*.*"))
 
 
 def read_parquet(folder):

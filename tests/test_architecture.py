@@ -42,7 +42,7 @@ ORDER = {
         ["costs"],
         ["export"],
         ["data"],
-        ["train", "eval"],
+        ["train", "eval", "planning"],
         ["cli"],
     ],
 }

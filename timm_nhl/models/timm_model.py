@@ -19,6 +19,8 @@ from timm_nhl.models.options import agree
 from timm_nhl.models.param_groups import Layers, number_layers, undecayed
 from timm_nhl.weights import check_belongs, load_custom
 
+FROM_MODEL = ("hierarchy", "num_classes", "labels", "router")  # arguments that are written as the model is now
+
 
 class TimmModel(nn.Module):
     """timm's methods of a nested model; `NHL` builds its parts and runs them."""
@@ -26,6 +28,8 @@ class TimmModel(nn.Module):
     trunk: Trunk
     levels: nn.ModuleList
     head: Head
+    router: nn.Module | None
+    scored: bool | tuple[str, ...]  # whether a classifier comes with a router; the groups it scores, if not its own
     hierarchy: Hierarchy
     labels: tuple[int, ...]  # for each class, its label in the model that this one was cut out of
     drop_rate: float
@@ -116,11 +120,13 @@ class TimmModel(nn.Module):
         if hierarchy is None and num_classes == 0:
             self.head = Head(self.head.places, self.head.channels, pool=pool, drop=self.drop_rate, classify=False)
             self.head.to(parameter.device).train(self.training)
+            self.router = None
             self._describe(self.hierarchy)
             return
         same = hierarchy is None and num_classes == len(self.hierarchy)
         tree = self.hierarchy if same else agree(hierarchy, num_classes)
         levels = list(self.levels) if same else []
+        self.scored = self.scored if same else bool(self.scored)
         self._build(tree, levels, classify=True, pool=pool, device=parameter.device, dtype=parameter.dtype)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -144,11 +150,13 @@ class TimmModel(nn.Module):
         """What timm writes into a config to build this model again; the hierarchy as plain JSON."""
         cut = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
         args = self.__dict__.get("_args", {})
+        if self.scored:
+            cut["router"] = True if self.scored in (True, self.hierarchy.nodes(2)) else list(self.scored)
         return {**args, **cut, "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
 
     @_model_args.setter
     def _model_args(self, args: Mapping[str, Any]) -> None:
-        kept = {name: value for name, value in args.items() if name not in ("hierarchy", "num_classes", "labels")}
+        kept = {name: value for name, value in args.items() if name not in FROM_MODEL}
         self.__dict__["_args"] = kept
 
     def set_input_size(self, *args: Any, **kwargs: Any) -> None:

@@ -16,6 +16,7 @@ from hierarchy.tree import Hierarchy
 
 Place = tuple[str, str]  # superclass, group
 Witness = Literal["llm", "wordnet", "embedding"]
+DoubtKind = Literal["split", "none", "misfit"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,22 @@ class Vote:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Why the language model that proposed a place is unsure of it.
+
+    Args:
+        kind: "split" (its votes differ), "none" (it said that the class fits no node) or "misfit" (it first put the
+            class into a superclass, and then said that the class does not belong there).
+        weight: from 0 to 1, how unsure it is; ranks doubts of all kinds.
+        why: a phrase for a person: "2 of 3 votes for fish, 1 for reptiles".
+    """
+
+    kind: DoubtKind
+    weight: float
+    why: str
+
+
+@dataclass(frozen=True)
 class Proposal:
     """Classes, the place of each so far, and what speaks for it.
 
@@ -45,9 +62,10 @@ class Proposal:
         votes: class id -> what the witnesses say of it; they may abstain.
         replies: class id -> the keys of the LLM replies that placed it.
         provenance: how the proposal was made (command, versions, settings).
+        doubts: class id -> why the language model that proposed is unsure, the strongest doubt first.
 
     Raises:
-        InvalidHierarchy: the settled classes do not form a hierarchy, or a vote is about an unknown class.
+        InvalidHierarchy: the settled classes do not form a hierarchy, or a vote or a doubt is about an unknown class.
 
     >>> pets = ClassList(("tabby", "carp"), ("tabby", "carp"), ("", ""), "pets.txt")
     >>> proposal = Proposal(pets, (("mammals", "cats"), None))
@@ -60,11 +78,12 @@ class Proposal:
     votes: Mapping[str, tuple[Vote, ...]] = field(default_factory=dict)
     replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[Doubt, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.places):
             raise InvalidHierarchy([f"expected {len(self.classes)} places, one per class, got {len(self.places)}"])
-        for name in ("votes", "replies"):
+        for name in ("votes", "replies", "doubts"):
             strangers = getattr(self, name).keys() - self._label.keys()
             if strangers:
                 raise InvalidHierarchy(f"{name} about the unknown class {id!r}" for id in sorted(strangers))

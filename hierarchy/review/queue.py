@@ -211,7 +211,8 @@ def _count_shared_words(id: str, proposal: Proposal) -> dict[str, float]:
     shared = {path: float(len(own & _words(path.rpartition("/")[2]))) for path in sorted(groups(proposal))}
     for other, words in words_of.items():
         if proposal.place(other):
-            shared[proposal.place(other)] += sum(1 / (1 + common[word]) for word in words & own)
+            both = sorted(words & own)  # a sum in the order of a set differs from run to run
+            shared[proposal.place(other)] += sum(1 / (1 + common[word]) for word in both)
     return shared
 
 

@@ -14,12 +14,12 @@ from hierarchy.io import to_dict
 from timm_nhl.models.backbone import Trunk
 from timm_nhl.models.features import describe_features, forward_features, take_indices
 from timm_nhl.models.head import Head
-from timm_nhl.models.levels import Level
-from timm_nhl.models.options import agree
+from timm_nhl.models.levels import Branch, Level
+from timm_nhl.models.options import agree, describe_shape
 from timm_nhl.models.param_groups import Layers, number_layers, undecayed
 from timm_nhl.weights import check_belongs, load_custom
 
-FROM_MODEL = ("hierarchy", "num_classes", "labels", "router")  # arguments that are written as the model is now
+NOT_KEPT = ("hierarchy", "num_classes", "labels", "preset", "router")  # arguments that the model itself describes
 
 
 class TimmModel(nn.Module):
@@ -30,6 +30,7 @@ class TimmModel(nn.Module):
     head: Head
     router: nn.Module | None
     scored: bool | tuple[str, ...]  # whether a classifier comes with a router; the groups it scores, if not its own
+    branches: tuple[Branch, ...]
     hierarchy: Hierarchy
     labels: tuple[int, ...]  # for each class, its label in the model that this one was cut out of
     drop_rate: float
@@ -147,16 +148,16 @@ class TimmModel(nn.Module):
 
     @property
     def _model_args(self) -> dict[str, Any]:
-        """What timm writes into a config to build this model again; the hierarchy as plain JSON."""
+        """What timm writes into a config to build this model again: the hierarchy as JSON, a preset as options."""
         cut = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
-        args = self.__dict__.get("_args", {})
+        args = {**self.__dict__.get("_args", {}), **describe_shape(self.trunk.split, self.branches)}
         if self.scored:
             cut["router"] = True if self.scored in (True, self.hierarchy.nodes(2)) else list(self.scored)
         return {**args, **cut, "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
 
     @_model_args.setter
     def _model_args(self, args: Mapping[str, Any]) -> None:
-        kept = {name: value for name, value in args.items() if name not in FROM_MODEL}
+        kept = {name: value for name, value in args.items() if name not in NOT_KEPT}
         self.__dict__["_args"] = kept
 
     def set_input_size(self, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -148,8 +148,9 @@ class CostCounter:
         ran = logits.isfinite().cpu()  # (B, K)
         each_part = {part.name: part.macs for part in self.cost().parts}
         macs = torch.full((len(ran),), each_part["trunk"] + each_part["router"], dtype=torch.int64)
-        for level, name in enumerate((*LEVELS, "head"), 1):
-            node_of = torch.tensor(model.hierarchy.ancestors(min(level, 3)))  # (K,)
+        levels: tuple[tuple[Literal[1, 2, 3], str], ...] = ((1, LEVELS[0]), (2, LEVELS[1]), (3, LEVELS[2]), (3, "head"))
+        for level, name in levels:
+            node_of = torch.tensor(model.hierarchy.ancestors(level))  # (K,)
             nodes = int(node_of.max()) + 1
             active = torch.zeros(len(ran), nodes, dtype=torch.int64).index_add(1, node_of, ran.long()) > 0  # (B, N)
             macs += active.sum(1) * (each_part[name] // nodes)

@@ -112,8 +112,8 @@ class Head(nn.Module):
         """
         head = shallow(self)
         head.global_pool = copy.deepcopy(self.global_pool)
-        is_leaf = isinstance(self.fc, LeafFC)
-        head.fc = take(self.fc, labels, self.fc.out_features, share=share) if is_leaf else copy.deepcopy(self.fc)
+        leaf = self.fc
+        head.fc = take(leaf, labels, leaf.out_features, share=share) if isinstance(leaf, LeafFC) else nn.Identity()
         head.set_order(order, self.order.device)
         return head
 

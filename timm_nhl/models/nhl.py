@@ -159,7 +159,7 @@ class NHL(RoutedModel):
             head = Head(tree.ancestors(3), channels[-1], pool=pool, drop=self.drop_rate, classify=classify)
             router = None
             if self.scored and classify:
-                scored = tree.nodes(2) if self.scored is True else self.scored
+                scored = tree.nodes(2) if isinstance(self.scored, bool) else self.scored
                 router = Router(channels[0], scored, tree.nodes(2)).to(dtype=dtype).train(self.training)
             digest = encode_digest(tree)
         self.router = router

@@ -149,10 +149,11 @@ class TimmModel(nn.Module):
     @property
     def _model_args(self) -> dict[str, Any]:
         """What timm writes into a config to build this model again: the hierarchy as JSON, a preset as options."""
-        cut = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
+        cut: dict[str, Any] = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
         args = {**self.__dict__.get("_args", {}), **describe_shape(self.trunk.split, self.branches)}
         if self.scored:
-            cut["router"] = True if self.scored in (True, self.hierarchy.nodes(2)) else list(self.scored)
+            groups = self.hierarchy.nodes(2) if isinstance(self.scored, bool) else self.scored
+            cut["router"] = groups == self.hierarchy.nodes(2) or list(groups)
         return {**args, **cut, "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
 
     @_model_args.setter

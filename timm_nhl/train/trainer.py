@@ -195,7 +195,8 @@ class Trainer:
         ema: Any = self.task.get_trainable_module(ema=True)
         if ema is None:
             return None
-        return ema.module if self.with_scores is None else ema.module.model
+        module: nn.Module = ema.module if self.with_scores is None else ema.module.model
+        return module
 
     @property
     def best_model(self) -> nn.Module:

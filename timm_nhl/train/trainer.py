@@ -22,9 +22,8 @@ from timm_nhl.models import NHL
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
 from timm_nhl.train.config import Settings
 from timm_nhl.train.distributed import Process
-from timm_nhl.train.losses import LevelLoss
+from timm_nhl.train.losses import LevelLoss, RouterLoss, WithScores
 from timm_nhl.train.optim import create_optimizer, create_scheduler
-from timm_nhl.train.router import RouterLoss, WithScores
 
 
 class Trainer:

@@ -15,7 +15,7 @@ from support.trees import hierarchies_with_labels
 
 import timm_nhl
 from timm_nhl.train import train
-from timm_nhl.train.router import RouterLoss
+from timm_nhl.train.losses import RouterLoss
 
 
 @pytest.fixture(scope="module")

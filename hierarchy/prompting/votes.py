@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hierarchy.english import count
+from hierarchy.names import join_path
 from hierarchy.prompting.readings import NONE, Home, NewNames, Node
 from hierarchy.prompting.retry import Answer
 from hierarchy.prompting.stages import Branch
@@ -81,7 +82,7 @@ class Tree:
     def path(self, group: int) -> str:
         """The path of a group."""
         superclass, name = self.groups[group]
-        return f"{self.superclasses[superclass].name}/{name}"
+        return join_path(self.superclasses[superclass].name, name)
 
     def members(self, group: int, names: Sequence[str], *, without: int = 0) -> tuple[str, ...]:
         """The names of a group's classes, in label order, given those of all classes, `without` one of them."""

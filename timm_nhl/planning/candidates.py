@@ -9,15 +9,17 @@ from statistics import fmean
 from typing import Any
 
 import timm
+from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.errors import nearest
-from timm_nhl.costs import CostCounter, cost
+from timm_nhl.costs import CostCounter, cost, create_on_meta
 from timm_nhl.errors import NHLError, OptionError, summarize
+from timm_nhl.experts import Rows
 from timm_nhl.models import SUFFIX
-from timm_nhl.planning.tasks import Task
 
 NESTED, PLAIN, SMALLER = "nested", "plain", "smaller"  # kinds of candidates
+Draws = Sequence[Sequence[Rows]]  # the nodes of the three levels that each expert of a task keeps
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def describe_backbone(name: str, *, img_size: int | None) -> Backbone:
 
 
 def count_nested(
-    backbone: Backbone, shape: str, options: Mapping[str, Any], tree: Hierarchy, tasks: Sequence[Task]
+    backbone: Backbone, shape: str, options: Mapping[str, Any], tree: Hierarchy, tasks: Sequence[Draws]
 ) -> Candidate:
     """The nested network of a shape; raises OptionError if it cannot be counted."""
     given = {**backbone.options, **options}
@@ -129,33 +131,46 @@ def count_nested(
         Needs(spread([whole.params]), spread([whole.macs])),
         tuple(
             Needs(spread([each.params for each in drawn]), spread([each.macs for each in drawn]))
-            for drawn in ([counter.at(labels) for labels in task.draws] for task in tasks)
+            for drawn in ([counter.count(rows) for rows in draws] for draws in tasks)
         ),
     )
 
 
-def count_plain(backbone: Backbone, kind: str, listed: str, tree: Hierarchy, tasks: Sequence[Task]) -> Candidate:
+def count_plain(backbone: Backbone, kind: str, listed: str, tree: Hierarchy, tasks: Sequence[Draws]) -> Candidate:
     """A plain network; raises OptionError if it cannot be counted."""
     with explained(backbone.name):
-        one, whole = (
-            cost(backbone.name, num_classes=classes, input_size=backbone.input_size, **backbone.options)
-            for classes in (1, len(tree))
-        )
-    more = max(1, len(tree) - 1)
+        model = create_on_meta(backbone.name, num_classes=len(tree), **backbone.options)
+        whole = cost(model, input_size=backbone.input_size)
+        row = find_row(model, len(tree))
+        if row is None:  # a classifier of another kind: what one class costs shows how much more each adds
+            one = cost(backbone.name, num_classes=1, input_size=backbone.input_size, **backbone.options)
+            more = max(1, len(tree) - 1)
+            row = (whole.params - one.params) // more, (whole.macs - one.macs) // more
 
     def restrict(classes: int) -> Needs:
-        # each class is a row of the classifier, and all rows cost the same
-        params = one.params + (whole.params - one.params) // more * (classes - 1)
-        macs = one.macs + (whole.macs - one.macs) // more * (classes - 1)
-        return Needs(spread([params]), spread([macs]))
+        cut = len(tree) - classes
+        return Needs(spread([whole.params - cut * row[0]]), spread([whole.macs - cut * row[1]]))
 
-    needs = tuple(restrict(len(task.draws[0])) for task in tasks)
+    needs = tuple(restrict(len(draws[0][-1].rows)) for draws in tasks)
     return Candidate(backbone.name, kind, listed, "", backbone.options, backbone.input_size, restrict(len(tree)), needs)
 
 
 def spread(values: Sequence[float]) -> Spread:
     """Mean, least and most."""
     return Spread(fmean(values), min(values), max(values))
+
+
+def find_row(model: Any, classes: int) -> tuple[int, int] | None:
+    """Parameters and multiply-accumulates of a class in linear classifiers of pooled features; None in other kinds."""
+    found = model.get_classifier()
+    layers = [found] if isinstance(found, nn.Module) else list(found)
+    params = macs = 0
+    for layer in layers:
+        if type(layer) is not nn.Linear or layer.out_features != classes:
+            return None
+        params += layer.in_features + (layer.bias is not None)
+        macs += layer.in_features
+    return params, macs
 
 
 @contextmanager

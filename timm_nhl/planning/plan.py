@@ -16,6 +16,7 @@ from timm_nhl.planning.candidates import (
     SMALLER,
     Backbone,
     Candidate,
+    Draws,
     Needs,
     count_nested,
     count_plain,
@@ -89,10 +90,11 @@ def plan(
         OptionError: a network that cannot be counted, or an option that does not exist.
         ExportError: milliseconds are wanted, and a network cannot be exported.
     """
+    drawn = [[select_rows(tree, labels) for labels in task.draws] for task in tasks]
     counted: list[Candidate] = []
     for backbone in backbones:
         track(backbone.name)
-        counted += count_all(backbone, tree, tasks, shapes, known=[each.name for each in backbones])
+        counted += count_all(backbone, tree, drawn, shapes, known=[each.name for each in backbones])
     made = Plan(tree, tuple(tasks), budget or Budget(), tuple(counted))
     if made.budget.ms is None:
         return made
@@ -102,7 +104,7 @@ def plan(
 def count_all(
     backbone: Backbone,
     tree: Hierarchy,
-    tasks: Sequence[Task],
+    tasks: Sequence[Draws],
     shapes: Mapping[str, Mapping[str, Any]],
     *,
     known: Sequence[str],

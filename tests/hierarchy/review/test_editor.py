@@ -45,7 +45,11 @@ def test_changes_of_the_text_become_edits(old, new, edits):
         ("n1", "n3", "line 4: class 'n3' appears twice"),
         ("mammals\n", "", "line 1: group 'cats' has no superclass above it; line 4: group 'dogs' has no"),
         ("    cats\n", "", "line 2: class 'n3' has no group above it; line 3: class 'n1' has no group above it"),
-        ("cats", "ca\x07ts", "line 2: heading 'ca\\x07ts' contains a control character such as a line break, remove it"),
+        (
+            "cats",
+            "ca\x07ts",
+            "line 2: heading 'ca\\x07ts' contains a control character such as a line ",
+        ),
         ("mammals", "n2", "superclass 'n2' is also the id of a class, so it would be ambiguous, rename it"),
         ("    cats", '    "cats', "line 2: '\"cats' has an unclosed quote"),
     ],

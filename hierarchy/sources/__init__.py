@@ -4,7 +4,7 @@
 The folder layouts of splits and classes are decided here, for class lists and for whole datasets.
 """
 
-from hierarchy.sources.classes import ClassList
+from hierarchy.sources.classes import ClassList, describe_source
 from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.files import FORMS
 from hierarchy.sources.layout import image_files, table_files
@@ -13,6 +13,7 @@ from hierarchy.sources.read import read_classes
 __all__ = [
     "FORMS",
     "ClassList",
+    "describe_source",
     "image_files",
     "is_hub_name",
     "is_saved",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from hierarchy.english import count
 from hierarchy.errors import SourceError, in_one_sentence
 from hierarchy.names import Phrase, clean_names, name_fault, take_apart
 
@@ -107,6 +108,23 @@ def parse(entries: Sequence[Entry], source: str, fewest: int = FEWEST, form: str
         places=_places(entries),
         form=form,
     )
+
+
+def describe_source(classes: ClassList, *, use_groups: bool = False) -> str:
+    """What was read, in one line, with the groups that the source states.
+
+    >>> pets = ClassList(("a", "b"), ("a", "b"), ("", ""), "pets.json", (("cats", ""), ("dogs", "")), "a list of names")
+    >>> describe_source(pets)
+    'read 2 classes from a list of names; it states 2 superclasses, which --use-groups keeps'
+    """
+    read = f"read {count(len(classes), 'class')} from {classes.form or classes.source}"
+    superclasses = len({superclass for superclass, _ in classes.places if superclass})
+    groups = len({place for place in classes.places if place[1]})
+    found = [count(number, noun) for number, noun in ((superclasses, "superclass"), (groups, "group")) if number]
+    if not found:
+        return read
+    stated = " and ".join(found)
+    return f"{read}, with its {stated}" if use_groups else f"{read}; it states {stated}, which --use-groups keeps"
 
 
 def _places(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:

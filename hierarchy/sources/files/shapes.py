@@ -16,7 +16,7 @@ LISTS = ("labels", "classes", "class_names", "classnames", "categories")  # what
 def read_hierarchy(content: Content) -> list[Entry] | None:
     """A hierarchy file, whose superclasses and groups are known."""
     data = _mapping(content)
-    rows = data.get("classes")
+    rows: Any = data.get("classes")
     if data.get("format") != FORMAT or not _all(rows, Mapping):
         return None
     return [
@@ -128,9 +128,9 @@ def read_id_to_name(content: Content) -> list[Entry] | None:
 def read_dataset_info(content: Content) -> list[Entry] | None:
     """The one ClassLabel of a Hugging Face dataset_info.json or dataset card."""
     data = _mapping(content)
-    info = data.get("dataset_info", data)
+    info: Any = data.get("dataset_info", data)
     info = info[0] if _all(info, Mapping) else info
-    features = info.get("features") if isinstance(info, Mapping) else None
+    features: Any = info.get("features") if isinstance(info, Mapping) else None
     if isinstance(features, Mapping):
         labels = [value.get("names") for value in features.values() if isinstance(value, Mapping) and "names" in value]
     elif _all(features, Mapping):

@@ -31,7 +31,7 @@ COLUMNS = {  # what a column holds -> its names in the headers of known data set
     "definition": ("definition", "description", "def", "gloss"),
     "superclass": ("superclass", "supercategory", "superclasses", "coarse", "coarselabel", "coarsename", "supername"),
     "group": ("group", "subcategory", "family"),
-    "index": ("index", "idx", "classidx", "classindex", "labelid", "labelindex", "classid", "number", "no", "target"),
+    "number": ("index", "idx", "classidx", "classindex", "labelid", "labelindex", "classid", "number", "no", "target"),
 }
 ID = re.compile(r"/[a-z]/\w+|n\d{8}|Q\d+")  # Open Images, WordNet, Wikidata
 Row = tuple[int, list[str]]  # its line, its cells
@@ -45,7 +45,7 @@ class Layout(NamedTuple):
     definition: int
     superclass: int
     group: int
-    index: int
+    number: int
 
 
 def read_table(content: Content) -> list[Entry] | None:
@@ -112,10 +112,10 @@ def _headed(rows: Sequence[Sequence[str]]) -> Layout | None:
             numbered = [i for i in places if i in numbers]
             places = [i for i in places if i not in numbers] or (numbered if "name" in words else [])
         found[what] = places[0] if places else -1
-    if found["index"] < 0 and found["name"] not in numbered:
-        found["index"] = next(iter(numbered), -1)
-    if found["index"] >= 0 and found["index"] not in numbers:
-        found["index"] = -1
+    if found["number"] < 0 and found["name"] not in numbered:
+        found["number"] = next(iter(numbered), -1)
+    if found["number"] >= 0 and found["number"] not in numbers:
+        found["number"] = -1
     return Layout(**found) if found["id"] >= 0 or found["name"] >= 0 else None
 
 
@@ -138,7 +138,7 @@ def _entry(cells: Sequence[str], layout: Layout, place: str) -> Entry:
     def cell(column: int) -> str:
         return cells[column].strip() if column >= 0 else ""
 
-    index = int(cell(layout.index)) if layout.index >= 0 else None
+    index = int(cell(layout.number)) if layout.number >= 0 else None
     id, name = cell(layout.id if layout.id >= 0 else layout.name), cell(layout.name)
     above = (cell(layout.superclass), cell(layout.group))
     return Entry(place, id, name or from_word(id, place).name, cell(layout.definition), above, index)

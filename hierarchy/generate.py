@@ -1,6 +1,6 @@
 """The main job, `hierarchy generate`: class names in, a checked three-level hierarchy out, in five steps.
 
-    classes -> evidence (senses, vectors) -> proposal -> findings -> files
+classes -> evidence (senses, vectors) -> proposal -> findings -> files
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 
     Args:
         source: the name of a shipped hierarchy, a hierarchy file (.json, .csv), a .json file with one object
-            {class: superclass}, or a .csv file with the header class,superclass.
+            {class: superclass} or {superclass: [classes]}, or a .csv file with the header class,superclass.
 
     Raises:
         FormatError: the file is missing, corrupt or in neither form; the message names the file and all its faults.
@@ -49,7 +49,11 @@ def _json_pairs(text: str, where: str) -> list[Pair] | None:
         return None  # `load` reports what is wrong, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")
-    return None if ("format", FORMAT) in content else content
+    if ("format", FORMAT) in content:
+        return None
+    if content and all(isinstance(value, list) for _, value in content):  # {superclass: [classes]}
+        return [(name if isinstance(name, str) else "", above) for above, names in content for name in names]
+    return content
 
 
 def _csv_pairs(text: str, where: str) -> list[Pair] | None:

@@ -6,12 +6,13 @@ The folder layouts of splits and classes are decided here, for class lists and f
 
 from hierarchy.sources.classes import ClassList, describe_source
 from hierarchy.sources.dataset import is_hub_name, is_saved
-from hierarchy.sources.files import FORMS
+from hierarchy.sources.files import FORMS, WRITERS, write_labels
 from hierarchy.sources.layout import image_files, table_files
 from hierarchy.sources.read import read_classes
 
 __all__ = [
     "FORMS",
+    "WRITERS",
     "ClassList",
     "describe_source",
     "image_files",
@@ -19,4 +20,5 @@ __all__ = [
     "is_saved",
     "read_classes",
     "table_files",
+    "write_labels",
 ]

@@ -78,8 +78,10 @@ def _rows(content: Content, delimiter: str) -> list[Row]:
     reader = csv.reader(io.StringIO(content.text, newline=""), delimiter=delimiter, strict=True)
     kind = "TSV" if delimiter == "\t" else "CSV"
     rows: list[Row] = []
+    last = 0  # line of the last row that was read
     try:
         for cells in reader:
+            last = reader.line_num
             if not cells:
                 continue
             if rows and len(cells) != len(rows[0][1]):
@@ -89,7 +91,7 @@ def _rows(content: Content, delimiter: str) -> list[Row]:
                 )
             rows.append((reader.line_num, cells))
     except csv.Error as error:
-        raise SourceError(f"{content.path}:{reader.line_num + 1}: not {kind} ({error}); check the quotes") from None
+        raise SourceError(f"{content.path}:{last + 1}: not {kind} ({error}); check the quotes") from None
     return rows
 
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from hierarchy import Hierarchy
 from hierarchy.errors import FormatError, HierarchyError, SourceError
-from hierarchy.sources import FORMS, read_classes
+from hierarchy.sources import FORMS, WRITERS, read_classes, write_labels
 from hierarchy.sources.files import content as content_module
 
 PETS = ("tabby", "sea_lion", "T-shirt/top")  # ids as data sets write them
@@ -274,6 +275,34 @@ def test_a_file_that_exists_is_never_asked_for_on_the_hub(tmp_path, monkeypatch)
         read_classes("lists/coca")
     with pytest.raises(FormatError, match=r"no such file: 'lists/pets.names'"):
         read_classes("lists/pets.names")
+
+
+ODD = Hierarchy.from_rows(
+    [
+        ("n2", "crane", "birds & beasts", "a/b"),
+        ("T-shirt/top", "T-shirt/top", "clothes", '"tops"'),
+        ('the "big" one', "<big>", "clothes", '"tops"'),
+        ("no", "no", "birds & beasts", "waders"),
+        ("2012", "2012", "clothes", "years"),
+        ("Löwe 🦁", "Löwe", "birds & beasts", "waders"),
+    ]
+)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_what_other_tools_read_is_read_back(form, tmp_path):
+    classes = read_classes(write(tmp_path / ("labels.yaml" if form == "yolo" else "labels"), write_labels(ODD, form)))
+    order = [classes.ids.index(id) for id in ODD.classes]
+    assert order == list(range(6)) or form == "label-studio"  # a tree has an order of its own
+    if form in ("label-studio", "coco"):
+        assert [classes.places[label] for label in order] == list(ODD.groups)
+    if form == "label-studio":
+        assert [classes.names[label] for label in order] == list(ODD.names)
+
+
+def test_labels_in_an_unknown_form_are_refused():
+    with pytest.raises(SourceError, match=r"unknown format 'yol'; nearest: 'yolo'; use one of label-studio, fiftyone"):
+        write_labels(ODD, "yol")
 
 
 # What is refused

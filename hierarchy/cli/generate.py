@@ -143,10 +143,10 @@ def generate_command(
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
     settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form)
     start = time.monotonic()
+    limits = parse_limits(price, max_calls, max_cost)
     _check_key(settings, dry_run=dry_run)
     if asked is None:
         return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
-    limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)

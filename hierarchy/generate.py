@@ -67,6 +67,7 @@ class Settings:
         base_url: of the server of `openai:` embeddings and of the language model.
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
+        use_groups: whether a clustering keeps the superclasses and groups that the source states.
     """
 
     source: str
@@ -75,6 +76,7 @@ class Settings:
     base_url: str | None = None
     seed: int = 0
     propose: ModelSettings | None = None
+    use_groups: bool = False
 
     @property
     def command(self) -> str:
@@ -93,6 +95,7 @@ class Settings:
         ):
             words += [flag, str(value)] if value is not None and value != default else []
         words += ["--chains"] if self.shape.chains else []
+        words += ["--use-groups"] if self.use_groups else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
         words += ["--base-url", "URL"] if self.base_url else []  # the address may be confidential
         words += ["--seed", str(self.seed)] if self.seed else []
@@ -106,6 +109,7 @@ class Settings:
             **({"model": vars(self.propose)} if self.propose else {}),
             "embed": self.embed,
             "seed": self.seed,
+            **({"use_groups": True} if self.use_groups else {}),
             "shape": {key: None if value == "None" else value for key, value in shape.items()},
         }
 
@@ -184,7 +188,14 @@ def gather_evidence(
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:
     """Clusters the classes in the shape that the settings ask for."""
     assert evidence.vectors is not None, "only an empty class list has no vectors"
-    return propose_by_clustering(evidence.classes, evidence.vectors, evidence.senses, settings.shape, progress=progress)
+    return propose_by_clustering(
+        evidence.classes,
+        evidence.vectors,
+        evidence.senses,
+        settings.shape,
+        use_groups=settings.use_groups,
+        progress=progress,
+    )
 
 
 def make_plan(settings: Settings, classes: ClassList) -> Plan:

@@ -176,18 +176,19 @@ def weigh_hypernyms(grouping: Grouping, senses: Senses) -> Callable[[int, str], 
         own = grouping.group_of[label]
         if grouping.is_few(own):
             return None
-        others, above = have, [(wordnet.information(above), above) for above in wordnet.ancestors(wnid)]
-        if own is not None and senses.meanings[label]:  # itself is not one of the others
-            itself = wordnet.ancestors(senses.meanings[label].wnid)
-            others = {above: have[above] - Counter([own] if above in itself else []) for _, above in above}
-        known_here = known[own] - bool(senses.meanings[label]) if own is not None else 0
-        return _choose_kin(own, known_here, [pair for pair in above if pair[0] >= SPECIFIC], others, known)
+        meaning = senses.meanings[label]
+        counted = wordnet.ancestors(meaning.wnid) if meaning else {}  # itself is not one of the others
+        specific = [(wordnet.information(above), above) for above in wordnet.ancestors(wnid)]
+        here = {above: have[above][own] - (above in counted) for _, above in specific} if own is not None else {}
+        of_here = known[own] - bool(meaning) if own is not None else 0
+        return _choose_kin(own, here, of_here, [pair for pair in specific if pair[0] >= SPECIFIC], have, known)
 
     return weigh
 
 
 def _choose_kin(
     own: int | None,
+    of_its_own: Mapping[str, int],
     of_here: int,
     above: Sequence[tuple[float, str]],
     have: Mapping[str, Counter[int]],
@@ -201,7 +202,7 @@ def _choose_kin(
     best_here: tuple[float, str, Kinship] | None = None
     best_there: tuple[float, float, Kinship] | None = None
     for information, wnid in sorted(above):
-        here = have[wnid][own] if own is not None else 0
+        here = of_its_own.get(wnid, 0)
         if own is not None and of_here >= FEW - 1 and here >= MOST * of_here:
             best_here = information, wnid, Kinship(own, wnid, here, of_here, here, of_here)
         if of_here and here > LEAST * of_here:

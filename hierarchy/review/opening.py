@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import itertools
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
 from hierarchy.files import write_text
@@ -19,6 +20,7 @@ from hierarchy.io import folder, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
+from hierarchy.review.questions import renew_votes
 from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
 from hierarchy.review.session import Session
 from hierarchy.review.state import Conflict, replay
@@ -70,9 +72,17 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
     write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
-    session = Session(base, log, write, who=who, only=only, findings=findings)
+    ask = partial(renew_votes, embed=find_embedder(base))
+    session = Session(base, log, write, who=who, only=only, findings=findings, ask_witnesses=ask)
     check_result(paths, base, log, session.proposal)
     return session
+
+
+def find_embedder(proposal: Proposal) -> str:
+    """The embedder whose vectors spoke about a proposal, by its provenance; TF-IDF if that does not say."""
+    settings = proposal.provenance.get("settings")
+    embed = settings.get("embed") if isinstance(settings, Mapping) else None
+    return embed if isinstance(embed, str) else DEFAULT_EMBED
 
 
 def replay_log(
@@ -172,7 +182,8 @@ def summarize(session: Session, paths: Paths) -> dict[str, Any]:
         "reviewed": len(session.state.classes),
         "classes": len(session.proposal.classes),
         "unsettled": list(unsettled),
-        "disputed": session.position.disputed,
+        "questions": session.position.of,
+        "open": session.left,
     }
 
 

@@ -19,7 +19,7 @@ from hierarchy.cli.main import app
 from hierarchy.proposal import Move, Proposal
 from hierarchy.proposal.file import to_json
 from hierarchy.review.log import Decision, log_to_text, parse_log
-from hierarchy.review.queue import KINDS
+from hierarchy.review.questions import KINDS
 from hierarchy.review.ui.actions import DIGITS, DIGITS_HELP, KEYS
 
 DOCS = ROOT / "docs"

@@ -36,6 +36,7 @@ ORDER = {
         ["errors"],
         ["experts"],
         ["weights"],
+        ["presets"],
         ["models"],
         ["growing"],
         ["costs"],

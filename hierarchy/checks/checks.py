@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hierarchy.checks.evidence import Evidence
 from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
 from hierarchy.english import plural
+from hierarchy.names import join_path, split_path
 from hierarchy.proposal import Finding, Merge, Move, Proposal, Vote, Witness, find_unplaced, rank
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet import Senses
@@ -99,18 +100,18 @@ def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) 
     others = [i for i, (top, own) in enumerate(hierarchy.groups) if top == superclass and own != group]
     if vectors is None or not others:
         return None
-    return "/".join(hierarchy.groups[others[int((vectors[others] @ vectors[label]).argmax())]])
+    return join_path(*hierarchy.groups[others[int((vectors[others] @ vectors[label]).argmax())]])
 
 
 def _near_duplicates(hierarchy: Hierarchy) -> Iterator[Finding]:
-    size = Counter(superclass for superclass, _ in hierarchy.groups) + Counter("/".join(g) for g in hierarchy.groups)
+    size = Counter(join_path(*group[:level]) for group in hierarchy.groups for level in (1, 2))
     families = {"": hierarchy.nodes(1)}
     for path in hierarchy.nodes(2):
         families[path.split("/")[0]] = (*families.get(path.split("/")[0], ()), path)
     for siblings in families.values():
         for place, first in enumerate(siblings):
             for second in siblings[place + 1 :]:
-                alike = _alike(first.split("/")[-1], second.split("/")[-1])
+                alike = _alike(split_path(first)[-1], split_path(second)[-1])
                 if alike > ALIKE:
                     small, large = sorted((first, second), key=lambda path: (size[path], path))
                     message = f"{first!r} and {second!r} have almost the same name"
@@ -162,7 +163,7 @@ def _ambiguous(hierarchy: Hierarchy, senses: Senses, grouping: Grouping) -> Iter
 def _witness(kind: Witness, hierarchy: Hierarchy, votes: Iterable[Vote | None]) -> Iterator[Finding]:
     """The classes that a witness would put elsewhere, if it is sure enough."""
     for label, vote in enumerate(votes):
-        own = "/".join(hierarchy.groups[label])
+        own = join_path(*hierarchy.groups[label])
         if vote is None or vote.node == own or vote.strength < SURE[kind]:
             continue
         message = f"{hierarchy.names[label]!r} is in {own!r}, {SAYS[kind]} {vote.node!r} ({vote.why})"

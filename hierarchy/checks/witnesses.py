@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
 from hierarchy.english import plural
+from hierarchy.names import join_path
 from hierarchy.proposal import Proposal, Vote
 from hierarchy.wordnet import Senses
 
@@ -85,7 +86,7 @@ class Grouping:
     def __init__(self, proposal: Proposal) -> None:
         self.paths = proposal.settled.nodes(2) if any(proposal.places) else ()
         index = {path: i for i, path in enumerate(self.paths)}
-        self.group_of = [index["/".join(place)] if place else None for place in proposal.places]
+        self.group_of = [index[join_path(*place)] if place else None for place in proposal.places]
         self.members: defaultdict[int, list[int]] = defaultdict(list)
         for label, group in enumerate(self.group_of):
             if group is not None:

@@ -7,7 +7,7 @@ from hierarchy.llm.budget import Limits, Price, Progress, bound_tokens, count_in
 from hierarchy.llm.cache import ReplyCache, Total
 from hierarchy.llm.client import ChatOptions, OpenAIChat, make_client
 from hierarchy.llm.compat import digest_server
-from hierarchy.llm.types import Chat, Reply, Request
+from hierarchy.llm.types import Chat, Reply, Request, reject
 
 __all__ = [
     "Chat",
@@ -25,4 +25,5 @@ __all__ = [
     "count_tokens",
     "digest_server",
     "make_client",
+    "reject",
 ]

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
-from hierarchy.names import NameIndex
+from hierarchy.names import NameIndex, join_path
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
@@ -126,7 +126,7 @@ class Proposal:
     def place(self, id: str) -> str:
         """The path of the group a class is in, or "" while it is unsettled; KeyError for an unknown class."""
         place = self.places[self._label[id]]
-        return "/".join(place) if place else ""
+        return join_path(*place) if place else ""
 
     @cached_property
     def digest(self) -> str:

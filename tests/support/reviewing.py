@@ -71,7 +71,10 @@ VOTES = {
         Vote("wordnet", "reptiles", 0.8, "4 of 5 there are snakes, 0 of 2 here"),
         Vote("embedding", "fish/eels", 0.6, "like eel, moray 0.62, like the next best group 0.05"),
     ),
-    "n01": (Vote("llm", "mammals/big cats", 1.0, "3 of 3 votes"), Vote("wordnet", "mammals/cats", 0.9, "9 of 10 others are cats")),
+    "n01": (
+        Vote("llm", "mammals/big cats", 1.0, "3 of 3 votes"),
+        Vote("wordnet", "mammals/cats", 0.9, "9 of 10 others are cats"),
+    ),
     "n12": (Vote("llm", "fish/carps", 1.0, "3 of 3 votes"),),
 }
 

@@ -21,6 +21,7 @@ from timm_nhl.models.head import Head
 from timm_nhl.models.levels import Level
 from timm_nhl.models.options import adapt_cfg, agree, build_branches, check_whole, explain_unknown, tune_batch_norms
 from timm_nhl.models.timm_model import TimmModel
+from timm_nhl.presets import choose_shape
 from timm_nhl.weights import DIGEST, encode_digest
 
 
@@ -37,11 +38,13 @@ class NHL(TimmModel):
             a hierarchy those of a single branch).
         in_chans: channels of the images.
         global_pool: `avg`, `max`, `avgmax` or `""`.
-        split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
+        preset: name of a shape in `timm_nhl.presets`, which decides those of the next five options that are not given;
+            by default the published one.
+        split: the split point, a tap of the backbone counted from the end (`Trunk`).
         widths: bottleneck width of the branches of each level, superclasses first.
-        expansion: channels of a block's output as a multiple of its width.
-        depths: blocks per branch of each level.
         strides: stride of the first block of each level.
+        depths: blocks per branch of each level.
+        expansion: channels of a block's output as a multiple of its width.
         act: activation of all branches.
         norm: norm layer of all branches.
         drop: dropout inside all branches.
@@ -77,11 +80,12 @@ class NHL(TimmModel):
         num_classes: int | None = None,
         in_chans: int = 3,
         global_pool: str = "avg",
+        preset: str | None = None,
         split: int | None = None,
-        widths: Sequence[int] = (128, 64, 32),
-        expansion: int = 4,
-        depths: Sequence[int] = (1, 1, 1),
-        strides: Sequence[int] = (1, 1, 2),
+        widths: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        depths: Sequence[int] | None = None,
+        expansion: int | None = None,
         act: str = "relu",
         norm: Literal["batch", "group"] = "batch",
         bn_momentum: float | None = None,
@@ -97,15 +101,22 @@ class NHL(TimmModel):
     ) -> None:
         super().__init__()
         tree = agree(hierarchy, num_classes)
-        drop_path = drop_path_rate if drop_path is None else drop_path
-        common = {"expansion": expansion, "act": act, "norm": norm, "drop": drop}
-        self.branches = build_branches(widths, depths, strides, drop_path=drop_path, **common)
+        shape = choose_shape(preset, split=split, widths=widths, strides=strides, depths=depths, expansion=expansion)
         if drop_path_rate:
             backbone_args["drop_path_rate"] = drop_path_rate
         try:
-            self.trunk = Trunk(backbone, split=split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args)
+            self.trunk = Trunk(
+                backbone, split=shape.split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args
+            )
         except TypeError as error:
             raise explain_unknown(error, backbone, list(inspect.signature(NHL).parameters)) from None
+        common = {
+            "act": act,
+            "norm": norm,
+            "drop": drop,
+            "drop_path": drop_path_rate if drop_path is None else drop_path,
+        }
+        self.branches = build_branches(shape, self.trunk.channels, **common)
         self.in_chans, self.drop_rate = in_chans, drop_rate
         self.batch_norms = {"momentum": bn_momentum, "eps": bn_eps}
         self.grad_checkpointing = False

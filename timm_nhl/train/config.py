@@ -14,6 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from typer import Argument, Option
 
+from timm_nhl.presets import PRESETS
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -78,6 +80,10 @@ class Settings:
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
     model: Annotated[str, MODEL(help="A timm model, plain or nested (<backbone>_nhl).")] = "resnet50_nhl"
+    preset: Annotated[
+        str | None,
+        MODEL(help=f"Shape of a nested model ({', '.join(PRESETS)}); --model-kwargs replace some of its values."),
+    ] = None
     model_kwargs: Annotated[
         list[str] | None, MODEL(help="Further arguments of the model, like 'split=-3 strides=2,1,2'; may be repeated.")
     ] = None

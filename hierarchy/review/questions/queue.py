@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from hierarchy.checks import check
 from hierarchy.errors import ReviewError, nearest
+from hierarchy.names import join_path
 from hierarchy.proposal import Edit, Finding, Merge, Proposal, Rename, Split
 from hierarchy.review.questions.votes import current_votes, measure_disagreement, measure_doubt
 from hierarchy.review.state import State, list_members
@@ -134,7 +135,7 @@ def _about_classes(state: State, findings: Sequence[Finding]) -> list[Question]:
     places = zip(proposal.classes.ids, proposal.places, strict=True)
     found = []
     for id, pair in sorted(places, key=lambda pair: pair[1] or ("", "")):
-        place, votes = "/".join(pair or ()), current_votes(id, state)
+        place, votes = join_path(*pair) if pair else "", current_votes(id, state)
         doubt = measure_doubt(id, place, votes, state) if pair else 0.0
         disagreement = measure_disagreement(place, votes) if pair else 0.0
         kinds = [

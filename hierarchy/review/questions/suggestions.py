@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
+from hierarchy.names import split_path
 from hierarchy.proposal import Edit, Merge, Move, Proposal
 from hierarchy.review.questions.queue import Question
 from hierarchy.review.questions.votes import current_votes
@@ -74,7 +75,7 @@ def _count_shared_words(id: str, proposal: Proposal) -> dict[str, float]:
     definition = classes.definitions[classes.ids.index(id)]
     own = words_of.pop(id) | _words(definition)
     common = Counter(word for words in words_of.values() for word in words)
-    shared = {path: float(len(own & _words(path.rpartition("/")[2]))) for path in sorted(groups(proposal))}
+    shared = {path: float(len(own & _words(split_path(path)[-1]))) for path in sorted(groups(proposal))}
     for other, words in words_of.items():
         if proposal.place(other):
             for word in sorted(words & own):  # in a fixed order: sums of floats depend on it

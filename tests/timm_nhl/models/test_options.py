@@ -39,6 +39,7 @@ CHANGES = {  # option -> a value that must show in the outcome
     "hierarchy": shape(1, 3, 5),
     "in_chans": 4,
     "global_pool": "max",
+    "preset": "edge",
     "split": -3,
     "widths": (8, 4, 8),
     "expansion": 1,

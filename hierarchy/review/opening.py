@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierarchy.checks import ask_witnesses, check, gather
 from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
@@ -40,7 +41,7 @@ from hierarchy.review.storage import (
 
 @contextmanager
 def open_session(
-    file: str, paths: Paths, *, by: str | None, notify: Notify, only: Sequence[str] = ()
+    file: str, paths: Paths, *, by: str | None, notify: Notify, only: Sequence[str] = (), consult: bool = False
 ) -> Iterator[Session]:
     """A session of one person, who holds the lock; the result is written when it ends, even by an error.
 
@@ -49,11 +50,12 @@ def open_session(
         paths: where the review is kept.
         by: who decides; None for git's user.name, or the user's name.
         notify: hears what the person should know.
-        only: kinds of questions to ask; all if empty.
+        only: kinds of questions to ask, all of each; if empty, the most doubtful.
+        consult: whether WordNet and TF-IDF are asked about a hierarchy that comes without votes, which takes seconds.
     """
     who = find_reviewer(by)
     with hold_lock(paths, who):
-        session = _load(file, paths, who=who, notify=notify, only=only)
+        session = _load(file, paths, who=who, notify=notify, only=only, consult=consult)
         try:
             yield session
         finally:
@@ -61,14 +63,16 @@ def open_session(
                 write_result(paths, session)
 
 
-def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
+def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = (), consult: bool = False) -> Session:
     """A read-only session, which needs no lock; arguments as of `open_session`."""
-    return _load(file, paths, who="", notify=notify, only=only)
+    return _load(file, paths, who="", notify=notify, only=only, consult=consult)
 
 
-def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str]) -> Session:
+def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str], consult: bool) -> Session:
     """A session of one person; read-only if that is ""."""
     base, findings = read_base(file, paths), read_findings(file)
+    if consult and not base.votes and not findings:
+        base, findings = _consult(base)
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
     write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
@@ -76,6 +80,15 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
     session = Session(base, log, write, who=who, only=only, findings=findings, ask_witnesses=ask)
     check_result(paths, base, log, session.proposal)
     return session
+
+
+def _consult(base: Proposal) -> tuple[Proposal, tuple[Finding, ...]]:
+    """The proposal with the votes of WordNet and TF-IDF, and what the checks find with their help."""
+    evidence = gather(base.classes)
+    testimony = ask_witnesses(base, evidence)
+    votes = zip(base.classes.ids, testimony.votes(), strict=True)
+    voted = replace(base, classes=evidence.classes, votes={id: cast for id, cast in votes if cast})
+    return voted, check(voted, evidence, testimony=testimony)
 
 
 def find_embedder(proposal: Proposal) -> str:

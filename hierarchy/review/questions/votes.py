@@ -56,7 +56,7 @@ def measure_doubt(id: str, place: str, votes: Iterable[Vote], state: State) -> f
     doubts = state.proposal.doubts.get(id, ())
     if doubts:
         return max(doubt.weight for doubt in doubts)
-    return min(1.0, sum(vote.strength for vote in votes if vote.witness == "llm" and differs(vote, place)))
+    return measure_dispute(place, (vote for vote in votes if vote.witness == "llm"))
 
 
 def measure_disagreement(place: str, votes: Iterable[Vote]) -> float:

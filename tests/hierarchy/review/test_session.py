@@ -30,8 +30,8 @@ def list_asked(session):
 
 ALL = [
     ("n04", "unsettled"),
-    ("n01", "unsure"),
     ("n09", "unsure"),
+    ("n01", "unsure"),
     ("n05", "ambiguous"),
     ("n06", "ambiguous"),
     ("birds", "chain"),
@@ -84,14 +84,14 @@ def test_the_model_s_own_doubts_come_before_what_the_witnesses_say():
     assert ask([sure], (Doubt("misfit", 0.8, "no group of fish fits"),)).reasons == (
         "the model is unsure: no group of fish fits",
     )
-    assert ask([Vote("llm", "fish/eels", 0.67, ""), Vote("llm", "reptiles", 0.33, "")]).weight == 0.33
+    assert ask([Vote("llm", "fish/eels", 0.67, ""), Vote("llm", "reptiles", 0.33, "")]).weight == 0.66
 
 
 def test_a_mixed_node_is_asked_about_and_its_split_is_offered_until_its_classes_change():
     split = Split("fish", "snakes of the sea", ("n09",))
     found = (Finding("mixed", "fish", "'fish' holds two kinds of things", "warning", 0.6, {}, split),)
     session = zoo(unsettled=(), findings=found)
-    assert [subject for subject, *_ in list_asked(session)][:3] == ["n01", "n09", "fish"]
+    assert [subject for subject, *_ in list_asked(session)][:3] == ["n09", "n01", "fish"]
     session.jump("fish")
     assert session.suggestions == (split,) and "two kinds" in session.question.reasons[0]
     session.edit(Rename("fish", "fishes"))
@@ -126,7 +126,7 @@ def test_a_new_meaning_is_logged_and_asks_the_witnesses_again():
 
 
 def test_a_filter_asks_only_its_kinds():
-    assert [subject for subject, *_ in list_asked(zoo(only=["unsure", "ambiguous"]))] == ["n01", "n09", "n05", "n06"]
+    assert [subject for subject, *_ in list_asked(zoo(only=["unsure", "ambiguous"]))] == ["n09", "n01", "n05", "n06"]
     assert [subject for subject, *_ in list_asked(zoo(only=["unsettled"]))] == ["n04"]
     assert list_asked(zoo(only=["oversized"])) == []
 
@@ -148,13 +148,13 @@ def test_the_position_counts_questions():
     session = zoo()
     assert session.position == (1, 6)
     session.edit(Move("n04", "mammals/big cats"))
-    assert (session.question.subject, session.position) == ("n01", (1, 5))  # it was asked because it was unsettled
+    assert (session.question.subject, session.position) == ("n09", (1, 5))  # it was asked because it was unsettled
     session.accept()
-    assert (session.question.subject, session.position) == ("n09", (2, 5))
+    assert (session.question.subject, session.position) == ("n01", (2, 5))
     session.undo()
-    assert (session.question.subject, session.position) == ("n01", (1, 5))
+    assert (session.question.subject, session.position) == ("n09", (1, 5))
     session.skip()
-    assert (session.question.subject, session.position, session.left) == ("n09", (2, 5), 5)
+    assert (session.question.subject, session.position, session.left) == ("n01", (2, 5), 5)
 
 
 def test_what_the_witnesses_vote_for_is_suggested_and_nothing_that_nobody_speaks_for():
@@ -274,11 +274,10 @@ def test_accepting_the_rest_covers_the_superclass_and_counts_those_in_doubt():
 def test_undoing_asks_the_question_again():
     session = zoo()
     session.skip()
-    session.skip()
     assert session.question.subject == "n09"
     session.edit(Rename("fish", "fishes"))
     session.edit(Move("n09", "reptiles/snakes"))
-    assert session.question.subject == "n05"
+    assert session.question.subject == "n01"
     session.undo()
     assert session.question.subject == "n09"
     session.undo()

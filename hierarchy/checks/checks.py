@@ -36,13 +36,16 @@ def check(
     """All findings about a proposal, worst first.
 
     Args:
-        proposal: what to check; if classes are unsettled, nothing else is checked.
+        proposal: what to check; of unsettled classes there is an error each, and the rest is checked without them.
         evidence: what is known about its classes; a finding names the checks that it does not allow.
         testimony: what the witnesses say about the proposal, if they were asked already; that is half of the work.
     """
+    evidence = evidence or Evidence(proposal.classes)
     if proposal.unsettled:
-        return find_unplaced(proposal)
-    hierarchy, evidence = proposal.hierarchy(), evidence or Evidence(proposal.classes)
+        labels = proposal.settled_labels
+        rest = check(proposal.drop_unsettled(), evidence.pick(labels)) if labels else ()
+        return rank([*find_unplaced(proposal), *rest])
+    hierarchy = proposal.hierarchy()
     testimony = testimony or ask_witnesses(proposal, evidence)
     found = [
         *_sizes(hierarchy),

@@ -29,6 +29,7 @@ SPECIFIC = (
     0.4  # information of a hypernym that says something: "arthropod" has 0.44, "invertebrate" 0.41, "animal" 0.27
 )
 MOST, LEAST = 2 / 3, 1 / 3  # shares of a group that share a hypernym: they do, they do not
+CLOSE = 0.02  # a difference in mean similarity that is too small to speak of
 ALIKE = 0.5  # standard deviations above the average similarity; a less similar group is no closer than chance
 SHOWN = 3  # classes named in a reason
 
@@ -75,9 +76,8 @@ class Neighbourhood:
 
     @property
     def strength(self) -> float:
-        """The silhouette (Rousseeuw 1987): how much nearer the group is, from 0 (as near as the other) to 1."""
-        here = max(0.0, self.here or 0.0)
-        return max(0.0, min(1.0, (self.there - here) / max(1e-9, 1 - here)))
+        """How much more similar the class is to this group than to the other, from 0 to 1."""
+        return max(0.0, min(1.0, self.there - max(0.0, self.here or 0.0)))
 
 
 class Grouping:
@@ -266,6 +266,8 @@ def _choose_neighbours(
     elif grouping.size[own] > 1:
         here = float(means[own])
     if group == own and here is None:  # there is nothing to compare it with
+        return None
+    if here is not None and means[group] - here < CLOSE:
         return None
     members = [other for other in grouping.members[group] if other != label]
     near = (vectors[members] @ vectors[label]).round(9)

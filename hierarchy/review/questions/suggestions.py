@@ -7,7 +7,7 @@ from collections import Counter
 from functools import lru_cache
 
 from hierarchy.names import split_path
-from hierarchy.proposal import Edit, Merge, Move, Proposal
+from hierarchy.proposal import Edit, Merge, Move
 from hierarchy.review.questions.queue import Question
 from hierarchy.review.questions.votes import current_votes
 from hierarchy.review.state import State, groups
@@ -33,7 +33,7 @@ def rank_groups(id: str, state: State) -> list[str]:
     A vote for a superclass counts for those of its groups that share most words with the class.
     """
     here = state.proposal.place(id)
-    shared = _count_shared_words(id, state.proposal)
+    shared = _count_shared_words(id, state)
     votes: dict[str, float] = {}
     for vote in current_votes(id, state):
         if "/" in vote.node:
@@ -68,12 +68,16 @@ def _suggest_for_chain(question: Question, state: State) -> list[Edit]:
     return [Merge(question.subject, name) for name, _ in ranked]
 
 
-def _count_shared_words(id: str, proposal: Proposal) -> dict[str, float]:
-    """For each group, how many words its name and its classes' names share with a class's name and definition."""
-    classes = proposal.classes
+def _count_shared_words(id: str, state: State) -> dict[str, float]:
+    """For each group, how many words its name and its classes' names share with those of a class.
+
+    The words of its definition count, too, if a person gave it or the class has no place: else it may be a guess.
+    """
+    proposal, classes = state.proposal, state.proposal.classes
     words_of = {other: _words(name) for other, name in zip(classes.ids, classes.names, strict=True)}
-    definition = classes.definitions[classes.ids.index(id)]
-    own = words_of.pop(id) | _words(definition)
+    own = words_of.pop(id)
+    if id in state.meanings or not proposal.place(id):
+        own |= _words(classes.definitions[classes.ids.index(id)])
     common = Counter(word for words in words_of.values() for word in words)
     shared = {path: float(len(own & _words(split_path(path)[-1]))) for path in sorted(groups(proposal))}
     for other, words in words_of.items():

@@ -19,13 +19,13 @@ SIGNS = {
 STRENGTHS = {
     "llm": "the number is the share of its votes.",
     "wordnet": "the number is the share of that group's classes that have the hypernym.",
-    "embedding": "the number says how much nearer that group is than the other: 0 as near, 1 far nearer (silhouette)."
-    " The numbers after the names are mean similarities (cosine).",
+    "embedding": "the number says how much more similar it is to that group than to the other: the difference of"
+    " the two mean similarities (cosine) after the names.",
 }
 ABSTAINS = {
     "llm": "has not voted.",
     "wordnet": "abstains: the meaning is a guess, the group has fewer than 3 classes, or shares no telling hypernym.",
-    "embedding": "abstains: the group has fewer than 3 classes, or none is nearer than chance.",
+    "embedding": "abstains: the group has fewer than 3 classes, none is nearer than chance, or two are equally near.",
 }
 MOST_NAMED = 12  # classes of a node; the rest are counted
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -70,29 +69,41 @@ def make_app(
     quit: Callable[[], None],
 ) -> Guard:
     """The guarded application; arguments as of `serve`, and `quit` ends it."""
+    pages = _Pages(session, title, pictures, quit)
+    routes = [
+        Route("/", pages.show_page),
+        Route("/start", pages.start),
+        Route("/state", pages.show_state),
+        Route("/decide", pages.decide, methods=["POST"]),
+        Route("/senses", pages.list_senses),
+        Route("/image/{number:int}", pages.show_image),
+    ]
+    return Guard(Starlette(routes=routes), token, {f"{LOOPBACK}:{port}", f"localhost:{port}"})
 
-    @lru_cache(4096)
-    def thumbnail(id: str, number: int) -> bytes | None:
-        paths = pictures.get(id, ())
-        return make_thumbnail(paths[number], SIDE) if 0 <= number < len(paths) else None
 
-    def show(said: str = "", *, refused: bool = False) -> JSONResponse:
-        return JSONResponse(describe_state(session, said, refused=refused) | {"nodes": find_nodes(session)})
+class _Pages:
+    """What the server answers; arguments as of `serve`."""
 
-    async def page(request: Request) -> Response:
+    def __init__(
+        self, session: Session, title: str, pictures: Mapping[str, Sequence[Path]], quit: Callable[[], None]
+    ) -> None:
+        self._session, self._title, self._pictures, self._quit = session, title, pictures, quit
+        self._thumbnail = lru_cache(4096)(self._make_thumbnail)
+
+    async def show_page(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(12)
-        policy = f"default-src 'none'; img-src 'self'; connect-src 'self'; script-src 'nonce-{nonce}';"
+        policy = f"default-src 'none'; img-src 'self' data:; connect-src 'self'; script-src 'nonce-{nonce}';"
         policy += f" style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         text = files("hierarchy.review.ui.web").joinpath("page.html").read_text(encoding="utf-8")
         return HTMLResponse(text.replace("{{nonce}}", nonce), headers={"content-security-policy": policy})
 
-    async def start(request: Request) -> Response:
-        return JSONResponse(describe_start(session, title, pictures))
+    async def start(self, request: Request) -> Response:
+        return JSONResponse(describe_start(self._session, self._title, self._pictures))
 
-    async def state(request: Request) -> Response:
-        return show()
+    async def show_state(self, request: Request) -> Response:
+        return self._show()
 
-    async def decide(request: Request) -> Response:
+    async def decide(self, request: Request) -> Response:
         try:
             asked = json.loads(await request.body())
         except (ValueError, RecursionError):
@@ -100,31 +111,29 @@ def make_app(
         if not isinstance(asked, dict):
             return PlainTextResponse("refused: a decision must be a JSON object\n", 400)
         if asked.get("key") == "q":
-            quit()
+            self._quit()
             return JSONResponse({"quit": True})
         try:
-            return show(act(session, asked))
+            return self._show(act(self._session, asked))
         except HierarchyError as error:
-            return show(str(error), refused=True)
+            return self._show(str(error), refused=True)
 
-    async def senses(request: Request) -> Response:
+    async def list_senses(self, request: Request) -> Response:
         try:
-            return JSONResponse(list_senses(session))
+            return JSONResponse(list_senses(self._session))
         except HierarchyError as error:
             return JSONResponse({"refused": str(error)})
 
-    def image(request: Request) -> Response:  # not async: decoding runs in a thread
-        content = thumbnail(request.query_params.get("id", ""), request.path_params["number"])
+    def show_image(self, request: Request) -> Response:  # not async: decoding runs in a thread
+        content = self._thumbnail(request.query_params.get("id", ""), request.path_params["number"])
         if content is None:
             return PlainTextResponse("no such image\n", 404)
         return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
-    routes: list[Any] = [
-        Route("/", page),
-        Route("/start", start),
-        Route("/state", state),
-        Route("/decide", decide, methods=["POST"]),
-        Route("/senses", senses),
-        Route("/image/{number:int}", image),
-    ]
-    return Guard(Starlette(routes=routes), token, {f"{LOOPBACK}:{port}", f"localhost:{port}"})
+    def _make_thumbnail(self, id: str, number: int) -> bytes | None:
+        paths = self._pictures.get(id, ())
+        return make_thumbnail(paths[number], SIDE) if 0 <= number < len(paths) else None
+
+    def _show(self, said: str = "", *, refused: bool = False) -> JSONResponse:
+        shown = describe_state(self._session, said, refused=refused)
+        return JSONResponse(shown | {"nodes": find_nodes(self._session)})

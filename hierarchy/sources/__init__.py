@@ -8,16 +8,21 @@ from hierarchy.sources.classes import ClassList, describe_source
 from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.files import FORMS, WRITERS, write_labels
 from hierarchy.sources.layout import image_files, table_files
+from hierarchy.sources.pictures import EACH, embed_pictures, find_pictures, make_thumbnail
 from hierarchy.sources.read import read_classes
 
 __all__ = [
+    "EACH",
     "FORMS",
     "WRITERS",
     "ClassList",
     "describe_source",
+    "embed_pictures",
+    "find_pictures",
     "image_files",
     "is_hub_name",
     "is_saved",
+    "make_thumbnail",
     "read_classes",
     "table_files",
     "write_labels",

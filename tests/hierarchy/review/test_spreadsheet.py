@@ -13,7 +13,7 @@ from support.strategies import names
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
 from hierarchy.files import from_cell, to_cell
-from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, find_edits
+from hierarchy.proposal import Define, Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, find_edits
 from hierarchy.review.state import State
 from hierarchy.review.ui.spreadsheet import COLUMNS, from_sheet, to_sheet
 from hierarchy.sources import ClassList
@@ -61,7 +61,7 @@ def test_a_cell_is_never_a_formula_and_comes_back(text):
 @given(proposals_and_edits())
 def test_the_difference_that_one_edit_makes_is_one_edit(case):
     proposal, edit = case
-    assume(not isinstance(edit, Regroup))
+    assume(not isinstance(edit, Regroup | Define))  # a sheet shows many moves as few edits, and no definitions
     try:
         after = apply(edit, proposal)
     except HierarchyError:

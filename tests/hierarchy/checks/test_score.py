@@ -278,8 +278,8 @@ def test_a_reference_may_be_a_map(tmp_path, name, text):
         (
             "r.json",
             '{"fruit": ["apple", 3], "place": ["apple"]}',
-            "r.json is not a reference: class 'apple' occurs 2 times; give each class one superclass; a class has no name;"
-            " give it one",
+            "r.json is not a reference: class 'apple' occurs 2 times; give each class one superclass; a class has no"
+            " name; give it one",
         ),
         (
             "r.csv",

@@ -44,16 +44,17 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 def _json_pairs(text: str, where: str) -> list[Pair] | None:
     """The entries of a JSON object, repeated ones included; None for a hierarchy file, which `load` reads."""
     try:
-        content = json.loads(text, object_pairs_hook=list)
+        content: Any = json.loads(text, object_pairs_hook=list)
     except (RecursionError, ValueError):
         return None  # `load` reports what is wrong, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")
-    if ("format", FORMAT) in content:
+    pairs: list[Pair] = content
+    if ("format", FORMAT) in pairs:
         return None
-    if content and all(isinstance(value, list) for _, value in content):  # {superclass: [classes]}
-        return [(name if isinstance(name, str) else "", above) for above, names in content for name in names]
-    return content
+    if pairs and all(isinstance(value, list) for _, value in pairs):  # {superclass: [classes]}
+        return [(name if isinstance(name, str) else "", above) for above, names in pairs for name in names]
+    return pairs
 
 
 def _csv_pairs(text: str, where: str) -> list[Pair] | None:

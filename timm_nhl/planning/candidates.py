@@ -15,7 +15,7 @@ from hierarchy import Hierarchy, HierarchyError
 from hierarchy.errors import nearest
 from timm_nhl.costs import CostCounter, cost, create_on_meta
 from timm_nhl.errors import NHLError, OptionError, summarize
-from timm_nhl.experts import Rows
+from timm_nhl.experts import Rows, select_rows
 from timm_nhl.models import SUFFIX
 
 NESTED, PLAIN, SMALLER = "nested", "plain", "smaller"  # kinds of candidates
@@ -118,9 +118,11 @@ def count_nested(
     taken = [name for name in given if name in ("hierarchy", "num_classes")]
     if taken:
         raise OptionError(f"{shape!r} sets {' and '.join(taken)}, which the hierarchy decides; remove it")
+    # one class shows what the nodes of each level cost; only a router has a row for every group
+    shown = tree if given.get("router") else tree.at([0])
     with explained(backbone.nested):
-        counter = CostCounter(backbone.nested, hierarchy=tree, input_size=backbone.input_size, **given)
-    whole = counter.cost()
+        counter = CostCounter(backbone.nested, hierarchy=shown, input_size=backbone.input_size, **given)
+    whole = counter.count(select_rows(tree, range(len(tree))))
     return Candidate(
         backbone.nested,
         NESTED,

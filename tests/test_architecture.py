@@ -30,6 +30,7 @@ ORDER = {
         ["checks"],
         ["review"],
         ["dataset"],
+        ["model"],
         ["generate"],
         ["cli"],
     ],

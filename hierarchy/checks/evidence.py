@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
 from hierarchy.views import DEFAULT_EMBED, View, combine, look
-from hierarchy.wordnet import Senses, find_senses
+from hierarchy.wordnet import UNKNOWN, Confidence, Meaning, Senses, find_senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,17 @@ class Evidence:
     vectors: Vectors | None = None
     views: tuple[View, ...] = ()
 
+    def pick(self, labels: Sequence[int]) -> Evidence:
+        """What is known about the classes with these labels, in their order."""
+        senses, vectors = self.senses, self.vectors
+        if senses is not None:
+            meanings = tuple(senses.meanings[label] for label in labels)
+            definitions = tuple(senses.definitions[label] for label in labels)
+            senses = replace(senses, meanings=meanings, definitions=definitions)
+        rows = list(labels)
+        views = tuple(View(view.name, view.vectors[rows], view.knows[rows]) for view in self.views)
+        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[rows], views)
+
 
 def gather(
     classes: ClassList,
@@ -43,6 +54,7 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
+    meanings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
     """Looks classes up in WordNet and embeds them.
@@ -53,6 +65,7 @@ def gather(
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
+        meanings: class id -> the synset that a person chose for it; "" for none that WordNet has.
         progress: receives the name of each stage.
 
     Raises:
@@ -61,8 +74,17 @@ def gather(
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes)
+    senses = _decide(find_senses(classes), classes, meanings or {})
     progress(f"embedding with {spec}")
     views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     known = replace(classes, definitions=senses.definitions) if senses else classes
     return Evidence(known, senses, combine(views), views)
+
+
+def _decide(senses: Senses | None, classes: ClassList, chosen: Mapping[str, str]) -> Senses | None:
+    """What WordNet says, with the meanings that a person chose."""
+    if senses is None or not chosen:
+        return senses
+    decided = {id: Meaning(wnid, Confidence.NAME, ((wnid, 1.0),)) if wnid else UNKNOWN for id, wnid in chosen.items()}
+    meanings = (decided.get(id, meaning) for id, meaning in zip(classes.ids, senses.meanings, strict=True))
+    return replace(senses, meanings=tuple(meanings))

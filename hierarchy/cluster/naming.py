@@ -201,21 +201,20 @@ class _Namer:
         Those whose names have no digits come first. Names are in the plural only if WordNet knows them as nouns.
         """
         order = sorted(members, key=lambda label: (self._has_digits(label), -self.centrality[label], label))
-        names = list(dict.fromkeys(self._as_example(label) for label in order))
+        names = {self.classes.names[label]: label in self.known for label in reversed(order)}
+        shown = list(reversed(names))
         rest = " and others" if len(names) > 2 else ""
         for start in range(max(1, len(names) - 1)):
-            one, *other = names[start : start + 2]
-            both = f"{one}, {other[0]}{rest}" if rest and other else " and ".join([one, *other])
-            yield both if len(both) <= LONGEST or not rest else f"{one}{rest}"
-        yield from (f"{name} and others" for name in names)
-        yield from (f"{names[0]} and others ({number})" for number in count(2))  # of classes with equal names
+            pair = shown[start : start + 2]
+            if all(names[name] and name.isascii() for name in pair):
+                pair = [plural(name) for name in pair]
+            both = (", " if rest else " and ").join(pair) + rest
+            yield both if len(both) <= LONGEST or not rest else f"{pair[0]}{rest}"
+        yield from (f"{name} and others" for name in shown)
+        yield from (f"{shown[0]} and others ({number})" for number in count(2))  # of classes with equal names
 
     def _has_digits(self, label: int) -> bool:
         return bool(re.search(r"\d", self.classes.names[label]))
-
-    def _as_example(self, label: int) -> str:
-        name = self.classes.names[label]
-        return plural(name) if label in self.known and name.isascii() else name
 
 
 def _variants(name: str) -> Iterator[str]:

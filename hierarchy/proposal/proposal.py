@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -112,6 +112,25 @@ class Proposal:
     def unsettled(self) -> tuple[str, ...]:
         """Ids of the classes without a place, in label order."""
         return tuple(id for id, place in zip(self.classes.ids, self.places, strict=True) if not place)
+
+    @property
+    def settled_labels(self) -> tuple[int, ...]:
+        """Labels of the classes with a place, ascending."""
+        return tuple(label for label, place in enumerate(self.places) if place)
+
+    def drop_unsettled(self) -> Proposal:
+        """The proposal without the classes that have no place, and without what is said of them.
+
+        >>> pets = ClassList(("tabby", "carp"), ("tabby", "carp"), ("", ""), "pets.txt")
+        >>> Proposal(pets, (("mammals", "cats"), None)).drop_unsettled().classes.ids
+        ('tabby',)
+        """
+        labels, gone = self.settled_labels, set(self.unsettled)
+        about = {
+            name: {id: said for id, said in getattr(self, name).items() if id not in gone}
+            for name in ("votes", "replies", "doubts")
+        }
+        return replace(self, classes=self.classes.pick(labels), places=tuple(self.places[i] for i in labels), **about)
 
     def hierarchy(self) -> Hierarchy:
         """The hierarchy this proposal amounts to.

@@ -43,6 +43,7 @@ ORDER = {
         ["costs"],
         ["export"],
         ["data"],
+        ["routers"],
         ["train", "eval"],
         ["cli"],
     ],

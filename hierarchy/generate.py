@@ -15,7 +15,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.checks import Evidence, ask_witnesses, check, gather
+from hierarchy.checks import Evidence, ask_witnesses, check, gather, keep, save_kept
 from hierarchy.cluster import DEFAULT_EMBED, Shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
@@ -127,11 +127,13 @@ class Generated:
         proposal: which class goes where, with votes and provenance.
         findings: what may be wrong with it, worst first.
         unsettled: class id -> why a language model could not settle it; dropped classes are among them.
+        evidence: what the witnesses knew.
     """
 
     proposal: Proposal
     findings: tuple[Finding, ...]
     unsettled: Mapping[str, str] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -183,7 +185,7 @@ def generate(
     }
     provenance = {**_describe_run(settings, evidence), **proposal.provenance}
     proposal = replace(proposal, votes={id: cast for id, cast in votes.items() if cast}, provenance=provenance)
-    generated = Generated(proposal, findings, unsettled)
+    generated = Generated(proposal, findings, unsettled, evidence)
     if paths is not None:
         progress("writing")
         write(generated, paths)
@@ -268,6 +270,9 @@ def write(generated: Generated, paths: Paths) -> None:
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)
+        if generated.evidence:
+            embed = proposal.provenance["settings"]["embed"]
+            save_kept(keep(generated.evidence, embed), paths.evidence)
         if proposal.unsettled:
             if paths.result.exists():  # an earlier run's, which is not what this proposal says
                 paths.result.replace(paths.result.with_suffix(f".before{paths.result.suffix}"))

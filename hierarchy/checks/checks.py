@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
+from hierarchy.checks.mixed import find_mixed
 from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
 from hierarchy.english import plural
 from hierarchy.names import join_path, split_path
@@ -59,6 +60,7 @@ def check(
     else:
         found.append(Finding("unchecked", "", "not checked against WordNet, which is not available", "note"))
     if evidence.vectors is not None:
+        found += find_mixed(hierarchy, evidence.vectors, evidence.senses)
         found += _witness("embedding", hierarchy, map(testimony.embedding_vote, range(len(hierarchy))))
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, because none was given", "note"))

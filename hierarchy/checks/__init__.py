@@ -3,7 +3,7 @@
 `gather` collects the evidence once; `ask_witnesses` and `check` read it.
 """
 
-from hierarchy.checks.checks import check
+from hierarchy.checks.checks import check, consult
 from hierarchy.checks.evidence import Evidence, gather
 from hierarchy.checks.kept import Kept, keep, read_kept, save_kept
 from hierarchy.checks.reference import read_reference
@@ -19,6 +19,7 @@ __all__ = [
     "Testimony",
     "ask_witnesses",
     "check",
+    "consult",
     "gather",
     "keep",
     "read_kept",

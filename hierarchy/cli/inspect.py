@@ -105,6 +105,20 @@ def score_command(
         typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
 
 
+def labels_command(
+    file: File,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="label-studio (with superclasses and groups), fiftyone, coco, yolo or names."),
+    ] = "names",
+) -> None:
+    """Prints the classes of a hierarchy as another tool reads them."""
+    from hierarchy.io import load
+    from hierarchy.sources import write_labels
+
+    typer.echo(write_labels(load(file), form), nl=False)
+
+
 def report_command(
     file: File,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html"),

@@ -69,7 +69,7 @@ def check(
 
 
 def consult(proposal: Proposal, evidence: Evidence) -> tuple[Proposal, tuple[Finding, ...]]:
-    """A proposal with the votes of WordNet and the embedding, and all findings about it; the witnesses are asked once."""
+    """A proposal with the votes of WordNet and the embedding, and all findings about it; both are asked once."""
     testimony = ask_witnesses(proposal, evidence)
     cast = zip(proposal.classes.ids, testimony.votes(), strict=True)
     votes = {id: (*proposal.votes.get(id, ()), *others) for id, others in cast}

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.checks import Evidence, ask_witnesses, check, gather
+from hierarchy.checks import Evidence, consult, gather, keep, save_kept
 from hierarchy.cluster import Shape, check_shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
@@ -129,11 +129,13 @@ class Generated:
         proposal: which class goes where, with votes and provenance.
         findings: what may be wrong with it, worst first.
         unsettled: class id -> why a language model could not settle it; dropped classes are among them.
+        evidence: what the witnesses knew.
     """
 
     proposal: Proposal
     findings: tuple[Finding, ...]
-    unsettled: Mapping[str, str] = field(default_factory=dict)
+    unsettled: Mapping[str, str]
+    evidence: Evidence
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -177,15 +179,9 @@ def generate(
         proposal = proposal.drop_unsettled()
         proposal = replace(proposal, provenance={**proposal.provenance, "dropped": dict(unsettled)})
     progress("checking")
-    testimony = ask_witnesses(proposal, evidence)
-    findings = check(proposal, evidence, testimony=testimony)
-    votes = {
-        id: (*proposal.votes.get(id, ()), *others)
-        for id, others in zip(proposal.classes.ids, testimony.votes(), strict=True)
-    }
-    provenance = {**_describe_run(settings, evidence), **proposal.provenance}
-    proposal = replace(proposal, votes={id: cast for id, cast in votes.items() if cast}, provenance=provenance)
-    generated = Generated(proposal, findings, unsettled)
+    proposal, findings = consult(proposal, evidence)
+    proposal = replace(proposal, provenance={**_describe_run(settings, evidence), **proposal.provenance})
+    generated = Generated(proposal, findings, unsettled, evidence)
     if paths is not None:
         progress("writing")
         write(generated, paths)
@@ -268,6 +264,7 @@ def write(generated: Generated, paths: Paths) -> None:
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)
+        save_kept(keep(generated.evidence, proposal.provenance["settings"]["embed"]), paths.evidence)
         if proposal.unsettled:
             if paths.result.exists():  # an earlier run's, which is not what this proposal says
                 paths.result.replace(paths.result.with_suffix(f".before{paths.result.suffix}"))

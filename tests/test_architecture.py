@@ -44,6 +44,7 @@ ORDER = {
         ["costs"],
         ["export"],
         ["data"],
+        ["routers"],
         ["train", "eval"],
         ["cli"],
     ],

@@ -98,7 +98,7 @@ def compare_orders(groups: Mapping[str, str], embed: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="lists {class: group}; those of benchmarks/lists by default")
+    parser.add_argument("files", nargs="*", type=Path, help="lists {class: group}; those of benchmarks by default")
     parser.add_argument("--emoji", metavar="LANGUAGE", action="append", default=[], help="en, de, zh, ...")
     parser.add_argument("--embed", default=DEFAULT_EMBED, help="as for hierarchy generate")
     parser.add_argument("--superclasses", type=int, help="their number; the product's default otherwise")

@@ -17,7 +17,7 @@ from hierarchy.review.opening import (
     replay_log,
     summarize,
 )
-from hierarchy.review.queue import parse_kinds
+from hierarchy.review.questions import parse_kinds
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.storage import Paths, find_paths, hold_lock

@@ -9,6 +9,7 @@ from hierarchy.review.explanation import explain
 from hierarchy.review.log import Undo, decision_to_dict
 from hierarchy.review.opening import (
     describe_outcome,
+    find_embedder,
     is_proposal,
     look_at,
     open_session,
@@ -29,6 +30,7 @@ __all__ = [
     "decision_to_dict",
     "describe_outcome",
     "explain",
+    "find_embedder",
     "find_paths",
     "groups",
     "hold_lock",

@@ -12,6 +12,7 @@ from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
 from hierarchy.errors import UnknownNode
 from hierarchy.names import split_path
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
@@ -62,7 +63,7 @@ def check_command(
     classes: Annotated[
         str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
     ] = None,
-    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = "tfidf",
+    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = DEFAULT_EMBED,
     most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
     as_json: AsJson = False,
 ) -> int:

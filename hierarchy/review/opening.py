@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.checks import consult, gather
-from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
 from hierarchy.files import same_file, write_text
@@ -37,6 +36,7 @@ from hierarchy.review.storage import (
     read_findings,
     refuse,
 )
+from hierarchy.views import DEFAULT_EMBED
 
 
 @contextmanager

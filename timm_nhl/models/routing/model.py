@@ -10,8 +10,6 @@ from timm_nhl.models.routing.router import Router
 from timm_nhl.models.routing.run import run
 from timm_nhl.models.timm_model import TimmModel
 
-KEEP = 0.98  # half a point of top-1 on icons, at two thirds of the plain network's MACs (docs/decisions/0040)
-
 
 class RoutedModel(TimmModel):
     """A nested model that may have a router; without one its methods here raise OptionError."""
@@ -36,22 +34,32 @@ class RoutedModel(TimmModel):
         """For each group, in node order, its column in the scores."""
         return self._find_router("scores groups").own
 
-    def route(self, images: Tensor, keep: float = KEEP) -> Tensor:
+    def add_router(self) -> Router:
+        """Gives a model that has a classifier an untrained router of its groups."""
+        groups, like = self.hierarchy.nodes(2), next(self.trunk.parameters())
+        with like.device:
+            self.router = Router(self.trunk.channels, groups, groups).to(like.dtype).train(self.training)
+        self.scored = True
+        return self.router
+
+    def route(self, images: Tensor, *, keep: int | None = None, mass: float | None = None) -> Tensor:
         """The logits of the most likely groups, by running only their branches: (B, in_chans, H, W) -> (B, K).
 
         The logits of their classes are the same numbers as in `forward`, those of all other classes are -inf.
         `CostCounter.routed` counts what ran.
 
         Args:
-            keep: a share of the probability, which the fewest groups hold that run for an image: easy images cost
-                less. Or, as a whole number, how many groups run: a bound of the cost.
+            keep: how many groups run at most, which bounds the cost of an image.
+            mass: the fewest groups run that hold this share of the probability, so easy images cost less; 0.9 unless
+                `keep` or `mass` is given.
 
         Raises:
-            OptionError: `keep` is neither; or there is no router, it was never trained, or the model is in train mode.
+            OptionError: a value out of range; or there is no router, it was never trained, or the model is in train
+                mode.
         """
         router = self._find_trained_router("routes")
         features = self.trunk(images)
-        wanted = choose(router.probabilities(router(features)), keep)
+        wanted = choose(router.probabilities(router(features)), keep=keep, mass=mass)
         return run(self.each_level(), self.head, self.hierarchy, features, wanted)
 
     def forward_with_none(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ ORDER = {
         ["proposal"],
         ["wordnet"],
         ["llm"],
+        ["views"],
         ["cluster"],
         ["prompting"],
         ["checks"],

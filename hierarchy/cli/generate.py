@@ -21,7 +21,7 @@ from hierarchy.cli.propose import (
     served_views,
     show_estimate,
 )
-from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
+from hierarchy.cluster import Range, Shape
 from hierarchy.english import count
 from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
@@ -35,6 +35,7 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.review import Paths
@@ -50,7 +51,8 @@ UseGroups = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
-    str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
+    str,
+    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]

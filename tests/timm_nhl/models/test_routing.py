@@ -216,7 +216,35 @@ def test_a_shared_experts_router_is_its_models():
     assert own.router.fc.weight.data_ptr() != model.router.fc.weight.data_ptr()
 
 
-@pytest.mark.parametrize("method", ["route", "forward_with_none"])
+@torch.no_grad()
+def test_an_answer_is_the_most_specific_node_that_is_likely_enough():
+    model = small()
+    x = noise(6)
+    expert = model.expert("super 01")
+    logits, none = expert.forward_with_none(x)
+    p = logits.softmax(1) * (1 - none[:, None])  # (B, K)
+    tree = expert.hierarchy
+    seen = set()
+    for threshold in (0.05, 0.3, 0.6, 0.95):
+        for image, answer in enumerate(expert.answer(x, threshold)):
+            likely = [
+                (level, path)
+                for level in (1, 2, 3)
+                for node, path in enumerate(tree.nodes(level))
+                if sum(p[image, c] for c in range(len(tree)) if tree.ancestors(level)[c] == node) >= threshold
+            ]
+            if threshold > 0.5:  # at most one node a level
+                assert answer == (likely[-1][1] if likely else "")
+            else:
+                assert (max(likely)[0] if likely else 0) == (answer.count("/") + 1 if answer else 0)
+            seen.add(answer.count("/") + 1 if answer else 0)
+    assert len(seen) > 2
+    assert all(tree.labels(answer) for answer in expert.answer(x, 0.2, keep=1) if answer)
+    with pytest.raises(OptionError, match=r"^threshold=0 is not a probability"):
+        expert.answer(x, 0)
+
+
+@pytest.mark.parametrize("method", ["route", "forward_with_none", "answer"])
 def test_without_a_trained_router_there_is_no_routing(method):
     x = torch.zeros(1, 3, 32, 32)
     with pytest.raises(OptionError, match=r"^this model has no router, which "):

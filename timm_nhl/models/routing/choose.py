@@ -1,10 +1,11 @@
-"""Which groups of a network run for an image."""
+"""Which groups of a network run for an image, and which node is likely enough to be the answer."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from hierarchy import Hierarchy
 from timm_nhl.errors import OptionError
 
 MASS = 0.9  # what runs unless said otherwise: on icons, no top-1 is lost (docs/decisions/0040)
@@ -45,3 +46,26 @@ def choose(probabilities: Tensor, *, keep: int | None = None, mass: float | None
     if keep is not None:
         kept[:, keep:] = False
     return torch.zeros_like(kept).scatter(1, groups, kept)
+
+
+def find_likely_nodes(probabilities: Tensor, tree: Hierarchy, threshold: float) -> list[str]:
+    """The path of the most specific node of each image that has some probability; `""` if none has.
+
+    Args:
+        probabilities: (B, K) of the classes, in label order; a node has the sum of its classes'.
+        threshold: the least probability.
+
+    >>> pets = Hierarchy.from_rows([("a", "a", "cats", "x"), ("b", "b", "cats", "x"), ("c", "c", "dogs", "y")])
+    >>> find_likely_nodes(torch.tensor([[0.4, 0.3, 0.1], [0.1, 0.1, 0.7], [0.2, 0.2, 0.2]]), pets, 0.5)
+    ['cats/x', 'dogs/y/c', '']
+    """
+    answers = [""] * len(probabilities)
+    for level in (1, 2, 3):
+        paths = tree.nodes(level)
+        node_of = torch.tensor(tree.ancestors(level), device=probabilities.device)  # (K,)
+        sums = probabilities.new_zeros(len(probabilities), len(paths)).index_add(1, node_of, probabilities)  # (B, N)
+        most, best = sums.max(1)
+        for image, (value, node) in enumerate(zip(most.tolist(), best.tolist(), strict=True)):
+            if value >= threshold:
+                answers[image] = paths[node]
+    return answers

@@ -140,7 +140,7 @@ def generate_command(
 
     paths = Paths.of(out or _default_out(source))
     _check_target(paths, source)
-    shape = Shape(*map(_parse, (superclasses, groups, classes_per_group, classes_per_superclass)), chains)
+    shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
@@ -151,15 +151,15 @@ def generate_command(
     if asked is None:
         return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json, strict)
     evidence, expected = rehearse(settings, limits)
-    mention_vectors(embed)
     if dry_run:
         show_estimate(expected, as_json)
+        mention_vectors(embed)
         return 0
     typer.echo(expected, err=True)
+    mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
     options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
-    made = ask_model(settings, evidence, paths, options)
-    return _summarise(made, paths, time.monotonic() - start, as_json, strict)
+    return _summarise(ask_model(settings, evidence, paths, options), paths, time.monotonic() - start, as_json, strict)
 
 
 def _cluster(settings: Settings, paths: Paths) -> Generated:
@@ -168,8 +168,13 @@ def _cluster(settings: Settings, paths: Paths) -> Generated:
         return generate(settings, paths, cache=cache, progress=progress)
 
 
-def _parse(text: str | None) -> Range | None:
-    return None if text is None else Range.parse(text)
+def _parse_shape(
+    superclasses: str | None, groups: str | None, per_group: str | None, per_superclass: str | None, chains: bool
+) -> Shape:
+    def parse(text: str | None) -> Range | None:
+        return None if text is None else Range.parse(text)
+
+    return Shape(parse(superclasses), parse(groups), parse(per_group), parse(per_superclass), chains)
 
 
 def _refuse_model_flags(context: typer.Context, embed: str) -> None:

@@ -219,7 +219,7 @@ class _NoDraws(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         values = args[0] if args else (kwargs or {}).get("tensor")
-        if func.__name__ in self.skipped and isinstance(values, torch.Tensor) and values.is_meta:
+        if getattr(func, "__name__", "") in self.skipped and isinstance(values, torch.Tensor) and values.is_meta:
             return values
         return func(*args, **(kwargs or {}))
 
@@ -242,7 +242,7 @@ def _run(module: nn.Module, input_size: tuple[int, ...], name: str) -> tuple[Par
 def _copy_to_meta(module: nn.Module) -> nn.Module:
     """A copy on the meta device; no value is copied on the way."""
     memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
-    memo |= {id(each): nn.Parameter(each.detach().to("meta")) for each in module.parameters()}
+    memo |= {id(each): nn.Parameter(each.detach().to("meta"), requires_grad=False) for each in module.parameters()}
     return copy.deepcopy(module, memo)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hierarchy.checks import Evidence, check
-from hierarchy.cluster import embed
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
+from hierarchy.views import embed
 from hierarchy.wordnet import find_senses
 
 ANIMALS = {

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.checks import Evidence, consult, gather, keep, save_kept
+from hierarchy.checks import Evidence, consult, count_known, gather, keep, save_kept
 from hierarchy.cluster import Shape, check_shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
@@ -244,6 +244,7 @@ def _describe_run(settings: Settings, evidence: Evidence) -> dict[str, Any]:
         "command": settings.command,
         "settings": settings.to_dict(),
         "classes": len(evidence.classes),
+        "known": dict(count_known(evidence)),
         "wordnet": "unchecked" if evidence.senses is None else "3.0",
         "versions": {name: version(name) for name in used},
     }

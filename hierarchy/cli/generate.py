@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hierarchy.checks import describe_coverage
 from hierarchy.cli.console import print_json, run, show_progress
 from hierarchy.cli.propose import (
     ask_model,
@@ -75,9 +76,7 @@ ReplyTokens = Annotated[
     int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
 ]
 Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
-Timeout = Annotated[
-    float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL, show_default=True)
-]
+Timeout = Annotated[float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL)]
 DropUnsettled = Annotated[
     bool, typer.Option("--drop-unsettled", help="Leave out classes that stay unsettled.", rich_help_panel=MODEL)
 ]
@@ -94,6 +93,7 @@ MaxCost = Annotated[
     float | None,
     typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0, rich_help_panel=SPENDING),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if nothing is known of some classes.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the estimate and spend nothing.", rich_help_panel=SPENDING)
 ]
@@ -128,6 +128,7 @@ def generate_command(
     drop_unsettled: DropUnsettled = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
@@ -148,7 +149,7 @@ def generate_command(
     limits = parse_limits(price, max_calls, max_cost)
     _check_key(settings, dry_run=dry_run)
     if asked is None:
-        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
+        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json, strict)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)
@@ -158,8 +159,7 @@ def generate_command(
     mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
     options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
-    made = ask_model(settings, evidence, paths, options)
-    return _summarise(made, paths, time.monotonic() - start, as_json)
+    return _summarise(ask_model(settings, evidence, paths, options), paths, time.monotonic() - start, as_json, strict)
 
 
 def _cluster(settings: Settings, paths: Paths) -> Generated:
@@ -217,29 +217,32 @@ def _check_model(propose: str | None, asked: ModelSettings, shape: Shape, use_gr
     return asked
 
 
-def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
-    """Prints what was made; returns the exit code, 1 if classes are unsettled."""
+def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool, strict: bool) -> int:
+    """Prints what was made; returns the exit code, 1 if classes are unsettled or, if strict, unknown."""
     proposal = made.proposal
-    counts = {
-        severity: sum(finding.severity == severity for finding in made.findings)
-        for severity in ("error", "warning", "note")
-    }
+    severities = [finding.severity for finding in made.findings]
+    counts = {severity: severities.count(severity) for severity in ("error", "warning", "note")}
     numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
+    unknown = any(finding.kind == "unknown" for finding in made.findings)
+    code = int(bool(proposal.unsettled) or (strict and unknown))
+    known = proposal.provenance.get("known")
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),
             "findings_file": str(paths.findings),
             "proposal_file": str(paths.base),
         }
-        what = {**sizes, "findings": counts, "unsettled": dict(made.unsettled), "digest": proposal.digest}
-        print_json({**files, **what, "seconds": round(seconds, 1)})
-        return int(bool(proposal.unsettled))
+        what = {**sizes, "known": known, "findings": counts, "unsettled": dict(made.unsettled)}
+        print_json({**files, **what, "digest": proposal.digest, "seconds": round(seconds, 1)})
+        return code
     written = paths.base if proposal.unsettled else paths.result
     typer.echo(f"{written}: " + ", ".join(map(count, numbers, ("superclass", "group", "class"))))
     typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
+    if known:
+        typer.echo(describe_coverage(known, len(proposal.classes)))
     _explain_unsettled(made, paths)
-    return int(bool(proposal.unsettled))
+    return code
 
 
 def _explain_unsettled(made: Generated, paths: Paths) -> None:

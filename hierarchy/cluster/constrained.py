@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hierarchy.cluster.shape import Range, Shape, fill_in
 from hierarchy.errors import ShapeError
+from hierarchy.views import unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +85,6 @@ def _cluster_few(vectors: Vectors) -> list[tuple[int, int]]:
 def _gather_neighbours(vectors: Vectors) -> Vectors:
     """Moves each row towards the mean direction of its nearest rows; kinds become denser, their borders clearer."""
     import numpy as np
-    from sklearn.preprocessing import normalize
 
     count = min(NEIGHBOURS, len(vectors) // 4)
     if count == 0:
@@ -99,8 +99,8 @@ def _gather_neighbours(vectors: Vectors) -> Vectors:
         mean = np.zeros((len(near), vectors.shape[1]))
         for place in range(count):
             mean += weights[:, place, None] * vectors[order[:, place]]
-        moved[start : start + len(near)] = (1 - BLEND) * vectors[start : start + len(near)] + BLEND * normalize(mean)
-    return normalize(moved)  # type: ignore[no-any-return]
+        moved[start : start + len(near)] = (1 - BLEND) * vectors[start : start + len(near)] + BLEND * unit_rows(mean)
+    return unit_rows(moved)
 
 
 def link(vectors: Vectors) -> Vectors:

@@ -4,6 +4,6 @@
 """
 
 from hierarchy.views.embeddings import DEFAULT_EMBED, embed, look
-from hierarchy.views.view import View, combine, measure_knowledge
+from hierarchy.views.view import KNOWN, View, combine, measure_knowledge, unit_rows
 
-__all__ = ["DEFAULT_EMBED", "View", "combine", "embed", "look", "measure_knowledge"]
+__all__ = ["DEFAULT_EMBED", "KNOWN", "View", "combine", "embed", "look", "measure_knowledge", "unit_rows"]

@@ -7,7 +7,7 @@ from typing import Any
 from hierarchy.errors import EmbedError, first_line, in_one_sentence
 from hierarchy.sources import ClassList
 from hierarchy.views.tfidf import EXACT, REDUCED
-from hierarchy.views.view import View, centre
+from hierarchy.views.view import View, centre, unit_rows
 from hierarchy.wordnet import Senses
 
 
@@ -15,7 +15,6 @@ def view_wordnet(classes: ClassList, senses: Senses, *, seed: int = 0) -> View:
     """Rows of the matrix of all Wu-Palmer similarities: classes are alike if they are alike to the same others."""
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.preprocessing import normalize
 
     wordnet = senses.wordnet
     missing = tuple(repr(name) for name, meaning in zip(classes.names, senses.meanings, strict=True) if not meaning)
@@ -33,9 +32,9 @@ def view_wordnet(classes: ClassList, senses: Senses, *, seed: int = 0) -> View:
     common /= depth[:, None] + depth[None, :]
     common -= common.mean()  # all classes share "entity"; what counts is what they share beyond the average pair
     if len(classes) > EXACT:
-        vectors = normalize(TruncatedSVD(REDUCED, random_state=seed).fit_transform(common))
+        vectors = unit_rows(TruncatedSVD(REDUCED, random_state=seed).fit_transform(common))
     else:
-        vectors = normalize(common.astype(np.float64))
+        vectors = unit_rows(common.astype(np.float64))
     return View("wordnet", vectors, np.ones(len(classes)))
 
 

@@ -62,6 +62,14 @@ def measure_knowledge(views: Sequence[View]) -> Shares:
     return cast("Shares", np.stack([view.knows for view in views]).max(axis=0))
 
 
+def unit_rows(rows: Any) -> Vectors:
+    """Rows of length 1, (n, D); rows of 0 stay. Unlike scikit-learn's, it takes no second to import."""
+    import numpy as np
+
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return cast("Vectors", np.divide(rows, length, out=np.zeros_like(rows), where=length > 0))
+
+
 def centre(vectors: Any, knows: Any = None) -> Vectors:
     """Unit rows after subtracting their mean, which separates classes from other texts, not from one another.
 
@@ -70,8 +78,7 @@ def centre(vectors: Any, knows: Any = None) -> Vectors:
         knows: (K,) the weight of each row in the mean; all are equal if None.
     """
     import numpy as np
-    from sklearn.preprocessing import normalize
 
     found = np.asarray(vectors, np.float64)
     weights = np.ones(len(found)) if knows is None or not knows.any() else knows
-    return cast("Vectors", normalize(found - np.average(found, axis=0, weights=weights)))
+    return unit_rows(found - np.average(found, axis=0, weights=weights))

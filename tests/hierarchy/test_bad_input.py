@@ -361,7 +361,7 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     assert load(content).sizes[2] == 6
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
-    assert finding["message"] == "not checked against WordNet, which is not available"
+    assert finding["message"] == "not checked against WordNet; run `hierarchy wordnet install`"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "pets.findings.json",
         "pets.json",

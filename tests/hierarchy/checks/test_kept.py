@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hierarchy.checks import Evidence, Kept, keep, read_kept, save_kept
-from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.generate import Settings, generate
 from hierarchy.review import Paths
 from hierarchy.sources import ClassList
+from hierarchy.views import DEFAULT_EMBED
 
 NAMES = ("hammerhead", "tiger shark", "mako", "canoe", "kayak", "lifeboat", "zzyzx")
 

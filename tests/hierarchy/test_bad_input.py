@@ -363,6 +363,7 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
     assert finding["message"] == "not checked against WordNet; run `hierarchy wordnet install`"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pets.evidence.json",
         "pets.findings.json",
         "pets.json",
         "pets.proposal.json",

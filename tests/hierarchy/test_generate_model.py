@@ -57,7 +57,20 @@ def ask(server, tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def propose(ask, server):
     """Runs `generate --propose openai` on the pets with further flags."""
-    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--groups", "4")
+    flags = (
+        "--propose",
+        "openai",
+        "--embed",
+        "tfidf",
+        "--model",
+        "m",
+        "--base-url",
+        server.url,
+        "--superclasses",
+        "2",
+        "--groups",
+        "4",
+    )
     return lambda *more: ask("generate", "pets.txt", *flags, *more)
 
 

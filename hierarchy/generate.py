@@ -65,6 +65,7 @@ class Settings:
         shape: the numbers and sizes of nodes; for a language model only the numbers, as a wish.
         embed: the embedder that clusters, or that is a witness about a language model's proposal.
         base_url: of the server of `openai:` embeddings and of the language model.
+        senses: a CSV file with senses that a person chose (`hierarchy senses`).
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
         use_groups: whether a clustering keeps the superclasses and groups that the source states.

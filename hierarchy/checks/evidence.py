@@ -41,6 +41,7 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
+    sheet: str | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
     """Looks classes up in WordNet and embeds them.
@@ -51,15 +52,18 @@ def gather(
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
+        sheet: a CSV file with senses that a person chose (`hierarchy senses`).
         progress: receives the name of each stage.
 
     Raises:
         EmbedError: the embedder is unknown, or cannot be used.
+        FormatError, SourceError: the sheet cannot be used.
+        WordNetMissing: there is a sheet but no WordNet.
     """
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes)
+    senses = find_senses(classes, sheet=sheet)
     progress(f"embedding with {spec}")
     vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)

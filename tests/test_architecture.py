@@ -29,6 +29,7 @@ ORDER = {
         ["checks"],
         ["review"],
         ["dataset"],
+        ["model"],
         ["generate"],
         ["cli"],
     ],

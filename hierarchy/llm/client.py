@@ -37,6 +37,8 @@ from hierarchy.llm.compat import (
 )
 from hierarchy.llm.types import Reply, Request
 
+DEFAULT_TIMEOUT = 600.0  # seconds, as OpenAI's SDK has it
+
 
 @dataclass(frozen=True)
 class ChatOptions:
@@ -53,7 +55,7 @@ class ChatOptions:
 
     base_url: str | None = None
     concurrency: int = 8
-    timeout: float = 600.0
+    timeout: float = DEFAULT_TIMEOUT
     max_retries: int = 5
     limits: Limits = field(default_factory=Limits)
     ask_again: bool = False
@@ -232,7 +234,7 @@ class OpenAIChat:
         return text.replace(self._client.api_key, "***")
 
 
-def make_client(base_url: str | None, timeout: float = 600.0, max_retries: int = 5) -> Any:
+def make_client(base_url: str | None, timeout: float = DEFAULT_TIMEOUT, max_retries: int = 5) -> Any:
     """The OpenAI SDK's client; the API key comes from OPENAI_API_KEY.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,12 +68,15 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
+def estimate_usage(
+    proposal: Proposal, plan: Plan, *, guessed: Collection[str] = (), price: Price | None = None
+) -> Estimate:
     """Estimates what a proposal by a model will take.
 
     Args:
         proposal: the classes with their definitions, all of them placed; the rehearsal answers from it.
         plan: how the model will be asked.
+        guessed: ids of the classes whose definition was looked up.
         price: of the model, if known.
     """
     stages: list[_Stage] = []
@@ -83,7 +86,7 @@ def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None
         stages.extend([_Stage(tuple(requests), tuple(replies))] if requests else [])
         return replies
 
-    propose(proposal.classes, chat, plan, witnesses=_disagree)
+    propose(proposal.classes, chat, plan, guessed=guessed, witnesses=_disagree)
     read = sum(reply.input_tokens for stage in stages for reply in stage.replies)
     written = sum(reply.output_tokens for stage in stages for reply in stage.replies)
     bounds = [_bound(stage, proposal, plan) for stage in stages if stage.prompt != "again"]

@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hierarchy.english import count
+from hierarchy.names import join_path
 from hierarchy.prompting.readings import NONE, Home, NewNames, Node
 from hierarchy.prompting.retry import Answer
 from hierarchy.prompting.stages import Branch
 from hierarchy.proposal import Doubt, Place, Vote
 
-MISFIT = 0.5  # the weight of a misfit among doubts: more than one vote of three, less than two
+MISFIT = 0.5  # the weight of a misfit among doubts: more than one vote of three, less than two;
+CHANGED = 0.5  # and of a class that the model moves when it is asked again, although its votes were one
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Tree:
     def path(self, group: int) -> str:
         """The path of a group."""
         superclass, name = self.groups[group]
-        return f"{self.superclasses[superclass].name}/{name}"
+        return join_path(self.superclasses[superclass].name, name)
 
     def members(self, group: int, names: Sequence[str], *, without: int = 0) -> tuple[str, ...]:
         """The names of a group's classes, in label order, given those of all classes, `without` one of them."""
@@ -195,6 +197,9 @@ def list_doubts(tree: Tree, tally: Tally, number: int, *, sibling: int | None, p
         named = [f"{wanted} for {tree.superclasses[superclass].name}" for superclass, wanted in shares[1:]]
         why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}, {', '.join(named)}"
         found.append(Doubt("split", round(1 - shares[0][1] / cast, 3), why + again))
+    elif shares and picked not in (None, NONE) and tree.groups[picked][0] != shares[0][0]:
+        why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}{again}"
+        found.append(Doubt("split", CHANGED, why))
     if sibling is not None:
         where = tree.superclasses[sibling].name if sibling != NONE else "none of its siblings"
         at_first = tree.superclasses[shares[0][0]].name if shares else "a superclass"

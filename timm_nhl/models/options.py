@@ -61,6 +61,19 @@ def build_branches(shape: Shape, channels: int, **common: Any) -> tuple[Branch, 
     )
 
 
+def check_router(router: bool | Sequence[str] | None) -> bool | tuple[str, ...]:
+    """Whether a model has a router; a tuple of the groups that it scores, if they are given.
+
+    Raises:
+        OptionError: neither.
+    """
+    if router is None or isinstance(router, bool):
+        return bool(router)
+    if isinstance(router, str) or not isinstance(router, Sequence) or not all(isinstance(path, str) for path in router):
+        raise OptionError(f"router={router!r} is neither True nor False nor a list of groups' paths; use True")
+    return tuple(router)
+
+
 def describe_shape(split: int, branches: Sequence[Branch]) -> dict[str, Any]:
     """The options that build a network of this shape, whatever preset it came from."""
     return {

@@ -97,6 +97,9 @@ class Settings:
         str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")
     ] = None
     freeze_trunk: Annotated[bool, MODEL(help="Do not train the trunk; its norms stay in eval mode.")] = False
+    router: Annotated[
+        bool, MODEL(help="Also train a router, which scores groups by the trunk: what branches does an image need?")
+    ] = False
     img_size: Annotated[int | None, Field(ge=1), MODEL(help="Image size; by default the model's.")] = None
     mean: Annotated[tuple[float, float, float] | None, MODEL(help="Channel means; by default the model's.")] = None
     std: Annotated[
@@ -214,6 +217,7 @@ class Settings:
     level_loss: Annotated[
         tuple[float, float], each(0), LOSS(help="Weights of the losses on superclasses and groups, like 0.1 0.2.")
     ] = (0.0, 0.0)
+    router_weight: Annotated[NonNegative, LOSS(help="Weight of the router's loss on groups.")] = 1.0
     teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
     distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0
     distill_temperature: Annotated[float, Field(gt=0), LOSS(help="Temperature of the distillation loss.")] = 1.0

@@ -67,10 +67,10 @@ class Settings:
         shape: the numbers and sizes of nodes; for a language model only the numbers, as a wish.
         embed: the embedder that clusters, or that is a witness about a language model's proposal.
         base_url: of the server of `openai:` embeddings and of the language model.
-        senses: a CSV file with senses that a person chose (`hierarchy senses`).
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
         drop_unsettled: whether classes that a language model could not settle are left out of the hierarchy.
+        senses: a CSV file with the senses that a person chose, if there is one (`hierarchy senses`).
         use_groups: whether a clustering keeps the superclasses and groups that the source states.
     """
 
@@ -82,6 +82,7 @@ class Settings:
     propose: ModelSettings | None = None
     use_groups: bool = False
     drop_unsettled: bool = False
+    senses: str | None = None
 
     @property
     def command(self) -> str:
@@ -102,6 +103,7 @@ class Settings:
         words += ["--chains"] if self.shape.chains else []
         words += ["--use-groups"] if self.use_groups else []
         words += ["--drop-unsettled"] if self.drop_unsettled else []
+        words += ["--senses", self.senses] if self.senses else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
         words += ["--base-url", "URL"] if self.base_url else []  # the address may be confidential
         words += ["--seed", str(self.seed)] if self.seed else []
@@ -116,6 +118,7 @@ class Settings:
             "embed": self.embed,
             "seed": self.seed,
             **({"use_groups": True} if self.use_groups else {}),
+            **({"senses": self.senses} if self.senses else {}),
             "shape": {key: None if value == "None" else value for key, value in shape.items()},
         }
 
@@ -202,8 +205,8 @@ def gather_evidence(
 def _gather(
     classes: ClassList, *, settings: Settings, cache: ReplyCache | None, progress: Report = lambda stage: None
 ) -> Evidence:
-    base_url, seed = settings.base_url, settings.seed
-    return gather(classes, settings.embed, base_url=base_url, cache=cache, seed=seed, progress=progress)
+    given = {"base_url": settings.base_url, "seed": settings.seed, "sheet": settings.senses}
+    return gather(classes, settings.embed, cache=cache, progress=progress, **given)
 
 
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:

@@ -55,8 +55,11 @@ def check(
     ]
     if evidence.senses:
         found += [*_ambiguous(hierarchy, evidence.senses), *_wordnet(hierarchy, testimony)]
+    elif evidence.senses is None:
+        missing = "not checked against WordNet, which is not available; run `hierarchy wordnet install`"
+        found.append(Finding("unchecked", "", missing, "note"))
     else:
-        found.append(Finding("unchecked", "", "not checked against WordNet, which is not available", "note"))
+        found.append(Finding("unchecked", "", "not checked against WordNet, which knows none of the names", "note"))
     if evidence.vectors is not None:
         found += _embedding(hierarchy, testimony)
     else:

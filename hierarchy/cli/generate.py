@@ -23,7 +23,7 @@ from hierarchy.cli.propose import (
 )
 from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
 from hierarchy.english import count
-from hierarchy.errors import OutputError, ShapeError
+from hierarchy.errors import OutputError, ShapeError, WordNetMissing
 from hierarchy.files import check_writable, same_file
 from hierarchy.generate import (
     DEFAULT_MODEL,
@@ -46,6 +46,9 @@ Embed = Annotated[
     str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
+SensesFile = Annotated[
+    str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
+]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Superclasses = Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.", rich_help_panel=SHAPE)]
@@ -103,6 +106,7 @@ def generate_command(
     embed: Embed = DEFAULT_EMBED,
     base_url: BaseUrl = None,
     seed: Seed = 0,
+    senses: SensesFile = None,
     propose: Propose = None,
     model: Model = DEFAULT_MODEL,
     votes: Votes = DEFAULT_VOTES,
@@ -132,7 +136,7 @@ def generate_command(
     if propose is None:
         _refuse_model_flags(context, embed)
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
-    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled)
+    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled, senses=senses)
     start = time.monotonic()
     if asked is None:
         return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
@@ -206,6 +210,8 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> 
     }
     numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
+    if proposal.provenance.get("wordnet") == "unchecked":
+        _explain_missing_wordnet()
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),
@@ -220,6 +226,15 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> 
     typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
     _explain_unsettled(made, paths)
     return int(bool(proposal.unsettled))
+
+
+def _explain_missing_wordnet() -> None:
+    from hierarchy.wordnet import WordNet
+
+    try:
+        WordNet()
+    except WordNetMissing as error:
+        typer.echo(f"classes were compared by their names alone: {error}", err=True)
 
 
 def _explain_unsettled(made: Generated, paths: Paths) -> None:

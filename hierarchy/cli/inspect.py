@@ -10,13 +10,16 @@ import typer
 
 from hierarchy.cli.console import print_json, show_progress
 from hierarchy.english import count
-from hierarchy.errors import UnknownNode
+from hierarchy.errors import OutputError, UnknownNode
 from hierarchy.names import split_path
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
 
 File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
+SensesFile = Annotated[
+    str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -55,6 +58,7 @@ def check_command(
         str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
     ] = None,
     embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = "tfidf",
+    senses: SensesFile = None,
     most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
     as_json: AsJson = False,
 ) -> int:
@@ -67,7 +71,7 @@ def check_command(
     with show_progress() as progress:
         progress("reading")
         proposal, errors = _proposal(file, classes)
-        evidence = gather(proposal.classes, embed, progress=progress)
+        evidence = gather(proposal.classes, embed, sheet=senses, progress=progress)
         progress("checking")
         findings = errors or check(proposal, evidence)
     if as_json:
@@ -136,6 +140,7 @@ def explain_command(
     asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
     full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full.")] = False,
     embed: Annotated[str, typer.Option(help="Embedder for the nearest classes, as for generate.")] = "tfidf",
+    senses: SensesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
@@ -149,7 +154,7 @@ def explain_command(
         progress("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        evidence = gather(now.classes, embed, progress=progress)
+        evidence = gather(now.classes, embed, sheet=senses, progress=progress)
         progress("explaining")
         if not base.votes:  # a hierarchy without a proposal file
             votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
@@ -158,6 +163,30 @@ def explain_command(
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
     print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
+
+
+def senses_command(
+    source: Annotated[str, typer.Argument(help="The class list, as for generate.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("senses.csv"),
+    senses: SensesFile = None,
+) -> None:
+    """Writes which sense of WordNet each class has, to be corrected and given to --senses of other commands."""
+    from hierarchy.files import check_writable, same_file, write_text
+    from hierarchy.sources import read_classes
+    from hierarchy.wordnet import WordNet, find_senses, senses_to_sheet
+
+    check_writable(out)
+    if out.exists() and not (senses and same_file(out, senses)):
+        raise OutputError(
+            f"cannot write {str(out)!r}: it exists; give --senses {out} to keep what was chosen there, or another --out"
+        )
+    classes = read_classes(source, fewest=1)
+    found = find_senses(classes, WordNet(), sheet=senses)
+    assert found is not None, "there is a WordNet"
+    write_text(out, senses_to_sheet(classes, found.meanings, found.wordnet))
+    unsure = sum(not meaning.is_sure for meaning in found.meanings)
+    unknown = sum(not meaning for meaning in found.meanings)
+    typer.echo(f"{out}: {count(len(classes), 'class')}, {unsure - unknown} unsure, {unknown} unknown")
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

@@ -90,9 +90,9 @@ def _rows(path: str) -> Iterator[tuple[int, Mapping[str, str]]]:
         header = next(reader, [])
         missing = [column for column in ("id", "sense") if column not in header]
         if missing:
+            columns = f"column{'s' if missing[1:] else ''} {' and '.join(missing)}"
             raise FormatError(
-                f"{path}:1: the header has no column {' and '.join(missing)}; start from a file that `hierarchy senses`"
-                " writes"
+                f"{path}:1: the header has no {columns}; start from a file that `hierarchy senses` writes"
             )
         for values in reader:
             if any(values) and len(values) != len(header):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ def gather(
     cache: ReplyCache | None = None,
     seed: int = 0,
     sheet: str | None = None,
+    meanings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
     """Looks classes up in WordNet and embeds them.
@@ -62,6 +63,7 @@ def gather(
         cache: cache for the server's replies.
         seed: seed of the embedder.
         sheet: a CSV file with senses that a person chose (`hierarchy senses`).
+        meanings: class id -> the synset that a person chose for it; "" for none that WordNet has.
         progress: receives the name of each stage.
 
     Raises:
@@ -72,7 +74,7 @@ def gather(
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes, sheet=sheet)
+    senses = find_senses(classes, sheet=sheet, decided=meanings or {})
     progress(f"embedding with {spec}")
     vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)

@@ -28,7 +28,7 @@ class Confidence(IntEnum):
     HEAD = 1  # a sense of a part of the name, such as "fish" of "aquarium fish": a guess at the kind, not a definition
     KIN = 2  # one of several senses of the name, chosen because it fits the other classes
     NAME = 3  # the only sense of the whole name
-    EXACT = 4  # the class's id is the WNID
+    EXACT = 4  # the class's id is the WNID, or a person chose the sense
 
 
 @dataclass(frozen=True)

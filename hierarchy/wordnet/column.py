@@ -12,9 +12,9 @@ from pathlib import Path
 from hierarchy.errors import FormatError, SourceError, in_one_sentence, nearest
 from hierarchy.files import read_text
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.candidates import Confidence, find_candidates
+from hierarchy.wordnet.candidates import find_candidates
 from hierarchy.wordnet.database import WordNet
-from hierarchy.wordnet.disambiguate import UNKNOWN, Meaning
+from hierarchy.wordnet.disambiguate import Meaning, mean_exactly
 
 COLUMNS = ("id", "name", "sense", "sure", "meaning", "others")
 MOST_OTHERS = 8  # senses offered besides the chosen one; "head" has 33
@@ -75,7 +75,7 @@ def read_senses(path: str, classes: ClassList, chosen: Sequence[Meaning], wordne
         before = chosen[label]
         confirmed = row.get("sure", "").strip().lower() in ("yes", "y", "true", "1") and not before.is_sure
         if wnid != before.wnid or (confirmed and wnid):
-            meanings[label] = Meaning(wnid, Confidence.EXACT, ((wnid, 1.0),)) if wnid else UNKNOWN
+            meanings[label] = mean_exactly(wnid)
     if problems:
         raise SourceError(in_one_sentence("", tuple(problems)))
     return tuple(meanings)

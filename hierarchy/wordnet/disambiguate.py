@@ -62,6 +62,11 @@ class Meaning:
 UNKNOWN = Meaning("", Confidence.UNKNOWN, ())
 
 
+def mean_exactly(wnid: str) -> Meaning:
+    """The meaning that a person chose; "" is for none that WordNet has."""
+    return Meaning(wnid, Confidence.EXACT, ((wnid, 1.0),)) if wnid else UNKNOWN
+
+
 def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     """The meaning of each class, in label order.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hierarchy.errors import WordNetMissing
 from hierarchy.sources import ClassList
 from hierarchy.wordnet.column import read_senses
 from hierarchy.wordnet.database import WordNet
-from hierarchy.wordnet.disambiguate import Meaning, choose_senses
+from hierarchy.wordnet.disambiguate import Meaning, choose_senses, mean_exactly
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,20 @@ class Senses:
         return any(self.meanings)
 
 
-def find_senses(classes: ClassList, wordnet: WordNet | None = None, *, sheet: str | None = None) -> Senses | None:
+def find_senses(
+    classes: ClassList,
+    wordnet: WordNet | None = None,
+    *,
+    sheet: str | None = None,
+    decided: Mapping[str, str] = {},
+) -> Senses | None:
     """Looks classes up in WordNet.
 
     Args:
         classes: the classes, with definitions where they have any.
         wordnet: an open database; opened if None.
         sheet: a CSV file with senses that a person chose, as for `read_senses`.
+        decided: class id -> the WNID that a person chose for it in a review, "" for none.
 
     Returns:
         Their meanings, and their definitions filled in; None if WordNet is not installed.
@@ -54,6 +62,10 @@ def find_senses(classes: ClassList, wordnet: WordNet | None = None, *, sheet: st
     meanings = choose_senses(classes, wordnet)
     if sheet is not None:
         meanings = read_senses(sheet, classes, meanings, wordnet)
+    meanings = tuple(
+        mean_exactly(decided[id]) if id in decided else meaning
+        for id, meaning in zip(classes.ids, meanings, strict=True)
+    )
     definitions = (
         definition or (wordnet.synset(meaning.wnid).gloss if meaning.is_sure else "")
         for definition, meaning in zip(classes.definitions, meanings, strict=True)

@@ -205,8 +205,8 @@ def gather_evidence(
 def _gather(
     classes: ClassList, *, settings: Settings, cache: ReplyCache | None, progress: Report = lambda stage: None
 ) -> Evidence:
-    given = {"base_url": settings.base_url, "seed": settings.seed, "sheet": settings.senses}
-    return gather(classes, settings.embed, cache=cache, progress=progress, **given)
+    spec, base_url, seed, sheet = settings.embed, settings.base_url, settings.seed, settings.senses
+    return gather(classes, spec, base_url=base_url, cache=cache, seed=seed, sheet=sheet, progress=progress)
 
 
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:

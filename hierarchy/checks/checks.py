@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
+from hierarchy.checks.mixed import find_mixed
 from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
 from hierarchy.english import plural
 from hierarchy.names import join_path, split_path
@@ -62,10 +64,20 @@ def check(
     else:
         found.append(Finding("unchecked", "", "not checked against WordNet, which knows none of the names", "note"))
     if evidence.vectors is not None:
+        found += find_mixed(hierarchy, evidence.vectors, evidence.senses)
         found += _witness("embedding", hierarchy, map(testimony.embedding_vote, range(len(hierarchy))))
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, because none was given", "note"))
     return rank(found)
+
+
+def consult(proposal: Proposal, evidence: Evidence) -> tuple[Proposal, tuple[Finding, ...]]:
+    """A proposal with the votes of WordNet and the embedding, and all findings about it; both are asked once."""
+    testimony = ask_witnesses(proposal, evidence)
+    cast = zip(proposal.classes.ids, testimony.votes(), strict=True)
+    votes = {id: (*proposal.votes.get(id, ()), *others) for id, others in cast}
+    voted = replace(proposal, votes={id: own for id, own in votes.items() if own})
+    return voted, check(proposal, evidence, testimony=testimony)
 
 
 def _sizes(hierarchy: Hierarchy) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hierarchy.cli.console import print_json, run, show_progress
+from hierarchy.cli.inspect import SensesFile, explain_missing_wordnet
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -23,7 +24,7 @@ from hierarchy.cli.propose import (
 )
 from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
 from hierarchy.english import count
-from hierarchy.errors import OutputError, ShapeError, WordNetMissing
+from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
 from hierarchy.generate import (
     DEFAULT_MODEL,
@@ -34,21 +35,25 @@ from hierarchy.generate import (
     check_undecided,
     generate,
 )
-from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions
+from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
 
 if TYPE_CHECKING:
     from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
-Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Read a file in this form, such as coco; by default its content decides.")
+]
+UseGroups = Annotated[
+    bool,
+    typer.Option("--use-groups", help="Keep the superclasses and groups that SOURCE states.", rich_help_panel=SHAPE),
+]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
     str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
-SensesFile = Annotated[
-    str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
-]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Superclasses = Annotated[str | None, typer.Option(help="How many: 7, or a range 5:9.", rich_help_panel=SHAPE)]
@@ -98,6 +103,8 @@ def generate_command(
     context: typer.Context,
     source: Source,
     out: Out = None,
+    form: Format = None,
+    use_groups: UseGroups = False,
     superclasses: Superclasses = None,
     groups: Groups = None,
     classes_per_group: PerGroup = None,
@@ -131,16 +138,17 @@ def generate_command(
     from hierarchy.review import Paths
 
     paths = Paths.of(out or _default_out(source))
-    _check_target(paths, source, named=out is not None)
+    _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
-    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
-    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled, senses=senses)
+    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
+    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form, senses)
     start = time.monotonic()
+    limits = parse_limits(price, max_calls, max_cost)
+    _check_key(settings, dry_run=dry_run)
     if asked is None:
         return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
-    limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)
@@ -150,8 +158,7 @@ def generate_command(
     mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
     options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
-    made = ask_model(settings, evidence, paths, options)
-    return _summarise(made, paths, time.monotonic() - start, as_json)
+    return _summarise(ask_model(settings, evidence, paths, options), paths, time.monotonic() - start, as_json)
 
 
 def _cluster(settings: Settings, paths: Paths) -> Generated:
@@ -187,12 +194,20 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
         raise typer.BadParameter(f"{needing} a language model that proposes{limit}; add --propose openai")
 
 
-def _check_model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
+def _check_key(settings: Settings, *, dry_run: bool) -> None:
+    """Reports a missing key before the classes are looked up, not after."""
+    if (settings.propose or served_views(settings.embed)) and not dry_run:
+        make_client(settings.base_url)
+
+
+def _check_model(propose: str | None, asked: ModelSettings, shape: Shape, use_groups: bool) -> ModelSettings | None:
     """How a language model is asked, or None if none proposes."""
     if propose is None:
         return None
     if propose != "openai":
         raise typer.BadParameter(f"unknown --propose {propose!r}; use openai, with --base-url for other servers")
+    if use_groups:
+        raise typer.BadParameter("--use-groups needs a clustering; leave out --propose")
     if shape.classes_per_group or shape.classes_per_superclass:
         raise ShapeError(
             "a language model does not keep to node sizes; remove --classes-per-group and --classes-per-superclass"
@@ -211,7 +226,7 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> 
     numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
     if proposal.provenance.get("wordnet") == "unchecked":
-        _explain_missing_wordnet()
+        explain_missing_wordnet()
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),
@@ -226,15 +241,6 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> 
     typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
     _explain_unsettled(made, paths)
     return int(bool(proposal.unsettled))
-
-
-def _explain_missing_wordnet() -> None:
-    from hierarchy.wordnet import WordNet
-
-    try:
-        WordNet()
-    except WordNetMissing as error:
-        typer.echo(f"classes were compared by their names alone: {error}", err=True)
 
 
 def _explain_unsettled(made: Generated, paths: Paths) -> None:
@@ -263,10 +269,11 @@ def _default_out(source: str) -> Path:
         name = (Path(source).stem if Path(source).exists() else source) or "classes"
     except OSError:  # too long for a file name; `read_classes` says so
         name = "classes"
-    return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+    ending = "-tree.json" if Path(source).suffix.lower() == ".json" else ".json"  # else a .json would replace itself
+    return Path(re.sub(r"[^\w.-]+", "-", name) + ending)
 
 
-def _check_target(paths: Paths, source: str, *, named: bool) -> None:
+def _check_target(paths: Paths, source: str) -> None:
     """Refuses a place for the result before minutes of work, not after."""
     from hierarchy.review import hold_lock
 
@@ -278,7 +285,7 @@ def _check_target(paths: Paths, source: str, *, named: bool) -> None:
         with hold_lock(paths, "generate"):
             pass
     check_undecided(paths)
-    if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source
+    if same_file(target, source):
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
 
 

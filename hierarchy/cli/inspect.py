@@ -10,7 +10,7 @@ import typer
 
 from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
-from hierarchy.errors import OutputError, UnknownNode
+from hierarchy.errors import OutputError, UnknownNode, WordNetMissing
 from hierarchy.names import split_path
 
 if TYPE_CHECKING:
@@ -109,6 +109,20 @@ def score_command(
         typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
 
 
+def labels_command(
+    file: File,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="label-studio (with superclasses and groups), fiftyone, coco, yolo or names."),
+    ] = "names",
+) -> None:
+    """Prints the classes of a hierarchy as another tool reads them."""
+    from hierarchy.io import load
+    from hierarchy.sources import write_labels
+
+    typer.echo(write_labels(load(file), form), nl=False)
+
+
 def report_command(
     file: File,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html"),
@@ -159,29 +173,35 @@ def explain_command(
     file: File,
     asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
     full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full.")] = False,
-    embed: Annotated[str, typer.Option(help="Embedder for the nearest classes, as for generate.")] = "tfidf",
+    embed: Annotated[
+        str | None, typer.Option(help="Embedder for the nearest classes; by default the one that voted.")
+    ] = None,
     senses: SensesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
     from dataclasses import asdict, replace
 
-    from hierarchy.checks import ask_witnesses, gather
+    from hierarchy.checks import ask_witnesses, gather, keep, read_kept
     from hierarchy.llm import ReplyCache
-    from hierarchy.review import Paths, explain, read_reviewed
+    from hierarchy.review import Paths, explain, find_embedder, read_reviewed
 
     with show_progress() as progress:
         progress("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        evidence = gather(now.classes, embed, sheet=senses, progress=progress)
+        spec = embed or find_embedder(base)
+        kept = read_kept(Paths.of(file).evidence, now.classes.ids) if base.votes else None
+        if kept is None or kept.embed != spec or senses is not None:
+            evidence = gather(now.classes, spec, sheet=senses, progress=progress)
+            kept = keep(evidence, spec)
+            if not base.votes:  # a hierarchy without a proposal file
+                votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
+                base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         progress("explaining")
-        if not base.votes:  # a hierarchy without a proposal file
-            votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
-            base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         replies = Paths.of(file).replies
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
-        found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
+        found = explain(id, base, now, kept, decisions=decisions, cache=cache)
     print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
 
 
@@ -207,6 +227,16 @@ def senses_command(
     unsure = sum(not meaning.is_sure for meaning in found.meanings)
     unknown = sum(not meaning for meaning in found.meanings)
     typer.echo(f"{out}: {count(len(classes), 'class')}, {unsure - unknown} unsure, {unknown} unknown")
+
+
+def explain_missing_wordnet() -> None:
+    """Says why WordNet could not be used, and how to get it."""
+    from hierarchy.wordnet import WordNet
+
+    try:
+        WordNet()
+    except WordNetMissing as error:
+        typer.echo(f"classes were compared by their names alone: {error}", err=True)
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

@@ -15,6 +15,7 @@ from hierarchy.cli.generate import generate_command
 from hierarchy.cli.inspect import (
     check_command,
     explain_command,
+    labels_command,
     report_command,
     score_command,
     senses_command,
@@ -33,6 +34,7 @@ app.command("show")(show_command)
 app.command("check")(check_command)
 app.command("score")(score_command)
 app.command("senses")(senses_command)
+app.command("labels")(labels_command)
 app.command("report")(report_command)
 app.command("explain")(explain_command)
 app.add_typer(dataset_app, name="dataset")

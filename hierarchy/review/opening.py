@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hierarchy.checks import ask_witnesses, check, gather
+from hierarchy.checks import consult, gather
 from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
@@ -85,10 +85,7 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
 def _consult(base: Proposal) -> tuple[Proposal, tuple[Finding, ...]]:
     """The proposal with the votes of WordNet and TF-IDF, and what the checks find with their help."""
     evidence = gather(base.classes)
-    testimony = ask_witnesses(base, evidence)
-    votes = zip(base.classes.ids, testimony.votes(), strict=True)
-    voted = replace(base, classes=evidence.classes, votes={id: cast for id, cast in votes if cast})
-    return voted, check(voted, evidence, testimony=testimony)
+    return consult(replace(base, classes=evidence.classes), evidence)
 
 
 def find_embedder(proposal: Proposal) -> str:

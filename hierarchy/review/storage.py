@@ -2,6 +2,7 @@
 
     X.proposal.json    the proposal the review starts from; never changed
     X.findings.json    what the checks found in it
+    X.evidence.json    what the witnesses knew: synsets and nearest classes
     X.decisions.jsonl  the decision log, append-only; a replay replaces it and keeps the old one
     X.lock             exists while someone reviews
 
@@ -38,6 +39,7 @@ class Paths:
     lock: Path
     provenance: Path
     replies: Path
+    evidence: Path
 
     @classmethod
     def of(cls, file: str | os.PathLike[str]) -> Paths:
@@ -45,7 +47,15 @@ class Paths:
         linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
         result = Path(os.path.realpath(file) if linked else file)
         stem = result.name if result.suffix.lower() == ".csv" else result.stem
-        endings = ("proposal.json", "findings.json", "decisions.jsonl", "lock", "provenance.json", "replies.sqlite")
+        endings = (
+            "proposal.json",
+            "findings.json",
+            "decisions.jsonl",
+            "lock",
+            "provenance.json",
+            "replies.sqlite",
+            "evidence.json",
+        )
         return cls(result, *(result.with_name(f"{stem}.{ending}") for ending in endings))
 
     @property

@@ -194,7 +194,7 @@ def test_all_files_are_next_to_the_target_of_a_link(generate, tmp_path):
     code, out, _ = generate("--out", "link.json")
     assert code == 0 and out.startswith(f"{tmp_path / 'elsewhere' / 'tree.json'}: ")
     made = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
-    assert made == ["tree.findings.json", "tree.json", "tree.proposal.json"]
+    assert made == ["tree.evidence.json", "tree.findings.json", "tree.json", "tree.proposal.json"]
     assert (tmp_path / "link.json").is_symlink() and {path.name for path in tmp_path.glob("link*")} == {"link.json"}
 
 

@@ -129,6 +129,24 @@ def test_groups_of_different_superclasses_may_have_the_same_name():
     ]
 
 
+def test_a_node_of_two_kinds_of_things_is_mixed_and_its_split_is_the_edit(wordnet):
+    rows = [("nature", group, name) for group, names in ANIMALS.items() for name in names]
+    rows += [("nature", group, name) for group, names in VEHICLES.items() for name in names]
+    rows += [("kitchen", "dishes", name) for name in ("plate", "bowl", "cup", "saucer", "Granny Smith", "orange")]
+    proposal = Proposal.from_hierarchy(Hierarchy.from_rows((name, name, top, group) for top, group, name in rows))
+    senses = find_senses(proposal.classes, wordnet)
+    found = {
+        finding.node: finding
+        for finding in check(proposal, Evidence(proposal.classes, senses, embed(proposal.classes, "tfidf", senses)))
+        if finding.kind == "mixed"
+    }
+    assert "nature" in found and set(found) <= {"nature", "kitchen/dishes"}
+    after = apply(found["nature"].edit, proposal).hierarchy()
+    tops = {name: top for name, (top, _) in zip(after.classes, after.groups, strict=True)}
+    assert tops["tiger"] == tops["mako"] != tops["canoe"] == tops["pickup"]
+    assert "'nature' holds two kinds of things: " in found["nature"].message and found["nature"].weight > 0.1
+
+
 def test_names_of_two_classes_and_of_two_senses_are_ambiguous(wordnet):
     classes = ClassList(("n02012849", "n03126707", "x", "y"), ("crane", "crane", "bank", "glass"), ("",) * 4, "")
     rows = [(id, name, "s", "g") for id, name in zip(classes.ids, classes.names, strict=True)]

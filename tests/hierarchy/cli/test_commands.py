@@ -15,6 +15,7 @@ RUNS = {  # command -> arguments, and a part of stdout
     "check": (["pets.json", "--most", "1"], "warning"),
     "score": (["pets.json", "pets.json"], "4 of 4 classes covered"),
     "senses": (["pets.txt", "--out", "senses.csv"], "senses.csv: 4 classes, 0 unsure, 0 unknown"),
+    "labels": (["pets.json", "--format", "yolo"], 'names:\n  0: "n1"'),
     "report": (["pets.json", "--out", "page.html"], "page.html"),
     "explain": (["pets.json", "tabby"], "mammals/cats"),
     "edit": (["pets.json", "rename", "mammals/cats", "felines", "--by", "Ada"], "felines"),

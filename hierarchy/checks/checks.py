@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from hierarchy.checks.coverage import find_unknown
 from hierarchy.checks.evidence import Evidence
 from hierarchy.checks.mixed import find_mixed
 from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
@@ -54,15 +55,13 @@ def check(
         *_chains(hierarchy, evidence.vectors),
         *_near_duplicates(hierarchy),
         *_repeated_names(hierarchy),
+        *find_unknown(evidence),
     ]
-    if evidence.senses:
+    if evidence.senses is not None:
         found += _ambiguous(hierarchy, evidence.senses, testimony.grouping)
         found += _witness("wordnet", hierarchy, map(testimony.wordnet_vote, range(len(hierarchy))))
-    elif evidence.senses is None:
-        missing = "not checked against WordNet, which is not available; run `hierarchy wordnet install`"
-        found.append(Finding("unchecked", "", missing, "note"))
     else:
-        found.append(Finding("unchecked", "", "not checked against WordNet, which knows none of the names", "note"))
+        found.append(Finding("unchecked", "", "not checked against WordNet; run `hierarchy wordnet install`", "note"))
     if evidence.vectors is not None:
         found += find_mixed(hierarchy, evidence.vectors, evidence.senses)
         found += _witness("embedding", hierarchy, map(testimony.embedding_vote, range(len(hierarchy))))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hierarchy.cluster import DEFAULT_EMBED, embed
 from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
+from hierarchy.views import DEFAULT_EMBED, View, combine, look
 from hierarchy.wordnet import Senses, find_senses
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ class Evidence:
         classes: the classes, with definitions filled in from WordNet where the source gives none.
         senses: what WordNet says about them; None if it is not installed.
         vectors: (K, D), unit rows in label order; None if there are none.
+        views: what the vectors are made of, with how much each view knows of each class.
     """
 
     classes: ClassList
     senses: Senses | None = None
     vectors: Vectors | None = None
+    views: tuple[View, ...] = ()
 
     def pick(self, labels: Sequence[int]) -> Evidence:
         """What is known about the classes with these labels, in their order."""
@@ -40,7 +42,9 @@ class Evidence:
             meanings = tuple(senses.meanings[label] for label in labels)
             definitions = tuple(senses.definitions[label] for label in labels)
             senses = replace(senses, meanings=meanings, definitions=definitions)
-        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[list(labels)])
+        rows = list(labels)
+        views = tuple(View(view.name, view.vectors[rows], view.knows[rows]) for view in self.views)
+        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[rows], views)
 
 
 def gather(
@@ -58,7 +62,7 @@ def gather(
 
     Args:
         classes: as their source gives them.
-        spec: the embedder, as for `hierarchy.cluster.embed`.
+        spec: the embedder, as for `hierarchy.views.look`.
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
@@ -76,5 +80,6 @@ def gather(
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
     senses = find_senses(classes, sheet=sheet, decided=meanings or {})
     progress(f"embedding with {spec}")
-    vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
-    return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)
+    views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
+    known = replace(classes, definitions=senses.definitions) if senses else classes
+    return Evidence(known, senses, combine(views), views)

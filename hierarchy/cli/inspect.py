@@ -12,13 +12,16 @@ from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
 from hierarchy.errors import OutputError, UnknownNode, WordNetMissing
 from hierarchy.names import split_path
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
 
-File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
 SensesFile = Annotated[
     str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
+]
+File = Annotated[
+    str, typer.Argument(help="A hierarchy or a proposal: a .json or .csv file, or the name of a shipped one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,10 +31,14 @@ def show_command(
     depth: Annotated[int, typer.Option(help="Number of levels to show.", min=1, max=3)] = 3,
     find: Annotated[str | None, typer.Option(help="Show only nodes with a name like this.")] = None,
 ) -> None:
-    """Prints a hierarchy as a tree, or the paths of the nodes that a text may mean."""
-    from hierarchy.io import load
+    """Prints a hierarchy as a tree, or the paths of the nodes that a text may mean.
 
-    hierarchy = load(file)
+    Of a proposal, the settled classes are the tree, and the others are listed below it.
+    """
+    from hierarchy.review import read_current
+
+    proposal = read_current(file)
+    hierarchy = proposal.settled
     if find is not None:
         paths = hierarchy.find(find)
         if not paths:
@@ -50,6 +57,8 @@ def show_command(
         typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")
         for group, names in inside.items() if depth > 1 else ():
             typer.echo(f"    {group} ({len(names)})" + (f": {', '.join(names)}" if depth > 2 else ""))
+    if proposal.unsettled:
+        typer.echo(f"unsettled ({len(proposal.unsettled)}): {', '.join(proposal.unsettled)}")
 
 
 def check_command(
@@ -57,23 +66,29 @@ def check_command(
     classes: Annotated[
         str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
     ] = None,
-    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = "tfidf",
+    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = DEFAULT_EMBED,
     senses: SensesFile = None,
     most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
     as_json: AsJson = False,
 ) -> int:
     """Lists what may be wrong with a hierarchy, worst first; exits with 1 if there are errors.
 
-    Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes.
+    Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes; the others are checked
+    without these.
     """
     from hierarchy.checks import check, gather
+    from hierarchy.proposal import rank
 
     with show_progress() as progress:
         progress("reading")
         proposal, errors = _proposal(file, classes)
         evidence = gather(proposal.classes, embed, sheet=senses, progress=progress)
         progress("checking")
-        findings = errors or check(proposal, evidence)
+        known = {error.node for error in errors}
+        found = check(proposal, evidence) if any(proposal.places) or not errors else ()
+        findings = rank(
+            [*errors, *(finding for finding in found if finding.kind != "missing" or finding.node not in known)]
+        )
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -92,11 +107,14 @@ def score_command(
     reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
     as_json: AsJson = False,
 ) -> None:
-    """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline."""
-    from hierarchy.checks import read_reference, score
-    from hierarchy.io import load
+    """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline.
 
-    result = score(load(file), read_reference(reference))
+    Of a proposal, the settled classes are scored.
+    """
+    from hierarchy.checks import read_reference, score
+    from hierarchy.review import read_current
+
+    result = score(read_current(file).settled, read_reference(reference))
     if as_json:
         print_json(result.to_dict())
         return
@@ -133,14 +151,12 @@ def report_command(
     """Writes one HTML page with a zoomable chart, search, images and the findings; it works offline."""
     from hierarchy.checks import check, gather, render_report
     from hierarchy.files import write_text
-    from hierarchy.io import read
-    from hierarchy.proposal import Proposal
+    from hierarchy.review import read_current
     from hierarchy.sources import embed_pictures, find_pictures
 
     with show_progress() as progress:
         progress("reading")
-        held = read(file)
-        proposal = Proposal.from_hierarchy(held.hierarchy)
+        proposal = read_current(file)
         evidence = gather(proposal.classes, progress=progress)
         progress("checking")
         findings = check(proposal, evidence)
@@ -156,11 +172,11 @@ def report_command(
         write_text(
             out,
             render_report(
-                held.hierarchy,
+                proposal.settled,
                 findings,
                 title=title,
                 definitions=glosses,
-                provenance=held.provenance,
+                provenance=proposal.provenance,
                 pictures=pictures,
             ),
         )
@@ -230,7 +246,7 @@ def senses_command(
 
 
 def explain_missing_wordnet() -> None:
-    """Says why WordNet could not be used, and how to get it."""
+    """Says why WordNet could not be used, and how to get it; nothing if it could."""
     from hierarchy.wordnet import WordNet
 
     try:
@@ -243,8 +259,11 @@ def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, .
     """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
     from hierarchy.io import read_rows
     from hierarchy.proposal import collect
+    from hierarchy.review import is_proposal, read_current
     from hierarchy.sources import ClassList, read_classes
 
+    if source is None and is_proposal(file):
+        return read_current(file), ()
     rows = read_rows(file)
     if source is not None:
         classes = read_classes(source)

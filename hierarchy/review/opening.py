@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.checks import consult, gather
-from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
-from hierarchy.files import write_text
-from hierarchy.io import folder, shipped
+from hierarchy.files import same_file, write_text
+from hierarchy.io import folder, read, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
@@ -37,6 +36,7 @@ from hierarchy.review.storage import (
     read_findings,
     refuse,
 )
+from hierarchy.views import DEFAULT_EMBED
 
 
 @contextmanager
@@ -155,6 +155,31 @@ def read_reviewed(file: str) -> tuple[Proposal, Proposal, tuple[Decision, ...]]:
     if log is None:
         return base, base, ()
     return base, base if is_result_of(base, log) else replay(log, base).proposal, log.in_effect
+
+
+def is_proposal(file: str) -> bool:
+    """Whether a file is X.proposal.json, or X.json that is not written yet and has only that beside it."""
+    paths = Paths.of(file)
+    if file in shipped() or not paths.base.exists():
+        return False
+    return same_file(paths.base, file) or not paths.result.exists()
+
+
+def read_current(file: str) -> Proposal:
+    """What a file says now: a hierarchy, or a proposal after the decisions of its review, which may be incomplete.
+
+    Raises:
+        FormatError: it cannot be read.
+        ReviewError: no class has a place yet.
+    """
+    if not is_proposal(file):
+        held = read(file)
+        return Proposal.from_hierarchy(held.hierarchy, source=file, provenance=held.provenance)
+    _, now, _ = read_reviewed(file)
+    if not any(now.places):
+        result = Paths.of(file).result
+        raise ReviewError(f"no class of {file!r} has a place yet; place some with `hierarchy review {result}`")
+    return now
 
 
 def find_reviewer(by: str | None) -> str:

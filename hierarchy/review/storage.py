@@ -25,6 +25,7 @@ from hierarchy.io import read, shipped
 from hierarchy.proposal import Finding, Proposal, edit_from_dict, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log, utc_now
 
+PROPOSED = ".proposal.json"
 Notify: TypeAlias = Callable[[str], None]  # says something to the person
 
 
@@ -43,9 +44,12 @@ class Paths:
 
     @classmethod
     def of(cls, file: str | os.PathLike[str]) -> Paths:
-        """The paths of a file; of a link, those of the file it leads to."""
+        """The paths of a result, or of its proposal; of a link, those of the file it leads to."""
         linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
         result = Path(os.path.realpath(file) if linked else file)
+        if result.name.endswith(PROPOSED):
+            name = result.name.removesuffix(PROPOSED)
+            result = result.with_name(name if name.lower().endswith(".csv") else f"{name}.json")
         stem = result.name if result.suffix.lower() == ".csv" else result.stem
         endings = (
             "proposal.json",

@@ -9,7 +9,7 @@ import pytest
 from support.brain import Brain
 from support.openai_server import Server
 
-from hierarchy import Hierarchy, load
+from hierarchy import Hierarchy, load, save
 from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.io import read
@@ -160,6 +160,17 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
         "unsettled: 'cod' (cod): the model says that it fits nowhere" in err
         and "place them with `hierarchy review pets.json`" in err
     )
+    for file in ("pets.json", "pets.proposal.json"):  # the settled rest can be looked at meanwhile
+        code, out, _ = ask("show", file)
+        assert code == 0 and out.startswith("2 superclasses, ") and out.endswith("unsettled (1): cod\n")
+    save(TREE, tmp_path / "wanted.json")
+    assert "7 of 7 classes covered" in ask("score", "pets.json", "wanted.json")[1]
+    assert ask("report", "pets.json")[0] == 0 and "beagle" in (tmp_path / "hierarchy.html").read_text()
+    code, out, _ = ask("check", "pets.json")
+    assert (
+        code == 1 and out.startswith("error   missing        'cod' (cod) is not placed\n") and len(out.splitlines()) > 1
+    )
+    assert "group       unsettled" in ask("explain", "pets.json", "cod")[1]
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE
     assert read(tmp_path / "pets.json").provenance["reviewed_by"] == ["Ada"]
@@ -200,6 +211,8 @@ def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_pa
     assert all(f"unsettled: {id!r} ({id}): no usable answer" in err for id in TREE.classes)
     assert "8 classes are unsettled" in err and "problems with replies, all handled or listed: " in err
     assert read_proposal(tmp_path / "pets.proposal.json").unsettled == TREE.classes
+    code, _, err = ask("show", "pets.json")
+    assert code == 2 and "no class of 'pets.json' has a place yet; place some with `hierarchy review pets.json`" in err
 
 
 def test_a_dry_run_asks_no_embedding_server_either(propose, server):

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from hierarchy.checks import Evidence, check
 from hierarchy.checks.checks import ALIKE, _alike, _find_alike, _plain
-from hierarchy.cluster import embed
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
+from hierarchy.views import embed
 from hierarchy.wordnet import find_senses
 
 ANIMALS = {

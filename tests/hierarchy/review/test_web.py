@@ -281,9 +281,9 @@ def test_the_page_in_chromium(photos, tmp_path):
             tab.keyboard.press(key)
         tab.keyboard.type("cats of siam")
         tab.keyboard.press("Enter")
-        wait("crane", "split 1 class off mammals/cats as cats of siam")
+        wait("tabby", "split 1 class off mammals/cats as cats of siam")
         tab.keyboard.press("1")
-        wait("crane", "move 'crane' to machines/lifting machines")
+        wait("crane", "move 'tabby' to mammals/big cats")
         tab.set_viewport_size({"width": 390, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         tab.screenshot(path=kept / "narrow.png")

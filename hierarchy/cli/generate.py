@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -37,10 +37,8 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
+from hierarchy.review import Paths
 from hierarchy.views import DEFAULT_EMBED
-
-if TYPE_CHECKING:
-    from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
 Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
@@ -138,8 +136,6 @@ def generate_command(
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
-    from hierarchy.review import Paths
-
     paths = Paths.of(out or _default_out(source))
     _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)

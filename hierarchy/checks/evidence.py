@@ -10,7 +10,7 @@ from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
 from hierarchy.views import DEFAULT_EMBED, View, combine, look
-from hierarchy.wordnet import UNKNOWN, Confidence, Meaning, Senses, find_senses
+from hierarchy.wordnet import Senses, find_senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,7 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
+    sheet: str | None = None,
     meanings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
@@ -65,26 +66,20 @@ def gather(
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
+        sheet: a CSV file with senses that a person chose (`hierarchy senses`).
         meanings: class id -> the synset that a person chose for it; "" for none that WordNet has.
         progress: receives the name of each stage.
 
     Raises:
         EmbedError: the embedder is unknown, or cannot be used.
+        FormatError, SourceError: the sheet cannot be used.
+        WordNetMissing: there is a sheet but no WordNet.
     """
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = _decide(find_senses(classes), classes, meanings or {})
+    senses = find_senses(classes, sheet=sheet, decided=meanings or {})
     progress(f"embedding with {spec}")
     views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     known = replace(classes, definitions=senses.definitions) if senses else classes
     return Evidence(known, senses, combine(views), views)
-
-
-def _decide(senses: Senses | None, classes: ClassList, chosen: Mapping[str, str]) -> Senses | None:
-    """What WordNet says, with the meanings that a person chose."""
-    if senses is None or not chosen:
-        return senses
-    decided = {id: Meaning(wnid, Confidence.NAME, ((wnid, 1.0),)) if wnid else UNKNOWN for id, wnid in chosen.items()}
-    meanings = (decided.get(id, meaning) for id, meaning in zip(classes.ids, senses.meanings, strict=True))
-    return replace(senses, meanings=tuple(meanings))

@@ -6,12 +6,13 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hierarchy.checks import describe_coverage
 from hierarchy.cli.console import print_json, run, show_progress
+from hierarchy.cli.inspect import SensesFile, explain_missing_wordnet
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -36,10 +37,8 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
+from hierarchy.review import Paths
 from hierarchy.views import DEFAULT_EMBED
-
-if TYPE_CHECKING:
-    from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
 Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
@@ -53,7 +52,7 @@ UseGroups = Annotated[
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
     str,
-    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine."),
+    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, joined by +."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
@@ -114,6 +113,7 @@ def generate_command(
     embed: Embed = DEFAULT_EMBED,
     base_url: BaseUrl = None,
     seed: Seed = 0,
+    senses: SensesFile = None,
     propose: Propose = None,
     model: Model = DEFAULT_MODEL,
     votes: Votes = DEFAULT_VOTES,
@@ -136,15 +136,13 @@ def generate_command(
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
-    from hierarchy.review import Paths
-
     paths = Paths.of(out or _default_out(source))
     _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
-    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form)
+    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form, senses)
     start = time.monotonic()
     limits = parse_limits(price, max_calls, max_cost)
     _check_key(settings, dry_run=dry_run)
@@ -227,6 +225,7 @@ def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool, str
     unknown = any(finding.kind == "unknown" for finding in made.findings)
     code = int(bool(proposal.unsettled) or (strict and unknown))
     known = proposal.provenance.get("known")
+    explain_missing_wordnet()
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),

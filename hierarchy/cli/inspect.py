@@ -10,13 +10,16 @@ import typer
 
 from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
-from hierarchy.errors import UnknownNode
+from hierarchy.errors import OutputError, UnknownNode, WordNetMissing
 from hierarchy.names import split_path
 from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
 
+SensesFile = Annotated[
+    str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
+]
 File = Annotated[
     str, typer.Argument(help="A hierarchy or a proposal: a .json or .csv file, or the name of a shipped one.")
 ]
@@ -64,6 +67,7 @@ def check_command(
         str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
     ] = None,
     embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = DEFAULT_EMBED,
+    senses: SensesFile = None,
     most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
     as_json: AsJson = False,
 ) -> int:
@@ -78,7 +82,7 @@ def check_command(
     with show_progress() as progress:
         progress("reading")
         proposal, errors = _proposal(file, classes)
-        evidence = gather(proposal.classes, embed, progress=progress)
+        evidence = gather(proposal.classes, embed, sheet=senses, progress=progress)
         progress("checking")
         known = {error.node for error in errors}
         found = check(proposal, evidence) if any(proposal.places) or not errors else ()
@@ -188,6 +192,7 @@ def explain_command(
     embed: Annotated[
         str | None, typer.Option(help="Embedder for the nearest classes; by default the one that voted.")
     ] = None,
+    senses: SensesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
@@ -203,8 +208,8 @@ def explain_command(
         id = now.classes.ids[now.index.label(asked)]
         spec = embed or find_embedder(base)
         kept = read_kept(Paths.of(file).evidence, now.classes.ids) if base.votes else None
-        if kept is None or kept.embed != spec:
-            evidence = gather(now.classes, spec, progress=progress)
+        if kept is None or kept.embed != spec or senses is not None:
+            evidence = gather(now.classes, spec, sheet=senses, progress=progress)
             kept = keep(evidence, spec)
             if not base.votes:  # a hierarchy without a proposal file
                 votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
@@ -214,6 +219,40 @@ def explain_command(
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
         found = explain(id, base, now, kept, decisions=decisions, cache=cache)
     print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
+
+
+def senses_command(
+    source: Annotated[str, typer.Argument(help="The class list, as for generate.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("senses.csv"),
+    senses: SensesFile = None,
+) -> None:
+    """Writes which sense of WordNet each class has, to be corrected and given to --senses of other commands."""
+    from hierarchy.files import check_writable, same_file, write_text
+    from hierarchy.sources import read_classes
+    from hierarchy.wordnet import WordNet, find_senses, senses_to_sheet
+
+    check_writable(out)
+    if out.exists() and not (senses and same_file(out, senses)):
+        raise OutputError(
+            f"cannot write {str(out)!r}: it exists; give --senses {out} to keep what was chosen there, or another --out"
+        )
+    classes = read_classes(source, fewest=1)
+    found = find_senses(classes, WordNet(), sheet=senses)
+    assert found is not None, "there is a WordNet"
+    write_text(out, senses_to_sheet(classes, found.meanings, found.wordnet))
+    unsure = sum(not meaning.is_sure for meaning in found.meanings)
+    unknown = sum(not meaning for meaning in found.meanings)
+    typer.echo(f"{out}: {count(len(classes), 'class')}, {unsure - unknown} unsure, {unknown} unknown")
+
+
+def explain_missing_wordnet() -> None:
+    """Says why WordNet could not be used, and how to get it; nothing if it could."""
+    from hierarchy.wordnet import WordNet
+
+    try:
+        WordNet()
+    except WordNetMissing as error:
+        typer.echo(f"classes were compared by their names alone: {error}", err=True)
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:

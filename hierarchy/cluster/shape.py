@@ -88,7 +88,7 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     per_group = shape.classes_per_group or Range(fewest, max(fewest, 4 * count // groups.least, 4))
     per_group = _at_least(fewest, per_group, "classes per group")
     per_super = shape.classes_per_superclass or Range(
-        max(min(fewest**2, count // supers.least), count // supers.most // 4), count
+        max(min(fewest**2, count // supers.least), count // supers.most // 4), 3 * count
     )
     per_super = _at_least(fewest * per_group.least, per_super, "classes per superclass")
     supers = _possible("superclass", supers, per_super, count)

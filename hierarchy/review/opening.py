@@ -51,7 +51,7 @@ def open_session(
         by: who decides; None for git's user.name, or the user's name.
         notify: hears what the person should know.
         only: kinds of questions to ask, all of each; if empty, the most doubtful.
-        consult: whether WordNet and TF-IDF are asked about a hierarchy that comes without votes, which takes seconds.
+        consult: whether both witnesses are asked about a hierarchy that comes without votes, which takes seconds.
     """
     who = find_reviewer(by)
     with hold_lock(paths, who):
@@ -83,7 +83,7 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
 
 
 def _consult(base: Proposal) -> tuple[Proposal, tuple[Finding, ...]]:
-    """The proposal with the votes of WordNet and TF-IDF, and what the checks find with their help."""
+    """The proposal with the votes of WordNet and the embedding, and what the checks find with their help."""
     evidence = gather(base.classes)
     return consult(replace(base, classes=evidence.classes), evidence)
 

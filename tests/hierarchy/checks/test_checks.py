@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hierarchy.checks import Evidence, check
+from hierarchy.checks.checks import ALIKE, _alike, _find_alike, _plain
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
@@ -163,3 +167,14 @@ def test_findings_are_ranked(wordnet):
     keys = [(order[finding.severity], -finding.weight) for finding in found]
     assert keys == sorted(keys)
     assert all(0 <= finding.weight <= 1 and finding.message for finding in found)
+
+
+@given(st.lists(st.text("abcé s-ABC", min_size=1, max_size=12), min_size=2, max_size=12))
+def test_the_names_that_are_alike_are_those_of_comparing_every_pair(names):
+    names = [*names, names[0] + "s", names[1] + "b"]
+    every = {
+        (one, other): alike
+        for one, other in combinations(range(len(names)), 2)
+        if (alike := _alike(_plain(names[one]), _plain(names[other]))) > ALIKE
+    }
+    assert {(one, other): alike for one, other, alike in _find_alike(names)} == every

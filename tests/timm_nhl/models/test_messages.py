@@ -26,7 +26,9 @@ import timm_nhl
 from hierarchy import HierarchyError
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
+from timm_nhl.eval import measure_routing, open_classifier
 from timm_nhl.export import export_onnx, export_program, load, save
+from timm_nhl.routers import fit_router
 from timm_nhl.weights import read_weights
 
 SOURCE = Path(timm_nhl.__file__).parent
@@ -71,6 +73,13 @@ def sharded():
         return torch.distributed.fsdp.fully_shard(create(), mesh=init_device_mesh("cpu", (1,)))
     finally:
         torch.distributed.destroy_process_group()
+
+
+def routed():
+    """A model with a router that is not at its start."""
+    model = create(router=True).eval()
+    torch.nn.init.ones_(model.router.fc.weight)
+    return model
 
 
 class Unsaved(torch.nn.Module):
@@ -139,6 +148,18 @@ CALLS = {  # what is wrong -> a call
     "growing features": lambda: timm_nhl.grow(pruned(), shape(3, 7, 30)),
     "growing without images of some new classes": lambda: growth().check_labels([0, 1, 19, *range(21, 27)]),
     "growing with images of new classes only": lambda: growth().check_labels(range(20, 30)),
+    "a router that is neither on nor off": lambda: create(router="yes"),
+    "a router that does not score a group": lambda: create(router=["super 00/group 000", "super 02/group 002"]),
+    "a router with a group twice": lambda: create(router=[*TREE.nodes(2), "super 02/group 002"]),
+    "routing without a router": lambda: create().eval().route(torch.zeros(1, 3, 32, 32)),
+    "routing in train mode": lambda: create(router=True).route(torch.zeros(1, 3, 32, 32)),
+    "routing by an untrained router": lambda: create(router=True).eval().route(torch.zeros(1, 3, 32, 32)),
+    "routing to no group": lambda: routed().route(torch.zeros(1, 3, 32, 32), keep=0),
+    "routing to too much": lambda: routed().route(torch.zeros(1, 3, 32, 32), mass=1.5),
+    "an answer that is never sure": lambda: routed().answer(torch.zeros(1, 3, 32, 32), 0),
+    "measuring a router that is missing": lambda: measure_routing(open_classifier("saved"), None),
+    "fitting a router to no images": lambda: fit_router(create(), []),
+    "fitting a router to features": lambda: fit_router(create(num_classes=0), []),
     "an export that fails": lambda: export_program(Unsaved(), "model.pt2"),
     "an export into no folder": lambda: export_program(create(), "nowhere/model.pt2"),
 }

@@ -247,11 +247,11 @@ def test_an_answer_is_the_most_specific_node_that_is_likely_enough():
 @pytest.mark.parametrize("method", ["route", "forward_with_none", "answer"])
 def test_without_a_trained_router_there_is_no_routing(method):
     x = torch.zeros(1, 3, 32, 32)
-    with pytest.raises(OptionError, match=r"^this model has no router, which "):
+    with pytest.raises(OptionError, match=r"^this model has no router; fit"):
         getattr(small(router=False), method)(x)
     with pytest.raises(OptionError, match=r"^the router was never trained"):
         getattr(create(router=True).eval(), method)(x)
-    with pytest.raises(OptionError, match=r"^in train mode norms"):
+    with pytest.raises(OptionError, match=r"^a router is used in eval mode"):
         getattr(small().train(), method)(x)
 
 

@@ -21,7 +21,7 @@ class RoutedModel(TimmModel):
 
         What a training needs: logits alone give the router no gradient.
         """
-        router = self._find_router("scores groups")
+        router = self._find_router()
         x = self.trunk(x)  # (B, in_chans, H, W) -> (B, C, h, w)
         scores = router(x)
         for level in self.levels:
@@ -32,7 +32,7 @@ class RoutedModel(TimmModel):
     @property
     def group_columns(self) -> Tensor:
         """For each group, in node order, its column in the scores."""
-        return self._find_router("scores groups").own
+        return self._find_router().own
 
     def add_router(self) -> Router:
         """Gives a model that has a classifier an untrained router of its groups."""
@@ -57,7 +57,7 @@ class RoutedModel(TimmModel):
             OptionError: a value out of range; or there is no router, it was never trained, or the model is in train
                 mode.
         """
-        router = self.find_router("routes")
+        router = self.find_router()
         features = self.trunk(images)
         wanted = choose(router.probabilities(router(features)), keep=keep, mass=mass)
         return run(self.each_level(), self.head, self.hierarchy, features, wanted)
@@ -70,7 +70,7 @@ class RoutedModel(TimmModel):
         Raises:
             OptionError: as `route`.
         """
-        router = self.find_router("says whether an image is of none of these classes")
+        router = self.find_router()
         logits, scores = self.forward_scores(images)
         return logits, router.none_of_these(scores)
 
@@ -91,7 +91,7 @@ class RoutedModel(TimmModel):
         """
         if isinstance(threshold, bool) or not 0 < threshold <= 1:
             raise OptionError(f"threshold={threshold!r} is not a probability above 0 and up to 1; use one like 0.5")
-        router = self.find_router("says how likely a group is")
+        router = self.find_router()
         features = self.trunk(images)
         groups = router.probabilities(router(features))  # (B, N)
         wanted = choose(groups, keep=keep, mass=1 if keep is None and mass is None else mass)
@@ -99,24 +99,22 @@ class RoutedModel(TimmModel):
         classes = logits.softmax(1) * (groups * wanted).sum(1, keepdim=True)  # (B, K)
         return find_likely_nodes(classes, self.hierarchy, threshold)
 
-    def _find_router(self, what: str) -> Router:
+    def _find_router(self) -> Router:
         if self.router is None:
-            raise OptionError(
-                f"this model has no router, which {what}; train one with router=True (timm-nhl train --router)"
-            )
+            raise OptionError("this model has no router; fit one with timm-nhl router, or train it with router=True")
         return self.router
 
-    def find_router(self, what: str) -> Router:
-        """The router, if the model is in eval mode and it was trained; `what` it does, for the message.
+    def find_router(self) -> Router:
+        """The router, if it was trained and the model is in eval mode.
 
         Raises:
             OptionError: otherwise.
         """
-        router = self._find_router(what)
+        router = self._find_router()
         if self.training:
-            raise OptionError(f"in train mode norms depend on the batch, so no router {what}; call model.eval()")
+            raise OptionError("a router is used in eval mode: in train mode norms depend on the batch; call eval()")
         if not bool(router.fc.weight.any()):
             raise OptionError(
-                "the router was never trained: all groups are equally likely; use timm-nhl train --router"
+                "the router was never trained: all groups are equally likely; fit it with timm-nhl router"
             )
         return router

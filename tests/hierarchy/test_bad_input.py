@@ -341,7 +341,7 @@ def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     process = start(folder, "pets.txt", "--out", "pets.out.json", *out, start_new_session=True)
     lines = [process.stderr.readline() for _ in range(2)]
     assert lines[0].endswith("reading classes\n")
-    assert lines[1].endswith("read 6 classes from a name per line\n")
+    assert lines[1].endswith("read 6 classes from names, one per line\n")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -84,7 +84,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
         "model": network.model,
         "model_kwargs": [network.options] if network.options else None,
         "seed": seed,
-        "hierarchy": str(tree_file),
+        "hierarchy": str(tree_file) if network.tree else None,
         "classes": classes or None,
         **network.settings,
     }
@@ -100,7 +100,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
     finally:
         seconds = before + time.process_time() - began
         write_text(clock, f"{seconds:.1f}\n")
-    model = load_model(str(own / "run"))
+    model = load_model(str(own / "run" / "last"))
     arrays = {}
     for split in SPLITS:
         images = open_images(str(data), hierarchy=tree, split=split, classes=classes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accuracy_run import generate_tree, shuffle_tree
 from experts_plan import EPOCHS, IMAGES, RECIPE, Network
 from experts_tasks import draw_tasks
 from timm.data import resolve_data_config
@@ -41,12 +41,11 @@ def make_tree(kind: str, data: Path, seed: int) -> Hierarchy:
     """
     own = hierarchy.load(data / HIERARCHY_FILE)
     if kind == "random":
-        groups = random.Random(f"tree {seed}").sample(own.groups, len(own))
-        return Hierarchy(own.classes, own.names, tuple(groups))
+        return shuffle_tree(own, seed=seed)
     if kind == "single":
         return Hierarchy(own.classes, own.names, (("everything", "everything"),) * len(own))
     if kind == "generated":
-        return hierarchy.load(data.with_name(f"{data.name}-generated.json"))
+        return generate_tree(data, own)
     return own
 
 

@@ -36,9 +36,10 @@ def wordnet_install(
     target: Annotated[Path | None, typer.Option("--dir", help="The nltk_data folder to install into.")] = None,
 ) -> None:
     """Installs WordNet 3.0: by NLTK's downloader, from the system's copy or from Debian's packages (no root needed)."""
-    from hierarchy.wordnet import install_wordnet
+    from hierarchy.wordnet import install_wordnet, open_index
 
-    install_wordnet(target, progress=typer.echo)
+    place = install_wordnet(target, progress=typer.echo)
+    open_index(place)  # made now, when the folder is writable, and not by the first command that needs it
 
 
 def main() -> None:

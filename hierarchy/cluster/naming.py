@@ -35,6 +35,8 @@ def name_nodes(
     *,
     senses: Senses | None = None,
     centrality: Sequence[float] = (),
+    superclasses: Mapping[int, str] | None = None,
+    groups: Mapping[tuple[int, int], str] | None = None,
 ) -> tuple[tuple[str, str], ...]:
     """Names the nodes of a clustering.
 
@@ -47,6 +49,7 @@ def name_nodes(
         placement: the index of each class's superclass, and of its group in there, as `cluster` returns them.
         senses: what WordNet says about the classes, if it is installed.
         centrality: how typical each class is of its group; by default all are equal.
+        superclasses, groups: nodes of the placement that have a name already, which they keep.
 
     Returns:
         The names (superclass, group) of each class, in label order.
@@ -56,15 +59,16 @@ def name_nodes(
     supers: dict[int, frozenset[int]] = {}
     for index in dict.fromkeys(superclass for superclass, _ in placement):
         supers[index] = frozenset(label for label, place in enumerate(placement) if place[0] == index)
-    names = namer.name_siblings(supers, everything, taken=set(classes.ids))
+    names = namer.name_siblings(supers, everything, taken=set(classes.ids), given=superclasses or {})
     result: dict[int, tuple[str, str]] = {}
     for index, members in supers.items():
-        groups = {
+        parts = {
             group: frozenset(label for label in members if placement[label][1] == group)
             for group in sorted({placement[label][1] for label in members})
         }
-        for group, name in namer.name_siblings(groups, members, taken={names[index]}).items():
-            for label in groups[group]:
+        named = {group: name for (top, group), name in (groups or {}).items() if top == index}
+        for group, name in namer.name_siblings(parts, members, taken={names[index]}, given=named).items():
+            for label in parts[group]:
                 result[label] = (names[index], name)
     return tuple(result[label] for label in range(len(classes)))
 
@@ -83,13 +87,21 @@ class _Namer:
                     self.below.setdefault(wnid, set()).add(label)
 
     def name_siblings(
-        self, nodes: Mapping[int, frozenset[int]], rivals: frozenset[int], taken: Collection[str]
+        self,
+        nodes: Mapping[int, frozenset[int]],
+        rivals: frozenset[int],
+        *,
+        taken: Collection[str],
+        given: Mapping[int, str],
     ) -> dict[int, str]:
-        """Gives each node its best free name; the node with the best name chooses first."""
-        choices = {index: list(self._names(members, rivals)) for index, members in nodes.items()}
+        """Gives each node its best free name; nodes with a given name keep it, then the best name chooses first."""
         used = {name.casefold() for name in taken}
         result: dict[int, str] = {}
-        for index in sorted(nodes, key=lambda index: (-choices[index][0].score, index)):
+        for index, name in given.items():
+            result[index] = next(word for word in _variants(name) if word.casefold() not in used)
+            used.add(result[index].casefold())
+        choices = {index: list(self._names(nodes[index], rivals)) for index in nodes if index not in given}
+        for index in sorted(choices, key=lambda index: (-choices[index][0].score, index)):
             named = (name.words for name in choices[index])
             free = (words for words in chain(named, self._by_example(nodes[index])) if words.casefold() not in used)
             name = next(free)  # examples never run out
@@ -159,6 +171,13 @@ class _Namer:
         for start in range(max(1, len(plurals) - 1)):
             yield " and ".join(plurals[start : start + 2])
         yield from (f"{plurals[0]} {number}" for number in count(2))
+
+
+def _variants(name: str) -> Iterator[str]:
+    """A given name, and what it becomes where a class or the node above has it: COCO's "person" holds one class."""
+    yield name
+    yield plural(name)
+    yield from (f"{name} ({word})" for word in ("all", "group", "others"))
 
 
 def _joined(first: _Name, second: _Name) -> str | None:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster.constrained import cluster
+from hierarchy.cluster.given import Placement, cluster_given
 from hierarchy.cluster.naming import name_nodes
 from hierarchy.cluster.shape import Shape
+from hierarchy.errors import ShapeError
 from hierarchy.proposal import Proposal
 from hierarchy.sources import ClassList
 from hierarchy.wordnet import Senses
@@ -25,6 +27,7 @@ def propose_by_clustering(
     senses: Senses | None = None,
     shape: Shape | None = None,
     *,
+    use_groups: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Proposal:
     """Clusters classes and names the clusters.
@@ -34,16 +37,29 @@ def propose_by_clustering(
         vectors: (K, D), rows of length 1, as `embed` returns them.
         senses: what WordNet says about the classes, if it is installed.
         shape: the numbers and sizes of nodes.
+        use_groups: keep the superclasses and groups that the source states (`classes.places`).
         progress: receives the name of each stage.
 
     Raises:
-        ShapeError: these classes cannot have that shape.
+        ShapeError: these classes cannot have that shape, or the source states no groups to use.
     """
+    if use_groups and not any(superclass or group for superclass, group in classes.places):
+        raise ShapeError(f"{classes.source} states no groups of its classes; leave out --use-groups")
     progress("clustering")
-    placement = cluster(vectors, shape)
+    if use_groups:
+        placed = cluster_given(vectors, classes.places, shape)
+    else:
+        placed = Placement(tuple(cluster(vectors, shape)), {}, {})
     progress("naming")
-    centrality = _measure_centrality(vectors, placement)
-    return Proposal(classes, name_nodes(classes, placement, senses=senses, centrality=centrality))
+    names = name_nodes(
+        classes,
+        placed.nodes,
+        senses=senses,
+        centrality=_measure_centrality(vectors, placed.nodes),
+        superclasses=placed.superclasses,
+        groups=placed.groups,
+    )
+    return Proposal(classes, names)
 
 
 def _measure_centrality(vectors: Vectors, placement: Sequence[tuple[int, int]]) -> list[float]:

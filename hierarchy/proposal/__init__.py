@@ -19,9 +19,10 @@ from hierarchy.proposal.edits import (
 from hierarchy.proposal.file import read_proposal, save_findings, save_proposal
 from hierarchy.proposal.findings import Finding, Severity, rank
 from hierarchy.proposal.placements import collect, find_unplaced
-from hierarchy.proposal.proposal import Place, Proposal, Vote, Witness
+from hierarchy.proposal.proposal import Doubt, Place, Proposal, Vote, Witness
 
 __all__ = [
+    "Doubt",
     "Edit",
     "Finding",
     "Merge",

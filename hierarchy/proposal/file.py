@@ -5,7 +5,9 @@ It is one JSON object (docs/reference/formats.md) with one class per line:
     {"format": "proposal", "version": 1, "digest": "...", "source": "imagenet-1k", "provenance": {...},
      "classes": [{"id": "n01494475", "name": "hammerhead", "definition": "...", "superclass": "marine animals",
                   "group": "sharks", "votes": [{"witness": "llm", "node": "marine animals/sharks", "strength": 1.0,
-                  "why": "3 of 3 votes"}], "replies": ["5d1f..."]}, ...]}
+                  "why": "2 of 3 votes"}], "replies": ["5d1f..."],
+                  "doubts": [{"kind": "split", "weight": 0.33, "why": "2 of 3 votes for marine animals, 1 for fish"}]},
+                 ...]}
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from hierarchy.errors import FormatError, InvalidHierarchy, in_one_sentence
 from hierarchy.files import read_json, write_text
 from hierarchy.io import check_format, json_table
 from hierarchy.proposal.findings import Finding
-from hierarchy.proposal.proposal import Proposal, Vote
+from hierarchy.proposal.proposal import Doubt, Proposal, Vote
 from hierarchy.sources import ClassList
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT = "proposal"
 VERSION = 1
-COLUMNS = ("id", "name", "definition", "superclass", "group", "votes", "replies")
+COLUMNS = ("id", "name", "definition", "superclass", "group", "votes", "replies")  # then "doubts", where there are any
 
 
 def read_proposal(path: str | os.PathLike[str]) -> Proposal:
@@ -93,7 +95,9 @@ def to_json(proposal: Proposal) -> str:
     for id, name, definition, place in table:
         votes = [asdict(vote) for vote in proposal.votes.get(id, ())]
         values = (id, name, definition, *(place or (None, None)), votes, list(proposal.replies.get(id, ())))
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        row = dict(zip(COLUMNS, values, strict=True))
+        doubts = [asdict(doubt) for doubt in proposal.doubts.get(id, ())]
+        rows.append(row | ({"doubts": doubts} if doubts else {}))
     return json_table(head, rows)
 
 
@@ -108,4 +112,5 @@ def _to_proposal(parsed: ProposalContent) -> Proposal:
     places = tuple(None if row.superclass is None or row.group is None else (row.superclass, row.group) for row in rows)
     votes = {row.id: tuple(Vote(**vars(vote)) for vote in row.votes) for row in rows if row.votes}
     replies = {row.id: tuple(row.replies) for row in rows if row.replies}
-    return Proposal(classes, places, votes, replies, parsed.provenance)
+    doubts = {row.id: tuple(Doubt(**vars(doubt)) for doubt in row.doubts) for row in rows if row.doubts}
+    return Proposal(classes, places, votes, replies, parsed.provenance, doubts)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hierarchy.errors import FormatError, in_one_sentence, validation_problems
-from hierarchy.proposal.proposal import Witness
+from hierarchy.proposal.proposal import DoubtKind, Witness
 
 
 class VoteRow(BaseModel):
@@ -17,6 +17,14 @@ class VoteRow(BaseModel):
     witness: Witness
     node: str
     strength: Annotated[float, Field(ge=0, le=1)]
+    why: str
+
+
+class DoubtRow(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    kind: DoubtKind
+    weight: Annotated[float, Field(ge=0, le=1)]
     why: str
 
 
@@ -30,6 +38,7 @@ class ClassRow(BaseModel):
     group: str | None
     votes: list[VoteRow]
     replies: list[str]
+    doubts: list[DoubtRow] = []
 
     @model_validator(mode="after")
     def _is_placed_or_not(self) -> ClassRow:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hierarchy.errors import SourceError, in_one_sentence
-from hierarchy.names import name_fault
+from hierarchy.names import Phrase, name_fault, take_apart
 
 FEWEST = 3  # classes; with fewer, three levels have nothing to group
 LONGEST = 200  # characters of an id or a name; the longest of ImageNet-21k has 46
@@ -14,16 +15,38 @@ LONGEST = 200  # characters of an id or a name; the longest of ImageNet-21k has 
 
 @dataclass(frozen=True)
 class ClassList:
-    """K classes in label order: unique ids, display names, definitions ("" if there is none), and their source."""
+    """K classes in label order: unique ids, display names, definitions ("" if there is none), and their source.
+
+    `places` holds the (superclass, group) of each class where the source states them, "" where it does not; it is
+    empty if the source states none.
+    """
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
     definitions: tuple[str, ...]
     source: str
+    places: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         """The number of classes, K."""
         return len(self.ids)
+
+    def pick(self, labels: Sequence[int]) -> ClassList:
+        """The classes with these labels, in their order."""
+        columns = (self.ids, self.names, self.definitions)
+        ids, names, definitions = (tuple(column[label] for label in labels) for column in columns)
+        places = tuple(self.places[label] for label in labels) if self.places else ()
+        return ClassList(ids, names, definitions, self.source, places)
+
+    @cached_property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """Each class's name taken apart for look-up; by its id where only that still has the synonyms.
+
+        >>> ClassList(("car;auto",), ("car",), ("",), "ade20k").phrases[0].synonyms
+        ('auto',)
+        """
+        pairs = [(take_apart(id), take_apart(name)) for id, name in zip(self.ids, self.names, strict=True)]
+        return tuple(by_id if by_id.head == by_name.head else by_name for by_id, by_name in pairs)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,18 @@
 """
 
 from hierarchy.wordnet.database import Synset, WordNet
-from hierarchy.wordnet.disambiguate import UNKNOWN, Meaning, Senses, find_senses
+from hierarchy.wordnet.disambiguate import UNKNOWN, Confidence, Meaning, Senses, find_senses
+from hierarchy.wordnet.index import open_index
 from hierarchy.wordnet.install import install_wordnet
 
-__all__ = ["UNKNOWN", "Meaning", "Senses", "Synset", "WordNet", "find_senses", "install_wordnet"]
+__all__ = [
+    "UNKNOWN",
+    "Confidence",
+    "Meaning",
+    "Senses",
+    "Synset",
+    "WordNet",
+    "find_senses",
+    "install_wordnet",
+    "open_index",
+]

@@ -1,17 +1,20 @@
-"""WordNet 3.0 through NLTK, read lazily: synsets by WNID or by word, their hypernyms, and how alike two of them are."""
+"""WordNet 3.0, read lazily from its index: synsets by WNID or by word, their hypernyms, how alike two of them are."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-import warnings
-from collections import Counter
+import sqlite3
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from hierarchy.errors import WordNetMissing
+from hierarchy.wordnet.index import open_index
+
+# Endings of plurals and of their singulars, in the order of WordNet's own morphy(7WN).
+PLURALS = (
+    ("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"),
+    ("ies", "y"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,16 @@ class WordNet:
     """
 
     def __init__(self) -> None:
-        self._reader = _reader()
+        self._index = _reader()
+        (self._synset_count,) = self._index.execute("select synsets from about").fetchone()
         self._synsets: dict[str, Synset] = {}
-        self._ancestors: dict[str, dict[str, int]] = {}
         self._depths: dict[str, int] = {}
+        self._below: dict[str, int] = {}
+        self._ancestors: dict[str, dict[str, int]] = {}
 
     def has(self, wnid: str) -> bool:
         """Whether a string is the id of a noun's synset."""
-        if wnid not in self._synsets and re.fullmatch(r"n\d{8}", wnid):
-            # for an invalid offset NLTK warns and gives None, or fails in the middle of a line
-            with warnings.catch_warnings(), contextlib.suppress(Exception):
-                warnings.simplefilter("ignore")
-                self._remember(self._reader.synset_from_pos_and_offset("n", int(wnid[1:])))
-        return wnid in self._synsets
+        return wnid in self._synsets or bool(re.fullmatch(r"n\d{8}", wnid) and self._read(wnid))
 
     def synset(self, wnid: str) -> Synset:
         """The synset of an id; KeyError if there is none."""
@@ -62,8 +62,16 @@ class WordNet:
 
     def senses(self, words: str) -> tuple[str, ...]:
         """Ids of the noun senses of a word or phrase, most frequent first; plurals are brought to singular."""
-        found = self._reader.synsets(words.strip().replace(" ", "_"), pos="n") if words.strip() else []
-        return tuple(self._remember(synset) for synset in found)
+        form = "_".join(words.lower().split())
+        found = self._index.execute("select words from exceptions where form = ?", (form,)).fetchone()
+        singular = (
+            found[0].split() if found else [form[: -len(old)] + new for old, new in PLURALS if form.endswith(old)]
+        )
+        wnids: dict[str, None] = {}
+        for word in (form, *singular):
+            row = self._index.execute("select offsets from words where word = ?", (word,)).fetchone()
+            wnids |= dict.fromkeys(_wnids(row[0]) if row else ())
+        return tuple(wnids)
 
     def ancestors(self, wnid: str) -> dict[str, int]:
         """Everything above a synset, itself included, with the fewest steps up to it."""
@@ -84,8 +92,7 @@ class WordNet:
 
     def depth(self, wnid: str) -> int:
         """Synsets on the longest path from the root, both ends counted; 1 for the root ("entity")."""
-        if wnid not in self._depths:
-            self._depths[wnid] = 1 + max((self.depth(parent) for parent in self.synset(wnid).hypernyms), default=0)
+        self.synset(wnid)
         return self._depths[wnid]
 
     def lowest_common(self, first: str, *others: str) -> str:
@@ -106,57 +113,32 @@ class WordNet:
         The intrinsic information content: 1 - log(synsets below it, with it) / log(all synsets) (Seco, Veale & Hayes
         2004).
         """
-        below = _count_below()
-        return 1 - math.log(below[wnid]) / math.log(len(below))
+        self.synset(wnid)
+        return 1 - math.log(self._below[wnid]) / math.log(self._synset_count)
 
-    def _remember(self, found: Any) -> str:
-        """Keeps NLTK's synset as ours; gives its id."""
-        wnid = _wnid(found)
-        if wnid not in self._synsets:
-            self._synsets[wnid] = Synset(
-                wnid=wnid,
-                words=tuple(name.replace("_", " ") for name in found.lemma_names()),
-                gloss=found.definition(),
-                hypernyms=tuple(_wnid(above) for above in found.hypernyms() + found.instance_hypernyms()),
-                field=found.lexname().removeprefix("noun."),
-                uses=tuple(lemma.count() for lemma in found.lemmas()),
-            )
-        return wnid
+    def _read(self, wnid: str) -> bool:
+        """Reads a synset from the index; whether it is there."""
+        row = self._index.execute(
+            "select words, gloss, hypernyms, field, uses, depth, below from synsets where offset = ?", (int(wnid[1:]),)
+        ).fetchone()
+        if row is None:
+            return False
+        words, gloss, hypernyms, field, uses, self._depths[wnid], self._below[wnid] = row
+        self._synsets[wnid] = Synset(
+            wnid=wnid,
+            words=tuple(word.replace("_", " ") for word in words.split()),
+            gloss=gloss,
+            hypernyms=_wnids(hypernyms),
+            field=field,
+            uses=tuple(map(int, uses.split())),
+        )
+        return True
 
 
-def _wnid(found: Any) -> str:
-    return f"n{found.offset():08}"
+def _wnids(offsets: str) -> tuple[str, ...]:
+    return tuple(f"n{offset:0>8}" for offset in offsets.split())
 
 
 @lru_cache(maxsize=1)
-def _reader() -> Any:
-    from nltk.corpus import wordnet
-
-    try:
-        wordnet.ensure_loaded()
-        version = wordnet.get_version()
-    except (LookupError, OSError) as error:
-        raise WordNetMissing("WordNet is not installed; run `hierarchy wordnet install`") from error
-    if version != "3.0":
-        raise WordNetMissing(
-            f"NLTK found WordNet {version}, but the ids of ImageNet need 3.0; run `hierarchy wordnet install`"
-        )
-    return wordnet
-
-
-@lru_cache(maxsize=1)  # it takes a second, and the data file does not change
-def _count_below() -> dict[str, int]:
-    """For each noun synset, how many are below it, itself included; read from the data file."""
-    parents: dict[str, list[str]] = {}
-    for line in _reader().open("data.noun").read().splitlines():
-        if not line.startswith("  "):  # the licence at the top is indented
-            head = line.partition("|")[0]
-            parents["n" + head[:8]] = ["n" + offset for offset in re.findall(r" @i? (\d{8}) n", head)]
-    above: dict[str, frozenset[str]] = {}
-
-    def climb(wnid: str) -> frozenset[str]:
-        if wnid not in above:
-            above[wnid] = frozenset([wnid]).union(*map(climb, parents[wnid]))
-        return above[wnid]
-
-    return Counter(ancestor for wnid in parents for ancestor in climb(wnid))
+def _reader() -> sqlite3.Connection:
+    return open_index()

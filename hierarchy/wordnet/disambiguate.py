@@ -12,13 +12,22 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from enum import IntEnum
 
 from hierarchy.errors import WordNetMissing
 from hierarchy.sources import ClassList
 from hierarchy.wordnet.database import WordNet
 
-How = Literal["id", "name", "head"]
+
+class Confidence(IntEnum):
+    """How a meaning was found, least reliable first, so that confidences can be compared and sorted."""
+
+    UNKNOWN = 0  # WordNet knows no part of the name
+    HEAD = 1  # a sense of a part of the name, such as "fish" of "aquarium fish": a guess at the kind, not a definition
+    KIN = 2  # one of several senses of the name, chosen because it fits the other classes
+    NAME = 3  # the only sense of the whole name
+    EXACT = 4  # the class's id is the WNID
+
 
 # How likely a sense in each of WordNet's fields is to be photographed: log((a + 5) / (b + 50)) for a synsets of the
 # field in ImageNet-21k and b in all of WordNet, individuals (Everest) left out.
@@ -32,6 +41,7 @@ PICTURABLE: Mapping[str, float] = {
 KINSHIP_WEIGHT = 10.0  # against frequency; 8 to 14 differ by 5 of ImageNet-1k's classes
 NEAREST_COUNTS = (1, 2, 4, 8, 16)  # kinship is the mean over this many nearest other classes
 ROUNDS = 6  # senses stop changing after 4 or 5
+SURE = 0.5  # least share of a sense whose gloss is a definition
 LEAST_SHARE = 0.02  # a smaller share is not evidence of anything
 PHRASE_END = re.compile(r" (?:with|of|in|on|and|for|from|over|without) ")  # "man with cane" is a man
 
@@ -42,20 +52,24 @@ class Meaning:
 
     Args:
         wnid: the synset.
-        how: "id" (the class's id is the WNID), "name" (a sense of its name), "head" (a sense of a part of its name,
-            such as "fish" of "aquarium fish"), or None if WordNet knows no part of the name and `wnid` is "".
+        confidence: how it was found; UNKNOWN if WordNet knows no part of the name and `wnid` is "".
         shares: the synset and its runners-up with their shares, which add up to at most 1; largest first.
     """
 
     wnid: str
-    how: How | None
+    confidence: Confidence
     shares: tuple[tuple[str, float], ...]
 
     def __bool__(self) -> bool:
-        return self.how is not None
+        return self.confidence is not Confidence.UNKNOWN
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether its gloss may be shown as the class's definition: at least `SURE` likely, and not by a head."""
+        return self.confidence > Confidence.HEAD and self.shares[0][1] >= SURE
 
 
-UNKNOWN = Meaning("", None, ())
+UNKNOWN = Meaning("", Confidence.UNKNOWN, ())
 
 
 @dataclass(frozen=True)
@@ -107,8 +121,8 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     a given definition) times kinship with the current senses of the other classes.
     """
     by_id = [wordnet.has(id) for id in classes.ids]
-    found: list[tuple[list[str], How]] = [
-        ([id], "id") if known else _candidates(name, wordnet)
+    found: list[tuple[list[str], Confidence]] = [
+        ([id], Confidence.EXACT) if known else _candidates(name, wordnet)
         for id, name, known in zip(classes.ids, classes.names, by_id, strict=True)
     ]
     priors = [
@@ -119,22 +133,23 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     if not all(by_id):
         for _ in range(ROUNDS):
             shares = _weigh([wnids for wnids, _ in found], priors, shares, wordnet)
-    return tuple(_meaning(wnids, how, share) for (wnids, how), share in zip(found, shares, strict=True))
+    return tuple(_meaning(wnids, confidence, share) for (wnids, confidence), share in zip(found, shares, strict=True))
 
 
-def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], How]:
+def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], Confidence]:
     """The senses a name may have: its own, else those of its longest known ending, narrowed down by its beginning."""
     whole = wordnet.senses(name)
     if whole:
-        return _of_same_case(name, whole, wordnet), "name"
+        senses = _of_same_case(name, whole, wordnet)
+        return senses, Confidence.KIN if len(senses) > 1 else Confidence.NAME
     words = PHRASE_END.split(name)[0].split()
     for start in range(len(words)):
         heads = wordnet.senses(" ".join(words[start:]))
         if heads:
             kinds = wordnet.senses(" ".join(words[:start]))  # "maple" of "maple tree" has a sense that is a tree
             narrowed = [kind for kind in kinds if set(heads) & set(wordnet.ancestors(kind))]
-            return narrowed or list(heads), "head"
-    return [], "head"
+            return narrowed or list(heads), Confidence.HEAD
+    return [], Confidence.UNKNOWN
 
 
 def _of_same_case(name: str, senses: Sequence[str], wordnet: WordNet) -> list[str]:
@@ -196,9 +211,9 @@ def _softmax(logits: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def _meaning(wnids: list[str], how: How, shares: list[float]) -> Meaning:
+def _meaning(wnids: list[str], confidence: Confidence, shares: list[float]) -> Meaning:
     if not wnids:
         return UNKNOWN
     ranked = sorted(zip(wnids, shares, strict=True), key=lambda pair: (-pair[1], wnids.index(pair[0])))
     kept = tuple((wnid, round(share, 6)) for wnid, share in ranked if share >= LEAST_SHARE)
-    return Meaning(ranked[0][0], how, kept)
+    return Meaning(ranked[0][0], confidence, kept)

@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from hierarchy.errors import OutputError, WordNetMissing, os_reason
+from hierarchy.wordnet.datafiles import LEXNAMES
 
 DEBIAN_PACKAGES = ("wordnet-base", "wordnet-sense-index")
 SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/opt/local/share/WordNet-3.0/dict")
@@ -20,25 +21,6 @@ FILES = (
     *(f"{pos}.exc" for pos in ("noun", "verb", "adj", "adv")),
     "index.sense",
     "cntlist.rev",
-)
-
-# WordNet's lexicographer files in the order of their numbers, by part of speech (lexnames(5WN)). Debian omits the
-# file, but NLTK needs it.
-_NOUNS = (
-    "Tops act animal artifact attribute body cognition communication event feeling food group location motive object"
-    " person phenomenon plant possession process quantity relation shape state substance time"
-)
-_VERBS = (
-    "body change cognition communication competition consumption contact creation emotion motion perception possession"
-    " social stative weather"
-)
-_LEXNAMES = (
-    ("adj.all", 3),
-    ("adj.pert", 3),
-    ("adv.all", 4),
-    *((f"noun.{name}", 1) for name in _NOUNS.split()),
-    *((f"verb.{name}", 2) for name in _VERBS.split()),
-    ("adj.ppl", 3),
 )
 
 
@@ -162,7 +144,7 @@ def _copy(found: Path, place: Path) -> None:
         whole.mkdir()
         for name in FILES:
             shutil.copyfile(found / name, whole / name)
-        lines = (f"{number:02}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(_LEXNAMES))
+        lines = (f"{number:02}\t{name}\t{pos}\n" for number, (name, pos) in enumerate(LEXNAMES))
         (whole / "lexnames").write_text("".join(lines), encoding="utf-8")
         if place.exists():  # incomplete
             place.rename(Path(scratch) / "old")

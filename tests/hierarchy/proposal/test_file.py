@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 
 from hierarchy.errors import FormatError, InvalidHierarchy
-from hierarchy.proposal import Proposal, Vote, read_proposal, save_proposal
+from hierarchy.proposal import Doubt, Proposal, Vote, read_proposal, save_proposal
 from hierarchy.proposal.file import to_json
 
 SHARK = Vote("llm", "mammals/cats", 1.0, "3 of 3 votes")
@@ -25,7 +25,9 @@ def test_a_saved_proposal_is_read_back(tmp_path_factory, case, data):
     votes = data.draw(st.dictionaries(ids, st.lists(vote, min_size=1, max_size=3).map(tuple)))
     replies = data.draw(st.dictionaries(ids, st.lists(text, min_size=1, max_size=2).map(tuple)))
     path = tmp_path_factory.mktemp("p") / "x.proposal.json"
-    proposal = replace(case[0], votes=votes, replies=replies, provenance={"seed": 0})
+    doubt = st.builds(Doubt, st.sampled_from(["split", "none", "misfit"]), st.floats(0, 1), text)
+    doubts = data.draw(st.dictionaries(ids, st.lists(doubt, min_size=1, max_size=2).map(tuple)))
+    proposal = replace(case[0], votes=votes, replies=replies, provenance={"seed": 0}, doubts=doubts)
     save_proposal(proposal, path)
     assert read_proposal(path) == proposal
 
@@ -42,6 +44,13 @@ def test_one_class_is_one_line():
         "votes": [{"witness": "llm", "node": "mammals/cats", "strength": 1.0, "why": "3 of 3 votes"}],
         "replies": ["5d1f"],
     }
+
+
+def test_a_class_without_doubts_has_no_field_for_them():
+    doubtful = replace(PROPOSAL, doubts={"n1": (Doubt("split", 0.33, "2 of 3 votes for mammals, 1 for fish"),)})
+    first, second = json.loads(to_json(doubtful))["classes"][:2]
+    assert first["doubts"] == [{"kind": "split", "weight": 0.33, "why": "2 of 3 votes for mammals, 1 for fish"}]
+    assert "doubts" not in second
 
 
 def test_an_unsettled_class_has_no_place():

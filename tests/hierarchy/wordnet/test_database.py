@@ -8,7 +8,7 @@ import pytest
 from nltk.corpus import wordnet as nltk_wordnet
 
 from hierarchy.sources import ClassList, read_classes
-from hierarchy.wordnet import find_senses
+from hierarchy.wordnet import Confidence, find_senses
 from hierarchy.wordnet.disambiguate import choose_senses
 
 
@@ -90,12 +90,12 @@ def test_other_names_decide_the_sense_of_a_name(wordnet, named):
 def test_a_wnid_overrides_its_name(wordnet):
     classes = ClassList(("n02012849", "n03126707"), ("crane", "crane"), ("", ""), "twins")
     assert [meaning.wnid for meaning in choose_senses(classes, wordnet)] == ["n02012849", "n03126707"]
-    assert {meaning.how for meaning in choose_senses(classes, wordnet)} == {"id"}
+    assert {meaning.confidence for meaning in choose_senses(classes, wordnet)} == {Confidence.EXACT}
 
 
 def test_phrases_are_understood_by_their_head_and_narrowed_by_their_modifiers(wordnet, named):
     fish, tree, nothing = choose_senses(named("aquarium fish", "maple tree", "xyzzy"), wordnet)
-    assert wordnet.synset(fish.wnid).words[0] == "fish" and fish.how == "head"
+    assert wordnet.synset(fish.wnid).words[0] == "fish" and fish.confidence == Confidence.HEAD
     assert "maple" in wordnet.synset(tree.wnid).words
     assert not nothing and nothing.shares == ()
 
@@ -111,3 +111,10 @@ def test_definitions_are_filled_in_only_if_the_source_gives_none(wordnet):
     classes = ClassList(("tiger shark", "zzyzx", "mako"), ("tiger shark", "zzyzx", "mako"), ("", "", "a shark"), "sea")
     first, second, third = find_senses(classes, wordnet).definitions
     assert first.startswith("large dangerous warm-water shark") and (second, third) == ("", "a shark")
+
+
+def test_a_meaning_says_how_it_was_found(wordnet, named):
+    names = ("n02084071", "tiger shark", "mouse", "aquarium fish", "xyzzy")
+    found = choose_senses(named(*names), wordnet)
+    assert [meaning.confidence.name for meaning in found] == ["EXACT", "NAME", "KIN", "HEAD", "UNKNOWN"]
+    assert [meaning.is_sure for meaning in found[:2]] == [True, True] and not found[3].is_sure

@@ -12,6 +12,7 @@ from hierarchy.cli.console import run
 from hierarchy.cli.main import app
 from hierarchy.errors import OutputError, WordNetMissing
 from hierarchy.wordnet import install as wordnet_install
+from hierarchy.wordnet.index import NAME
 from hierarchy.wordnet.install import FILES, default_target, install_wordnet
 
 FROM_NLTK, FROM_DEBIAN = wordnet_install._from_nltk, wordnet_install._from_debian
@@ -241,7 +242,8 @@ def test_the_command_installs_into_a_folder(offline, copy, tmp_path, monkeypatch
     monkeypatch.setattr(sys, "argv", ["hierarchy", "wordnet", "install", "--dir", str(tmp_path / "data")])
     assert run(app) == 0
     assert f"installed WordNet 3.0 from the system's WordNet in {tmp_path / 'data'}" in capsys.readouterr().out
-    assert (tmp_path / "data" / "corpora" / "wordnet" / "lexnames").is_file()
+    place = tmp_path / "data" / "corpora" / "wordnet"
+    assert (place / "lexnames").is_file() and (place / NAME).is_file()
 
 
 def test_the_command_fails_in_one_line(offline, tmp_path, monkeypatch, capsys):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, lru_cache
-from unicodedata import category
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
-from hierarchy.english import count
 from hierarchy.errors import AmbiguousName, UnknownNode, nearest
+from hierarchy.names.paths import join_path, split_path
 
 Words = tuple[str, ...]  # what one class may be called, most reliable first
 
@@ -37,7 +36,7 @@ class NameIndex:
         table = list(zip(self._ids, self._names, self._places, strict=True))
         uses = Counter((place, word) for id, name, place in table for word in {id, name})
         return tuple(
-            "/".join((*place, name if uses[place, name] == 1 else id)) if place else id for id, name, place in table
+            join_path(*(place or ()), name if place and uses[place, name] == 1 else id) for id, name, place in table
         )
 
     def labels(self, asked: str) -> tuple[int, ...]:
@@ -72,8 +71,13 @@ class NameIndex:
         return labels[0]
 
     def candidates(self, name: str) -> tuple[int, ...]:
-        """Labels of the classes that an id or a name may mean: none, one or, for a repeated name, several."""
-        return self._by_id.get(name) or self._by_name.get(name, ())
+        """Labels of the classes that an id or a name may mean: none, one or, for a repeated name, several.
+
+        A "/" may be written as in a path, since the folder of a class cannot have one.
+        """
+        (plain,) = split_path(name) if "/" not in name else (name,)
+        known = (table.get(word) for word in (name, plain) for table in (self._by_id, self._by_name))
+        return next((labels for labels in known if labels), ())
 
     @cached_property
     def _by_id(self) -> dict[str, tuple[int, ...]]:
@@ -94,15 +98,16 @@ class NameIndex:
         for label, (id, name, place) in enumerate(zip(self._ids, self._names, self._places, strict=True)):
             meanings[name].add((label,))
             if place:
-                path = "/".join(place)
-                members[place[0]].append(label)
-                members[path].append(label)
-                meanings[f"{path}/{name}"].add((label,))
-                meanings[f"{path}/{id}"].add((label,))
+                members[join_path(place[0])].append(label)
+                members[join_path(*place)].append(label)
+                meanings[join_path(*place, name)].add((label,))
+                meanings[join_path(*place, id)].add((label,))
         meanings |= {path: {tuple(labels)} for path, labels in members.items()}
-        meanings |= {
-            word: {(label,)} for label, pair in enumerate(zip(self._ids, self.paths, strict=True)) for word in pair
-        }
+        meanings |= {path: {(label,)} for label, path in enumerate(self.paths)}
+        for label, id in enumerate(self._ids):
+            meanings[id] = meanings[join_path(id)] = {(label,)}
+        for superclass in {place[0] for place in self._places if place}:  # "Exterior/urban" without an escape, too
+            meanings.setdefault(superclass, {tuple(members[join_path(superclass)])})
         return dict(meanings)
 
 
@@ -140,60 +145,3 @@ def _positions(classes: Sequence[Words], spelling: Callable[[Words], set[str]]) 
         for word in spelling(words):
             found[word].add(i)
     return found
-
-
-def name_fault(value: object) -> str | None:
-    """What is wrong with an id or a name, as the end of a sentence; None if it is valid.
-
-    >>> name_fault("and/or")
-    "contains '/', which separates the parts of a path; replace it"
-    """
-    if not isinstance(value, str):
-        return f"is of type {type(value).__name__}; give a string"
-    return _fault(value)
-
-
-@lru_cache(maxsize=1 << 16)  # an edit changes one name of thousands and all are checked again
-def _fault(value: str) -> str | None:
-    if not value:
-        return "is empty; give it a name"
-    if "/" in value:
-        return "contains '/', which separates the parts of a path; replace it"
-    if any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
-        return "contains a control character such as a line break; remove it"
-    if value != value.strip():
-        return "starts or ends with a space; strip it"
-    return None
-
-
-def table_problems(
-    classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]
-) -> Iterator[str]:
-    """Everything that keeps the three columns of a table from being a hierarchy."""
-    if not len(classes) == len(names) == len(groups):
-        found = f"{count(len(classes), 'id')}, {count(len(names), 'name')} and {count(len(groups), 'group')}"
-        yield f"got {found}; give one of each per class"
-        return
-    if not classes:
-        yield "no classes; give at least one"
-    no_pairs = [label for label, group in enumerate(groups) if not isinstance(group, tuple) or len(group) != 2]
-    yield from (
-        f"group {groups[label]!r} of label {label} is not a pair; give (superclass, group)" for label in no_pairs
-    )
-    if no_pairs:
-        return
-    for id, uses in Counter(id for id in classes if isinstance(id, str)).items():
-        if uses > 1:
-            places = [label for label, other in enumerate(classes) if other == id]
-            yield f"id {id!r} occurs {uses} times (labels {', '.join(map(str, places))}); ids must be unique"
-    for kind, values in (
-        ("id", classes),
-        ("name", names),
-        ("superclass", [superclass for superclass, _ in groups]),
-        ("group", [group for _, group in groups]),
-    ):
-        faults = ((value, name_fault(value)) for value in values)
-        yield from dict.fromkeys(f"{kind} {value!r} {fault}" for value, fault in faults if fault)
-    superclasses = {superclass for superclass, _ in groups if isinstance(superclass, str) and superclass}
-    for superclass in sorted(superclasses.intersection(id for id in classes if isinstance(id, str))):
-        yield f"superclass {superclass!r} is also the id of a class, so it would be ambiguous; rename it"

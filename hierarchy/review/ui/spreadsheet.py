@@ -12,7 +12,7 @@ from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_
 from hierarchy.files import read_text
 from hierarchy.names import name_fault
 from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, find_edits
-from hierarchy.review.queue import current_votes, measure_dispute
+from hierarchy.review.questions import current_votes, measure_dispute
 from hierarchy.review.state import State
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)

@@ -12,7 +12,7 @@ from support.reviewing import apply_all
 from support.strategies import names
 
 from hierarchy.errors import FormatError, HierarchyError, ReviewError
-from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, find_edits
+from hierarchy.proposal import Define, Merge, Move, Proposal, Regroup, Rename, Split, Vote, apply, find_edits
 from hierarchy.review.state import State
 from hierarchy.review.ui.spreadsheet import COLUMNS, from_sheet, to_sheet
 
@@ -48,7 +48,7 @@ def two_proposals(draw):
 @given(proposals_and_edits())
 def test_the_difference_that_one_edit_makes_is_one_edit(case):
     proposal, edit = case
-    assume(not isinstance(edit, Regroup))
+    assume(not isinstance(edit, Regroup | Define))  # a sheet shows many moves as few edits, and no definitions
     try:
         after = apply(edit, proposal)
     except HierarchyError:

@@ -5,8 +5,8 @@
     python benchmarks/experts.py run --plan shapes --processes 2
     python benchmarks/experts.py report --plan shapes
 
-Each training has a folder below `build/experts`; a run skips those that are done and goes on with a stopped one at its
-last epoch.
+Each training has a folder below `build/experts/PLAN`; a run skips those that are done and goes on with a stopped one at
+its last epoch.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
+    folder = options.folder / options.plan
     if options.action == "run" and options.processes > 1:
         command = [sys.executable, *sys.argv, "--processes", "1"]
         workers = [subprocess.Popen(command) for _ in range(options.processes)]
@@ -40,7 +41,7 @@ def main() -> None:
     if options.action == "report":
         from experts_report import format_accuracy, format_costs, read_rows
 
-        rows = read_rows(list_networks(options.plan), options.folder, options.data)
+        rows = read_rows(list_networks(options.plan), folder, options.data)
         for split in ("validation", "test") if options.plan == "shapes" else ("test",):
             print("\n".join(format_accuracy(rows, split)) + "\n")
         print("\n".join(format_costs(rows)))
@@ -50,16 +51,16 @@ def main() -> None:
 
     torch.set_num_threads(1)
     for network, seed in list_networks(options.plan):
-        own = place(network, seed, options.folder)
+        own = place(network, seed, folder)
         done = (own / "result.json").exists()
         if options.action == "list":
             print(f"{own.name}\t{'done' if done else 'to do'}\t{network.expected}")
         elif not done:
-            options.folder.mkdir(parents=True, exist_ok=True)
-            with claim(options.folder / f"{own.name}.lock") as mine:
+            folder.mkdir(parents=True, exist_ok=True)
+            with claim(folder / f"{own.name}.lock") as mine:
                 if mine:
                     began = time.monotonic()
-                    run(network, seed, data=options.data, folder=options.folder)
+                    run(network, seed, data=options.data, folder=folder)
                     print(f"{own.name} {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 

@@ -7,17 +7,17 @@ the test images choose nothing. Predictions were written before the training the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 BACKBONE = "mobilenetv4_conv_small"
 SMALLER = "mobilenetv4_conv_small_050"  # the plain rival: about as dear as an expert
 SEEDS = (0, 1, 2)
-EPOCHS = 12
+SHORT, LONG = 12, 24  # epochs: of the study of shapes, of the main table
 IMAGES = 12_000  # an epoch on all classes
 RECIPE: dict[str, Any] = {
     "batch_size": 64,
-    "epochs": EPOCHS,
+    "epochs": LONG,
     "opt": "adamw",
     "lr": 2e-3,
     "weight_decay": 0.05,
@@ -71,25 +71,34 @@ SHAPES = (
     nest("48,24,12", expected="one point above plain"),
     nest("32,16,8", expected="level with plain"),
     Network(RIVAL, SMALLER, expected="3.5 points below plain"),
+    Network(LONGER, BACKBONE, settings={"epochs": 2 * SHORT}, expected="1.5 points above plain"),
 )
 
-EDGE = "48,24,12"  # see the study of shapes
+EDGE, TINY = "48,24,12", "32,16,8"  # see the study of shapes
 PARTS = tuple((kind, number) for kind in ("5 random", "5 related", "20 random", "superclass") for number in range(2))
+# written after the study of shapes: with 12 epochs, nested 48,24,12 is 4.4 points above plain, and plain with 24 is 5.9
 TREES = {
-    "people": "one point above plain on all classes; experts of 5 level with plain",
+    "people": "level with plain on all classes and on experts of 5: with twice the epochs, plain gains more",
     "random": "half a point below people's tree",
     "single": "one point below people's tree",
     "generated": "within half a point of people's tree",
 }
 
 
+def list_shapes() -> Iterator[tuple[Network, int]]:
+    """The study of shapes: one seed, half the epochs."""
+    for network in SHAPES:
+        yield replace(network, settings={"epochs": SHORT, **network.settings}), SEEDS[0]
+
+
 def list_main() -> Iterator[tuple[Network, int]]:
     """The main table: first what the claim needs, seed by seed; then other hierarchies; then networks of a task."""
     for seed in SEEDS:
-        yield SHAPES[0], seed
+        yield Network(PLAIN, BACKBONE, expected="85.5 %, as in the study of shapes"), seed
         yield nest(EDGE, expected=TREES["people"]), seed
-        yield Network(LONGER, BACKBONE, settings={"epochs": 2 * EPOCHS}, expected="1.5 points above plain"), seed
-        yield SHAPES[3], seed
+        yield nest(TINY, expected="one point below nested 48,24,12"), seed
+        yield Network(RIVAL, SMALLER, expected="5 points below plain"), seed
+        yield Network(LONGER, BACKBONE, settings={"epochs": 2 * LONG}, expected="1 point above plain"), seed
     for seed in SEEDS:
         for tree in ("random", "generated", "single"):
             yield nest(EDGE, tree=tree, expected=TREES[tree]), seed
@@ -101,4 +110,4 @@ def list_main() -> Iterator[tuple[Network, int]]:
 
 def list_networks(plan: str) -> Iterator[tuple[Network, int]]:
     """The networks of a plan with their seeds."""
-    return ((network, SEEDS[0]) for network in SHAPES) if plan == "shapes" else list_main()
+    return list_shapes() if plan == "shapes" else list_main()

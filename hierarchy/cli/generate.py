@@ -6,11 +6,13 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from hierarchy.checks import describe_coverage
 from hierarchy.cli.console import print_json, run, show_progress
+from hierarchy.cli.inspect import SensesFile, explain_missing_wordnet
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -21,7 +23,7 @@ from hierarchy.cli.propose import (
     served_views,
     show_estimate,
 )
-from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
+from hierarchy.cluster import Range, Shape
 from hierarchy.english import count
 from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
@@ -34,16 +36,23 @@ from hierarchy.generate import (
     check_undecided,
     generate,
 )
-from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions
-
-if TYPE_CHECKING:
-    from hierarchy.review import Paths
+from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
+from hierarchy.review import Paths
+from hierarchy.views import DEFAULT_EMBED
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
-Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Read a file in this form, such as coco; by default its content decides.")
+]
+UseGroups = Annotated[
+    bool,
+    typer.Option("--use-groups", help="Keep the superclasses and groups that SOURCE states.", rich_help_panel=SHAPE),
+]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
-    str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
+    str,
+    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, joined by +."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
@@ -66,9 +75,7 @@ ReplyTokens = Annotated[
     int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
 ]
 Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
-Timeout = Annotated[
-    float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL, show_default=True)
-]
+Timeout = Annotated[float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL)]
 DropUnsettled = Annotated[
     bool, typer.Option("--drop-unsettled", help="Leave out classes that stay unsettled.", rich_help_panel=MODEL)
 ]
@@ -85,6 +92,7 @@ MaxCost = Annotated[
     float | None,
     typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0, rich_help_panel=SPENDING),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if nothing is known of some classes.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the estimate and spend nothing.", rich_help_panel=SPENDING)
 ]
@@ -95,6 +103,8 @@ def generate_command(
     context: typer.Context,
     source: Source,
     out: Out = None,
+    form: Format = None,
+    use_groups: UseGroups = False,
     superclasses: Superclasses = None,
     groups: Groups = None,
     classes_per_group: PerGroup = None,
@@ -103,6 +113,7 @@ def generate_command(
     embed: Embed = DEFAULT_EMBED,
     base_url: BaseUrl = None,
     seed: Seed = 0,
+    senses: SensesFile = None,
     propose: Propose = None,
     model: Model = DEFAULT_MODEL,
     votes: Votes = DEFAULT_VOTES,
@@ -117,6 +128,7 @@ def generate_command(
     drop_unsettled: DropUnsettled = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
@@ -124,19 +136,18 @@ def generate_command(
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
-    from hierarchy.review import Paths
-
     paths = Paths.of(out or _default_out(source))
-    _check_target(paths, source, named=out is not None)
+    _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
-    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
-    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled)
+    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
+    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form, senses)
     start = time.monotonic()
-    if asked is None:
-        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
     limits = parse_limits(price, max_calls, max_cost)
+    _check_key(settings, dry_run=dry_run)
+    if asked is None:
+        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json, strict)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)
@@ -146,8 +157,7 @@ def generate_command(
     mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
     options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
-    made = ask_model(settings, evidence, paths, options)
-    return _summarise(made, paths, time.monotonic() - start, as_json)
+    return _summarise(ask_model(settings, evidence, paths, options), paths, time.monotonic() - start, as_json, strict)
 
 
 def _cluster(settings: Settings, paths: Paths) -> Generated:
@@ -183,12 +193,20 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
         raise typer.BadParameter(f"{needing} a language model that proposes{limit}; add --propose openai")
 
 
-def _check_model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
+def _check_key(settings: Settings, *, dry_run: bool) -> None:
+    """Reports a missing key before the classes are looked up, not after."""
+    if (settings.propose or served_views(settings.embed)) and not dry_run:
+        make_client(settings.base_url)
+
+
+def _check_model(propose: str | None, asked: ModelSettings, shape: Shape, use_groups: bool) -> ModelSettings | None:
     """How a language model is asked, or None if none proposes."""
     if propose is None:
         return None
     if propose != "openai":
         raise typer.BadParameter(f"unknown --propose {propose!r}; use openai, with --base-url for other servers")
+    if use_groups:
+        raise typer.BadParameter("--use-groups needs a clustering; leave out --propose")
     if shape.classes_per_group or shape.classes_per_superclass:
         raise ShapeError(
             "a language model does not keep to node sizes; remove --classes-per-group and --classes-per-superclass"
@@ -197,29 +215,33 @@ def _check_model(propose: str | None, asked: ModelSettings, shape: Shape) -> Mod
     return asked
 
 
-def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
-    """Prints what was made; returns the exit code, 1 if classes are unsettled."""
+def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool, strict: bool) -> int:
+    """Prints what was made; returns the exit code, 1 if classes are unsettled or, if strict, unknown."""
     proposal = made.proposal
-    counts = {
-        severity: sum(finding.severity == severity for finding in made.findings)
-        for severity in ("error", "warning", "note")
-    }
+    severities = [finding.severity for finding in made.findings]
+    counts = {severity: severities.count(severity) for severity in ("error", "warning", "note")}
     numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
+    unknown = any(finding.kind == "unknown" for finding in made.findings)
+    code = int(bool(proposal.unsettled) or (strict and unknown))
+    known = proposal.provenance.get("known")
+    explain_missing_wordnet()
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),
             "findings_file": str(paths.findings),
             "proposal_file": str(paths.base),
         }
-        what = {**sizes, "findings": counts, "unsettled": dict(made.unsettled), "digest": proposal.digest}
-        print_json({**files, **what, "seconds": round(seconds, 1)})
-        return int(bool(proposal.unsettled))
+        what = {**sizes, "known": known, "findings": counts, "unsettled": dict(made.unsettled)}
+        print_json({**files, **what, "digest": proposal.digest, "seconds": round(seconds, 1)})
+        return code
     written = paths.base if proposal.unsettled else paths.result
     typer.echo(f"{written}: " + ", ".join(map(count, numbers, ("superclass", "group", "class"))))
     typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
+    if known:
+        typer.echo(describe_coverage(known, len(proposal.classes)))
     _explain_unsettled(made, paths)
-    return int(bool(proposal.unsettled))
+    return code
 
 
 def _explain_unsettled(made: Generated, paths: Paths) -> None:
@@ -248,10 +270,11 @@ def _default_out(source: str) -> Path:
         name = (Path(source).stem if Path(source).exists() else source) or "classes"
     except OSError:  # too long for a file name; `read_classes` says so
         name = "classes"
-    return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+    ending = "-tree.json" if Path(source).suffix.lower() == ".json" else ".json"  # else a .json would replace itself
+    return Path(re.sub(r"[^\w.-]+", "-", name) + ending)
 
 
-def _check_target(paths: Paths, source: str, *, named: bool) -> None:
+def _check_target(paths: Paths, source: str) -> None:
     """Refuses a place for the result before minutes of work, not after."""
     from hierarchy.review import hold_lock
 
@@ -263,7 +286,7 @@ def _check_target(paths: Paths, source: str, *, named: bool) -> None:
         with hold_lock(paths, "generate"):
             pass
     check_undecided(paths)
-    if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source
+    if same_file(target, source):
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
 
 

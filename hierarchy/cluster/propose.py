@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster.constrained import cluster
 from hierarchy.cluster.given import Placement, cluster_given
 from hierarchy.cluster.naming import name_nodes
-from hierarchy.cluster.shape import Shape
+from hierarchy.cluster.shape import Shape, fill_in
 from hierarchy.errors import ShapeError
 from hierarchy.proposal import Proposal
 from hierarchy.sources import ClassList
@@ -43,23 +44,44 @@ def propose_by_clustering(
     Raises:
         ShapeError: these classes cannot have that shape, or the source states no groups to use.
     """
-    if use_groups and not any(superclass or group for superclass, group in classes.places):
-        raise ShapeError(f"{classes.source} states no groups of its classes; leave out --use-groups")
+    check_shape(classes, shape, use_groups=use_groups)
     progress("clustering")
+    order = sorted(range(len(classes)), key=lambda label: classes.ids[label])
+    ordered = _reorder(classes, order)
     if use_groups:
-        placed = cluster_given(vectors, classes.places, shape)
+        placed = cluster_given(vectors[order], ordered.places, shape)
     else:
-        placed = Placement(tuple(cluster(vectors, shape)), {}, {})
+        placed = Placement(tuple(cluster(vectors[order], shape)), {}, {})
     progress("naming")
     names = name_nodes(
-        classes,
+        ordered,
         placed.nodes,
-        senses=senses,
-        centrality=_measure_centrality(vectors, placed.nodes),
+        senses=senses and replace(senses, meanings=tuple(senses.meanings[label] for label in order)),
+        centrality=_measure_centrality(vectors[order], placed.nodes),
         superclasses=placed.superclasses,
         groups=placed.groups,
     )
-    return Proposal(classes, names)
+    places = dict(zip(order, names, strict=True))
+    return Proposal(classes, tuple(places[label] for label in range(len(classes))))
+
+
+def _reorder(classes: ClassList, order: Sequence[int]) -> ClassList:
+    """The classes in another order: ties are broken by id, so that the order of a source's lines does not matter."""
+    columns = (classes.ids, classes.names, classes.definitions, classes.places)
+    ids, names, definitions, places = (tuple(column[label] for label in order if column) for column in columns)
+    return ClassList(ids, names, definitions, classes.source, places)  # type: ignore[arg-type]
+
+
+def check_shape(classes: ClassList, shape: Shape | None = None, *, use_groups: bool = False) -> None:
+    """Makes sure that classes can have a shape, before minutes of work and not after.
+
+    Raises:
+        ShapeError: they cannot, or the source states no groups to use.
+    """
+    if not use_groups:
+        fill_in(shape or Shape(), len(classes))
+    elif not any(superclass or group for superclass, group in classes.places):
+        raise ShapeError(f"{classes.source} states no groups of its classes; leave out --use-groups")
 
 
 def _measure_centrality(vectors: Vectors, placement: Sequence[tuple[int, int]]) -> list[float]:

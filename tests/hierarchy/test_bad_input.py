@@ -50,14 +50,13 @@ FILES = {
     "two.txt": b"tabby\ncarp\n",
     "twice.txt": b"tabby\ncarp\ntrout\ntabby\n",
     "gap.txt": b"tabby\n\ncarp\ntrout\n",
-    "slash.txt": b"tabby\nread/write head\ncarp\n",
     "control.txt": b"tabby\nca\x07rp\ntrout\n",
     "latin1.txt": "tabby\ncarp\nbr\u00e4me\n".encode("latin-1"),
     "utf16.txt": "tabby\ncarp\n".encode("utf-16"),
     "long.txt": b"tabby\n" + b"a" * 1_000_000 + b"\ncarp\n",
     "many.txt": b"a\x01b\nc\x01d\n\ne\x01f\ng\x01h\ni\x01j\nk\x01l\nm\x01n\no\x01p\nq\x01r\n",
     "empty.csv": b"",
-    "header.csv": b"label,title\n1,tabby\n",
+    "header.csv": b"colour,size\n1,tabby\n",
     "only header.csv": b"id,name\n",
     "newline.csv": b'id,name\nn1,"tab\nby"\nn2,carp\nn3,trout\n',
     "fields.csv": b"id,name\nn1,tabby\nn2,carp,trout\n",
@@ -100,7 +99,6 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "two classes": ["two.txt"],
     "duplicate ids": ["twice.txt"],
     "an empty line": ["gap.txt"],
-    "a slash in a name": ["slash.txt"],
     "a control character in a name": ["control.txt"],
     "not UTF-8": ["latin1.txt"],
     "UTF-16": ["utf16.txt"],
@@ -127,7 +125,10 @@ GENERATE = {  # what is wrong -> arguments of `hierarchy generate` and of `pytho
     "unknown source, nothing like it": ["zzz"],
     "no name": [""],
     "a source longer than a file's name": ["x" * 5000],
-    "a hierarchy as a source": ["pets.json"],
+    "a source over itself": ["pets.json", "--out", "pets.json"],
+    "an unknown format": ["pets.txt", "--format", "yollo"],
+    "groups that the source does not state": ["pets.txt", "--use-groups"],
+    "given groups and a language model": ["pets.txt", "--use-groups", "--propose", "openai"],
     "output below a file": ["pets.txt", "--out", "pets.txt/out.json"],
     "output deep below a file": ["pets.txt", "--out", "pets.txt/a/b/out.json"],
     "output is a folder": ["pets.txt", "--out", "folder.json"],
@@ -215,7 +216,7 @@ CALLS = {  # and for what only Python asks
     "rename what is not there": lambda: apply(Rename("mammals/cat", "felines"), Proposal.from_hierarchy(PETS)),
     "rename a class": lambda: apply(Rename("mammals/cats/tabby", "x"), Proposal.from_hierarchy(PETS)),
     "rename to a name that is taken": lambda: apply(Rename("mammals/cats", "dogs"), Proposal.from_hierarchy(PETS)),
-    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats/dogs"), Proposal.from_hierarchy(PETS)),
+    "rename to a bad name": lambda: apply(Rename("mammals/cats", "cats "), Proposal.from_hierarchy(PETS)),
     "merge two levels": lambda: apply(Merge("mammals/cats", "fish"), Proposal.from_hierarchy(PETS)),
     "merge with itself": lambda: apply(Merge("fish", "fish"), Proposal.from_hierarchy(PETS)),
     "split off what is elsewhere": lambda: apply(
@@ -338,13 +339,14 @@ def test_python_m_without_arguments_says_how_help_is_had(folder):
 def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     """Once the classes are read, WordNet takes seconds to open; that is when the signal comes."""
     process = start(folder, "pets.txt", "--out", "pets.out.json", *out, start_new_session=True)
-    lines = [process.stderr.readline()]
+    lines = [process.stderr.readline() for _ in range(2)]
     assert lines[0].endswith("reading classes\n")
+    assert lines[1].endswith("read 6 classes from names, one per line\n")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
-    assert err.splitlines() == ["interrupted; no partial files were left"]
+    assert err.splitlines()[-1] == "interrupted; no partial files were left"
 
 
 def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
@@ -359,13 +361,26 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     assert load(content).sizes[2] == 6
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
-    assert finding["message"] == "not checked against WordNet, which is not available"
+    assert finding["message"] == "not checked against WordNet; run `hierarchy wordnet install`"
+    missing = "classes were compared by their names alone: WordNet is not installed; run `hierarchy wordnet install`"
+    assert err.splitlines().count(missing) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pets.evidence.json",
         "pets.findings.json",
         "pets.json",
         "pets.proposal.json",
         "pets.txt",
     ]
+
+
+def test_names_that_wordnet_does_not_know_are_not_said_to_lack_wordnet(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("xkqz\nvrrt\nplugh\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["hierarchy", "generate", "words.txt", "--out", "words.json"])
+    assert run(app) == 0
+    assert "wordnet install" not in capsys.readouterr().err
+    findings = json.loads((tmp_path / "words.findings.json").read_text(encoding="utf-8"))
+    assert "unchecked" not in {finding["kind"] for finding in findings}
 
 
 @pytest.mark.parametrize("command", [["show"], ["check"], ["score", "pets.json"], ["report", "--out", "page.html"]])

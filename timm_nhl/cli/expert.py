@@ -1,4 +1,4 @@
-"""The commands `timm-nhl expert` and `timm-nhl export`: a trained model cut to some classes, or in another format."""
+"""What is made of a trained model: `timm-nhl expert` cuts it, `router` gives it a router, `export` another format."""
 
 from __future__ import annotations
 
@@ -54,3 +54,28 @@ def export_command(
     write = export_onnx if out.suffix == ".onnx" else export_program
     write(nested.expert(classes) if classes else nested, out)
     typer.echo(f"{out}: verified against the model", err=True)
+
+
+def router_command(
+    checkpoint: Checkpoint,
+    data: Annotated[str, typer.Argument(help="A saved folder, .parquet, an image folder, or a name on the Hub.")],
+    out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
+    split: Annotated[str, typer.Option(help="Split of the data to fit it to.")] = "train",
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,
+    device: Annotated[str | None, typer.Option(help="Like cuda or cpu; by default cuda if there is a GPU.")] = None,
+    model: ModelOption = None,
+    hierarchy: HierarchyOption = None,
+) -> None:
+    """Fits a router to a trained model, whose other weights stay as they are; the trunk runs once over the images."""
+    from timm.data import resolve_data_config
+
+    from timm_nhl.data import choose_device, eval_loader, open_images
+    from timm_nhl.export import load, save
+    from timm_nhl.routers import fit_router
+
+    nested = load(checkpoint, model=model, hierarchy=hierarchy).to(choose_device(device))
+    images = open_images(data, hierarchy=nested.hierarchy, split=split)
+    config = resolve_data_config({}, model=nested)
+    fit_router(nested, eval_loader(images, config, batch_size=256, workers=workers, device=choose_device(device)))
+    save(nested.cpu(), out)
+    typer.echo(f"{out}: a router of {count(nested.hierarchy.sizes[1], 'group')}", err=True)

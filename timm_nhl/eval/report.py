@@ -15,6 +15,7 @@ from hierarchy.english import count
 from timm_nhl.eval.compare import Evaluation, RandomExperts, Row
 from timm_nhl.eval.intervals import Estimate, estimate_mean
 from timm_nhl.eval.metrics import Measures, find_heights
+from timm_nhl.eval.routing import Routing
 
 # measure -> its name in a table, the factor it is shown with, decimals, the least and most it can be
 SHOWN = {
@@ -57,6 +58,35 @@ def describe_saving(evaluation: Evaluation) -> str | None:
                 f" {_format_points(each.top1)} points."
             )
     return None
+
+
+def show_routing(routing: Routing) -> None:
+    """Prints what a router does, as a table on stdout."""
+    made = Table(title="routed: only the branches of the likely groups run")
+    for name in ("what runs", "top-1, %", "difference, points", "MACs, M", "most MACs, M"):
+        made.add_column(name, justify="left" if name == "what runs" else "right")
+    for row in routing.rows:
+        macs = _format_millions(row.macs), _format_millions(row.most_macs)
+        made.add_row(row.name, _format(row.top1, 100, 1), _format_points(row.difference), *macs)
+    if routing.mean_none is not None:
+        areas = [area for area in routing.none_of_these if area is not None]
+        made.caption = f"none of these: area under the ROC curve {routing.mean_none}, {count(len(areas), 'expert')}"
+    Console().print(made)
+
+
+def describe_routing(routing: Routing) -> dict[str, Any]:
+    """The same as plain values."""
+    rows = [
+        {
+            "name": row.name,
+            "top1": _plain(row.top1),
+            "difference": _plain(row.difference),
+            "macs": row.macs,
+            "most_macs": row.most_macs,
+        }
+        for row in routing.rows
+    ]
+    return {"rows": rows, "none_of_these": list(routing.none_of_these), "mean_none": _plain(routing.mean_none)}
 
 
 def _tabulate(rows: Sequence[Row], *, title: str) -> Table:

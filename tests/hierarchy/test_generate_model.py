@@ -89,11 +89,11 @@ def test_a_model_proposes_and_all_of_it_is_written_down(propose, server, tmp_pat
     assert provenance["proposed_by"] == "the model m, by prompts (hierarchy.generate)"
     assert provenance["reviewed_by"] is None and provenance["requests"] == calls(server) == 7
     assert provenance["prompts"]["assign"] == load_prompt("assign").digest
-    assert "--propose openai --model m --superclasses 2 --groups 4 --base-url URL" in provenance["command"]
+    assert "--propose openai --model m --superclasses 2 --groups 4" in provenance["command"]
     assert server.url not in (tmp_path / "pets.json").read_text()
     held = read_proposal(tmp_path / "pets.proposal.json")
     assert held.hierarchy() == TREE and len(held.replies["cod"]) >= 4
-    assert {vote.witness for vote in held.votes["cod"]} >= {"llm", "embedding"}
+    assert "llm" in {vote.witness for vote in held.votes["cod"]}
     assert held.votes["cod"][0].why == "3 of 3 votes"
     assert ReplyCache(tmp_path / "pets.replies.sqlite").count() == 7
 
@@ -316,7 +316,7 @@ def test_a_review_that_begins_during_the_calls_is_not_overwritten_and_keeps_all_
     code, out, err = propose("--yes")
     assert (code, out) == (2, "") and "choose another name (copy 'pets.replies.sqlite' to it so that" in err
     (tmp_path / "pets.decisions.jsonl").unlink()
-    assert propose("--yes")[0] == 0 and calls(server) == 8
+    assert propose("--yes")[0] == 0 and calls(server) == 7
     assert load(tmp_path / "pets.json") == TREE and not (tmp_path / "pets.lock").exists()
 
 

@@ -33,6 +33,9 @@ SHOWN = {
 def show(evaluation: Evaluation, *, title: str) -> None:
     """Prints an evaluation as tables on stdout."""
     out = Console()
+    saving = describe_saving(evaluation)
+    if saving is not None:
+        out.print(saving)
     out.print(_tabulate(evaluation.rows, title=title))
     if evaluation.differences:
         out.print(_tabulate_differences(evaluation))
@@ -40,13 +43,30 @@ def show(evaluation: Evaluation, *, title: str) -> None:
         out.print(_tabulate_random(evaluation.random))
 
 
+def describe_saving(evaluation: Evaluation) -> str | None:
+    """One sentence: what the expert costs, and how right it is, next to the plain network; None without both.
+
+    The plain network chooses among the expert's classes only, and its classifier has no other rows.
+    """
+    for each in evaluation.differences:
+        expert, flat = each.first, each.second
+        if expert.name == "expert" and flat.name.startswith("flat"):
+            macs, params = (getattr(expert.cost, what) / getattr(flat.cost, what) for what in ("macs", "params"))
+            return (
+                f"The expert of {count(len(expert.hierarchy), 'class')} takes {macs:.0%} of the plain network's"
+                f" multiply-accumulates and {params:.0%} of its parameters; its top-1 differs by"
+                f" {_format_points(each.top1)} points."
+            )
+    return None
+
+
 def show_routing(routing: Routing) -> None:
     """Prints what a router does, as a table on stdout."""
     made = Table(title="routed: only the branches of the likely groups run")
-    for name in ("what runs", "top-1, %", "difference, points", "MACs, G", "most MACs, G"):
+    for name in ("what runs", "top-1, %", "difference, points", "MACs, M", "most MACs, M"):
         made.add_column(name, justify="left" if name == "what runs" else "right")
     for row in routing.rows:
-        macs = f"{row.macs / 1e9:.3g}", f"{row.most_macs / 1e9:.3g}"
+        macs = _format_millions(row.macs), _format_millions(row.most_macs)
         made.add_row(row.name, _format(row.top1, 100, 1), _format_points(row.difference), *macs)
     if routing.mean_none is not None:
         areas = [area for area in routing.none_of_these if area is not None]
@@ -78,8 +98,8 @@ def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
     for label, cells in (
         ("classes", [f"{len(row.hierarchy):,}" for row in rows]),
         ("images", [f"{row.measures.images:,}" for row in rows]),
-        ("params, M", [f"{row.cost.params / 1e6:.3g}" for row in rows]),
-        ("MACs, G", [f"{row.cost.macs / 1e9:.3g}" for row in rows]),
+        ("params, M", [_format_millions(row.cost.params) for row in rows]),
+        ("MACs, M", [_format_millions(row.cost.macs) for row in rows]),
     ):
         made.add_row(label, *cells)
     made.add_section()
@@ -109,8 +129,8 @@ def _tabulate_random(drawn: RandomExperts) -> Table:
     for name in columns:
         made.add_column(name, justify="right")
     blank = [""] * (len(columns) - 1)
-    made.add_row("params, M", f"{drawn.params / 1e6:.3g}", *blank)
-    made.add_row("MACs, G", f"{drawn.macs / 1e9:.3g}", *blank)
+    made.add_row("params, M", _format_millions(drawn.params), *blank)
+    made.add_row("MACs, M", _format_millions(drawn.macs), *blank)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
         made.add_row(label, *(_format(column[measure], factor, decimals) for column in columns.values()))
@@ -189,6 +209,16 @@ def _format(estimate: Estimate | None, factor: float, decimals: int) -> str:
         return "no mistakes"
     value, *ends = (f"{factor * each:.{decimals}f}" for each in (estimate.value, *(estimate.interval or ())))
     return "\n".join([value, *(["–".join(ends)] if ends else [])])
+
+
+def _format_millions(value: float) -> str:
+    """Millions with three digits or more.
+
+    >>> _format_millions(4_190_000_000), _format_millions(953_000)
+    ('4,190', '0.953')
+    """
+    millions = value / 1e6
+    return f"{millions:,.0f}" if millions >= 1000 else f"{millions:.3g}"
 
 
 def _format_points(difference: Estimate) -> str:

@@ -71,7 +71,7 @@ class Trainer:
         if isinstance(self.model, NHL | Growth) and self.model.router is not None:
             self.with_scores = WithScores(self.model)
             self.router_loss = RouterLoss(
-                self.model.hierarchy, self.model.group_columns, smoothing=settings.smoothing
+                self.model.hierarchy, self.model.find_group_columns(), smoothing=settings.smoothing
             ).to(process.device)
         self.task = self._create_task(images)
 

@@ -1,6 +1,8 @@
 """The review in the browser: its protocol over real HTTP, who is refused, and (slow) the page itself in Chromium."""
 
+import base64
 import http.client
+import io
 import json
 import os
 import re
@@ -13,14 +15,15 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from support.reviewing import zoo
+from support.reviewing import ZOO, zoo
 
+from hierarchy.checks import render_report
 from hierarchy.errors import SourceError
 from hierarchy.review.log import log_to_text
 from hierarchy.review.state import replay
 from hierarchy.review.ui import run_in_browser
 from hierarchy.review.ui.actions import KEYS
-from hierarchy.sources import find_pictures
+from hierarchy.sources import embed_pictures, find_pictures
 
 
 class Page:
@@ -235,7 +238,8 @@ def test_the_page_in_chromium(photos, tmp_path):
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
         tab.set_default_timeout(120_000)
         faults, hosts = [], set()
-        tab.on("console", lambda message: faults.append(message.text))
+        broken = "404 (Not Found)"  # one of the images cannot be read
+        tab.on("console", lambda message: broken in message.text or faults.append(message.text))
         tab.on("pageerror", lambda error: faults.append(str(error)))
         tab.on("request", lambda request: hosts.add(request.url.split("/")[2]))
 
@@ -292,3 +296,19 @@ def test_the_page_in_chromium(photos, tmp_path):
         browser.close()
         assert faults == [] and hosts == {page.address.split("/")[2]}
     assert replay(session.log, session.base).proposal == session.proposal
+
+
+def test_thumbnails_go_into_a_report_and_never_exceed_their_limit(photos):
+    hierarchy = ZOO
+    pictures = find_pictures(photos, zoo().proposal.index, hierarchy.classes)
+    embedded = embed_pictures(pictures)
+    assert {id: len(found) for id, found in embedded.items()} == {"n01": 3, "n04": 2, "n09": 3}  # one cannot be read
+    content = [base64.b64decode(found) for each in embedded.values() for found in each]
+    assert all(image.startswith(b"\xff\xd8") for image in content)
+    assert max(Image.open(io.BytesIO(image)).size for image in content) == (128, 96)
+    few = embed_pictures(pictures, sum(map(len, content)) // 4)
+    assert (
+        0 < sum(len(base64.b64decode(found)) for each in few.values() for found in each) <= sum(map(len, content)) // 4
+    )
+    page = render_report(hierarchy, title="zoo", pictures=embedded)
+    assert all(found in page for each in embedded.values() for found in each)

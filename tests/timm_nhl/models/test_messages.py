@@ -360,7 +360,7 @@ def spoken():
                 "_log."
             ):
                 fixed = [part.value for part in ast.walk(call.args[0]) if isinstance(part, ast.Constant)]
-                texts = [text for part in fixed if isinstance(part, str) for text in re.split(r"%\w", part)]
+                texts = [text for part in fixed if isinstance(part, str) for text in re.split(r"%[.\d]*\w", part)]
                 if texts:
                     yield f"{path.name}:{node.lineno}", max(texts, key=len)
 

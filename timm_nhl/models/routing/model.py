@@ -29,8 +29,7 @@ class RoutedModel(TimmModel):
         logits: Tensor = self.head(x)
         return logits, scores
 
-    @property
-    def group_columns(self) -> Tensor:
+    def find_group_columns(self) -> Tensor:
         """For each group, in node order, its column in the scores."""
         return self._find_router().own
 

@@ -40,7 +40,7 @@ def split_size(name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     >>> split_size("resnet50"), split_size("efficientnet_b0")
     ((('resnet',), (50, 100)), (('efficientnet', 'b'), (0, 100)))
     >>> split_size("mobilenetv4_conv_small"), split_size("mobilenetv4_conv_small_050")
-    ((('mobilenetv4', 'conv'), (13, 100)), (('mobilenetv4', 'conv'), (13, 50)))
+    ((('mobilenetv4', 'conv'), (13, 100)), (('mobilenetv4', 'conv'), (13, 50, 100)))
     """
     first, *rest = name.split("_")
     family, size = [first], []

@@ -66,7 +66,7 @@ def draw_random(tree: Hierarchy, size: int, *, draws: int, seed: int) -> Task:
         OptionError: a size of less than 1 or more than all classes.
 
     >>> draw_random(Hierarchy.balanced(8), 3, draws=2, seed=0).draws
-    ((3, 6, 7), (0, 2, 4))
+    ((1, 5, 7), (2, 3, 5))
     """
     check_size(tree, "--random", size)
     generator = random.Random(f"random {size} {seed}")
@@ -81,7 +81,7 @@ def draw_related(tree: Hierarchy, size: int, *, draws: int, seed: int) -> Task:
         OptionError: a size of less than 1 or more than all classes.
 
     >>> draw_related(Hierarchy.balanced(8), 2, draws=2, seed=0).draws
-    ((4, 5), (0, 1))
+    ((6, 7), (6, 7))
     """
     check_size(tree, "--related", size)
     superclasses = tree.ancestors(1)

@@ -9,6 +9,7 @@ import timm
 from support.small_models import TREE, create
 
 from timm_nhl.costs import cost
+from timm_nhl.models.price import count_prices
 
 
 def warned(caplog):
@@ -45,6 +46,7 @@ def test_a_backbone_that_cannot_be_counted_is_cut_without_a_word(monkeypatch, ca
     def fail(*args, **options):
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")  # as gemma4_vit does
 
+    count_prices.cache_clear()  # other tests have counted this backbone
     monkeypatch.setattr("timm_nhl.models.price.count_trunk", fail)
     model = timm.create_model("test_resnet_nhl", hierarchy=TREE, strides=(1, 1, 1))
     with caplog.at_level(logging.WARNING):

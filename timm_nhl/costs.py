@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, TypeGuard
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -208,6 +207,8 @@ def count_trunk(trunk: nn.Module, input_size: Sequence[int]) -> CountedTrunk:
 
 def create_on_meta(name: str, **options: Any) -> nn.Module:
     """A model on the meta device, whose parameters are not drawn: nothing could hold them."""
+    import timm  # not above: importing timm registers the models, which need this file
+
     with _NoDraws():
         return timm.create_model(name, device="meta", **options)
 

@@ -64,7 +64,8 @@ class Settings:
     """Everything that decides a generated hierarchy, apart from the versions of packages.
 
     Args:
-        source, form: of the classes, as for `hierarchy.sources.read_classes`.
+        source: the classes, as for `hierarchy.sources.read_classes`.
+        form: the form of that source; by default what its content says.
         shape: the numbers and sizes of nodes; for a language model only the numbers, as a wish.
         embed: the embedder that clusters, or that is a witness about a language model's proposal.
         base_url: of the server of `openai:` embeddings and of the language model.

@@ -40,7 +40,7 @@ ORDER = {
         ["growing"],
         ["costs"],
         ["export"],
-        ["data"],
+        ["data", "bundle"],
         ["train", "eval"],
         ["cli"],
     ],

@@ -9,8 +9,9 @@ import typer
 from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
 from timm_nhl.cli.cost import cost_command
+from timm_nhl.cli.device import export_command
 from timm_nhl.cli.evaluate import evaluate_command
-from timm_nhl.cli.expert import expert_command, export_command
+from timm_nhl.cli.expert import expert_command
 from timm_nhl.cli.run import run_command
 from timm_nhl.cli.train import train_command
 from timm_nhl.errors import NHLError

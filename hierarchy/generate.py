@@ -11,6 +11,7 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
 from hierarchy.llm import Chat, ReplyCache
+from hierarchy.model import propose_by_model
 from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
 from hierarchy.sources import ClassList, read_classes
 from hierarchy.tree import Hierarchy
@@ -67,6 +69,7 @@ class Settings:
         base_url: of the server of `openai:` embeddings and of the language model.
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
+        drop_unsettled: whether classes that a language model could not settle are left out of the hierarchy.
         use_groups: whether a clustering keeps the superclasses and groups that the source states.
     """
 
@@ -77,6 +80,7 @@ class Settings:
     seed: int = 0
     propose: ModelSettings | None = None
     use_groups: bool = False
+    drop_unsettled: bool = False
 
     @property
     def command(self) -> str:
@@ -96,6 +100,7 @@ class Settings:
             words += [flag, str(value)] if value is not None and value != default else []
         words += ["--chains"] if self.shape.chains else []
         words += ["--use-groups"] if self.use_groups else []
+        words += ["--drop-unsettled"] if self.drop_unsettled else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
         words += ["--base-url", "URL"] if self.base_url else []  # the address may be confidential
         words += ["--seed", str(self.seed)] if self.seed else []
@@ -121,7 +126,7 @@ class Generated:
     Args:
         proposal: which class goes where, with votes and provenance.
         findings: what may be wrong with it, worst first.
-        unsettled: class id -> why a language model could not settle it.
+        unsettled: class id -> why a language model could not settle it; dropped classes are among them.
     """
 
     proposal: Proposal
@@ -157,7 +162,18 @@ def generate(
         HierarchyError: the source, shape, embedder or language model cannot be used, or the result not be written.
     """
     evidence = evidence or gather_evidence(settings, cache=cache, progress=progress)
-    proposal, unsettled = _propose(settings, evidence, chat, progress)
+    unsettled: Mapping[str, str] = {}
+    if settings.propose is None:
+        proposal = propose_offline(settings, evidence, progress=progress)
+    else:
+        assert chat is not None, "a language model proposes, so a chat is needed"
+        plan, again = make_plan(settings, evidence.classes), partial(_gather, settings=settings, cache=cache)
+        asked = propose_by_model(evidence, chat, plan, gather_again=again, progress=progress)
+        proposal, unsettled, evidence = asked.proposal, asked.unsettled, asked.evidence
+    if settings.drop_unsettled and any(proposal.places) and unsettled:
+        evidence = evidence.pick(proposal.settled_labels)
+        proposal = proposal.drop_unsettled()
+        proposal = replace(proposal, provenance={**proposal.provenance, "dropped": dict(unsettled)})
     progress("checking")
     testimony = ask_witnesses(proposal, evidence)
     findings = check(proposal, evidence, testimony=testimony)
@@ -179,10 +195,14 @@ def gather_evidence(
 ) -> Evidence:
     """Reads the classes of a source, looks them up in WordNet and embeds them."""
     progress("reading classes")
-    classes = read_classes(settings.source)
-    return gather(
-        classes, settings.embed, base_url=settings.base_url, cache=cache, seed=settings.seed, progress=progress
-    )
+    return _gather(read_classes(settings.source), settings=settings, cache=cache, progress=progress)
+
+
+def _gather(
+    classes: ClassList, *, settings: Settings, cache: ReplyCache | None, progress: Report = lambda stage: None
+) -> Evidence:
+    base_url, seed = settings.base_url, settings.seed
+    return gather(classes, settings.embed, base_url=base_url, cache=cache, seed=seed, progress=progress)
 
 
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:
@@ -213,31 +233,6 @@ def make_plan(settings: Settings, classes: ClassList) -> Plan:
         seed=settings.seed,
         settings={name: value for name, value in optional.items() if value is not None},
     )
-
-
-def _propose(
-    settings: Settings, evidence: Evidence, chat: Chat | None, progress: Report
-) -> tuple[Proposal, Mapping[str, str]]:
-    """The proposal, and why classes are unsettled."""
-    if settings.propose is None:
-        return propose_offline(settings, evidence, progress=progress), {}
-    from hierarchy.prompting import list_prompts, load_prompt, propose
-
-    assert chat is not None, "a language model proposes, so a chat is needed"
-    plan = make_plan(settings, evidence.classes)
-    proposed = propose(
-        evidence.classes,
-        chat,
-        plan,
-        witnesses=lambda proposal: ask_witnesses(proposal, evidence).votes(),
-        progress=progress,
-    )
-    asked = {
-        "requests": proposed.requests,
-        "troubles": proposed.troubles,
-        "prompts": {name: load_prompt(name).digest for name in list_prompts()},
-    }
-    return replace(proposed.proposal, provenance=asked), proposed.left
 
 
 def _describe_run(settings: Settings, evidence: Evidence) -> dict[str, Any]:

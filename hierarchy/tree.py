@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hierarchy.english import count
 from hierarchy.errors import InvalidHierarchy, UnknownNode
-from hierarchy.names import NameIndex, table_problems
+from hierarchy.names import NameIndex, join_path, split_path, table_problems
 
 Level = Literal[1, 2, 3]  # superclasses, groups, classes
 Row = tuple[str, str, str, str]  # id, name, superclass, group
@@ -124,12 +124,13 @@ class Hierarchy:
     def nodes(self, level: Level) -> tuple[str, ...]:
         """Paths of all nodes of a level, in node order.
 
-        The path of a class ends in its name, or in its id if another class of its group has the same name.
+        The path of a class ends in its name, or in its id if another class of its group has the same name. A "/" in a
+        name is written "%2F".
         """
         if level == 1:
-            return self._superclasses
+            return tuple(map(join_path, self._superclasses))
         if level == 2:
-            return tuple(f"{superclass}/{group}" for superclass, group in self._groups)
+            return tuple(join_path(*group) for group in self._groups)
         if level == 3:
             return tuple(self.index.paths[label] for label in self._leaves)
         raise ValueError(f"level={level!r} is not a level; use 1 (superclasses), 2 (groups) or 3 (classes)")
@@ -149,7 +150,7 @@ class Hierarchy:
         index = {path: i for i, path in enumerate(self.nodes(level))}
         if level == 3:
             return tuple(index[path] for path in self.index.paths)
-        return tuple(index["/".join(group[:level])] for group in self.groups)
+        return tuple(index[join_path(*group[:level])] for group in self.groups)
 
     def labels(self, *asked: str) -> tuple[int, ...]:
         """Labels of all classes at or below what is asked, in ascending order, without duplicates.
@@ -227,8 +228,8 @@ class Hierarchy:
     @cached_property
     def _spellings(self) -> dict[str, tuple[str, ...]]:
         """Path -> what a person may call the node, casefolded; superclasses, then groups, then classes."""
-        table: dict[str, tuple[str, ...]] = {path: (path.casefold(),) for path in self.nodes(1)}
-        table |= {path: (path.split("/")[1].casefold(),) for path in self.nodes(2)}
+        nodes = (*self.nodes(1), *self.nodes(2))
+        table: dict[str, tuple[str, ...]] = {path: (split_path(path)[-1].casefold(),) for path in nodes}
         for label in self._leaves:
             table[self.index.paths[label]] = (self.names[label].casefold(), self.classes[label].casefold())
         return table

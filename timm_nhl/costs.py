@@ -9,17 +9,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hierarchy import Hierarchy
 from timm_nhl.experts import Rows, resolve_labels, select_rows
-from timm_nhl.models import NHL, Level
+from timm_nhl.models import NHL, Level, Router
 
 LEVELS = ("superclasses", "groups", "classes")
 
@@ -128,6 +128,8 @@ class CostCounter:
         model = self.model
         assert isinstance(model, NHL)
         parts, size = [self.trunk], self.map_size
+        if model.router is not None:
+            parts.append(_router(model.router))
         for name, level, rows in zip(LEVELS, model.each_level(), select_rows(model.hierarchy, labels), strict=False):
             part, size = _level(name, level, rows, size)
             parts.append(part)
@@ -135,6 +137,31 @@ class CostCounter:
             each = model.head.channels
             parts.append(Part("head", len(labels) * (each + 1), len(labels) * each, 4 * len(labels)))
         return Cost(tuple(parts))
+
+    def routed(self, logits: Tensor) -> Tensor:
+        """The multiply-accumulates of each image that `NHL.route` gave logits: (B, K) -> (B,).
+
+        Their mean is the expected cost of an image.
+        """
+        model = self.model
+        assert isinstance(model, NHL)
+        ran = logits.isfinite().cpu()  # (B, K)
+        each_part = {part.name: part.macs for part in self.cost().parts}
+        macs = torch.full((len(ran),), each_part["trunk"] + each_part["router"], dtype=torch.int64)
+        levels: tuple[tuple[Literal[1, 2, 3], str], ...] = ((1, LEVELS[0]), (2, LEVELS[1]), (3, LEVELS[2]), (3, "head"))
+        for level, name in levels:
+            node_of = torch.tensor(model.hierarchy.ancestors(level))  # (K,)
+            nodes = int(node_of.max()) + 1
+            active = torch.zeros(len(ran), nodes, dtype=torch.int64).index_add(1, node_of, ran.long()) > 0  # (B, N)
+            macs += active.sum(1) * (each_part[name] // nodes)
+        return macs
+
+
+def _router(router: Router) -> Part:
+    """An expert keeps the whole router."""
+    fc = router.fc
+    params = sum(parameter.numel() for parameter in fc.parameters())
+    return Part("router", params, fc.in_features * fc.out_features, 4 * fc.out_features)
 
 
 def _level(name: str, level: Level, rows: Rows, size: tuple[int, int]) -> tuple[Part, tuple[int, int]]:

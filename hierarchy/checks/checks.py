@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hierarchy.checks.evidence import Evidence
 from hierarchy.checks.witnesses import NEIGHBOURS, Neighbourhood, Testimony, ask_witnesses
 from hierarchy.english import plural
+from hierarchy.names import join_path, split_path
 from hierarchy.proposal import Finding, Merge, Move, Proposal, find_unplaced, rank
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet import Senses
@@ -35,13 +36,16 @@ def check(
     """All findings about a proposal, worst first.
 
     Args:
-        proposal: what to check; if classes are unsettled, nothing else is checked.
+        proposal: what to check; of unsettled classes there is an error each, and the rest is checked without them.
         evidence: what is known about its classes; a finding names the checks that it does not allow.
         testimony: what the witnesses say about the proposal, if they were asked already; that is half of the work.
     """
+    evidence = evidence or Evidence(proposal.classes)
     if proposal.unsettled:
-        return find_unplaced(proposal)
-    hierarchy, evidence = proposal.hierarchy(), evidence or Evidence(proposal.classes)
+        labels = proposal.settled_labels
+        rest = check(proposal.drop_unsettled(), evidence.pick(labels)) if labels else ()
+        return rank([*find_unplaced(proposal), *rest])
+    hierarchy = proposal.hierarchy()
     testimony = testimony or ask_witnesses(proposal, evidence)
     found = [
         *_sizes(hierarchy),
@@ -98,18 +102,18 @@ def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) 
     others = [i for i, (top, own) in enumerate(hierarchy.groups) if top == superclass and own != group]
     if vectors is None or not others:
         return None
-    return "/".join(hierarchy.groups[others[int((vectors[others] @ vectors[label]).argmax())]])
+    return join_path(*hierarchy.groups[others[int((vectors[others] @ vectors[label]).argmax())]])
 
 
 def _near_duplicates(hierarchy: Hierarchy) -> Iterator[Finding]:
-    size = Counter(superclass for superclass, _ in hierarchy.groups) + Counter("/".join(g) for g in hierarchy.groups)
+    size = Counter(join_path(*group[:level]) for group in hierarchy.groups for level in (1, 2))
     families = {"": hierarchy.nodes(1)}
     for path in hierarchy.nodes(2):
         families[path.split("/")[0]] = (*families.get(path.split("/")[0], ()), path)
     for siblings in families.values():
         for place, first in enumerate(siblings):
             for second in siblings[place + 1 :]:
-                alike = _alike(first.split("/")[-1], second.split("/")[-1])
+                alike = _alike(split_path(first)[-1], split_path(second)[-1])
                 if alike > ALIKE:
                     small, large = sorted((first, second), key=lambda path: (size[path], path))
                     message = f"{first!r} and {second!r} have almost the same name"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,15 @@ class Evidence:
     classes: ClassList
     senses: Senses | None = None
     vectors: Vectors | None = None
+
+    def pick(self, labels: Sequence[int]) -> Evidence:
+        """What is known about the classes with these labels, in their order."""
+        senses, vectors = self.senses, self.vectors
+        if senses is not None:
+            meanings = tuple(senses.meanings[label] for label in labels)
+            definitions = tuple(senses.definitions[label] for label in labels)
+            senses = replace(senses, meanings=meanings, definitions=definitions)
+        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[list(labels)])
 
 
 def gather(

@@ -11,6 +11,7 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
+from hierarchy.names import split_path
 from hierarchy.proposal import Finding, rank
 from hierarchy.tree import Hierarchy
 
@@ -60,8 +61,7 @@ def _nodes(hierarchy: Hierarchy, definitions: Mapping[str, str]) -> dict[str, An
     return {
         "names": [
             "all classes",
-            *hierarchy.nodes(1),
-            *(path.split("/")[1] for path in hierarchy.nodes(2)),
+            *(split_path(path)[-1] for level in (1, 2) for path in hierarchy.nodes(level)),
             *(hierarchy.names[label] for label in labels),
         ],
         "parents": [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
+from hierarchy.names import join_path
 from hierarchy.proposal import Proposal, Vote
 from hierarchy.wordnet import Meaning, Senses, Synset, WordNet
 
@@ -58,7 +59,7 @@ class Grouping:
     def __init__(self, proposal: Proposal) -> None:
         self.paths = proposal.settled.nodes(2) if any(proposal.places) else ()
         index = {path: i for i, path in enumerate(self.paths)}
-        self.group_of = [index["/".join(place)] if place else None for place in proposal.places]
+        self.group_of = [index[join_path(*place)] if place else None for place in proposal.places]
         self.members: defaultdict[int, list[int]] = defaultdict(list)
         for label, group in enumerate(self.group_of):
             if group is not None:

@@ -34,6 +34,7 @@ from hierarchy.generate import (
     check_undecided,
     generate,
 )
+from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions
 
 if TYPE_CHECKING:
     from hierarchy.review import Paths
@@ -65,6 +66,12 @@ ReplyTokens = Annotated[
     int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
 ]
 Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL, show_default=True)
+]
+DropUnsettled = Annotated[
+    bool, typer.Option("--drop-unsettled", help="Leave out classes that stay unsettled.", rich_help_panel=MODEL)
+]
 AskAgain = Annotated[
     bool, typer.Option("--ask-again", help="Ask for replies that are in the cache too.", rich_help_panel=MODEL)
 ]
@@ -105,7 +112,9 @@ def generate_command(
     max_calls: MaxCalls = None,
     max_cost: MaxCost = None,
     concurrency: Concurrency = 8,
+    timeout: Timeout = DEFAULT_TIMEOUT,
     ask_again: AskAgain = False,
+    drop_unsettled: DropUnsettled = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -113,7 +122,7 @@ def generate_command(
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
 
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
-    and is never asked for again without --ask-again. Exits with 1 if classes are unsettled.
+    and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
     from hierarchy.review import Paths
 
@@ -123,13 +132,10 @@ def generate_command(
     if propose is None:
         _refuse_model_flags(context, embed)
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
-    settings = Settings(source, shape, embed, base_url, seed, asked)
+    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled)
     start = time.monotonic()
     if asked is None:
-        cache = open_cache(paths, settings) if served_views(embed) else None
-        with show_progress() as progress:
-            made = generate(settings, paths, cache=cache, progress=progress)
-        return _summarise(made, paths, time.monotonic() - start, as_json)
+        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
     limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
@@ -139,8 +145,15 @@ def generate_command(
     typer.echo(expected, err=True)
     mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
-    made = ask_model(settings, evidence, paths, limits, concurrency=concurrency, ask_again=ask_again)
+    options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
+    made = ask_model(settings, evidence, paths, options)
     return _summarise(made, paths, time.monotonic() - start, as_json)
+
+
+def _cluster(settings: Settings, paths: Paths) -> Generated:
+    cache = open_cache(paths, settings) if served_views(settings.embed) else None
+    with show_progress() as progress:
+        return generate(settings, paths, cache=cache, progress=progress)
 
 
 def _parse_shape(
@@ -216,15 +229,16 @@ def _explain_unsettled(made: Generated, paths: Paths) -> None:
         typer.echo(f"problems with replies, all handled or listed: {kinds}", err=True)
     names = dict(zip(made.proposal.classes.ids, made.proposal.classes.names, strict=True))
     for id, why in made.unsettled.items():
-        typer.echo(f"unsettled: {names[id]!r} ({id}): {why}", err=True)
+        what = f"unsettled: {names[id]!r} ({id})" if id in names else f"left out: {id!r}"
+        typer.echo(f"{what}: {why}", err=True)
     kept = paths.result.with_suffix(f".before{paths.result.suffix}")
     if made.proposal.unsettled and kept.exists():
         typer.echo(f"the result of an earlier run is kept as {kept}", err=True)
-    if made.unsettled:
-        count = len(made.unsettled)
+    if made.proposal.unsettled:
+        number = len(made.proposal.unsettled)
         typer.echo(
-            f"{count} {'class is' if count == 1 else 'classes are'} unsettled; place them with `hierarchy review"
-            f" {paths.result}`",
+            f"{number} {'class is' if number == 1 else 'classes are'} unsettled; place them with `hierarchy review"
+            f" {paths.result}`, or leave them out with --drop-unsettled",
             err=True,
         )
 

@@ -11,6 +11,7 @@ import typer
 from hierarchy.cli.console import print_json, show_progress
 from hierarchy.english import count
 from hierarchy.errors import UnknownNode
+from hierarchy.names import split_path
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
@@ -40,7 +41,7 @@ def show_command(
     typer.echo(f"{count(superclasses, 'superclass')}, {count(groups, 'group')}, {count(classes, 'class')}")
     members: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in hierarchy.nodes(3):
-        superclass, group, name = path.split("/")
+        superclass, group, name = split_path(path)
         members[superclass][group].append(name)
     for superclass, inside in members.items():
         typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")

@@ -15,6 +15,7 @@ from hierarchy.english import count
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
+from hierarchy.model import trust_definitions
 
 if TYPE_CHECKING:
     from hierarchy.checks import Evidence
@@ -44,7 +45,9 @@ def rehearse(settings: Settings, limits: Limits) -> tuple[Evidence | None, Estim
         evidence = gather_evidence(rehearsed, progress=progress)
         proposal = propose_offline(settings, evidence, progress=progress)
         progress("rehearsing")
-        expected = estimate_usage(proposal, make_plan(settings, evidence.classes), price=limits.price)
+        classes, guessed = trust_definitions(evidence)
+        asked, plan = replace(proposal, classes=classes), make_plan(settings, classes)
+        expected = estimate_usage(asked, plan, guessed=guessed, price=limits.price)
     return (evidence if rehearsed == settings else None), expected
 
 
@@ -76,12 +79,9 @@ def confirm(given: bool) -> None:
     typer.confirm("Continue?", abort=True, err=True)
 
 
-def ask_model(
-    settings: Settings, evidence: Evidence | None, paths: Paths, limits: Limits, *, concurrency: int, ask_again: bool
-) -> Generated:
+def ask_model(settings: Settings, evidence: Evidence | None, paths: Paths, options: ChatOptions) -> Generated:
     """Has the model propose, with its replies in the cache next to the result."""
     cache = open_cache(paths, settings)
-    options = ChatOptions(settings.base_url, concurrency, limits=limits, ask_again=ask_again)
     with show_progress() as progress:
         chat = OpenAIChat(cache, options, progress=progress.about)
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hierarchy.dataset.labels import read_labels
 from hierarchy.dataset.rows import Check, Data
+from hierarchy.names import split_path
 from hierarchy.tree import Hierarchy, Level
 
 LEVELS: Mapping[str, Level] = {"superclasses": 1, "groups": 2, "classes": 3}
@@ -122,7 +123,7 @@ class Stats:
                 totals |= {path: [n, *(images[path] for images in by_split)] for path, n in self.images(level).items()}
         for path, counts in _in_tree_order(totals):
             indent = "  " * path.count("/") + ("  " if path else "")
-            lines.append("".join(f"{n:12,}" for n in counts) + f"  {indent}{path.rpartition('/')[2] or 'all'}")
+            lines.append("".join(f"{n:12,}" for n in counts) + f"  {indent}{split_path(path)[-1] or 'all'}")
         for split, ids in self.missing.items():
             which = f"{split}: " if split else ""
             rest = f" and {len(ids) - MOST:,} more; --json lists all" if len(ids) > MOST else ""

@@ -18,6 +18,7 @@ from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder
 from hierarchy.dataset.rows import Bad, Data, Problems, is_streaming, iterate_tables, list_splits, read_features
 from hierarchy.errors import DataError, nearest
 from hierarchy.files import write_text
+from hierarchy.names import join_path
 
 ROWS = 4096  # of a shard; with ImageNet's images of 110 kB about 450 MB
 BATCH = 128  # rows in memory at once
@@ -58,7 +59,8 @@ def export(
         data: a dataset of images, as `label` or `subset` returns it.
         out: the folder to create; it must not exist.
         form: the format; a dataset without splits becomes the split `train`:
-            - `image-folder`: `train/<class>/00000042.jpg`, with the name of the class and the number of the row;
+            - `image-folder`: `train/<class>/00000042.jpg`, with the name of the class and the number of the row; a "/"
+              in the name is written `%2F`;
             - `parquet`: `train-00000.parquet` with all columns and their features;
             - `webdataset`: `train-000000.tar` with `00000042.jpg`, `.cls` (the label) and `.json` (the other columns,
               and the name of the class) for each row.
@@ -117,7 +119,8 @@ def _find_misfits(form: str, label: Column, image: str, features: Mapping[str, A
 
 
 def _can_be_folder(name: str) -> bool:
-    """Whether readers of image folders find a class of this name, on any system."""
+    """Whether readers of image folders find a class of this name, on any system; its "/" is written as in a path."""
+    name = join_path(name)
     fits = name and len(name.encode(errors="replace")) < 250 and name == name.strip(" .") and name.isprintable()
     fits = fits and not name.startswith("__")  # the library ignores such folders
     return bool(fits) and not set(name) & set('/\\:*?"<>|')
@@ -195,8 +198,9 @@ def _folders(job: _Job, number: int) -> Iterator[_Writer]:
             if not _can_be_folder(name):
                 yield f"class {name!r} cannot be the name of a folder", [place]
                 continue
-            (at / name).mkdir(exist_ok=True)
-            (at / name / f"{batch.first + place:08}.{find_ending(content)}").write_bytes(content)
+            inside = at / join_path(name)
+            inside.mkdir(exist_ok=True)
+            (inside / f"{batch.first + place:08}.{find_ending(content)}").write_bytes(content)
 
     yield write
 

@@ -5,11 +5,12 @@ What is asked, and what is made of the answers, is in `hierarchy.prompting`. Imp
 
 from hierarchy.llm.budget import Limits, Price, Progress, bound_tokens, count_input_tokens, count_tokens
 from hierarchy.llm.cache import ReplyCache, Total
-from hierarchy.llm.client import ChatOptions, OpenAIChat, make_client
+from hierarchy.llm.client import DEFAULT_TIMEOUT, ChatOptions, OpenAIChat, make_client
 from hierarchy.llm.compat import digest_server
-from hierarchy.llm.types import Chat, Reply, Request
+from hierarchy.llm.types import Chat, Reply, Request, reject
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
     "Chat",
     "ChatOptions",
     "Limits",
@@ -25,4 +26,5 @@ __all__ = [
     "count_tokens",
     "digest_server",
     "make_client",
+    "reject",
 ]

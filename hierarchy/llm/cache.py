@@ -95,6 +95,11 @@ class ReplyCache:
         asked, answered = (json.dumps(asdict(value), ensure_ascii=False) for value in (request, reply))
         self._write("replies", [(request.key, request.model, server, asked, answered)])
 
+    def set_aside(self, key: str) -> None:
+        """Keeps the reply to a request, and counts it, but does not find it any more: it could not be used."""
+        with self._reported(), self._db:
+            self._db.execute("UPDATE replies SET key = key || ' unusable ' || rowid WHERE key = ?", (key,))
+
     def totals(self) -> dict[str, Total]:
         """How many replies there are, and their tokens, by the model that was asked."""
         query = (

@@ -29,12 +29,15 @@ from hierarchy.llm.compat import (
     describe_fatal,
     digest_server,
     downgrade,
+    loosen,
     make_body,
     read_completion,
     read_error,
     resolve_base_url,
 )
 from hierarchy.llm.types import Reply, Request
+
+DEFAULT_TIMEOUT = 600.0  # seconds, as OpenAI's SDK has it
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class ChatOptions:
     Args:
         base_url: of a server other than OpenAI's ("http://localhost:11434/v1"); OPENAI_BASE_URL if it is None.
         concurrency: calls in flight at a time.
-        timeout: seconds an HTTP call may take.
+        timeout: seconds an HTTP call may take; a large model on a small machine needs minutes for an answer.
         max_retries: how often the SDK repeats a call after 408, 409, 429, 5xx, a timeout or a lost connection.
         limits: calls and US dollars that a run may spend.
         ask_again: ask for what is in the cache too, once a run, and replace it.
@@ -52,7 +55,7 @@ class ChatOptions:
 
     base_url: str | None = None
     concurrency: int = 8
-    timeout: float = 300.0
+    timeout: float = DEFAULT_TIMEOUT
     max_retries: int = 5
     limits: Limits = field(default_factory=Limits)
     ask_again: bool = False
@@ -91,7 +94,8 @@ class OpenAIChat:
         self._base_url = resolve_base_url(options.base_url)
         self._budget = Budget(options.limits)
         self._capabilities: dict[str, Capabilities] = {}
-        self._new: set[str] = set()  # keys of replies that this run stored
+        self._new: set[str] = set()  # keys of replies that this run stored,
+        self._modes: dict[str, str] = {}  # and how each of them was asked for
         self._client: Any = None
         self._connected = False
 
@@ -109,6 +113,16 @@ class OpenAIChat:
         missing = [request for key, request in wanted.items() if key not in stored]
         replies = stored | (self._converse(missing, len(stored)) if missing else {})
         return [replies[request.key] for request in requests]
+
+    def reject(self, request: Request) -> None:
+        """Sets the reply to a request aside, since it cannot be used: another run asks again.
+
+        A server that ignores the form it was asked for, or cannot keep to it, is asked in a looser one from then on.
+        """
+        self._cache.set_aside(request.key)
+        known = self._capabilities.get(request.model) or Capabilities.assume(self._base_url)
+        if self._modes.get(request.key) == known.mode:  # once for all replies to that form
+            self._capabilities[request.model] = loosen(known)
 
     def _converse(self, missing: Sequence[Request], stored: int) -> dict[str, Reply]:
         """Asks, with as many calls in flight as the options allow."""
@@ -200,7 +214,7 @@ class OpenAIChat:
                 fatal = describe_fatal(error.status_code, text, request.model) or ""
                 return _Outcome(request, reply, calls, fatal if reply.finish == "failed" else "")
             except openai.APIConnectionError as error:
-                reason = _describe_connection(error)
+                reason = _describe_connection(error, self._options.timeout)
                 no_server = not self._connected and type(error.__cause__).__name__.startswith("Connect")
                 fatal = f"cannot connect to {self._client.base_url} ({reason}); check --base-url and the network"
                 reply = Reply(reason, "failed")
@@ -208,6 +222,7 @@ class OpenAIChat:
             except ValueError:  # 200, but not JSON
                 return _Outcome(request, Reply("the server's answer is not JSON", "failed"), calls + 1)
             self._connected = True
+            self._modes[request.key] = capabilities.mode
             if in_general and capabilities != assumed:
                 self._capabilities[request.model] = capabilities
             return _Outcome(request, reply, calls + 1 + raw.retries_taken)
@@ -219,7 +234,7 @@ class OpenAIChat:
         return text.replace(self._client.api_key, "***")
 
 
-def make_client(base_url: str | None, timeout: float = 300.0, max_retries: int = 5) -> Any:
+def make_client(base_url: str | None, timeout: float = DEFAULT_TIMEOUT, max_retries: int = 5) -> Any:
     """The OpenAI SDK's client; the API key comes from OPENAI_API_KEY.
 
     Raises:
@@ -238,11 +253,11 @@ def _count_calls(last: Any) -> int:
     return 1 + int(last.headers.get("x-stainless-retry-count", 0))
 
 
-def _describe_connection(error: Any) -> str:
+def _describe_connection(error: Any, timeout: float) -> str:
     """What went wrong with a connection, in a few words."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return "no answer in time"
+        return f"no answer within {timeout:g} s; allow more with --timeout"
     words = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error)).rstrip(".")
     return words[:1].lower() + words[1:]

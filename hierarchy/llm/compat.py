@@ -1,7 +1,8 @@
 """What OpenAI-compatible servers accept and answer: pure functions from values to values.
 
 Servers differ. A request goes out in the strictest form first, with a JSON schema; a server that rejects a form or a
-setting is asked without it from then on. None of this is part of a request's key: it changes how a question is put,
+setting, or answers a form with what cannot be read, is asked without it from then on. Every prompt shows the JSON that
+it wants, so a request needs no form at all. None of this is part of a request's key: it changes how a question is put,
 not the question.
 """
 
@@ -20,8 +21,7 @@ from hierarchy.llm.types import Finish, Reply, Request
 MODES = ("json_schema", "json_object", "text")  # ways to ask for JSON, the strictest first
 LIMIT = "max_tokens"  # what Request.settings calls the largest number of tokens in an answer
 NO_TEXT = "the server sent a completion without text"
-TRIES = 8  # ways to ask one request: three modes, two names of the limit, and a few settings that are rejected
-INSTRUCTION = "\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n"
+TRIES = 9  # ways to ask one request: three modes, two names of the limit, no system text, a few settings rejected
 
 
 def resolve_base_url(base_url: str | None) -> str | None:
@@ -42,11 +42,13 @@ class Capabilities:
         mode: the strictest of `MODES` that it accepts.
         limits: parameters to try for the largest number of tokens, the best first, without those it rejected.
         without: names of settings that it rejects.
+        system: whether it accepts a message of the role "system"; the templates of some models do not.
     """
 
     mode: str = MODES[0]
     limits: tuple[str, ...] = ("max_completion_tokens", "max_tokens")
     without: tuple[str, ...] = ()
+    system: bool = True
 
     @classmethod
     def assume(cls, base_url: str | None) -> Capabilities:
@@ -60,7 +62,10 @@ class Capabilities:
 
 def make_body(request: Request, capabilities: Capabilities) -> dict[str, Any]:
     """The body of POST /chat/completions."""
-    messages = [{"role": role, "content": text} for role, text in request.messages]
+    asked = request.messages
+    if not capabilities.system:
+        asked = (("user", "\n\n".join(text for _, text in asked)),)
+    messages = [{"role": role, "content": text} for role, text in asked]
     body: dict[str, Any] = {"model": request.model, "messages": messages}
     for name, value in request.settings.items():
         if name == LIMIT:
@@ -71,9 +76,7 @@ def make_body(request: Request, capabilities: Capabilities) -> dict[str, Any]:
         name = re.sub(r"[^A-Za-z0-9_-]", "_", str(request.schema.get("title", "answer")))[:64]
         described = {"name": name, "strict": True, "schema": dict(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": described}
-    else:
-        messages[-1]["content"] += INSTRUCTION + json.dumps(request.schema, separators=(",", ":"))
-    if capabilities.mode == "json_object":
+    elif capabilities.mode == "json_object":
         body["response_format"] = {"type": "json_object"}
     return body
 
@@ -100,9 +103,20 @@ def downgrade(capabilities: Capabilities, request: Request, status: int, error: 
             return replace(capabilities, without=(*capabilities.without, *named))
         if LIMIT in request.settings and capabilities.limits and re.search(rf"\b{capabilities.limits[0]}\b", text):
             return replace(capabilities, limits=capabilities.limits[1:])
+    if capabilities.system and _ABOUT_ROLES.search(text):
+        return replace(capabilities, system=False)
     if capabilities.mode != MODES[-1] and _ABOUT_FORMAT.search(text):
-        return replace(capabilities, mode=MODES[MODES.index(capabilities.mode) + 1])
+        return loosen(capabilities)
     return None
+
+
+def loosen(capabilities: Capabilities) -> Capabilities:
+    """The capabilities with the next looser way to ask for JSON; the loosest stays.
+
+    >>> loosen(Capabilities("json_object")).mode
+    'text'
+    """
+    return replace(capabilities, mode=MODES[min(MODES.index(capabilities.mode) + 1, len(MODES) - 1)])
 
 
 _REJECTIONS = (400, 404, 405, 415, 422, 500, 501)
@@ -112,6 +126,7 @@ _NOT_SUPPORTED = re.compile(
 _ABOUT_FORMAT = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured.?output|schema|grammar|guided"
 )
+_ABOUT_ROLES = re.compile(r"system role|role.{1,9}system|roles must alternate|alternate user")
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context|context (length|window|size)|(prompt|input) is too long|too many tokens"
 )
@@ -125,7 +140,7 @@ def read_completion(completion: Mapping[str, Any]) -> Reply:
     choice = (completion.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     usage = completion.get("usage") or {}
-    text, finish = message.get("content"), _FINISHES.get(str(choice.get("finish_reason")), "stop")
+    text, finish = _join(message.get("content")), _FINISHES.get(str(choice.get("finish_reason")), "stop")
     if message.get("refusal"):
         text, finish = message["refusal"], "refusal"
     if finish == "filter":
@@ -134,6 +149,13 @@ def read_completion(completion: Mapping[str, Any]) -> Reply:
         text, finish = NO_TEXT, "failed"
     tokens = (usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
     return Reply(text, finish, *tokens, str(completion.get("model") or ""))
+
+
+def _join(content: Any) -> Any:
+    """The text of a message, which some servers send in parts."""
+    if not isinstance(content, list):
+        return content
+    return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
 
 
 def read_error(status: int, error: str) -> Reply:

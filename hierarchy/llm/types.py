@@ -63,3 +63,8 @@ class Reply:
 
 
 Chat: TypeAlias = Callable[[Sequence[Request]], list[Reply]]  # replies in the order of the requests
+
+
+def reject(chat: Chat, request: Request) -> None:
+    """Says that the reply to a request cannot be used, to a chat that wants to know (it has a method `reject`)."""
+    getattr(chat, "reject", lambda request: None)(request)

@@ -4,6 +4,7 @@ Nothing else resolves names or takes them apart.
 """
 
 from hierarchy.names.index import NameIndex, Words, match
+from hierarchy.names.paths import join_path, split_path
 from hierarchy.names.phrases import Phrase, are_titled, clean_names, take_apart
 from hierarchy.names.valid import name_fault, table_problems
 
@@ -13,8 +14,10 @@ __all__ = [
     "Words",
     "are_titled",
     "clean_names",
+    "join_path",
     "match",
     "name_fault",
+    "split_path",
     "table_problems",
     "take_apart",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from hierarchy.errors import AmbiguousName, UnknownNode, nearest
+from hierarchy.names.paths import join_path, split_path
 
 Words = tuple[str, ...]  # what one class may be called, most reliable first
 
@@ -35,7 +36,7 @@ class NameIndex:
         table = list(zip(self._ids, self._names, self._places, strict=True))
         uses = Counter((place, word) for id, name, place in table for word in {id, name})
         return tuple(
-            "/".join((*place, name if uses[place, name] == 1 else id)) if place else id for id, name, place in table
+            join_path(*(place or ()), name if place and uses[place, name] == 1 else id) for id, name, place in table
         )
 
     def labels(self, asked: str) -> tuple[int, ...]:
@@ -70,8 +71,13 @@ class NameIndex:
         return labels[0]
 
     def candidates(self, name: str) -> tuple[int, ...]:
-        """Labels of the classes that an id or a name may mean: none, one or, for a repeated name, several."""
-        return self._by_id.get(name) or self._by_name.get(name, ())
+        """Labels of the classes that an id or a name may mean: none, one or, for a repeated name, several.
+
+        A "/" may be written as in a path, since the folder of a class cannot have one.
+        """
+        (plain,) = split_path(name) if "/" not in name else (name,)
+        known = (table.get(word) for word in (name, plain) for table in (self._by_id, self._by_name))
+        return next((labels for labels in known if labels), ())
 
     @cached_property
     def _by_id(self) -> dict[str, tuple[int, ...]]:
@@ -92,15 +98,16 @@ class NameIndex:
         for label, (id, name, place) in enumerate(zip(self._ids, self._names, self._places, strict=True)):
             meanings[name].add((label,))
             if place:
-                path = "/".join(place)
-                members[place[0]].append(label)
-                members[path].append(label)
-                meanings[f"{path}/{name}"].add((label,))
-                meanings[f"{path}/{id}"].add((label,))
+                members[join_path(place[0])].append(label)
+                members[join_path(*place)].append(label)
+                meanings[join_path(*place, name)].add((label,))
+                meanings[join_path(*place, id)].add((label,))
         meanings |= {path: {tuple(labels)} for path, labels in members.items()}
-        meanings |= {
-            word: {(label,)} for label, pair in enumerate(zip(self._ids, self.paths, strict=True)) for word in pair
-        }
+        meanings |= {path: {(label,)} for label, path in enumerate(self.paths)}
+        for label, id in enumerate(self._ids):
+            meanings[id] = meanings[join_path(id)] = {(label,)}
+        for superclass in {place[0] for place in self._places if place}:  # "Exterior/urban" without an escape, too
+            meanings.setdefault(superclass, {tuple(members[join_path(superclass)])})
         return dict(meanings)
 
 

@@ -8,13 +8,14 @@ from functools import lru_cache
 from unicodedata import category
 
 from hierarchy.english import count
+from hierarchy.names.paths import join_path
 
 
 def name_fault(value: object) -> str | None:
     """What is wrong with an id or a name, as the end of a sentence; None if it is valid.
 
-    >>> name_fault("and/or")
-    "contains '/', which separates the parts of a path; replace it"
+    >>> name_fault(" tabby")
+    'starts or ends with a space; strip it'
     """
     if not isinstance(value, str):
         return f"is of type {type(value).__name__}; give a string"
@@ -25,8 +26,6 @@ def name_fault(value: object) -> str | None:
 def _fault(value: str) -> str | None:
     if not value:
         return "is empty; give it a name"
-    if "/" in value:
-        return "contains '/', which separates the parts of a path; replace it"
     if any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
         return "contains a control character such as a line break; remove it"
     if value != value.strip():
@@ -65,3 +64,17 @@ def table_problems(
     superclasses = {superclass for superclass, _ in groups if isinstance(superclass, str) and superclass}
     for superclass in sorted(superclasses.intersection(id for id in classes if isinstance(id, str))):
         yield f"superclass {superclass!r} is also the id of a class, so it would be ambiguous; rename it"
+    yield from _paths_like_ids(classes, names, groups)
+
+
+def _paths_like_ids(
+    classes: tuple[str, ...], names: tuple[str, ...], groups: tuple[tuple[str, str], ...]
+) -> Iterator[str]:
+    """Ids with a "/" that are the path of another class, or of a group."""
+    ids = {id: label for label, id in enumerate(classes) if isinstance(id, str) and "/" in id}
+    if not ids or not all(isinstance(part, str) for group in groups for part in group):
+        return
+    for label, (id, name, group) in enumerate(zip(classes, names, groups, strict=True)):
+        for path in dict.fromkeys((join_path(*group), *(join_path(*group, str(word)) for word in (id, name)))):
+            if ids.get(path, label) != label:
+                yield f"id {path!r} is also the path of a node, so it would be ambiguous; rename the node"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hierarchy.english import count
 from hierarchy.llm import Price, Reply, Request, count_input_tokens, count_tokens
-from hierarchy.prompting.pipeline import EXAMPLES, MOST_CHOICES, Votes, propose
+from hierarchy.prompting.again import EXAMPLES, MOST_CHOICES, Votes
+from hierarchy.prompting.pipeline import propose
+from hierarchy.prompting.readings import MANY
 from hierarchy.prompting.retry import SPARE
-from hierarchy.prompting.stages import MANY, Option, Plan, Questions, brief
+from hierarchy.prompting.stages import Option, Plan, Questions, brief
 from hierarchy.proposal import Proposal, Vote
 from hierarchy.tree import Hierarchy
 
@@ -66,12 +68,15 @@ class Estimate:
         return {name: value for name, value in asdict(self).items() if name != "first"} | {"tokens": self.tokens}
 
 
-def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None) -> Estimate:
+def estimate_usage(
+    proposal: Proposal, plan: Plan, *, guessed: Collection[str] = (), price: Price | None = None
+) -> Estimate:
     """Estimates what a proposal by a model will take.
 
     Args:
         proposal: the classes with their definitions, all of them placed; the rehearsal answers from it.
         plan: how the model will be asked.
+        guessed: ids of the classes whose definition was looked up.
         price: of the model, if known.
     """
     stages: list[_Stage] = []
@@ -81,7 +86,7 @@ def estimate_usage(proposal: Proposal, plan: Plan, *, price: Price | None = None
         stages.extend([_Stage(tuple(requests), tuple(replies))] if requests else [])
         return replies
 
-    propose(proposal.classes, chat, plan, witnesses=_disagree)
+    propose(proposal.classes, chat, plan, guessed=guessed, witnesses=_disagree)
     read = sum(reply.input_tokens for stage in stages for reply in stage.replies)
     written = sum(reply.output_tokens for stage in stages for reply in stage.replies)
     bounds = [_bound(stage, proposal, plan) for stage in stages if stage.prompt != "again"]
@@ -117,7 +122,7 @@ def rehearse(hierarchy: Hierarchy, requests: Sequence[Request]) -> list[Reply]:
 
 def _answer_superclasses(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
     names = about.get("suggested") or [hierarchy.groups[number - 1][0] for number in about["classes"]]
-    return {"superclasses": [{"name": name, "about": ABOUT} for name in dict.fromkeys(names)]}
+    return {"superclasses": [{"name": name, "about": ABOUT} for name in dict.fromkeys(names)], "meanings": []}
 
 
 def _answer_assign(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _answer_groups(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, 
     members: dict[str, list[int]] = {}
     for number in about["classes"]:
         members.setdefault(hierarchy.groups[number - 1][1], []).append(number)
-    return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()]}
+    return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()], "misfits": []}
 
 
 def _answer_again(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +144,7 @@ def _answer_again(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, A
 
 
 def _answer_rename(hierarchy: Hierarchy, about: Mapping[str, Any]) -> dict[str, Any]:
-    return {"names": [{"node": int(node), "name": name} for node, name in about["names"].items()]}
+    return {"names": []}
 
 
 _ANSWERS = {
@@ -184,11 +189,12 @@ def _bound(stage: _Stage, proposal: Proposal, plan: Plan) -> _Bound:
 def _bound_again(proposal: Proposal, plan: Plan) -> _Bound:
     """The bound if all classes were asked about again, with the longest groups to choose from."""
     settled = proposal.settled
-    options = [Option(path, settled.subset(path).names[:EXAMPLES]) for path in settled.nodes(2)]
-    longest = dict(enumerate(sorted(options, key=lambda option: len(str(option)))[-MOST_CHOICES:]))
+    paths = enumerate(settled.nodes(2))
+    options = [Option(group, path, settled.subset(path).names[:EXAMPLES]) for group, path in paths]
+    longest = sorted(options, key=lambda option: len(str(option)))[-MOST_CHOICES:]
     numbers = sorted(range(1, len(proposal.places) + 1), key=lambda n: -len(brief(proposal.classes.definitions[n - 1])))
     part = tuple(numbers[: max(1, plan.part // 4)])
-    request = Questions(proposal.classes, plan).choose(part, dict.fromkeys(part, tuple(longest)), longest).request()
+    request = Questions(proposal.classes, plan).choose(part, dict.fromkeys(part, longest)).request()
     calls = -(-len(numbers) // len(part))
     read = count_input_tokens(request) * GROWTH
     return _Bound(calls + max(SPARE, calls), read, int(request.settings["max_tokens"]))

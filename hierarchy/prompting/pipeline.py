@@ -1,7 +1,7 @@
 """Classes -> proposal by prompts: superclasses, votes on who belongs where, groups, what is disputed, and names.
 
     superclasses (from all classes, in parts) -> merge -> assign (every class, several shuffled votes)
-      -> groups (inside each superclass) -> again (only missing, twice placed and disputed classes) -> rename
+      -> groups (inside each superclass) -> again (only missing, misfit and disputed classes) -> rename
 
 Published precedent: Kelm et al. (2024) had ChatGPT-4 sort ImageNet's classes ("marine animals, sharks, hammerhead
 shark"). Here a model answers only with numbers of a closed list, and its answers are votes among others.
@@ -10,37 +10,33 @@ shark"). Here a model answers only with numbers of a closed list, and its answer
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from hierarchy.english import plural
 from hierarchy.errors import ChatError
 from hierarchy.llm import Chat
 from hierarchy.names import name_fault
+from hierarchy.prompting.again import Votes, find_choices
+from hierarchy.prompting.readings import NONE, Home, NewNames, Node, Suggested
 from hierarchy.prompting.retry import Answer, Answers, ask
-from hierarchy.prompting.stages import NONE, Branch, NewNames, Node, Option, Plan, Questions
+from hierarchy.prompting.stages import Branch, Plan, Questions
 from hierarchy.prompting.votes import (
     Tally,
     Tree,
     count_votes,
     explain_unsettled,
-    find_candidates,
+    find_misfits,
     group_classes,
+    list_doubts,
     list_votes,
     rename_nodes,
 )
-from hierarchy.proposal import Proposal, Vote
+from hierarchy.proposal import Proposal
 from hierarchy.sources import ClassList
-
-CHOICES = 4  # groups that a disputed class may choose from,
-MOST_CHOICES = 8  # and one without a place
-EXAMPLES = 4  # classes shown of each group a disputed class may choose
-AGAIN = 0.15  # of all classes may be asked about again though they have a place, the most disputed first
-Votes: TypeAlias = Sequence[Sequence[Vote]]  # in label order
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,8 @@ class Proposed:
     """A model's proposal.
 
     Args:
-        proposal: the places, the votes for them and the replies they came from.
+        proposal: the places, the votes for them, what the model doubts, and the replies they came from. Definitions
+            are the model's where it corrected them.
         left: id -> why a class is unsettled.
         troubles: how often each kind of trouble occurred.
         requests: how many requests were answered, now or in an earlier run.
@@ -68,10 +65,17 @@ class _Run:
     plan: Plan
     chat: Chat
     progress: Callable[[str], None]
+    guessed: frozenset[int] = frozenset()
 
     @property
     def questions(self) -> Questions:
-        return Questions(self.classes, self.plan)
+        return Questions(self.classes, self.plan, self.guessed)
+
+    def corrected(self, meanings: Mapping[int, str]) -> _Run:
+        """The run with the meanings that the model gave in place of definitions."""
+        definitions = [meanings.get(n, old) for n, old in zip(self.numbers, self.classes.definitions, strict=True)]
+        classes = replace(self.classes, definitions=tuple(definitions))
+        return replace(self, classes=classes, guessed=self.guessed - meanings.keys())
 
     @property
     def numbers(self) -> range:
@@ -87,6 +91,7 @@ def propose(
     chat: Chat,
     plan: Plan,
     *,
+    guessed: Collection[str] = (),
     witnesses: Callable[[Proposal], Votes] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Proposed:
@@ -96,6 +101,7 @@ def propose(
         classes: with definitions, where there are any: they go with the names.
         chat: answers the requests.
         plan: how they are asked.
+        guessed: ids of the classes whose definition was looked up, and may be that of a namesake.
         witnesses: the votes of WordNet and the embedding on a proposal; where they agree against the model, the
             model is asked again.
         progress: receives the name of each stage.
@@ -103,15 +109,18 @@ def propose(
     Raises:
         ChatError: the model proposed no superclasses.
     """
-    run = _Run(classes, plan, chat, progress)
+    numbers = {id: number for number, id in enumerate(classes.ids, 1)}
+    run = _Run(classes, plan, chat, progress, frozenset(numbers[id] for id in guessed))
     superclasses, first = _find_superclasses(run)
+    run = run.corrected({n: said for answers in first for a in answers.found for n, said in a.value.meanings.items()})
     assigned = _assign(run, superclasses)
     tally = count_votes(assigned.found, plan.votes)
     tree, divided = _divide(run, superclasses, tally)
+    misfits = find_misfits(divided.found)
     votes: Votes = [()] * len(classes)
     if witnesses is not None and tree.group:
-        votes = witnesses(_make_proposal(classes, tree, tally, [*assigned.found, *divided.found], {}))
-    chosen = _choose(run, tree, tally, votes)
+        votes = witnesses(_make_proposal(run, tree, tally, [*assigned.found, *divided.found], misfits, {}))
+    chosen = _choose(run, tree, tally, votes, misfits)
     picks = {number: group for answer in chosen.found for number, group in answer.value.items()}
     tree = replace(tree, group={**tree.group, **{n: group for n, group in picks.items() if group != NONE}})
     renamed = _rename(run, tree)
@@ -121,7 +130,7 @@ def propose(
     asked: list[Answers[Any]] = [*first, assigned, divided, chosen, renamed]
     unsettled = {classes.ids[number - 1]: number for number in run.numbers if number not in tree.group}
     return Proposed(
-        _make_proposal(classes, tree, tally, [*assigned.found, *divided.found, *chosen.found], picks),
+        _make_proposal(run, tree, tally, [*assigned.found, *divided.found, *chosen.found], misfits, picks),
         {
             id: left.get(number) or explain_unsettled(tally, number, refused=picks.get(number) == NONE)
             for id, number in unsettled.items()
@@ -131,12 +140,12 @@ def propose(
     )
 
 
-def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]]:
+def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[Suggested]]]:
     """Asks for superclasses of all classes, in parts, and merges them."""
     run.progress("asking for superclasses")
     parts = _split(run.shuffle("superclasses"), 2 * run.plan.part)
-    asked = [ask(run.chat, [run.questions.superclasses(part, alone=len(parts) == 1) for part in parts])]
-    suggested = [node for answer in asked[0].found for node in answer.value]
+    asked = [ask(run.chat, [run.questions.superclasses(part) for part in parts])]
+    suggested = [node for answer in asked[0].found for node in answer.value.nodes]
     if not suggested:
         why = next(iter(asked[0].left.values()), "no answer")
         raise ChatError(
@@ -147,7 +156,7 @@ def _find_superclasses(run: _Run) -> tuple[list[Node], list[Answers[list[Node]]]
         run.progress("merging superclasses")
         asked.append(ask(run.chat, [run.questions.merge(suggested)]))
         merged = asked[1].found
-        suggested = merged[0].value if merged else _take_commonest(suggested, run.plan.superclasses)
+        suggested = list(merged[0].value.nodes) if merged else _take_commonest(suggested, run.plan.superclasses)
     return _make_distinct(suggested, taken=set(run.classes.ids)), asked
 
 
@@ -162,41 +171,25 @@ def _assign(run: _Run, superclasses: Sequence[Node]) -> Answers[dict[int, int]]:
     return ask(run.chat, questions)
 
 
-def _divide(run: _Run, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, str]]]:
+def _divide(run: _Run, superclasses: Sequence[Node], tally: Tally) -> tuple[Tree, Answers[dict[int, Home]]]:
     """Asks to divide the classes of each superclass into groups."""
     run.progress("dividing superclasses into groups")
     homes = {number: home for number in run.shuffle("groups") if (home := tally.majority(number)) is not None}
     questions = []
     for home in sorted(set(homes.values())):
-        siblings = [node.name for other, node in enumerate(superclasses) if other != home]
         inside = [number for number, own in homes.items() if own == home]
         for part in _split(inside, 3 * run.plan.part):
-            questions.append(run.questions.divide(part, superclasses[home].name, siblings))
+            questions.append(run.questions.divide(part, superclasses, home, len(inside)))
     asked = ask(run.chat, questions)
     return group_classes(superclasses, homes, asked.found), asked
 
 
-def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes) -> Answers[dict[int, int]]:
-    """Asks again about classes without a group, and those that the witnesses agree to put elsewhere."""
-    disputed = {
-        number: strength
-        for number, group in tree.group.items()
-        for node, strength in _find_agreement(votes[number - 1])
-        if node != tree.path(group)
-    }
-    worst = sorted(disputed, key=lambda number: (-disputed[number], number))[: round(AGAIN * len(run.classes))]
-    most = {number: MOST_CHOICES for number in run.numbers if number not in tree.group} | dict.fromkeys(worst, CHOICES)
-    choices = {
-        number: groups
-        for number, limit in most.items()
-        if (groups := find_candidates(tree, tally, number, votes[number - 1], limit))
-    }
+def _choose(run: _Run, tree: Tree, tally: Tally, votes: Votes, misfits: Mapping[int, int]) -> Answers[dict[int, int]]:
+    """Asks again about the classes without a group, and the most doubtful others."""
+    choices = find_choices(tree, tally, votes=votes, misfits=misfits, names=run.classes.names, seed=run.plan.seed)
     run.progress(f"asking again about {len(choices)} class" + "es" * (len(choices) != 1))
-    shown = {group for groups in choices.values() for group in groups}
-    names = run.classes.names
-    options = {group: Option(tree.path(group), tree.members(group, names)[:EXAMPLES]) for group in shown}
-    parts = _split(list(choices), run.plan.part // 4)
-    return ask(run.chat, [run.questions.choose(part, choices, options) for part in parts])
+    order = [number for number in run.shuffle("again") if number in choices]
+    return ask(run.chat, [run.questions.choose(part, choices) for part in _split(order, run.plan.part // 4)])
 
 
 def _rename(run: _Run, tree: Tree) -> Answers[NewNames]:
@@ -220,34 +213,41 @@ def _rename(run: _Run, tree: Tree) -> Answers[NewNames]:
 
 
 def _make_proposal(
-    classes: ClassList,
+    run: _Run,
     tree: Tree,
     tally: Tally,
     answers: Iterable[Answer[Any]],
+    misfits: Mapping[int, int],
     picks: Mapping[int, int],
 ) -> Proposal:
-    """All classes with their places, the model's votes, and the replies that mention them.
+    """All classes with their places, the model's votes and doubts, and the replies that mention them.
 
     Args:
-        classes: all of them.
+        run: with all classes.
         tree: their places.
         tally: their votes.
         answers: the answers by class, in the order of the replies.
+        misfits: class -> the superclass where it belongs instead, or NONE.
         picks: class -> the group it was given when it was asked about again, or NONE.
     """
     keys: dict[int, dict[str, None]] = {}
     for answer in answers:
         for number in answer.value:
             keys.setdefault(number, {})[answer.key] = None
-    numbers = {id: number for number, id in enumerate(classes.ids, 1)}
+    numbers = {id: number for number, id in enumerate(run.classes.ids, 1)}
     votes = {
         id: list_votes(tree, tally, number, chosen=picks.get(number, NONE) != NONE) for id, number in numbers.items()
     }
+    doubts = {
+        id: list_doubts(tree, tally, number, sibling=misfits.get(number), picked=picks.get(number))
+        for id, number in numbers.items()
+    }
     return Proposal(
-        classes,
+        run.classes,
         tuple(map(tree.place, numbers.values())),
         votes={id: own for id, own in votes.items() if own},
         replies={id: tuple(keys[number]) for id, number in numbers.items() if number in keys},
+        doubts={id: own for id, own in doubts.items() if own},
     )
 
 
@@ -265,14 +265,6 @@ def _split(numbers: Sequence[int], most: int) -> list[tuple[int, ...]]:
     count = -(-len(numbers) // max(1, most))
     bounds = [round(i * len(numbers) / count) for i in range(count + 1)] if count else []
     return [tuple(numbers[start:end]) for start, end in pairwise(bounds)]
-
-
-def _find_agreement(votes: Sequence[Vote]) -> list[tuple[str, float]]:
-    """Where two or more witnesses agree to put a class, and how sure they are; nothing where they differ."""
-    nodes = {vote.node for vote in votes}
-    if len(votes) < 2 or len(nodes) != 1:
-        return []
-    return [(nodes.pop(), sum(vote.strength for vote in votes))]
 
 
 def _take_commonest(suggested: Sequence[Node], wanted: int) -> list[Node]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hierarchy.files import read_text
 from hierarchy.io import folder
+from hierarchy.prompting.answers import SCHEMAS, show_shape
 
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -23,7 +24,7 @@ class Prompt:
         name: the file's, without its ending.
         when: when it is sent, for people.
         reply: the name of the schema of its answer, a class of `hierarchy.prompting.answers`.
-        variables: what must be filled in.
+        variables: what must be filled in; "answer", the shape of the reply, fills itself in.
         system, user: the two texts; one of them may be empty.
         digest: SHA-256 of the file in hexadecimal.
     """
@@ -42,6 +43,8 @@ class Prompt:
         >>> load_prompt("mend").render(complaint="it was no JSON")[0][1][:60]
         'An earlier answer to this could not be used: it was no JSON.'
         """
+        if self.reply in SCHEMAS:
+            values["answer"] = show_shape(SCHEMAS[self.reply])
         assert values.keys() == set(self.variables), (self.name, values.keys())
         texts = (("system", self.system), ("user", self.user))
         return tuple((role, _VARIABLE.sub(lambda found: values[found[1]], text)) for role, text in texts if text)

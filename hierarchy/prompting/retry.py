@@ -1,7 +1,8 @@
 """Asks until every item has a value or a reason why not, in a bounded number of calls, whatever a model answers.
 
 A refused or truncated answer is asked for again in halves; an unreadable one once more with the complaint, then in
-halves; a missing item together with the others that are missing. All of that costs no more requests than planned
+halves; a missing item together with the others that are missing. An answer that breaks a rule and can be used all the
+same is complained about once, and then used. All of that costs no more requests than planned
 ones, or SPARE. A request without an answer was not paid for and is sent again, PATIENCE times in all.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from hierarchy.llm import Chat, Reply, Request
+from hierarchy.llm import Chat, Reply, Request, reject
 from hierarchy.prompting.answers import UnreadableAnswer
 from hierarchy.prompting.prompts import load_prompt
 
@@ -29,6 +30,7 @@ class Reading(Generic[Value]):
     missing: tuple[int, ...] = ()
     invented: int = 0  # items that were not asked for
     twice: int = 0  # items with two values, which count as missing
+    fault: str = ""  # a rule that it breaks, although it can be used
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Question(Generic[Value]):
         items: numbers of what it is about.
         build: items -> request.
         read: (answer, items) -> what it says; raises UnreadableAnswer.
-        halves: whether two requests about half the items each serve as well.
+        least: the fewest items that a request can be about; two requests about half the items each serve as well.
         complaint: what was wrong with the previous answer.
         failures: how often the request got no answer at all.
     """
@@ -47,17 +49,18 @@ class Question(Generic[Value]):
     items: tuple[int, ...]
     build: Callable[[tuple[int, ...]], Request]
     read: Callable[[str, tuple[int, ...]], Reading[Value]]
-    halves: bool = True
+    least: int = 1
     complaint: str = ""
     failures: int = 0
 
     def request(self) -> Request:
-        """The request, followed by the complaint about the previous answer."""
+        """The request, which ends with the complaint about the previous answer: two user turns are refused by some."""
         request = self.build(self.items)
         if not self.complaint:
             return request
-        note = load_prompt("mend").render(complaint=self.complaint)
-        return replace(request, messages=(*request.messages, *note))
+        ((_, note),) = load_prompt("mend").render(complaint=self.complaint)
+        *before, (role, text) = request.messages
+        return replace(request, messages=(*before, (role, f"{text}\n\n{note}")))
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,16 @@ class Answers(Generic[Value]):
 
 @dataclass(frozen=True)
 class _Outcome(Generic[Value]):
-    """What one reply gives: an answer, the next questions with what was the matter, or items that are given up."""
+    """What one reply gives: an answer, the next questions with what was the matter, or items that are given up.
+
+    `usable` says whether the reply is worth keeping for another run.
+    """
 
     found: tuple[Answer[Value], ...] = ()
     next: tuple[tuple[Question[Value], str], ...] = ()
     left: Mapping[int, str] = field(default_factory=dict)
     troubles: Counter[str] = field(default_factory=Counter)
+    usable: bool = True
 
 
 def ask(chat: Chat, questions: Iterable[Question[Value]]) -> Answers[Value]:
@@ -110,6 +117,8 @@ def ask(chat: Chat, questions: Iterable[Question[Value]]) -> Answers[Value]:
             if reply.finish != "failed":
                 answered += 1
                 outcome = _read(question, request, reply)
+                if not outcome.usable:
+                    reject(chat, request)
                 found += outcome.found
                 next += outcome.next
                 left |= outcome.left
@@ -137,6 +146,9 @@ def _read(question: Question[Value], request: Request, reply: Reply) -> _Outcome
     troubles = Counter({"invented": read.invented, "twice": read.twice})
     if read.missing and len(read.missing) == len(question.items):
         return _complain(question, "it answered nothing that was asked", troubles + Counter(["unreadable"]))
+    if read.fault and not question.complaint:
+        again = replace(question, complaint=read.fault)
+        return _Outcome(next=((again, f"no usable answer: {read.fault}"),), troubles=Counter(["faulty"]))
     troubles["missing"] = len(read.missing) - read.twice if read.missing else 0
     rest = replace(question, items=read.missing, complaint="", failures=0)
     return _Outcome(
@@ -148,14 +160,15 @@ def _read(question: Question[Value], request: Request, reply: Reply) -> _Outcome
 
 def _complain(question: Question[Value], why: str, troubles: Counter[str]) -> _Outcome[Value]:
     """The question with a complaint or, if it had one, in halves."""
+    reason = f"no usable answer: {why}"
     if not question.complaint:
-        return _Outcome(next=((replace(question, complaint=why), f"no usable answer: {why}"),), troubles=troubles)
-    return _halve(question, f"no usable answer: {why}", troubles)
+        return _Outcome(next=((replace(question, complaint=why), reason),), troubles=troubles, usable=False)
+    return replace(_halve(question, reason, troubles), usable=False)
 
 
 def _halve(question: Question[Value], why: str, troubles: Counter[str]) -> _Outcome[Value]:
     """The question in halves; what cannot be halved, once more with the complaint; then its items are given up."""
-    if len(question.items) < 2 or not question.halves:
+    if len(question.items) < 2 * question.least:
         if not question.complaint:
             return _Outcome(next=((replace(question, complaint=why), why),), troubles=troubles)
         return _Outcome(left=dict.fromkeys(question.items, why), troubles=troubles)

@@ -10,9 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hierarchy.english import count
+from hierarchy.names import join_path
+from hierarchy.prompting.readings import NONE, Home, NewNames, Node
 from hierarchy.prompting.retry import Answer
-from hierarchy.prompting.stages import NONE, Branch, NewNames, Node
-from hierarchy.proposal import Place, Vote
+from hierarchy.prompting.stages import Branch
+from hierarchy.proposal import Doubt, Place, Vote
+
+MISFIT = 0.5  # the weight of a misfit among doubts: more than one vote of three, less than two;
+CHANGED = 0.5  # and of a class that the model moves when it is asked again, although its votes were one
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class Tally:
             return None
         best, count = votes.most_common(1)[0]
         return best if best != NONE and 2 * count > votes.total() else None
+
+    def share(self, number: int) -> float:
+        """The share of the votes on a class that its commonest answer has; 1 without votes."""
+        votes = self[number]
+        return votes.most_common(1)[0][1] / votes.total() if votes else 1.0
 
     def __getitem__(self, number: int) -> Counter[int]:
         return self.counts.get(number, Counter())
@@ -72,11 +82,12 @@ class Tree:
     def path(self, group: int) -> str:
         """The path of a group."""
         superclass, name = self.groups[group]
-        return f"{self.superclasses[superclass].name}/{name}"
+        return join_path(self.superclasses[superclass].name, name)
 
-    def members(self, group: int, names: Sequence[str]) -> tuple[str, ...]:
-        """The names of a group's classes, in label order, given those of all classes."""
-        return tuple(names[number - 1] for number in sorted(self.group) if self.group[number] == group)
+    def members(self, group: int, names: Sequence[str], *, without: int = 0) -> tuple[str, ...]:
+        """The names of a group's classes, in label order, given those of all classes, `without` one of them."""
+        numbers = sorted(number for number, own in self.group.items() if own == group and number != without)
+        return tuple(names[number - 1] for number in numbers)
 
     def branches(self, names: Sequence[str]) -> list[Branch]:
         """The superclasses that have classes, with their groups, given the names of all classes."""
@@ -91,16 +102,20 @@ class Tree:
 
 
 def group_classes(
-    superclasses: Sequence[Node], homes: Mapping[int, int], answers: Iterable[Answer[dict[int, str]]]
+    superclasses: Sequence[Node], homes: Mapping[int, int], answers: Iterable[Answer[dict[int, Home]]]
 ) -> Tree:
     """The tree that answers (class number -> name of a group) make of classes whose superclass is known.
 
-    Groups of a superclass whose names differ in case only are one.
+    Groups of a superclass whose names differ in case only are one. A misfit gets no group. A superclass that no answer
+    divides is one group, whose name a later stage checks.
     """
     groups: dict[tuple[int, str], tuple[int, str]] = {}
     home: dict[int, tuple[int, str]] = {}
-    for answer in answers:
-        for number, name in answer.value.items():
+    divided = {number: name for answer in answers for number, name in answer.value.items()}
+    known = {homes[number] for number in divided}
+    whole = {number: superclasses[own].name for number, own in homes.items() if own not in known}
+    for number, name in {**divided, **whole}.items():
+        if isinstance(name, str):
             key = homes[number], name.casefold()
             groups.setdefault(key, (homes[number], name))
             home[number] = key
@@ -108,16 +123,9 @@ def group_classes(
     return Tree(tuple(superclasses), tuple(groups.values()), {number: index[key] for number, key in home.items()})
 
 
-def find_candidates(tree: Tree, tally: Tally, number: int, votes: Sequence[Vote], most: int) -> tuple[int, ...]:
-    """Groups a class may belong to: its own, the witnesses', then the largest of the superclasses voted for."""
-    by_path = {tree.path(group): group for group in range(len(tree.groups))}
-    found = [tree.group[number]] if number in tree.group else []
-    found += [by_path[vote.node] for vote in votes if vote.node in by_path]
-    size = Counter(tree.group.values())
-    for superclass, _ in tally[number].most_common():
-        inside = [group for group, (own, _) in enumerate(tree.groups) if own == superclass]
-        found += sorted(inside, key=lambda group: (-size[group], group))
-    return tuple(dict.fromkeys(found))[:most]
+def find_misfits(answers: Iterable[Answer[dict[int, Home]]]) -> dict[int, int]:
+    """The classes that were put into the wrong superclass: number -> the index of the right one, or NONE."""
+    return {number: home for answer in answers for number, home in answer.value.items() if isinstance(home, int)}
 
 
 def rename_nodes(tree: Tree, names: NewNames, reserved: Collection[str]) -> Tree:
@@ -162,6 +170,41 @@ def list_votes(tree: Tree, tally: Tally, number: int, *, chosen: bool) -> tuple[
             node = tree.superclasses[superclass].name
             found.append(Vote("llm", node, round(wanted / cast, 3), f"{wanted} of {count(cast, 'vote')}"))
     return tuple(found)
+
+
+def list_doubts(tree: Tree, tally: Tally, number: int, *, sibling: int | None, picked: int | None) -> tuple[Doubt, ...]:
+    """What the model itself doubts about a class, the strongest first.
+
+    Args:
+        tree: with the place of the class.
+        tally: the votes.
+        number: of the class.
+        sibling: the superclass where it belongs according to the question about groups, or NONE; None for no misfit.
+        picked: the group it chose when it was asked about the class again, or NONE; None if it was not asked.
+    """
+    votes, cast = tally[number], tally[number].total()
+    again = "; asked again, it said that the class fits none of its groups"
+    if picked is None:
+        again = ""
+    elif picked != NONE:
+        again = f"; asked again, it chose {tree.path(picked)}"
+    found = []
+    if votes[NONE] or picked == NONE:
+        why = f"{votes[NONE]} of {count(cast, 'vote')} for no superclass at all" if votes[NONE] else again[2:]
+        found.append(Doubt("none", 1.0 if picked == NONE else round(votes[NONE] / cast, 3), why))
+    shares = [(superclass, wanted) for superclass, wanted in votes.most_common() if superclass != NONE]
+    if len(shares) > 1:
+        named = [f"{wanted} for {tree.superclasses[superclass].name}" for superclass, wanted in shares[1:]]
+        why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}, {', '.join(named)}"
+        found.append(Doubt("split", round(1 - shares[0][1] / cast, 3), why + again))
+    elif shares and picked not in (None, NONE) and tree.groups[picked][0] != shares[0][0]:
+        why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}{again}"
+        found.append(Doubt("split", CHANGED, why))
+    if sibling is not None:
+        where = tree.superclasses[sibling].name if sibling != NONE else "none of its siblings"
+        at_first = tree.superclasses[shares[0][0]].name if shares else "a superclass"
+        found.append(Doubt("misfit", MISFIT, f"first put into {at_first}, then said to belong to {where}{again}"))
+    return tuple(sorted(found, key=lambda doubt: -doubt.weight))
 
 
 def explain_unsettled(tally: Tally, number: int, *, refused: bool) -> str:

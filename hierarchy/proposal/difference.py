@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from hierarchy.errors import HierarchyError
+from hierarchy.names import join_path
 from hierarchy.proposal.edits import Edit, Merge, Move, Regroup, Rename, Split, apply
 from hierarchy.proposal.proposal import Place, Proposal
 
@@ -30,7 +31,7 @@ def find_edits(before: Proposal, after: Proposal) -> tuple[Edit, ...]:
                     here = there
     lost = tuple((id, "") for id, old, new in _rows(here, after) if old and not new)
     edits += [Regroup(lost)] if lost else []
-    edits += [Move(id, "/".join(new)) for id, old, new in _rows(here, after) if new and new != old]
+    edits += [Move(id, join_path(*new)) for id, old, new in _rows(here, after) if new and new != old]
     return tuple(edits)
 
 
@@ -69,10 +70,10 @@ def _joined(before: Proposal, after: Proposal, level: int) -> Iterator[Edit]:
     for node in sorted(node for node in went if node not in left):
         into, size = went[node].most_common(1)[0]
         if into in there and (size > 1 or level == 1):
-            yield Merge("/".join(node), "/".join(into))
+            yield Merge(join_path(*node), join_path(*into))
         elif into not in there and into[:-1] == node[:-1]:
             there.add(into)
-            yield Rename("/".join(node), into[-1])
+            yield Rename(join_path(*node), into[-1])
 
 
 def _split_off(before: Proposal, after: Proposal, level: int) -> Iterator[Edit]:
@@ -85,4 +86,4 @@ def _split_off(before: Proposal, after: Proposal, level: int) -> Iterator[Edit]:
     for (node, into), ids in taken.items():
         if len(ids) > 1 and into not in there and into[:-1] == node[:-1]:
             there.add(into)
-            yield Split("/".join(node), into[-1], tuple(ids))
+            yield Split(join_path(*node), into[-1], tuple(ids))

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from hierarchy.english import count
 from hierarchy.errors import EditError, UnknownNode, nearest
+from hierarchy.names import join_path, split_path
 from hierarchy.proposal.proposal import Place, Proposal
 from hierarchy.tree import Hierarchy
 
@@ -94,9 +95,9 @@ def apply(edit: Edit, proposal: Proposal) -> Proposal:
     if isinstance(edit, Merge):
         if _level(edit.into, hierarchy) != level or edit.into == edit.node:
             raise EditError(f"cannot merge {edit.node!r} into {edit.into!r}; give two nodes of the same level")
-        superclass, _, group = edit.into.partition("/")
-        return _placed(proposal, {id: (superclass, group or old[1]) for id, old in below.items()})
-    new = "/".join([*edit.node.split("/")[: level - 1], edit.name])
+        into = split_path(edit.into)
+        return _placed(proposal, {id: (into[0], into[-1] if level == 2 else old[1]) for id, old in below.items()})
+    new = join_path(*split_path(edit.node)[: level - 1], edit.name)
     if new in hierarchy.nodes(1 if level == 1 else 2):
         raise EditError(f"the name {new!r} is taken; choose another, or merge the two")
     if isinstance(edit, Split):
@@ -185,10 +186,10 @@ def _level(node: str, hierarchy: Hierarchy) -> int:
 
 
 def _group(path: str) -> Place:
-    superclass, slash, group = path.partition("/")
-    if not slash or "/" in group:
+    names = split_path(path)
+    if len(names) != 2:
         raise EditError(f"{path!r} is not the path of a group; use superclass/group")
-    return superclass, group
+    return names[0], names[1]
 
 
 def _placed(proposal: Proposal, changed: Mapping[str, Place | None]) -> Proposal:

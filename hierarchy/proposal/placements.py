@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hierarchy.errors import InvalidHierarchy
+from hierarchy.names import join_path
 from hierarchy.proposal.findings import Finding, rank
 from hierarchy.proposal.proposal import Place, Proposal
 from hierarchy.sources import ClassList
@@ -54,7 +55,7 @@ def find_unplaced(proposal: Proposal) -> tuple[Finding, ...]:
 def _errors(classes: ClassList, places: Mapping[str, Sequence[Place]]) -> Iterator[Finding]:
     names = dict(zip(classes.ids, classes.names, strict=True))
     for id, found in places.items():
-        paths = ["/".join(place) for place in found]
+        paths = [join_path(*place) for place in found]
         if id not in names:
             message = f"{id!r} in {paths[0]!r} is not one of the {len(names)} classes"
             yield Finding("unknown", id, message, "error", 0.8, {"places": paths})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from hierarchy.errors import InvalidHierarchy
-from hierarchy.names import NameIndex
+from hierarchy.names import NameIndex, join_path
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
 
@@ -113,6 +113,25 @@ class Proposal:
         """Ids of the classes without a place, in label order."""
         return tuple(id for id, place in zip(self.classes.ids, self.places, strict=True) if not place)
 
+    @property
+    def settled_labels(self) -> tuple[int, ...]:
+        """Labels of the classes with a place, ascending."""
+        return tuple(label for label, place in enumerate(self.places) if place)
+
+    def drop_unsettled(self) -> Proposal:
+        """The proposal without the classes that have no place, and without what is said of them.
+
+        >>> pets = ClassList(("tabby", "carp"), ("tabby", "carp"), ("", ""), "pets.txt")
+        >>> Proposal(pets, (("mammals", "cats"), None)).drop_unsettled().classes.ids
+        ('tabby',)
+        """
+        labels, gone = self.settled_labels, set(self.unsettled)
+        about = {
+            name: {id: said for id, said in getattr(self, name).items() if id not in gone}
+            for name in ("votes", "replies", "doubts")
+        }
+        return replace(self, classes=self.classes.pick(labels), places=tuple(self.places[i] for i in labels), **about)
+
     def hierarchy(self) -> Hierarchy:
         """The hierarchy this proposal amounts to.
 
@@ -126,7 +145,7 @@ class Proposal:
     def place(self, id: str) -> str:
         """The path of the group a class is in, or "" while it is unsettled; KeyError for an unknown class."""
         place = self.places[self._label[id]]
-        return "/".join(place) if place else ""
+        return join_path(*place) if place else ""
 
     @cached_property
     def digest(self) -> str:

@@ -144,7 +144,7 @@ def find_reviewer(by: str | None) -> str:
         ReviewError: the given name is not valid, or there is none.
     """
     if by is not None:
-        fault = name_fault(by.replace("/", ""))
+        fault = name_fault(by)
         if fault:
             raise ReviewError(f"--by {by!r} {fault}")
         return by
@@ -156,7 +156,7 @@ def find_reviewer(by: str | None) -> str:
         name = found.strip() or getpass.getuser()
     except (OSError, KeyError):
         name = ""
-    if name_fault(name.replace("/", "")):
+    if name_fault(name):
         raise ReviewError("cannot find out who you are; give a name with --by")
     return name
 

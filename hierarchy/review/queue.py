@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from hierarchy.checks import check
 from hierarchy.errors import ReviewError, nearest
+from hierarchy.names import join_path, split_path
 from hierarchy.proposal import Edit, Finding, Merge, Move, Proposal, Vote
 from hierarchy.review.state import State, groups, nodes
 
@@ -134,7 +135,7 @@ def _about_classes(state: State, findings: Sequence[Finding]) -> list[Question]:
     found = []
     for id, place in sorted(places, key=lambda pair: pair[1] or ("", "")):
         votes = [replace(vote, node=now[vote.node]) for vote in proposal.votes.get(id, ())]
-        weight = measure_dispute("/".join(place), votes) if place else 0.0
+        weight = measure_dispute(join_path(*place), votes) if place else 0.0
         kinds = [] if place else ["unsettled"]
         kinds += ["disputed"] if weight > 0 else []
         kinds += ["ambiguous"] if id in ambiguous else []
@@ -208,7 +209,7 @@ def _count_shared_words(id: str, proposal: Proposal) -> dict[str, float]:
     definition = classes.definitions[classes.ids.index(id)]
     own = words_of.pop(id) | _words(definition)
     common = Counter(word for words in words_of.values() for word in words)
-    shared = {path: float(len(own & _words(path.rpartition("/")[2]))) for path in sorted(groups(proposal))}
+    shared = {path: float(len(own & _words(split_path(path)[-1]))) for path in sorted(groups(proposal))}
     for other, words in words_of.items():
         if proposal.place(other):
             both = sorted(words & own)  # a sum in the order of a set differs from run to run

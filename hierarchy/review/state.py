@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hierarchy.errors import EditError, HierarchyError, UnknownNode
+from hierarchy.names import join_path
 from hierarchy.proposal import Edit, Merge, Move, Proposal, Regroup, Rename, Split
 from hierarchy.proposal import apply as apply_edit
 from hierarchy.review.log import Accept, Decision, Log, Undo
@@ -156,12 +157,12 @@ def digest_members(node: str, proposal: Proposal) -> str:
 
 def groups(proposal: Proposal) -> frozenset[str]:
     """Paths of the groups of a proposal."""
-    return frozenset(map("/".join, filter(None, proposal.places)))
+    return frozenset(join_path(*place) for place in proposal.places if place)
 
 
 def nodes(proposal: Proposal) -> frozenset[str]:
     """Paths of the superclasses and groups of a proposal."""
-    return groups(proposal).union(place[0] for place in proposal.places if place)
+    return groups(proposal).union(join_path(place[0]) for place in proposal.places if place)
 
 
 def _accept(decision: Decision, state: State) -> State:
@@ -184,8 +185,8 @@ def list_members(proposal: Proposal) -> Mapping[str, set[str]]:
     below: defaultdict[str, set[str]] = defaultdict(set)
     for id, place in zip(proposal.classes.ids, proposal.places, strict=True):
         if place:
-            below[place[0]].add(id)
-            below["/".join(place)].add(id)
+            below[join_path(place[0])].add(id)
+            below[join_path(*place)].add(id)
     return below
 
 
@@ -193,7 +194,7 @@ def _find_renames(edit: Edit, before: Proposal, after: Proposal) -> tuple[tuple[
     """The old and new paths of the nodes that an edit renames, merges into others, or moves as a whole."""
     if isinstance(edit, Rename):
         parent, slash, _ = edit.node.rpartition("/")
-        return ((edit.node, parent + slash + edit.name),)
+        return ((edit.node, parent + slash + join_path(edit.name)),)
     if isinstance(edit, Merge):
         return ((edit.node, edit.into),)
     if isinstance(edit, Move) or (isinstance(edit, Split) and "/" in edit.node):  # some classes stay behind
@@ -201,7 +202,7 @@ def _find_renames(edit: Edit, before: Proposal, after: Proposal) -> tuple[tuple[
     went: defaultdict[str, set[str]] = defaultdict(set)
     for old, new in zip(before.places, after.places, strict=True):
         if old:
-            went["/".join(old)].add("/".join(new) if new else "")
+            went[join_path(*old)].add(join_path(*new) if new else "")
     gone = sorted(went.keys() - groups(after))
     return tuple((old, next(iter(went[old]))) for old in gone if len(went[old]) == 1 and "" not in went[old])
 

@@ -31,6 +31,13 @@ class ClassList:
         """The number of classes, K."""
         return len(self.ids)
 
+    def pick(self, labels: Sequence[int]) -> ClassList:
+        """The classes with these labels, in their order."""
+        columns = (self.ids, self.names, self.definitions)
+        ids, names, definitions = (tuple(column[label] for label in labels) for column in columns)
+        places = tuple(self.places[label] for label in labels) if self.places else ()
+        return ClassList(ids, names, definitions, self.source, places)
+
     @cached_property
     def phrases(self) -> tuple[Phrase, ...]:
         """Each class's name taken apart for look-up; by its id where only that still has the synonyms.

@@ -55,7 +55,7 @@ FILES = {
     "latin1.txt": "tabby\ncarp\nbr\u00e4me\n".encode("latin-1"),
     "utf16.txt": "tabby\ncarp\n".encode("utf-16"),
     "long.txt": b"tabby\n" + b"a" * 1_000_000 + b"\ncarp\n",
-    "many.txt": b"a/b\nc/d\n\ne/f\ng/h\ni/j\nk/l\nm/n\no/p\nq/r\n",
+    "many.txt": b"a\x01b\nc\x01d\n\ne\x01f\ng\x01h\ni\x01j\nk\x01l\nm\x01n\no\x01p\nq\x01r\n",
     "empty.csv": b"",
     "header.csv": b"label,title\n1,tabby\n",
     "only header.csv": b"id,name\n",

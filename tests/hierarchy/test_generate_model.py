@@ -111,7 +111,7 @@ def test_a_dry_run_says_what_it_will_take_and_spends_nothing(propose, server, tm
     code, out, _ = propose("--dry-run", "--price", "2:8")
     assert code == 0 and calls(server) == 0 and [path.name for path in tmp_path.iterdir()] == ["pets.txt"]
     assert "calls (at most" in out and "$0.0" in out and "1 superclasses, 3 assign, " in out
-    assert "[system]\nYou design the top level" in out and "5. carp: " in out
+    assert "[system]\nYou design the top level" in out and "\n5. carp" in out
     code, out, _ = propose("--dry-run", "--json")
     found = json.loads(out)
     assert found["calls"] == sum(found["prompts"].values()) and found["cost"] is None
@@ -163,6 +163,29 @@ def test_what_is_unsettled_is_listed_and_can_be_placed_by_hand(ask, server, tmp_
     assert ask("edit", "pets.json", "move", "cod", "fish/sea fish", "--by", "Ada")[0] == 0
     assert load(tmp_path / "pets.json") == TREE
     assert read(tmp_path / "pets.json").provenance["reviewed_by"] == ["Ada"]
+
+
+def test_what_is_unsettled_can_be_left_out(ask, server, tmp_path):
+    class Doubtful(Brain):
+        def assign(self, text):
+            content = super().assign(text)
+            return {"placements": [{**p, "node": p["node"] * (p["id"] != 8)} for p in content["placements"]]}
+
+        def again(self, text):
+            return {"placements": [{"id": 8, "node": 0}]}
+
+    server.brain = Doubtful(TREE)
+    flags = ("--propose", "openai", "--model", "m", "--base-url", server.url, "--superclasses", "2", "--yes")
+    code, out, err = ask("generate", "pets.txt", *flags, "--drop-unsettled")
+    assert code == 0 and out.startswith("pets.json: 2 superclasses, 4 groups, 7 classes\n")
+    assert "left out: 'cod': the model says that it fits nowhere" in err and "review" not in err
+    assert load(tmp_path / "pets.json") == TREE.subset(*[id for id in TREE.classes if id != "cod"])
+    provenance = read(tmp_path / "pets.json").provenance
+    assert provenance["dropped"] == {"cod": "the model says that it fits nowhere"}
+    assert "--drop-unsettled" in provenance["command"]
+    held = read_proposal(tmp_path / "pets.proposal.json")
+    assert not held.unsettled and "cod" not in held.classes.ids  # so that a review fits the hierarchy
+    assert ask("edit", "pets.json", "rename", "fish", "fishes", "--by", "Ada")[0] == 0
 
 
 def test_a_run_in_which_nothing_is_settled_lists_every_class(ask, server, tmp_path):
@@ -303,7 +326,9 @@ FLAGS_OF_A_MODEL = {
     "--max-calls": ["3"],
     "--max-cost": ["2"],
     "--concurrency": ["8"],
+    "--timeout": ["600"],
     "--ask-again": [],
+    "--drop-unsettled": [],
     "--dry-run": [],
     "--yes": [],
 }

@@ -23,13 +23,14 @@ SCHEMA = {
     "required": ["classes"],
     "additionalProperties": False,
 }
+SHAPE = '{"classes":[{"id":1,"group":"something"},{"id":2,"group":"something"}]}'
 
 
 def request(what: str = "pets", **fields) -> Request:
     """A request about two classes; other words make another request."""
     messages = (
         ("system", "Sort the classes into groups."),
-        ("user", f"About {what}.\n1. tabby: a cat\n2. beagle: a dog\n"),
+        ("user", f"About {what}.\n1. tabby: a cat\n2. beagle: a dog\n\nAnswer with JSON of this shape:\n{SHAPE}"),
     )
     values = {"settings": {"temperature": 0, "max_tokens": 200}, "model": "gpt-test", "schema": SCHEMA}
     return Request(**values | fields, prompt="assign", messages=messages)

@@ -25,37 +25,37 @@ class Brain:
 
     def propose(self, text: str) -> dict[str, Any]:
         names = dict.fromkeys(self.groups[int(number) - 1][0] for number, _ in CLASS.findall(text))
-        return {"superclasses": [{"name": name, "about": f"all that look like {name}"} for name in names]}
+        return {
+            "superclasses": [{"name": name, "about": f"all that look like {name}"} for name in names],
+            "meanings": [],
+        }
 
     def merge(self, text: str) -> dict[str, Any]:
         names = dict.fromkeys(re.findall(r"^- (.+?): ", text, re.MULTILINE))
         return {"superclasses": [{"name": name, "about": f"all that look like {name}"} for name in names]}
 
     def assign(self, text: str) -> dict[str, Any]:
-        nodes, classes = text.split("The classes:")
+        nodes, classes = text.split("The classes (", 1)
         index = {name: int(number) for number, name in CLASS.findall(nodes)}
         homes = [(int(number), self.groups[int(number) - 1][0]) for number, _ in CLASS.findall(classes)]
         return {"placements": [{"id": number, "node": index.get(home, 0)} for number, home in homes]}
 
     def divide(self, text: str) -> dict[str, Any]:
         members: dict[str, list[int]] = {}
-        for number, _ in CLASS.findall(text.split("groups of these classes:")[1]):
+        for number, _ in CLASS.findall(text.split(" of them:\n\n", 1)[1]):
             members.setdefault(self.groups[int(number) - 1][1], []).append(int(number))
-        return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()]}
+        return {"groups": [{"name": name, "ids": numbers} for name, numbers in members.items()], "misfits": []}
 
     def again(self, text: str) -> dict[str, Any]:
         placements = []
-        for block in re.split(r"\n(?=\d+\. )", text.split("their classes:\n\n")[1]):
+        for block in re.split(r"\n(?=\d+\. )", text.split("other classes:\n\n")[1]):
             number = int(block.split(".")[0])
             nodes = {path: int(node) for node, path in re.findall(r"node (\d+)\. (.+?) \(", block)}
             placements.append({"id": number, "node": nodes.get("/".join(self.groups[number - 1]), min(nodes.values()))})
         return {"placements": placements}
 
     def rename(self, text: str) -> dict[str, Any]:
-        lines = re.findall(
-            r"^ *(\d+)\. ([^(\n]+?)(?: \(.*\))?$", text.split("below their superclass:")[1], re.MULTILINE
-        )
-        return {"names": [{"node": int(number), "name": name} for number, name in lines]}
+        return {"names": []}
 
 
 MARKS = {

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
+from hierarchy.names import join_path
 from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split
 from support.strategies import hierarchies, names
 
@@ -30,7 +31,7 @@ def proposals_and_edits(draw):
     settled = proposal.settled
     nodes = st.sampled_from(settled.nodes(1) + settled.nodes(2))
     free = names.filter(lambda name: name not in tree.classes)
-    groups = st.one_of(st.sampled_from(settled.nodes(2)), st.tuples(free, names).map("/".join))
+    groups = st.one_of(st.sampled_from(settled.nodes(2)), st.tuples(free, names).map(lambda place: join_path(*place)))
     ids = st.sampled_from(tree.classes)
     one = draw(
         st.one_of(

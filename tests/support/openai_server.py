@@ -312,11 +312,10 @@ def lying(content: Any) -> Any:
 
 
 def any_instance(messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None) -> str:
-    """A valid instance of the schema, always the same; without a schema, the one in the last message."""
+    """A valid instance of the schema, always the same; without a schema, the shape that the last message shows."""
     text = messages[-1]["content"]
     if schema is None:
-        text, _, words = text.rpartition("JSON schema:\n")
-        schema = json.loads(words) if words.startswith("{") else {"type": "object"}
+        return text.rpartition("of this shape:\n")[2]
     ids = [int(number) for number in re.findall(r"^\s*(\d+)[.:)\]]? ", text, re.MULTILINE)]
     return json.dumps(instance(schema, schema, list(dict.fromkeys(ids))), separators=(",", ":"))
 

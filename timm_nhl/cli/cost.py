@@ -22,15 +22,18 @@ def cost_command(
     classes: Classes = None,
     size: Annotated[int | None, typer.Option("--random", help="Also count random experts of N classes.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of random experts.", min=1)] = 100,
+    preset: Annotated[str | None, typer.Option(help="Shape of the network; the next five replace its values.")] = None,
     split: Annotated[int | None, typer.Option(help="Split point, from the end: -1 is behind the last stage.")] = None,
     strides: Annotated[str | None, typer.Option(help="Stride of each level, like 2,1,2.")] = None,
     widths: Annotated[str | None, typer.Option(help="Channels inside the blocks of each level.")] = None,
     depths: Annotated[str | None, typer.Option(help="Blocks per branch of each level.")] = None,
+    expansion: Annotated[int | None, typer.Option(help="Channels out of a block over those inside.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Plot cost against number of classes (.html).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Counts parameters, MACs and activation memory of the plain backbone, the nested model and an expert."""
-    options: dict[str, Any] = {} if split is None else {"split": split}
+    given = {"preset": preset, "split": split, "expansion": expansion}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, text in zip(LEVELS, (strides, widths, depths), strict=True):
         if text is not None:
             options[name] = _parse_three(name, text)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hierarchy import Hierarchy, load
 from timm_nhl.errors import GrowthError
 from timm_nhl.growing.seams import check_places, find_seams, order_columns
-from timm_nhl.models import NHL, Head, Layers, Level, adapt_cfg
+from timm_nhl.models import NHL, Head, Layers, Level, Router, adapt_cfg
 
 
 def grow(model: NHL, hierarchy: str | Mapping[str, Any] | Hierarchy) -> Growth:
@@ -48,10 +48,11 @@ class Growth(nn.Module):
     gradients, and only they are ever in train mode: norms of the old part keep their statistics.
 
     Has `old`, the frozen model; `levels`, the fresh nodes of those levels that have some; `head`, the fresh values;
-    `hierarchy`, of all classes.
+    `router`, which scores the groups that the old one does not, None if there are none; `hierarchy`, of all classes.
     """
 
     columns: Tensor
+    router: Router | None
     pretrained_cfg: dict[str, Any]
     default_cfg: dict[str, Any]
 
@@ -70,6 +71,9 @@ class Growth(nn.Module):
             }
             new = len(tree) - len(model.hierarchy)
             head = Head(range(new), model.head.channels, pool=model.head.global_pool.pool_type, drop=model.head.drop)
+            self.router = None
+            if model.router is not None and (unknown := [g for g in tree.nodes(2) if g not in model.router.scored]):
+                self.router = Router(model.trunk.channels, unknown, unknown).to(like.dtype)
         self.levels = nn.ModuleDict(levels).to(like.dtype)  # names of weights as in the grown model
         self.head = head.to(like.dtype)
         columns = order_columns(model.hierarchy, tree, self.seams[2])
@@ -81,7 +85,35 @@ class Growth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) -> (B, K), in label order."""
         with torch.no_grad():
-            maps = [self.old.trunk(x)]  # (B, in_chans, H, W) -> (B, C, h, w)
+            features = self.old.trunk(x)  # (B, in_chans, H, W) -> (B, C, h, w)
+        return self._forward_branches(features)
+
+    def forward_scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and the scores of old and fresh groups: (B, in_chans, H, W) -> (B, K), (B, G)."""
+        assert self.old.router is not None and self.router is not None  # the caller has looked
+        with torch.no_grad():
+            features = self.old.trunk(x)
+            old = self.old.router(features)
+        return self._forward_branches(features), torch.cat((old, self.router(features)), dim=1)
+
+    @property
+    def group_columns(self) -> Tensor:
+        """For each group of the hierarchy, in node order, its column in the scores."""
+        grown = self._join_routers()
+        assert grown is not None
+        return grown.own
+
+    def _join_routers(self) -> Router | None:
+        """The router of the grown model."""
+        if self.old.router is None:
+            return None
+        joined = self.old.router if self.router is None else self.old.router.join(self.router)
+        return joined.take(self.hierarchy.nodes(2))
+
+    def _forward_branches(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, K)."""
+        with torch.no_grad():
+            maps = [features]
             for level in self.old.levels:
                 maps.append(level(maps[-1]))  # (B, P*C, h, w) -> (B, N*D, h', w')
             old = self.old.head(maps[-1])  # (B, N*D, h', w') -> (B, K of the old)
@@ -117,7 +149,7 @@ class Growth(nn.Module):
         head = self.old.head.join(self.head)
         labels = self.columns.tolist()
         head = head.take(labels, self.hierarchy.ancestors(3))
-        model = self.old.assemble(self.hierarchy, trunk=trunk, levels=levels, head=head)
+        model = self.old.assemble(self.hierarchy, trunk=trunk, levels=levels, head=head, router=self._join_routers())
         if hasattr(self, "pretrained_cfg"):
             model.pretrained_cfg = model.default_cfg = dict(self.pretrained_cfg)
         for name, parameter in model.named_parameters():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hierarchy import Hierarchy
+from hierarchy.names import join_path
 from timm_nhl.errors import GrowthError
 from timm_nhl.experts import match_labels, select_rows
 
@@ -80,4 +81,4 @@ def check_places(old: Hierarchy, tree: Hierarchy) -> None:
 
 
 def _path(row: tuple[str, str, str, str]) -> str:
-    return "/".join((row[2], row[3], row[1]))
+    return join_path(row[2], row[3], row[1])

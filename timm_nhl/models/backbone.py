@@ -13,6 +13,7 @@ from timm.models import register_notrace_module
 from torch import Tensor, nn
 
 from timm_nhl.errors import SplitError
+from timm_nhl.presets import SplitRule, below_last_stage
 
 # timm cannot trim these to what leads to one tap: they keep parallel branches, whose weights become buffers here
 SIDE_BRANCHES = ("CoaT", "CrossVit", "HighResolutionNet")
@@ -28,8 +29,8 @@ class Trunk(nn.Module):
 
     Args:
         backbone: name of a timm architecture, without a tag.
-        split: which tap of the backbone is the last to keep, counted from the end: -1 keeps all. None removes the
-            last stage of a pyramid, the last quarter of the blocks of an isotropic network.
+        split: which tap of the backbone is the last to keep, counted from the end: -1 keeps all; or a rule that
+            chooses one by the strides of all taps.
         backbone_args: what the backbone's own entry point takes (`in_chans`, `img_size`, `drop_path_rate`, ...).
 
     Raises:
@@ -43,7 +44,7 @@ class Trunk(nn.Module):
 
     net: Any  # a model of timm's, which none of its types describes
 
-    def __init__(self, backbone: str, *, split: int | None = None, **backbone_args: Any) -> None:
+    def __init__(self, backbone: str, *, split: int | SplitRule = below_last_stage, **backbone_args: Any) -> None:
         super().__init__()
         net: Any = timm.create_model(backbone, num_classes=0, **backbone_args)
         taps = [dict(tap) for tap in net.feature_info]
@@ -126,21 +127,10 @@ class Trunk(nn.Module):
         return f"{self.backbone!r}, split={self.split}, channels={self.channels}, stride={self.stride}"
 
 
-def default_index(strides: Sequence[int]) -> int:
-    """The published split point: below the last stage, or below the last quarter of equal blocks.
-
-    >>> default_index([2, 4, 8, 16, 32]), default_index([16] * 12), default_index([8, 16, 16, 16])
-    (3, 8, 0)
-    """
-    if strides[0] == strides[-1]:
-        return len(strides) - max(1, len(strides) // 4) - 1 if len(strides) > 1 else 0
-    return max(index for index, stride in enumerate(strides) if stride < strides[-1])
-
-
-def _index(backbone: str, split: int | None, taps: Sequence[dict[str, Any]]) -> int:
+def _index(backbone: str, split: int | SplitRule, taps: Sequence[dict[str, Any]]) -> int:
     strides = [int(tap["reduction"]) for tap in taps]
-    if split is None:
-        return default_index(strides)
+    if callable(split):
+        return split(strides)
     if isinstance(split, int) and not isinstance(split, bool) and -len(taps) <= split <= -1:
         return len(taps) + split
     raise SplitError(

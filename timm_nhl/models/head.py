@@ -110,9 +110,10 @@ class Head(nn.Module):
             order: for each of these classes, its place among the leaves that are left.
             share: use views of the weights, where the labels lie side by side, instead of copies.
         """
-        head = copy.deepcopy(self)
-        if isinstance(self.fc, LeafFC):
-            head.fc = take(self.fc, labels, self.fc.out_features, share=share)
+        head = shallow(self)
+        head.global_pool = copy.deepcopy(self.global_pool)
+        leaf = self.fc
+        head.fc = take(leaf, labels, leaf.out_features, share=share) if isinstance(leaf, LeafFC) else nn.Identity()
         head.set_order(order, self.order.device)
         return head
 

@@ -19,12 +19,21 @@ from timm_nhl.experts import resolve_labels, select_rows
 from timm_nhl.models.backbone import Trunk
 from timm_nhl.models.head import Head
 from timm_nhl.models.levels import Level
-from timm_nhl.models.options import adapt_cfg, agree, build_branches, check_whole, explain_unknown, tune_batch_norms
-from timm_nhl.models.timm_model import TimmModel
+from timm_nhl.models.options import (
+    adapt_cfg,
+    agree,
+    build_branches,
+    check_router,
+    check_whole,
+    explain_unknown,
+    tune_batch_norms,
+)
+from timm_nhl.models.routing import RoutedModel, Router
+from timm_nhl.presets import choose_shape
 from timm_nhl.weights import DIGEST, encode_digest
 
 
-class NHL(TimmModel):
+class NHL(RoutedModel):
     """Nested high-level features (Kelm et al., 2024, arXiv 2403.05601) on any timm backbone.
 
     A trunk, then one branch per superclass, inside it one per group, inside it one per class; every leaf pools and
@@ -37,11 +46,13 @@ class NHL(TimmModel):
             a hierarchy those of a single branch).
         in_chans: channels of the images.
         global_pool: `avg`, `max`, `avgmax` or `""`.
-        split: the split point, a tap of the backbone counted from the end; None is the published one (`Trunk`).
+        preset: name of a shape in `timm_nhl.presets`, which decides those of the next five options that are not given;
+            by default the published one.
+        split: the split point, a tap of the backbone counted from the end (`Trunk`).
         widths: bottleneck width of the branches of each level, superclasses first.
-        expansion: channels of a block's output as a multiple of its width.
-        depths: blocks per branch of each level.
         strides: stride of the first block of each level.
+        depths: blocks per branch of each level.
+        expansion: channels of a block's output as a multiple of its width.
         act: activation of all branches.
         norm: norm layer of all branches.
         drop: dropout inside all branches.
@@ -49,6 +60,7 @@ class NHL(TimmModel):
         bn_eps: epsilon of all batch norms in trunk and levels.
         drop_rate: dropout in front of the classifier.
         drop_path_rate: stochastic depth of the trunk and, unless `drop_path` says otherwise, of the branches.
+        router: True adds a `Router` of the hierarchy's groups; for an expert, the paths of all groups that are scored.
         labels: for each class, its label in the model that this one was cut out of; by default its own.
         device: where the parameters are created.
         dtype: type of the parameters.
@@ -77,11 +89,12 @@ class NHL(TimmModel):
         num_classes: int | None = None,
         in_chans: int = 3,
         global_pool: str = "avg",
+        preset: str | None = None,
         split: int | None = None,
-        widths: Sequence[int] = (128, 64, 32),
-        expansion: int = 4,
-        depths: Sequence[int] = (1, 1, 1),
-        strides: Sequence[int] = (1, 1, 2),
+        widths: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        depths: Sequence[int] | None = None,
+        expansion: int | None = None,
         act: str = "relu",
         norm: Literal["batch", "group"] = "batch",
         bn_momentum: float | None = None,
@@ -90,6 +103,7 @@ class NHL(TimmModel):
         drop: float = 0.0,
         drop_path: float | None = None,
         drop_path_rate: float = 0.0,
+        router: bool | Sequence[str] = False,
         labels: Sequence[int] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -97,18 +111,27 @@ class NHL(TimmModel):
     ) -> None:
         super().__init__()
         tree = agree(hierarchy, num_classes)
-        drop_path = drop_path_rate if drop_path is None else drop_path
-        common = {"expansion": expansion, "act": act, "norm": norm, "drop": drop}
-        self.branches = build_branches(widths, depths, strides, drop_path=drop_path, **common)
+        shape = choose_shape(preset, split=split, widths=widths, strides=strides, depths=depths, expansion=expansion)
         if drop_path_rate:
             backbone_args["drop_path_rate"] = drop_path_rate
         try:
-            self.trunk = Trunk(backbone, split=split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args)
+            self.trunk = Trunk(
+                backbone, split=shape.split, in_chans=in_chans, device=device, dtype=dtype, **backbone_args
+            )
         except TypeError as error:
             raise explain_unknown(error, backbone, list(inspect.signature(NHL).parameters)) from None
+        common = {
+            "act": act,
+            "norm": norm,
+            "drop": drop,
+            "drop_path": drop_path_rate if drop_path is None else drop_path,
+        }
+        self.branches = build_branches(shape, self.trunk.channels, **common)
         self.in_chans, self.drop_rate = in_chans, drop_rate
         self.batch_norms = {"momentum": bn_momentum, "eps": bn_eps}
         self.grad_checkpointing = False
+        self.register_module("router", None)  # in front of the levels and the head: timm takes the last to be the head
+        self.scored = check_router(router)
         self._build(tree, [], classify=num_classes != 0, pool=global_pool, device=device, dtype=dtype)
         if labels is not None and len(labels) != len(tree):
             raise OptionError(f"expected {count(len(tree), 'label')}, one for each class, got {len(labels)}")
@@ -134,7 +157,12 @@ class NHL(TimmModel):
                 for depth in range(len(levels), 3)
             ]
             head = Head(tree.ancestors(3), channels[-1], pool=pool, drop=self.drop_rate, classify=classify)
+            router = None
+            if self.scored and classify:
+                scored = tree.nodes(2) if isinstance(self.scored, bool) else self.scored
+                router = Router(channels[0], scored, tree.nodes(2)).to(dtype=dtype).train(self.training)
             digest = encode_digest(tree)
+        self.router = router
         self.levels = nn.ModuleList([*levels, *fresh])
         self.levels.training = self.training
         self.head = head.to(dtype=dtype).train(self.training)
@@ -184,16 +212,22 @@ class NHL(TimmModel):
                 for level, kept in zip(self.each_level(), rows, strict=True)
             ],
             head=self.head.take(labels, tree.ancestors(3), share=share),
+            router=None if self.router is None else self.router.take(tree.nodes(2), share=share),
         )
         expert.labels = labels
         return expert
 
-    def assemble(self, tree: Hierarchy, *, trunk: Trunk, levels: Sequence[Level], head: Head) -> NHL:
+    def assemble(
+        self, tree: Hierarchy, *, trunk: Trunk, levels: Sequence[Level], head: Head, router: Router | None
+    ) -> NHL:
         """A model with the settings of this one, for another hierarchy, made of parts that fit it."""
         parts: dict[int, Any] = {id(self.trunk): trunk, id(self.levels): nn.ModuleList(levels), id(self.head): head}
+        if self.router is not None:
+            parts[id(self.router)] = router
         parts[id(self.hierarchy)] = self.hierarchy  # nothing that is replaced below is copied
         clone = copy.deepcopy(self, parts)
         clone.levels.training = self.levels.training
+        clone.scored = False if router is None else router.scored
         clone.register_buffer(DIGEST, encode_digest(tree).to(self.hierarchy_digest.device))
         if hasattr(self, "pretrained_cfg"):
             clone.pretrained_cfg = clone.default_cfg = adapt_cfg(self.pretrained_cfg, tree)

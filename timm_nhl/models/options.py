@@ -14,6 +14,7 @@ from hierarchy.english import count
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError, UnknownOption
 from timm_nhl.models.levels import Branch
+from timm_nhl.presets import Shape
 
 CLASSES = 1000  # when neither classes nor a hierarchy are given, as timm's own default
 
@@ -38,27 +39,48 @@ def agree(hierarchy: str | Mapping[str, Any] | Hierarchy | None, num_classes: in
     return tree
 
 
-def build_branches(
-    widths: Sequence[int], depths: Sequence[int], strides: Sequence[int], **common: Any
-) -> tuple[Branch, ...]:
-    """What the branches of each level look like.
+def build_branches(shape: Shape, channels: int, **common: Any) -> tuple[Branch, ...]:
+    """What the branches of each level look like behind a trunk of some channels.
 
     Raises:
         OptionError: not one value for each level, or one that a branch cannot have.
     """
-    for name, values, default in (
+    widths, depths, strides = shape.widths_at(channels), shape.depths, shape.strides
+    for name, values, example in (
         ("widths", widths, (128, 64, 32)),
         ("depths", depths, (1, 1, 1)),
         ("strides", strides, (1, 1, 2)),
     ):
         if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
             raise OptionError(
-                f"{name}={values!r} does not give one value for each of the 3 levels; use {name}={default}"
+                f"{name}={values!r} does not give one value for each of the 3 levels; use {name}={example}"
             )
     return tuple(
-        Branch(width=width, depth=depth, stride=stride, **common)
+        Branch(width=width, depth=depth, stride=stride, expansion=shape.expansion, **common)
         for width, depth, stride in zip(widths, depths, strides, strict=True)
     )
+
+
+def check_router(router: bool | Sequence[str] | None) -> bool | tuple[str, ...]:
+    """Whether a model has a router; a tuple of the groups that it scores, if they are given.
+
+    Raises:
+        OptionError: neither.
+    """
+    if router is None or isinstance(router, bool):
+        return bool(router)
+    if isinstance(router, str) or not isinstance(router, Sequence) or not all(isinstance(path, str) for path in router):
+        raise OptionError(f"router={router!r} is neither True nor False nor a list of groups' paths; use True")
+    return tuple(router)
+
+
+def describe_shape(split: int, branches: Sequence[Branch]) -> dict[str, Any]:
+    """The options that build a network of this shape, whatever preset it came from."""
+    return {
+        "split": split,
+        **{f"{name}s": tuple(getattr(branch, name) for branch in branches) for name in ("width", "stride", "depth")},
+        "expansion": branches[0].expansion,
+    }
 
 
 def tune_batch_norms(model: nn.Module, *, momentum: float | None, eps: float | None) -> None:

@@ -9,7 +9,7 @@ from timm.models import group_parameters
 
 
 class Layers:
-    """Parameter name -> number of its layer: those of the trunk, then the three levels, then the head."""
+    """Parameter name -> number of its layer: those of the trunk, then the three levels, then head and router."""
 
     def __init__(self, table: Mapping[str, int]) -> None:
         self.table, self.depth = table, max(table.values(), default=0)
@@ -17,7 +17,7 @@ class Layers:
     def __call__(self, name: str) -> int:
         if name.startswith("levels."):
             return self.depth + 1 + int(name.split(".")[1])
-        return self.depth + 4 if name.startswith("head.") else self.table.get(name, 0)
+        return self.depth + 4 if name.startswith(("head.", "router.")) else self.table.get(name, 0)
 
 
 def number_layers(net: Any, *, coarse: bool) -> Layers:

@@ -7,7 +7,7 @@ itself is imported when a model is created.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -91,6 +91,8 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
         kwargs["hierarchy"] = None  # other classes are wanted than those that were saved
     if saved.get("labels") is not None and kwargs.get("hierarchy") is not saved.get("hierarchy"):
         kwargs["labels"] = None  # they belong to the saved hierarchy
+    if saved.get("router") and kwargs.get("router") == saved["router"]:
+        kwargs["router"] = _scored(saved, kwargs.get("hierarchy"))
     if kwargs.get("hierarchy") is not None:
         kwargs["hierarchy"] = load(kwargs["hierarchy"])
         if kwargs.get("num_classes") is not None and kwargs["num_classes"] == saved.get("num_classes"):
@@ -101,6 +103,14 @@ def _with_classes(kwargs: dict[str, Any]) -> dict[str, Any]:
         overlay = kwargs.get("pretrained_cfg_overlay") or {}
         kwargs["pretrained_cfg_overlay"] = {**overlay, "num_classes": kwargs["num_classes"]}
     return kwargs
+
+
+def _scored(saved: Mapping[str, Any], hierarchy: Any) -> bool | tuple[str, ...]:
+    """What the router of a saved model scores in one of another hierarchy: the same groups, if it is a part."""
+    if hierarchy is None:
+        return True
+    scored = load(saved["hierarchy"]).nodes(2) if saved["router"] is True else tuple(saved["router"])
+    return scored if {*load(hierarchy).nodes(2)} <= {*scored} else True
 
 
 def _pool_size(model: Any) -> tuple[int, int]:

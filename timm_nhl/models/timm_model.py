@@ -14,10 +14,12 @@ from hierarchy.io import to_dict
 from timm_nhl.models.backbone import Trunk
 from timm_nhl.models.features import describe_features, forward_features, take_indices
 from timm_nhl.models.head import Head
-from timm_nhl.models.levels import Level
-from timm_nhl.models.options import agree
+from timm_nhl.models.levels import Branch, Level
+from timm_nhl.models.options import agree, describe_shape
 from timm_nhl.models.param_groups import Layers, number_layers, undecayed
 from timm_nhl.weights import check_belongs, load_custom
+
+NOT_KEPT = ("hierarchy", "num_classes", "labels", "preset", "router")  # arguments that the model itself describes
 
 
 class TimmModel(nn.Module):
@@ -26,6 +28,9 @@ class TimmModel(nn.Module):
     trunk: Trunk
     levels: nn.ModuleList
     head: Head
+    router: nn.Module | None
+    scored: bool | tuple[str, ...]  # whether a classifier comes with a router; the groups it scores, if not its own
+    branches: tuple[Branch, ...]
     hierarchy: Hierarchy
     labels: tuple[int, ...]  # for each class, its label in the model that this one was cut out of
     drop_rate: float
@@ -116,11 +121,13 @@ class TimmModel(nn.Module):
         if hierarchy is None and num_classes == 0:
             self.head = Head(self.head.places, self.head.channels, pool=pool, drop=self.drop_rate, classify=False)
             self.head.to(parameter.device).train(self.training)
+            self.router = None
             self._describe(self.hierarchy)
             return
         same = hierarchy is None and num_classes == len(self.hierarchy)
         tree = self.hierarchy if same else agree(hierarchy, num_classes)
         levels = list(self.levels) if same else []
+        self.scored = self.scored if same else bool(self.scored)
         self._build(tree, levels, classify=True, pool=pool, device=parameter.device, dtype=parameter.dtype)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -141,14 +148,17 @@ class TimmModel(nn.Module):
 
     @property
     def _model_args(self) -> dict[str, Any]:
-        """What timm writes into a config to build this model again; the hierarchy as plain JSON."""
-        cut = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
-        args = self.__dict__.get("_args", {})
+        """What timm writes into a config to build this model again: the hierarchy as JSON, a preset as options."""
+        cut: dict[str, Any] = {} if self.labels == tuple(range(len(self.labels))) else {"labels": list(self.labels)}
+        args = {**self.__dict__.get("_args", {}), **describe_shape(self.trunk.split, self.branches)}
+        if self.scored:
+            groups = self.hierarchy.nodes(2) if isinstance(self.scored, bool) else self.scored
+            cut["router"] = groups == self.hierarchy.nodes(2) or list(groups)
         return {**args, **cut, "hierarchy": to_dict(self.hierarchy), "num_classes": self.num_classes}
 
     @_model_args.setter
     def _model_args(self, args: Mapping[str, Any]) -> None:
-        kept = {name: value for name, value in args.items() if name not in ("hierarchy", "num_classes", "labels")}
+        kept = {name: value for name, value in args.items() if name not in NOT_KEPT}
         self.__dict__["_args"] = kept
 
     def set_input_size(self, *args: Any, **kwargs: Any) -> None:

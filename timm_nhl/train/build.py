@@ -62,6 +62,12 @@ def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
     taken = [name for name in options if name in FIXED_BY_DATA]
     if taken:
         raise OptionError(f"--model-kwargs {', '.join(taken)}: the data decide this; remove it")
+    if settings.router:
+        options["router"] = True
+    if settings.preset is not None:
+        if "preset" in options:
+            raise OptionError("--preset and --model-kwargs preset=... both choose a shape; remove one")
+        options["preset"] = settings.preset
     if settings.drop:
         options["drop_rate"] = settings.drop
     if settings.drop_path is not None:

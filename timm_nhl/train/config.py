@@ -14,6 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from typer import Argument, Option
 
+from timm_nhl.presets import PRESETS
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -78,6 +80,10 @@ class Settings:
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
     model: Annotated[str, MODEL(help="A timm model, plain or nested (<backbone>_nhl).")] = "resnet50_nhl"
+    preset: Annotated[
+        str | None,
+        MODEL(help=f"Shape of a nested model ({', '.join(PRESETS)}); --model-kwargs replace some of its values."),
+    ] = None
     model_kwargs: Annotated[
         list[str] | None, MODEL(help="Further arguments of the model, like 'split=-3 strides=2,1,2'; may be repeated.")
     ] = None
@@ -91,6 +97,9 @@ class Settings:
         str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")
     ] = None
     freeze_trunk: Annotated[bool, MODEL(help="Do not train the trunk; its norms stay in eval mode.")] = False
+    router: Annotated[
+        bool, MODEL(help="Also train a router, which scores groups by the trunk: what branches does an image need?")
+    ] = False
     img_size: Annotated[int | None, Field(ge=1), MODEL(help="Image size; by default the model's.")] = None
     mean: Annotated[tuple[float, float, float] | None, MODEL(help="Channel means; by default the model's.")] = None
     std: Annotated[
@@ -208,6 +217,7 @@ class Settings:
     level_loss: Annotated[
         tuple[float, float], each(0), LOSS(help="Weights of the losses on superclasses and groups, like 0.1 0.2.")
     ] = (0.0, 0.0)
+    router_weight: Annotated[NonNegative, LOSS(help="Weight of the router's loss on groups.")] = 1.0
     teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
     distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0
     distill_temperature: Annotated[float, Field(gt=0), LOSS(help="Temperature of the distillation loss.")] = 1.0

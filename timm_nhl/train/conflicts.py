@@ -10,6 +10,7 @@ from timm.optim import list_optimizers
 
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
+from timm_nhl.presets import PRESETS
 from timm_nhl.train.config import Settings, flag
 
 
@@ -33,6 +34,10 @@ def unknown_names(settings: Settings) -> Iterator[str]:
     models = timm.list_models(include_tags="." in settings.model)
     if settings.model not in models:
         yield f"--model {settings.model!r} is not a timm model, plain or nested{nearest(settings.model, models)}"
+    preset = settings.preset
+    if preset is not None and preset not in PRESETS:
+        known = ", ".join(map(repr, PRESETS))
+        yield f"--preset {preset!r} is not available; use one of {known}{nearest(preset, PRESETS)}"
     opt, optimizers = settings.opt, [str(name) for name in list_optimizers()]
     if opt.lower().removeprefix("lookahead_") not in optimizers:
         yield f"--opt {opt!r} is not a timm optimizer{nearest(opt, optimizers)}"
@@ -52,13 +57,14 @@ def conflicts(settings: Settings) -> Iterator[str]:
         if low > high:
             yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
     if not s.nested and s.grow is None:
-        names = ("trunk_from", "freeze_trunk", "branch_drop_path", "trunk_lr_scale", "branch_lr_scale")
+        names = ("preset", "trunk_from", "freeze_trunk", "branch_drop_path", "trunk_lr_scale", "branch_lr_scale",
+                 "router", "router_weight")  # fmt: skip
         given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
     if s.grow is not None:
-        fixed = ("model", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean", "std", "drop",
-                 "drop_path", "branch_drop_path")  # fmt: skip
+        fixed = ("model", "preset", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean",
+                 "std", "drop", "drop_path", "branch_drop_path", "router")  # fmt: skip
         given = [flag(name) for name in fixed if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"

@@ -18,10 +18,11 @@ from hierarchy.errors import nearest
 from timm_nhl.data import INITIALIZATION, STEP, EpochSampler, Images, eval_loader, seed_all, train_loader
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.growing import Growth
+from timm_nhl.models import NHL
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
 from timm_nhl.train.config import Settings
 from timm_nhl.train.distributed import Process
-from timm_nhl.train.losses import LevelLoss
+from timm_nhl.train.losses import LevelLoss, RouterLoss, WithScores
 from timm_nhl.train.optim import create_optimizer, create_scheduler
 
 
@@ -66,11 +67,16 @@ class Trainer:
         # float16 loses small gradients unless the loss is scaled; bfloat16 has the range of float32
         scales = settings.amp and settings.amp_dtype == "float16"
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=scales)
+        self.with_scores = self.router_loss = None
+        if isinstance(self.model, NHL | Growth) and self.model.router is not None:
+            self.with_scores = WithScores(self.model)
+            self.router_loss = RouterLoss(self.model.hierarchy, self.model.group_columns).to(process.device)
         self.task = self._create_task(images)
 
     def _create_task(self, images: Images) -> TrainingTask:
         """timm's task: the model and its losses, perhaps with a moving average, compiled, or distributed."""
         s, device = self.settings, self.process.device
+        model = self.with_scores or self.model
         loss: nn.Module
         if any(s.level_loss):
             assert images.hierarchy is not None  # the loop has made sure
@@ -79,11 +85,11 @@ class Trainer:
             loss = create_classification_loss(smoothing=s.smoothing, soft_targets=self.mixup is not None)
         task: TrainingTask
         if s.teacher is None:
-            task = ClassificationTask(self.model, loss, device=device, verbose=False)
+            task = ClassificationTask(model, loss, device=device, verbose=False)
         else:
             teacher = load_teacher(s.teacher, classes=images.classes).to(device).to(memory_format=self.memory_format)
             task = LogitDistillationTask(
-                self.model,
+                model,
                 teacher,
                 loss,
                 distill_loss_weight=s.distill_weight,
@@ -127,7 +133,7 @@ class Trainer:
 
     def _forward(self, x: Tensor, target: Tensor) -> dict[str, Tensor]:
         try:
-            return dict(self.task(x, target))
+            result = dict(self.task(x, target))
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -135,6 +141,11 @@ class Trainer:
                 f"a batch norm sees one value per channel: {len(x)} image of {x.shape[-2]}x{x.shape[-1]} pixels shrinks"
                 " to one pixel; raise --batch-size or --img-size"
             ) from error
+        if self.with_scores is not None and self.router_loss is not None:
+            assert self.with_scores.scores is not None  # the task has just run the model
+            result["router"] = self.router_loss(self.with_scores.scores, target)
+            result["loss"] = result["loss"] + self.settings.router_weight * result["router"]
+        return result
 
     def optimizer_step(self, step: int) -> None:
         """Updates the weights, the learning rate and the moving average; `step` counts this step, too."""
@@ -181,7 +192,10 @@ class Trainer:
     def ema_model(self) -> nn.Module | None:
         """The moving average of the weights, if there is one."""
         ema: Any = self.task.get_trainable_module(ema=True)
-        return None if ema is None else ema.module
+        if ema is None:
+            return None
+        module: nn.Module = ema.module if self.with_scores is None else ema.module.model
+        return module
 
     @property
     def best_model(self) -> nn.Module:

@@ -36,7 +36,7 @@ def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tenso
     theirs = model.hierarchy.digest if digest is None else decode_digest(digest)
     if theirs == model.hierarchy.digest:
         _log.info("loaded all weights of %s_nhl", backbone)
-        return dict(state)
+        return _fit_router(dict(state), own)
     whole = _find_hierarchy(model, theirs)
     labels = None if whole is None else match_labels(whole, model.hierarchy)
     if whole is None or labels is None:
@@ -50,7 +50,16 @@ def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tenso
     for name, value in state.items():
         if name.startswith("head."):
             taken[name] = value[torch.tensor(labels)]
-    return {**taken, DIGEST: encode_digest(model.hierarchy)}
+    return _fit_router({**taken, DIGEST: encode_digest(model.hierarchy)}, own)
+
+
+def _fit_router(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a nested model without its router, or with a fresh one, where only one of both models has it."""
+    mine, theirs = ({name for name in names if name.startswith("router.")} for names in (own, state))
+    if mine and not theirs:
+        _log.warning("the weights have no router; it is untrained")
+    kept = {name: value for name, value in state.items() if name in own or name not in theirs}
+    return {**kept, **{name: own[name] for name in mine - theirs}}
 
 
 def _take_level(

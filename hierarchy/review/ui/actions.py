@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hierarchy.errors import ReviewError
+from hierarchy.names import split_path
 from hierarchy.proposal import Merge, Move, Rename, Split
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
@@ -84,12 +85,12 @@ def move_to_new(session: Session, text: str) -> str:
     superclass, slash, _ = subject.partition("/")
     if not slash:
         raise ReviewError(f"{superclass!r} is already a superclass; rename, merge or split it")
-    return session.edit(Split(superclass, name, session.members(subject)))
+    return session.edit(Split(superclass, _one_name(name), session.members(subject)))
 
 
 def rename(session: Session, text: str, *, superclass: bool = False) -> str:
     """Renames the group of the question, or its superclass."""
-    return session.edit(Rename(find_node(session, superclass=superclass), text.strip()))
+    return session.edit(Rename(find_node(session, superclass=superclass), _one_name(text)))
 
 
 def merge(session: Session, text: str, *, superclass: bool = False) -> str:
@@ -100,7 +101,7 @@ def merge(session: Session, text: str, *, superclass: bool = False) -> str:
 
 def split(session: Session, name: str, ids: Sequence[str], *, superclass: bool = False) -> str:
     """Splits classes off the group of the question, or off its superclass."""
-    return session.edit(Split(find_node(session, superclass=superclass), name.strip(), tuple(ids)))
+    return session.edit(Split(find_node(session, superclass=superclass), _one_name(name), tuple(ids)))
 
 
 def find_node(session: Session, *, superclass: bool = False) -> str:
@@ -150,6 +151,14 @@ def parse_numbers(text: str, most: int) -> tuple[int, ...]:
             raise ReviewError(f"invalid number {part!r}; give numbers from 1 to {most}, such as 1 3 5-7")
         found |= dict.fromkeys(range(first, last + 1))
     return tuple(found)
+
+
+def _one_name(text: str) -> str:
+    """The name of one node as it was typed, with "/" as in a path."""
+    names = split_path(text.strip())
+    if len(names) > 1:
+        raise ReviewError(f"{text.strip()!r} is a path, not a name; give a name without '/', or write '%2F' for it")
+    return names[0]
 
 
 def _class_to_move(session: Session) -> str:

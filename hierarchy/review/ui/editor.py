@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError
 from hierarchy.files import read_text
-from hierarchy.names import name_fault
+from hierarchy.names import name_fault, split_path
 from hierarchy.proposal import Edit, Place, Proposal, find_edits
 
 HEAD = """\
@@ -28,12 +28,13 @@ def revise(proposal: Proposal, superclass: str, edit_text: Callable[[str], str])
 
     Args:
         proposal: the proposal under review.
-        superclass: one of its superclasses.
+        superclass: the path of one of its superclasses.
         edit_text: shows a text in an editor and returns the edited text.
 
     Raises:
         ReviewError: the text comes back unchanged, with its problems.
     """
+    (superclass,) = split_path(superclass)
     shown = first = to_text(proposal, superclass)
     while True:
         text = edit_text(shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hierarchy.errors import ReviewError, nearest
+from hierarchy.names import split_path
 from hierarchy.proposal import Proposal
 from hierarchy.review.state import groups, nodes
 
@@ -46,7 +47,7 @@ def _find_one(text: str, known: Iterable[str], kind: str) -> str:
         return wanted
     for matches in (
         lambda path: path.casefold() == wanted.casefold(),
-        lambda path: path.rpartition("/")[2].casefold() == wanted.casefold(),
+        lambda path: split_path(path)[-1].casefold() == wanted.casefold(),
         lambda path: bool(wanted) and wanted.casefold() in path.casefold(),
     ):
         found = [path for path in paths if matches(path)]

@@ -58,9 +58,22 @@ def test_a_class_among_strangers_is_found_by_both_witnesses_and_sent_home(wordne
             assert finding.evidence
 
 
-def test_an_unsettled_class_is_the_only_finding():
-    found = check(replace(Proposal.from_hierarchy(tree()), places=(None, *tree().groups[1:])))
-    assert [(finding.kind, finding.node, finding.severity) for finding in found] == [("missing", "tiger", "error")]
+def test_an_unsettled_class_costs_itself_only(wordnet):
+    """The rest is checked as if the class were not there."""
+    wrong = tree(canoe=("animals", "sharks"))
+    classes = Proposal.from_hierarchy(wrong).classes
+    senses = find_senses(classes, wordnet)
+    known = Evidence(classes, senses, embed(classes, "tfidf", senses))
+    first, *rest = check(replace(Proposal.from_hierarchy(wrong), places=(None, *wrong.groups[1:])), known)
+    assert (first.kind, first.node, first.severity) == ("missing", "tiger", "error")
+    labels = range(1, len(wrong))
+    smaller = Proposal.from_hierarchy(wrong.subset(*wrong.classes[1:]))
+    assert tuple(rest) == check(smaller, known.pick(labels)) and ("wordnet", "canoe") in warnings(rest)
+
+
+def test_if_nothing_is_settled_nothing_else_is_said():
+    nothing = replace(Proposal.from_hierarchy(tree()), places=(None,) * len(tree()))
+    assert {finding.kind for finding in check(nothing)} == {"missing"}
 
 
 def test_a_node_many_times_the_average_is_oversized():

@@ -101,10 +101,8 @@ def test_figures_and_provenance_are_text():
 
 
 def test_hostile_names_stay_text():
-    name = HOSTILE.replace("/", "")
-    tree = Hierarchy.from_rows(
-        [(name + "1", name, name, name), ("n2", "</script>".replace("/", "\u2215"), name, "x"), ("n3", "c", "y", "z")]
-    )
+    name = HOSTILE
+    tree = Hierarchy.from_rows([(name + "1", name, name, name), ("n2", "</script>", name, "x"), ("n3", "c", "y", "z")])
     finding = Finding("odd</script>", "n2", "</script><img src=x onerror=alert(1)>", "note")
     text = render_report(
         tree,

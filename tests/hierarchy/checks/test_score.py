@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hierarchy import Hierarchy, HierarchyError, save
 from hierarchy.checks import read_reference, score
 from hierarchy.errors import FormatError
+from hierarchy.names import join_path
 
 
 @st.composite
@@ -52,7 +53,7 @@ def slow_purity(ours, wanted):
         if wanted[a] != wanted[b]:
             continue
         (s, g), (t, h) = ours.groups[a], ours.groups[b]
-        node = "" if s != t else s if g != h else f"{s}/{g}"
+        node = "" if s != t else join_path(s) if g != h else join_path(s, g)
         below = ours.labels(node)
         purities.append(sum(wanted[label] == wanted[a] for label in below) / len(below))
     return sum(purities) / len(purities)

@@ -93,7 +93,7 @@ def make_datasets(root):
     good.add_column("mask", good.cast_column("image", datasets.Image(decode=False))["image"]).cast_column(
         "mask", datasets.Image()
     ).save_to_disk("masks")
-    image_rows([0, 1], ["a b", "a/b"]).save_to_disk("slash")
+    image_rows([0, 1], ["a b", "a:b"]).save_to_disk("colon")
     image_rows([0, 1, 2], IDS, price=[1.5, float("nan"), None]).save_to_disk("prices")
     images = [
         {"bytes": image_file(0), "path": None},
@@ -186,7 +186,7 @@ BAD = {  # what is wrong -> arguments of `hierarchy dataset`
     "export one of two image columns": ["export", "masks", "--form", "parquet", "--image", "image", *OUT],
     "export an unknown image column": ["export", "good", "--form", "parquet", "--image", "images", *OUT],
     "export names as numbers": ["export", "names", "--form", "webdataset", *OUT],
-    "export a class with a slash": ["export", "slash", "--form", "image-folder", *OUT],
+    "export a class with a colon": ["export", "colon", "--form", "image-folder", *OUT],
     "export NaN": ["export", "prices", "--form", "webdataset", *OUT],
     "export bad images": ["export", "torn", "--form", "parquet", *OUT],
     "a stream by two processes": ["export", "good", "--form", "parquet", "--streaming", "--num-proc", "2", *OUT],

@@ -13,8 +13,10 @@ from PIL import Image as Pillow
 from support.images import PETS, image_file, image_rows, stored
 
 import hierarchy.dataset.formats
-from hierarchy.dataset import FORMS, export, label, open_data
+from hierarchy import Hierarchy
+from hierarchy.dataset import FORMS, export, label, open_data, stats
 from hierarchy.errors import DataError
+from hierarchy.sources import read_classes
 
 NAMES = ["n1", "n2", "n3", "n4"]
 ROWS = [0, 1, 1, 3, 0, 1, 3]
@@ -244,7 +246,19 @@ def test_numbers_that_json_cannot_represent_are_bad_rows(streaming, tmp_path):
     assert [row["price"] for row in rows] == [1.5, None]
 
 
-@pytest.mark.parametrize("name", ["..", ".a", "a/b", "a ", 'a"b', "x" * 300, "__x", ""])
+def test_a_slash_in_a_class_is_escaped_in_the_name_of_its_folder(tmp_path):
+    names = ["T-shirt/top", "n/a", "bag"]
+    tree = Hierarchy(tuple(names), tuple(names), (("clothes", "tops"), ("clothes", "tops"), ("clothes/etc.", "bags")))
+    out = tmp_path / "out"
+    export(image_rows([0, 1, 2, 0], names), out, form="image-folder")
+    assert sorted(path.name for path in (out / "train").iterdir()) == ["T-shirt%2Ftop", "bag", "n%2Fa"]
+    assert read_classes(str(out)).ids == ("T-shirt/top", "bag", "n/a")
+    assert stats(open_data(str(out)), tree).images(3, "train") == {
+        "clothes%2Fetc./bags/bag": 1, "clothes/tops/T-shirt%2Ftop": 2, "clothes/tops/n%2Fa": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["..", ".a", "a:b", "a ", 'a"b', "x" * 300, "__x", ""])
 def test_a_class_that_cannot_be_a_folder_is_reported_not_renamed(name, tmp_path):
     with pytest.raises(DataError, match="cannot be the name of a folder"):
         export(image_rows([0], [name, "other"]), tmp_path / "out", form="image-folder")

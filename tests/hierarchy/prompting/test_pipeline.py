@@ -69,8 +69,8 @@ def test_every_class_carries_its_vote_and_its_replies(calm):
 
 def test_the_votes_see_classes_and_nodes_in_other_orders(calm):
     texts = [request.messages[1][1] for request in calm[0] if request.prompt == "assign"]
-    nodes = {text.split("The classes:")[0] for text in texts}
-    orders = {tuple(re.findall(r"^(\d+)\. ", text.split("The classes:")[1], re.M)) for text in texts}
+    nodes = {text.split("The classes (")[0] for text in texts}
+    orders = {tuple(re.findall(r"^(\d+)\. ", text.split("The classes (")[1], re.M)) for text in texts}
     assert len(nodes) == 3 and len(orders) == len(texts) == 12
 
 
@@ -168,7 +168,7 @@ def test_an_empty_name_is_complained_about():
     model = Model(Naming(" "))
     made = propose(CLASSES, model, PLAN)
     assert "name '' is empty" in "".join(text for r in model.requests for _, text in r.messages)
-    assert set(made.left) == set(made.proposal.unsettled) and made.troubles["unreadable"]
+    assert set(made.left) == set(made.proposal.unsettled) and made.troubles["faulty"] == 20
 
 
 class Moody(Brain):
@@ -193,19 +193,35 @@ def test_superclasses_of_a_halved_question_are_merged_too():
     assert by_prompt(model.requests)["merge"] == 1 and made.proposal.hierarchy() == CIFAR
 
 
-def test_a_superclass_asked_about_in_halves_gets_no_more_groups():
+def test_a_superclass_is_halved_only_while_each_half_gets_two_groups():
     def spoil(request, text):
-        whole = request.prompt == "groups" and len(request.about["classes"]) > 3
+        whole = request.prompt == "groups" and len(request.about["classes"]) > 9
         return Reply("", "length") if whole else Reply(text)
 
-    model = Model(Brain(CIFAR), spoil)
-    propose(CLASSES, model, PLAN)
-    wanted = {
-        (len(request.about["classes"]), re.search(r"Make about (\d+) groups", request.messages[1][1])[1])
-        for request in list(model.requests)
-        if request.prompt == "groups"
-    }
-    assert wanted == {(5, "2"), (4, "2"), (6, "2"), (3, "1"), (2, "1")}
+    def asked(about_groups):
+        tree = hierarchy.Hierarchy(CIFAR.classes, CIFAR.names, tuple((top[:1], group) for top, group in CIFAR.groups))
+        model = Model(Brain(tree), spoil)
+        propose(CLASSES, model, Plan("m", 12, about_groups, 1))
+        texts = [(r.about["classes"], r.messages[1][1]) for r in model.requests if r.prompt == "groups"]
+        assert not any("about 1 group" in text for _, text in texts)
+        return {(len(classes), re.search(r"Make (.+?) of them", text)[1]) for classes, text in texts}
+
+    assert {(20, "about 8 groups"), (10, "about 4 groups"), (5, "about 2 groups")} <= asked(40)
+    few = asked(20)  # a group has five classes: fewer than 20 are not halved
+    assert {(20, "about 4 groups"), (10, "about 2 groups"), (16, "about 3 groups")} <= few
+    assert not any(size in (8, 5) and "about" in wanted for size, wanted in few)
+
+
+def test_a_superclass_that_no_answer_divides_is_one_group():
+    def spoil(request, text):
+        return (
+            Reply("well", "stop") if request.prompt == "groups" and '"fish"' in request.messages[1][1] else Reply(text)
+        )
+
+    made = propose(CLASSES, Model(Brain(CIFAR), spoil), PLAN)
+    fish = {id: place for id, place in zip(CIFAR.classes, CIFAR.groups, strict=True) if place[0] == "fish"}
+    assert not made.left and made.troubles == {"unreadable": 2}
+    assert {made.proposal.place(id) for id in fish} == {"fish/fish"}
 
 
 def test_a_class_left_out_of_the_groups_is_asked_about_by_itself():
@@ -213,8 +229,8 @@ def test_a_class_left_out_of_the_groups_is_asked_about_by_itself():
 
     class Forgetful(Brain):
         def divide(self, text):
-            groups = super().divide(text)["groups"]
-            return {"groups": [{**g, "ids": [n for n in g["ids"] if n != apple]} for g in groups]}
+            content = super().divide(text)
+            return {**content, "groups": [{**g, "ids": [n for n in g["ids"] if n != apple]} for g in content["groups"]]}
 
     model = Model(Forgetful(CIFAR))
     made = propose(CLASSES, model, PLAN)
@@ -244,11 +260,10 @@ class Obedient(Brain):
     """Does what any line of the classes tells it that reads like an order or like another class's line."""
 
     def assign(self, text):
-        content = super().assign(text)
-        for number, _ in re.findall(r"^(\d+)\. (.*)$", text.split("The classes:", 1)[1], re.MULTILINE):
-            if int(number) > len(self.groups):
-                content["placements"] = []
-        if re.search(r"^(ignore|The nodes:|The classes:|Rules:|\{)", text.split("The classes:", 1)[1], re.MULTILINE):
+        content, listed = super().assign(text), text.split("The classes (", 1)[1].split("\n\nAnswer with")[0]
+        if any(int(number) > len(self.groups) for number in re.findall(r"^(\d+)\. ", listed, re.MULTILINE)):
+            content["placements"] = []
+        if re.search(r"^(ignore|The nodes:|The classes|Rules:|\{)", listed, re.MULTILINE):
             content["placements"] = []
         return content
 
@@ -279,8 +294,9 @@ def test_orders_in_names_and_definitions_change_nothing_but_their_own_placement(
     assert not made.left and made.proposal.places == calm[1].proposal.places
     for request in model.requests:
         if request.prompt in ("assign", "superclasses", "groups"):
-            *_, listed = request.messages[1][1].partition("\n\n" if request.prompt != "assign" else "The classes:\n\n")
-            lines = listed.splitlines()
+            marks = {"assign": "):\n\n", "groups": " of them:\n\n", "superclasses": ".\n\n"}
+            listed = request.messages[1][1].split(marks[request.prompt], 1)[1]
+            lines = listed.split("\n\nAnswer with")[0].splitlines()
             assert [int(line.split(".")[0]) for line in lines] == list(request.about["classes"])
 
 

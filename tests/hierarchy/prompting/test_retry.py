@@ -1,6 +1,7 @@
 """Asking: every item gets a value or a reason, in bounded calls, whatever is answered; answers are read strictly."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -20,33 +21,57 @@ GOOD = '{"placements": [{"id": 3, "node": 1}]}'
         f"Sure! Here it is:\n```json\n{GOOD}\n```\nAnything else?",
         f"  {GOOD}  ",
         GOOD.replace(" ", "\n"),
+        f"<think>Is it {GOOD.replace('1', '2')}? No.</think>\n{GOOD}",
+        f"Is it {GOOD.replace('1', '2')}? No.</think>{GOOD}",  # the template had begun to think
+        f"At first I thought {GOOD.replace('1', '2')}, {{but}} it is {GOOD}",
+        '[{"id": 3, "node": 1}]',
+        '{"Placements": {"placements": [{"id": 3, "node": 1}]}}',
+        '{"thoughts": "easy", "answer": [{"id": 3, "node": 1}]}',
+        '{"placements": [{"id": "3", "node": 1.0, "why": "it swims"}], "notes": null}',
+        '{"placements": [{"id": "3. carp", "node": "#1"}]}',
+        '{"placements": [{"id": 3, "node": 1}, {"id": 4}, {"id": "carp", "node": 1}, null, {"id": true, "node": 1}]}',
     ],
 )
-def test_an_answer_is_read_also_from_amid_prose(text):
-    assert read_answer(text, Placements).placements[0].node == 1
+def test_an_answer_is_read_whatever_is_around_it(text):
+    assert [(entry.id, entry.node) for entry in read_answer(text, Placements).placements] == [(3, 1)]
+
+
+def test_a_list_alone_is_the_first_list_and_a_missing_one_is_empty():
+    read = read_answer('[{"name": "carps", "ids": [3, "4", 5.0, "6. cod", "trout", null]}]', Groups)
+    assert read.groups[0].ids == [3, 4, 5, 6] and read.misfits == []
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("", Placements, "it held no JSON object"),
-        ("I put 3 into 1.", Placements, "it held no JSON object"),
-        ("[1, 2]", Placements, "it held no JSON object"),
+        ("", Placements, "it held no JSON"),
+        ("I put 3 into 1.", Placements, "it held no JSON"),
+        (f"<think>{GOOD}", Placements, "it held no JSON"),
+        ("[1, 2]", Placements, "at placements.0: input should be a valid dictionary"),
         (GOOD[:-3], Placements, "it was not valid JSON (expecting ',' delimiter)"),
         ('{"a": ' * 100_000, Placements, "it was not valid JSON (a number too long, or nested"),
+        ("{[" * 500_000, Placements, "it was not valid JSON ("),
         ('{"a": ' + "1" * 10_000 + "}", Placements, "it was not valid JSON (a number too long, or nested"),
-        (f"{GOOD} or {GOOD}", Placements, "it held more than one JSON object"),
-        ('{"placements": [{"id": "3", "node": 1}]}', Placements, "at placements.0.id: input should be a valid integer"),
-        ('{"placements": [{"id": 3, "node": 1, "why": ""}]}', Placements, "at placements.0.why: extra inputs are not"),
+        ('{"placements": [{"id": "x", "node": 1}]}', Placements, "at placements.0.id: input should be a valid integer"),
+        ('{"placements": [{"id": 3.5, "node": 1}]}', Placements, "at placements.0.id: input should be a valid integer"),
+        ('{"placements": [{"id": 1e999, "node": 1}]}', Placements, "at placements.0.id: input should be a finite"),
         ('{"placements": [{"id": 3}]}', Placements, "at placements.0.node: field required"),
-        ("{}", Groups, "at groups: field required"),
-        ('{"superclasses": {}}', Superclasses, "at superclasses: input should be a valid"),
+        ("{}", Groups, "it had no list 'groups'"),
+        ('{"superclasses": 3}', Superclasses, "at superclasses: a list is wanted"),
     ],
 )
-def test_invalid_answers_are_refused_with_a_reason(text, kind, message):
+def test_what_cannot_be_read_is_refused_with_a_reason(text, kind, message):
     with pytest.raises(UnreadableAnswer) as caught:
         read_answer(text, kind)
     assert str(caught.value).startswith(message)
+
+
+def test_a_megabyte_and_ten_thousand_ids_are_read_in_a_moment():
+    placements = [{"id": number, "node": 1} for number in range(10_000)]
+    text = "{" * 900 + "so " * 300_000 + json.dumps({"placements": placements}, indent=4)
+    started = time.monotonic()
+    assert len(read_answer(text, Placements).placements) == 10_000
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("kind", [Groups, Placements, Superclasses])
@@ -65,7 +90,7 @@ def test_schemas_are_as_strict_outputs_want_them(kind):
         assert each["additionalProperties"] is False and each["required"] == list(each["properties"])
 
 
-def question(items, halves=True):
+def question(items, least=1):
     """Asks for the double of each number."""
 
     def build(numbers):
@@ -79,7 +104,7 @@ def question(items, halves=True):
         kept = {number: said[number] for number in numbers if number in said}
         return Reading(kept, tuple(number for number in numbers if number not in kept), len(set(said) - set(numbers)))
 
-    return Question(tuple(items), build, read, halves)
+    return Question(tuple(items), build, read, least)
 
 
 def doubled(numbers):
@@ -134,7 +159,7 @@ def test_only_missing_items_are_asked_again():
 
 
 def test_an_item_that_cannot_be_halved_is_left_after_one_complaint():
-    asked = ask(Scripted(lambda r: Reply("prose")), [question((1, 2), halves=False)])
+    asked = ask(Scripted(lambda r: Reply("prose")), [question((1, 2), least=2)])
     assert asked.left == dict.fromkeys((1, 2), "no usable answer: it was not valid JSON") and asked.requests == 2
 
 

@@ -248,3 +248,27 @@ def test_recomputing_the_fresh_levels_keeps_less_and_changes_no_gradient():
         gradients.append([value.grad for value in growth.fresh_parameters()])
     assert kept[1] < kept[0] / 2
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("addition", ADDITIONS)
+def test_a_router_grows_by_the_new_groups_and_keeps_its_rows(addition):
+    tree = larger(TREE, ADDITIONS[addition])
+    model = small(TREE, router=True)
+    growth = timm_nhl.grow(model, tree).train()
+    new = [path for path in tree.nodes(2) if path not in TREE.nodes(2)]
+    assert (growth.router is None) == (not new)
+    x = torch.randn(4, 3, 32, 32)
+    if new:
+        logits, scores = growth.forward_scores(x)
+        assert torch.equal(logits, growth(x))
+        F.cross_entropy(scores[:, growth.group_columns], torch.arange(4) % len(tree.nodes(2))).backward()
+        assert growth.router.fc.weight.grad.any() and growth.old.router.fc.weight.grad is None
+        growth.router.fc.weight.data.normal_()
+    grown = growth.grown().eval()
+    assert {*grown.router.scored} == {*tree.nodes(2)}
+    expert = grown.expert(TREE.classes)
+    for path in TREE.nodes(2):
+        old, now = model.router.scored.index(path), expert.router.scored.index(path)
+        assert torch.equal(expert.router.fc.weight[now], model.router.fc.weight[old])
+    with torch.no_grad():
+        assert bool((expert.forward_with_none(torch.randn(2, 3, 32, 32))[1] > 0).all()) == bool(new)

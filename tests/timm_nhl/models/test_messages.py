@@ -97,6 +97,8 @@ CALLS = {  # what is wrong -> a call
     "an unknown activation": lambda: create(act="ruly"),
     "an activation with weights": lambda: create(act="prelu"),
     "two at once": lambda: create(act="ruly", drop_path=-0.1),
+    "an unknown preset": lambda: create(preset="egde"),
+    "a preset that decides nothing": lambda: create(preset="edge", split=-3, strides=(1, 1, 1), depths=(1, 1, 1)),
     "a split out of range": lambda: create(split=-9),
     "features in another format": lambda: create().forward_intermediates(torch.zeros(1, 3, 64, 64), output_fmt="NHWC"),
     "an unknown option": lambda: create(spit=-3),
@@ -163,6 +165,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "export as what": ["export", "saved", "--out", "model.tflite"],
     "cost with strides for two levels": ["cost", "test_resnet_nhl", "--strides", "2,1"],
     "cost with an invalid width": ["cost", "test_resnet_nhl", "--widths", "128,64,wide"],
+    "cost of an unknown preset": ["cost", "test_resnet_nhl", "--preset", "publised"],
     "cost with branches of no blocks": ["cost", "test_resnet_nhl", "--depths", "1,1,0"],
     "run a missing script": ["run", "validate.py"],
 }

@@ -39,6 +39,7 @@ CHANGES = {  # option -> a value that must show in the outcome
     "hierarchy": shape(1, 3, 5),
     "in_chans": 4,
     "global_pool": "max",
+    "preset": "edge",
     "split": -3,
     "widths": (8, 4, 8),
     "expansion": 1,
@@ -69,7 +70,7 @@ def test_an_option_changes_the_numbers(option, plain):
 def test_the_table_above_has_every_option():
     import inspect
 
-    others = {"backbone", "num_classes", "labels", "device", "backbone_args"}  # each has a test of its own
+    others = {"backbone", "num_classes", "labels", "device", "backbone_args", "router"}  # each has a test of its own
     assert {*inspect.signature(NHL).parameters} == {*CHANGES} | others
 
 

@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
+from hierarchy.names import join_path, split_path
 from hierarchy.proposal import Proposal
 from hierarchy.review.session import Session
 from hierarchy.review.state import nodes
@@ -33,7 +34,7 @@ class HierarchyTree(Tree[str]):
                 self._expand(self._by_subject[path])
         members: dict[str, list[str]] = {}
         for id, place in zip(session.proposal.classes.ids, session.proposal.places, strict=True):
-            for path in (place[0], "/".join(place)) if place else ("",):
+            for path in (join_path(place[0]), join_path(*place)) if place else ("",):
                 members.setdefault(path, []).append(id)
         for path, tree_node in self._by_subject.items():
             label = self._describe(path, members.get(path, []))
@@ -48,7 +49,7 @@ class HierarchyTree(Tree[str]):
             return f"{'✓' if subject in state.classes else '·'} {session.name(subject)}"
         reviewed = sum(id in state.classes for id in members)
         mark = "✓ " if subject in state.nodes else ""
-        return f"{mark}{reviewed}/{len(members)} {subject.rpartition('/')[2] or '(unsettled)'}"
+        return f"{mark}{reviewed}/{len(members)} {split_path(subject)[-1] or '(unsettled)'}"
 
     def _point_at(self, subject: str) -> None:
         if subject in self._by_subject:

@@ -1,0 +1,205 @@
+"""The router: routed logits are the full ones, experts keep all that is scored, weights survive saving."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.small_models import SMALL, TREE, create, images
+from support.trees import LOPSIDED, SINGLE, hierarchies, hierarchies_with_subsets, scrambled, shape
+from torch.utils.flop_counter import FlopCounterMode
+
+import timm_nhl
+from hierarchy import Hierarchy
+from timm_nhl.costs import CostCounter
+from timm_nhl.errors import OptionError
+
+
+def small(tree=TREE, **options):
+    """A model with random weights; its router sends different images of noise to different groups."""
+    model = scrambled(timm.create_model("test_resnet_nhl", hierarchy=tree, **{"router": True, **SMALL, **options}))
+    if model.router is not None:
+        with torch.no_grad():
+            pooled = model.trunk(noise(32)).mean((2, 3))
+            fc = model.router.fc
+            fc.weight /= pooled.std(0).mean()
+            fc.bias.copy_(-fc.weight @ pooled.mean(0))
+    return model
+
+
+def noise(batch):
+    return 3 * torch.randn(batch, 3, 32, 32)
+
+
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def ran(logits):
+    return logits > -torch.inf
+
+
+@example(tree=SINGLE, batch=1, keep=1)
+@example(tree=LOPSIDED, batch=3, keep=1)
+@given(tree=hierarchies(most=3), batch=st.integers(1, 6), keep=st.integers(1, 4))
+@torch.no_grad()
+def test_routed_logits_are_those_of_the_whole_network_or_minus_infinity(tree, batch, keep):
+    model = small(tree)
+    x = noise(batch)
+    routed, full = model.route(x, keep=keep), model(x)
+    probabilities = model.router.probabilities(model.router(model.trunk(x)))  # (B, N)
+    of_class = torch.zeros(batch, len(tree.nodes(1))).index_add(1, torch.tensor(tree.parents(2)), probabilities)
+    for image, row in enumerate(routed):
+        best = of_class[image].sort(descending=True).indices[:keep].tolist()
+        wanted = torch.tensor([node in best for node in tree.ancestors(1)])
+        assert torch.equal(ran(row), wanted)
+        close(row[wanted], full[image][wanted])
+
+
+@torch.no_grad()
+def test_an_image_is_routed_alike_alone_and_in_any_batch():
+    model = small()
+    x = noise(8)
+    together = model.route(x, keep=1)
+    assert len(ran(together).unique(dim=0)) > 1, "all images went the same way: this tests nothing"
+    close(together, torch.cat([model.route(image[None], keep=1) for image in x]))
+
+
+@given(case=hierarchies_with_subsets(most=3))
+@torch.no_grad()
+def test_an_expert_knows_the_probability_of_all_groups_that_it_lacks(case):
+    tree, labels, fewer = case
+    model = small(tree)
+    x = noise(2)
+    scores = model.forward_scores(x)[1].softmax(1)  # (B, G)
+    for own in (labels, fewer):
+        expert = model.expert([tree.classes[label] for label in own])
+        logits, none = expert.forward_with_none(x)
+        close(logits, model(x)[:, list(own)])
+        mine = {tree.ancestors(2)[label] for label in own}
+        close(none, sum((scores[:, group] for group in range(scores.shape[1]) if group not in mine), torch.zeros(2)))
+    again = model.expert([tree.classes[label] for label in labels]).expert([tree.classes[label] for label in fewer])
+    assert torch.equal(again.forward_with_none(x)[1], none)
+    assert (model.forward_with_none(x)[1] == 0).all()
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@torch.no_grad()
+def test_the_cost_of_routing_is_what_was_computed(batch):
+    model = small(shape(4, 9, 30))
+    x = 3 * torch.randn(batch, 3, 64, 64)
+    with FlopCounterMode(display=False) as flops:
+        routed = model.route(x, keep=2)
+    counter = CostCounter(model, input_size=(3, 64, 64))
+    assert counter.routed(routed).sum().item() == flops.get_total_flops() // 2
+    assert counter.routed(model(x)).tolist() == [counter.cost().macs] * batch
+
+
+@torch.no_grad()
+def test_the_cost_has_the_router_and_an_expert_keeps_all_of_it():
+    model = small()
+    expert = model.expert("super 01")
+    for each in (model, expert):
+        total = timm_nhl.cost(each)
+        assert total.params == sum(parameter.numel() for parameter in each.parameters())
+        with FlopCounterMode(display=False) as flops:
+            each.forward_scores(images(each, batch=1))
+        assert total.macs == flops.get_total_flops() // 2
+    assert timm_nhl.cost(model, "super 01") == timm_nhl.cost(expert)
+    assert [part.name for part in total.parts][:2] == ["trunk", "router"]
+
+
+@pytest.mark.parametrize("wanted", ["", "super 01", "n0003"])
+@torch.no_grad()
+def test_a_saved_model_has_its_router(tmp_path, wanted):
+    model = small().expert(wanted)
+    timm_nhl.save(model, tmp_path / "saved")
+    loaded = timm_nhl.load(tmp_path / "saved")
+    x = images(model)
+    for mine, theirs in zip(model.forward_with_none(x), loaded.forward_with_none(x), strict=True):
+        assert torch.equal(mine, theirs)
+    assert loaded.router.scored == TREE.nodes(2)
+
+
+@torch.no_grad()
+def test_timm_loads_an_expert_out_of_a_saved_network(tmp_path):
+    model = small()
+    timm_nhl.save(model, tmp_path / "saved")
+    part = TREE.subset("super 01", "n0003")
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'saved'}", pretrained=True, hierarchy=part).eval()
+    x = images(model)
+    for mine, theirs in zip(model.expert(part.classes).forward_with_none(x), loaded.forward_with_none(x), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["with", "without"])
+@torch.no_grad()
+def test_timm_loads_weights_with_or_without_a_router_into_either(tmp_path, saved):
+    model = small(router=saved)
+    timm_nhl.save(model, tmp_path / "saved")
+    other = timm.create_model(f"local-dir:{tmp_path / 'saved'}", pretrained=True, router=not saved).eval()
+    x = images(model)
+    assert torch.equal(other(x), model(x))
+    assert (other.router is None) == saved
+
+
+def test_every_parameter_gets_a_gradient_from_logits_and_scores():
+    model = create(router=True).train()
+    logits, scores = model.forward_scores(images(model))
+    (logits.logsumexp(1).sum() + scores[:, 0].sum()).backward()
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+def test_the_classifier_stays_last_for_timm():
+    names = [name for name, _ in create(router=True).named_parameters()]
+    assert names[-2:] == ["head.fc.weight", "head.fc.bias"]
+
+
+def test_a_router_goes_and_comes_with_the_classifier():
+    model = small()
+    model.reset_classifier(0)
+    assert model.router is None
+    model.reset_classifier(20)
+    assert model.router.scored == TREE.nodes(2) and not model.router.fc.weight.any()
+    model.reset_classifier(8)
+    assert model.router.scored == Hierarchy.balanced(8).nodes(2)
+    assert create(router=True, num_classes=0).router is None
+    expert = small().expert("super 01")
+    expert.reset_classifier(len(expert.hierarchy))
+    assert expert.router.scored == TREE.nodes(2)
+    assert create(router=True, device="meta").router.fc.weight.is_meta
+
+
+@torch.no_grad()
+def test_a_shared_experts_router_is_its_models():
+    model = small()
+    shared, own = model.expert("super 01", share=True), model.expert("super 01")
+    assert shared.router.fc.weight.data_ptr() == model.router.fc.weight.data_ptr()
+    assert own.router.fc.weight.data_ptr() != model.router.fc.weight.data_ptr()
+
+
+@pytest.mark.parametrize("method", ["route", "forward_with_none"])
+def test_without_a_trained_router_there_is_no_routing(method):
+    x = torch.zeros(1, 3, 32, 32)
+    with pytest.raises(OptionError, match=r"^this model has no router, which "):
+        getattr(small(router=False), method)(x)
+    with pytest.raises(OptionError, match=r"^the router was never trained"):
+        getattr(create(router=True).eval(), method)(x)
+    with pytest.raises(OptionError, match=r"^in train mode norms"):
+        getattr(small().train(), method)(x)
+
+
+def test_the_number_of_branches_to_keep_is_checked():
+    with pytest.raises(OptionError, match=r"^keep=0 is not a whole number >= 1"):
+        small().route(torch.zeros(1, 3, 32, 32), keep=0)
+
+
+def test_a_router_scores_all_groups_of_its_model():
+    with pytest.raises(OptionError, match=r"^the router does not score 'super 00/group 003', a group of the hierarchy"):
+        create(router=TREE.nodes(2)[:1])
+    with pytest.raises(OptionError, match=r"^the router lists the group 'super 00/group 000' twice"):
+        create(router=(*TREE.nodes(2), TREE.nodes(2)[0]))
+    with pytest.raises(OptionError, match=r"^router='yes' is neither True nor False"):
+        create(router="yes")

@@ -1,0 +1,107 @@
+"""The router: a linear layer on the trunk that scores groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hierarchy.errors import nearest
+from timm_nhl.errors import OptionError
+from timm_nhl.models.levels import join, shallow, take
+
+
+class Router(nn.Module):
+    """Scores the groups of a network by the trunk's pooled features: (B, C, h, w) -> (B, G).
+
+    There is one softmax over all G groups; the probability of a superclass is the sum of its groups'. An expert keeps
+    all G rows: the groups that it does not have are where images of none of its classes belong.
+
+    The weights start at zero, where all groups are equally likely.
+
+    Args:
+        channels: C.
+        scored: paths of the G groups of the network that the router is trained in.
+        groups: paths of the N groups that the model has, all of them among `scored`.
+
+    Raises:
+        OptionError: a group that is not scored, or is listed twice.
+
+    >>> router = Router(8, ["animals/cats", "animals/dogs", "tools/saws"], ["animals/dogs"])
+    >>> scores = router(torch.zeros(1, 8, 4, 4))
+    >>> router.probabilities(scores), router.none_of_these(scores)
+    (tensor([[0.3333]]), tensor([0.6667]))
+    """
+
+    own: Tensor
+
+    def __init__(self, channels: int, scored: Sequence[str], groups: Sequence[str]) -> None:
+        super().__init__()
+        self.scored = tuple(scored)
+        self.fc = nn.Linear(channels, len(self.scored))
+        nn.init.zeros_(self.fc.weight)
+        nn.init.zeros_(self.fc.bias)
+        self.set_groups(groups)
+
+    def set_groups(self, groups: Sequence[str], device: torch.device | None = None) -> None:
+        """Says which of the scored groups the model has."""
+        row_of = {path: row for row, path in enumerate(self.scored)}
+        missing = [path for path in groups if path not in row_of]
+        if missing:
+            near = nearest(missing[0], self.scored)
+            raise OptionError(
+                f"the router does not score {missing[0]!r}, a group of the hierarchy{near}; list all groups of the"
+                " network that it is trained in, or use router=True for those of the hierarchy"
+            )
+        if len(row_of) < len(self.scored):
+            twice = next(path for path in self.scored if self.scored.count(path) > 1)
+            raise OptionError(f"the router lists the group {twice!r} twice; list each group once")
+        self.groups = tuple(groups)
+        own = torch.tensor([row_of[path] for path in groups], dtype=torch.long, device=device)
+        self.register_buffer("own", own, persistent=False)  # (N,), each group's row
+
+    def init_non_persistent_buffers(self) -> None:
+        """Fills the index buffer again, after a model was built on the meta device (timm's name for it)."""
+        self.set_groups(self.groups, self.own.device)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model has all groups that are scored."""
+        return len(self.groups) == len(self.scored)
+
+    def take(self, groups: Sequence[str], *, share: bool = False) -> Router:
+        """The router of a model with some of the groups; it keeps all rows.
+
+        Args:
+            share: use the same memory for the weights.
+        """
+        router = shallow(self)
+        scored = len(self.scored)
+        router.fc = take(self.fc, range(scored), scored, siblings=True, share=share)
+        router.set_groups(groups, self.own.device)
+        return router
+
+    def join(self, other: Router) -> Router:
+        """The router that scores the groups of both, those of this one in front, for a model that has all of these."""
+        router = shallow(self)
+        router.fc = join(self.fc, other.fc, siblings=True)
+        router.scored = (*self.scored, *other.scored)
+        router.set_groups((*self.groups, *other.groups), self.own.device)
+        return router
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, G)."""
+        y: Tensor = self.fc(x.mean((2, 3)))  # (B, C, h, w) -> (B, C) -> (B, G)
+        return y
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Scores (B, G) -> the probability (B, N) of each group that the model has, in node order."""
+        return scores.softmax(1).index_select(1, self.own)
+
+    def none_of_these(self, scores: Tensor) -> Tensor:
+        """Scores (B, G) -> the probability (B,) that an image is of none of the groups that the model has."""
+        return scores.softmax(1).index_fill(1, self.own, 0.0).sum(1)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.scored)} groups, {len(self.groups)} of them here"

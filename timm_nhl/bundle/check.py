@@ -85,7 +85,7 @@ def check_bundle(bundle: Bundle, reference: Reference, images: Sequence[Image.Im
         return {}
     with Image.open(bundle.folder / "golden.png") as image:
         outputs = bundle.predict(image.convert("RGB"))
-    return {name: [float(value) for value in values[0]] for name, values in outputs.items()}
+    return {name: [float(value) for value in np.atleast_1d(values[0])] for name, values in outputs.items()}
 
 
 def find_photos() -> list[Image.Image]:

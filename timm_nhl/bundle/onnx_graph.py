@@ -11,6 +11,7 @@ from torch import nn
 
 from timm_nhl.bundle.preparation import Preparation
 from timm_nhl.errors import ExportError
+from timm_nhl.models import NHL
 
 OPSET = 20
 CUBIC = 'mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1'  # Pillow's bicubic
@@ -59,15 +60,34 @@ COVER = """shape = Shape<start=1, end=3>(images)
 
 
 class Scored(nn.Module):
-    """A network with all outputs of a bundle: (B, C, H, W) -> logits and probabilities, (B, K) each."""
+    """A network with all outputs of a bundle: (B, C, H, W) -> logits and probabilities, (B, K) each.
+
+    An expert with a trained router also gives `none_of_these`, (B,): the probability that an image is of none of its
+    groups.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.rejects = (
+            isinstance(model, NHL)
+            and model.router is not None
+            and not model.router.is_whole
+            and bool(model.router.fc.weight.any())
+        )
+
+    @property
+    def outputs(self) -> list[str]:
+        """Their names."""
+        return ["logits", "probabilities", *(["none_of_these"] if self.rejects else [])]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits = self.model(x)
-        return logits, logits.softmax(1)
+        model: Any = self.model
+        if not self.rejects:
+            logits = model(x)
+            return logits, logits.softmax(1)
+        logits, scores = model.forward_scores(x)
+        return logits, logits.softmax(1), model.router.none_of_these(scores)
 
 
 def convert_to_onnx(

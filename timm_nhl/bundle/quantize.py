@@ -78,7 +78,7 @@ def _free_logits(network: Any) -> Any:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             dropped.add(node.name)
         name = node.input[0]
-    source = {}  # what a dropped pair gave -> what it was given
+    source: dict[str, str] = {}  # what a dropped pair gave -> what it was given
     for node in graph.node:
         if node.name in dropped:
             source[node.output[0]] = source.get(node.input[0], node.input[0])

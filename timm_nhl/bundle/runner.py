@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -60,7 +60,8 @@ class Bundle:
         raw: whether the graph takes prepared images.
         reject: when an image is none of the classes, if that was calibrated.
         facts: all of bundle.json.
-        run: the graph: (B, H, W, 3) bytes, or (B, C, h, w) prepared -> `logits` and `probabilities`, (B, K) each.
+        run: the graph: (B, H, W, 3) bytes, or (B, C, h, w) prepared -> `logits` and `probabilities`, (B, K) each; where
+            the model has a router, also `none_of_these`, (B,).
     """
 
     folder: Path
@@ -112,7 +113,7 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
     if not file.is_file():
         raise BundleError(f"no {file.name} in {str(folder)!r}, which {BUNDLE} lists; {REEXPORT}")
     try:
-        run, outputs = OPENERS[runtime](file, threads)
+        run, outputs = OPENERS[runtime](file, threads, facts.get("outputs", ()))
     except (BundleError, ExportError):
         raise
     except Exception as error:  # each runtime raises its own
@@ -172,7 +173,7 @@ def _choose(folder: Path, facts: Mapping[str, Any], asked: str | None) -> str:
     return asked or safe[0]
 
 
-def _open_onnx(file: Path, threads: int | None) -> tuple[Run, int | None]:
+def _open_onnx(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
     try:
         import onnxruntime
     except ImportError:
@@ -182,33 +183,31 @@ def _open_onnx(file: Path, threads: int | None) -> tuple[Run, int | None]:
     if threads is not None:
         options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    last = session.get_outputs()[names.index("logits")].shape[-1]
+    widths = {output.name: output.shape[-1] for output in session.get_outputs()}
+    last = widths["logits"]
     return lambda x: dict(zip(names, session.run(names, {"images": x}), strict=True)), last
 
 
-def _open_openvino(file: Path, threads: int | None) -> tuple[Run, int | None]:
+def _open_openvino(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
     openvino = import_openvino()
     config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where the processor has it
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
     model = openvino.Core().compile_model(str(file), "CPU", config)
-    names = [output.get_any_name() for output in model.outputs]
-    last = model.outputs[names.index("logits")].partial_shape[-1]
+    last = model.output("logits").partial_shape[-1]
     request = model.create_infer_request()
 
     def run(x: Array) -> Outputs:
         found = request.infer([x])
-        return {name: np.array(found[output]) for name, output in zip(names, model.outputs, strict=True)}
+        return {name: np.array(found[name]) for name in names}
 
     return run, last.get_length() if last.is_static else None
 
 
-def _open_torch(file: Path, threads: int | None) -> tuple[Run, int | None]:
+def _open_torch(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
     if threads is not None:
         torch.set_num_threads(threads)
     program = torch.export.load(file)
-    names = ("logits", "probabilities")
     module = program.module()
 
     def run(x: Array) -> Outputs:
@@ -218,7 +217,7 @@ def _open_torch(file: Path, threads: int | None) -> tuple[Run, int | None]:
     return run, None
 
 
-OPENERS: Mapping[str, Callable[[Path, int | None], tuple[Run, int | None]]] = {
+OPENERS: Mapping[str, Callable[[Path, int | None, Sequence[str]], tuple[Run, int | None]]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
     "torch": _open_torch,

@@ -30,7 +30,6 @@ from timm_nhl.export import describe, export_checked, write_files
 from timm_nhl.models import NHL
 
 PRECISIONS = ("fp32", "fp16", "int8")
-OUTPUTS = ["logits", "probabilities"]
 KEPT_LAYERS = 10  # the worst of int8
 
 
@@ -108,7 +107,7 @@ class _Writer:
     """What writing and checking share."""
 
     model: nn.Module
-    network: nn.Module  # reparameterised and fused, in float32 on the CPU
+    network: Scored  # reparameterised and fused, in float32 on the CPU
     labels: tuple[Label, ...]
     preparation: Preparation | None
     settings: BundleSettings
@@ -157,7 +156,9 @@ class _Writer:
         import onnx
 
         example, layers = self._draw(2), []
-        made, modules = convert_to_onnx(self.network, example, plain, outputs=OUTPUTS, opset=self.settings.opset)
+        made, modules = convert_to_onnx(
+            self.network, example, plain, outputs=self.network.outputs, opset=self.settings.opset
+        )
         check_network(plain, self.network, [self._draw(1), self._draw(3)])
         if self.settings.precision == "int8":
             assert self.preparation is not None
@@ -232,7 +233,7 @@ class _Writer:
             "graphs": list(settings.formats),
             "precision": settings.precision,
             "raw": settings.raw,
-            "outputs": OUTPUTS,
+            "outputs": self.network.outputs,
             "preparation": self.preparation and asdict(self.preparation),
             "reject": None,
             "params": counted.params,
@@ -257,7 +258,7 @@ def _input_size(model: nn.Module, preparation: Preparation | None) -> tuple[int,
     return tuple(cfg["input_size"]) if preparation is None else preparation.input_size
 
 
-def _make_network(model: nn.Module, settings: BundleSettings) -> nn.Module:
+def _make_network(model: nn.Module, settings: BundleSettings) -> Scored:
     """A copy that gives all outputs, for inference on the CPU."""
     whole = copy.deepcopy(model).float().cpu()
     fused: Any = whole.fuse() if isinstance(whole, NHL) else reparameterize_model(whole)

@@ -41,7 +41,7 @@ ORDER = {
         ["models"],
         ["growing"],
         ["costs"],
-        ["export"],
+        ["export", "serving"],
         ["data", "bundle"],
         ["train", "eval"],
         ["cli"],

@@ -4,19 +4,23 @@
 normalising are part of them.
 """
 
-from timm_nhl.bundle.labels import Label
+from timm_nhl.bundle.labels import Label, list_labels
+from timm_nhl.bundle.onnx_graph import OPSET, Scored
 from timm_nhl.bundle.preparation import Preparation, find_preparation
 from timm_nhl.bundle.runner import Bundle, Reject, is_bundle, open_bundle
 from timm_nhl.bundle.write import BundleSettings, resize, write_bundle
 
 __all__ = [
+    "OPSET",
     "Bundle",
     "BundleSettings",
     "Label",
     "Preparation",
     "Reject",
+    "Scored",
     "find_preparation",
     "is_bundle",
+    "list_labels",
     "open_bundle",
     "resize",
     "write_bundle",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CALIBRATION = 256  # images
-WRITES = {".onnx": "onnx", ".pt2": "torch"}
+WRITES = (".onnx", ".pt2")
 
 Checkpoint = Annotated[
     str,
@@ -94,38 +94,46 @@ def export_command(
         _refuse_with_out(format=format, fp16=fp16, int8=int8, images=images, raw=raw, weights=weights, license=license)
         if out.suffix not in WRITES:
             raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
-    from timm_nhl.bundle import BundleSettings, resize, write_bundle
+    from timm_nhl.bundle import OPSET, BundleSettings, write_bundle
     from timm_nhl.eval import open_classifier
-    from timm_nhl.export import export_onnx, export_program
 
     opened = open_classifier(checkpoint, model=model, hierarchy=hierarchy)
-    cut: Any = _cut(opened, classes)
-    if out is not None:
-        network = resize(cut.fuse(), img_size) if hasattr(cut, "fuse") else resize(cut, img_size)
-        if out.suffix == ".onnx":
-            export_onnx(network, out, opset=opset)
-        else:
-            export_program(network, out)
+    cut = _cut(opened, classes)
+    if bundle is None:
+        assert out is not None
+        _write_file(cut, out, img_size=img_size, opset=opset)
         typer.echo(f"{out}: verified against the model", err=True)
         return
-    assert bundle is not None
-    facts = {"source": checkpoint, "command": shlex.join(["timm-nhl", *sys.argv[1:]])}
     settings = BundleSettings(
         formats=tuple(format or ("onnx",)),
         precision="int8" if int8 else "fp16" if fp16 else "fp32",
         raw=raw,
         img_size=img_size,
+        opset=opset or OPSET,
         reduce_range=reduce_range,
         weights=weights,
         license=license,
-        facts=facts,
-        **({} if opset is None else {"opset": opset}),
+        facts={"source": checkpoint, "command": shlex.join(["timm-nhl", *sys.argv[1:]])},
     )
     write_bundle(cut, bundle, settings, images=_sample(images, split, opened, cut) if images else ())
     size = sum(file.stat().st_size for file in bundle.iterdir())
     typer.echo(
         f"{bundle}: {count(cut.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
     )
+
+
+def _write_file(model: Any, out: Path, *, img_size: int | None, opset: int | None) -> None:
+    """Writes the network alone."""
+    from timm.models import reparameterize_model
+
+    from timm_nhl.bundle import resize
+    from timm_nhl.export import export_onnx, export_program
+
+    network = resize(reparameterize_model(model).eval(), img_size)
+    if out.suffix == ".onnx":
+        export_onnx(network, out, opset=opset)
+    else:
+        export_program(network, out)
 
 
 def _cut(opened: Any, classes: list[str] | None) -> Any:

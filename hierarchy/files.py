@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.errors import FormatError, Locked, OutputError, os_reason
+
+FORMULA = r"[=+\-@\t\r＝＋－＠]"  # how what a spreadsheet computes begins; some take the full-width forms, too
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -133,6 +136,20 @@ def read_json(path: Path) -> Any:
         ) from None
     except ValueError:  # an integer of thousands of digits, which Python refuses to read
         raise FormatError(f"{path} contains a number with too many digits; give a file written by `save`") from None
+
+
+def to_cell(text: str) -> str:
+    """A text as a spreadsheet shall show it: with a quote before what the spreadsheet would compute.
+
+    >>> to_cell("=1+1"), to_cell("tabby"), from_cell(to_cell("=1+1"))
+    ("'=1+1", 'tabby', '=1+1')
+    """
+    return f"'{text}" if re.match(f"'*{FORMULA}", text) else text
+
+
+def from_cell(cell: str) -> str:
+    """The text that `to_cell` made a cell of."""
+    return cell[1:] if re.match(f"'+{FORMULA}", cell) else cell
 
 
 @contextmanager

@@ -1,8 +1,6 @@
-"""The main job: class names in, a checked three-level hierarchy out, in five steps.
+"""The main job, `hierarchy generate`: class names in, a checked three-level hierarchy out, in five steps.
 
-    classes -> evidence (senses, vectors) -> proposal -> findings -> files
-
-Also `python -m hierarchy.generate SOURCE`, the same as `hierarchy generate SOURCE`.
+classes -> evidence (senses, vectors) -> proposal -> findings -> files
 """
 
 from __future__ import annotations
@@ -16,14 +14,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.checks import Evidence, ask_witnesses, check, gather
-from hierarchy.cluster import DEFAULT_EMBED, Shape, likely_numbers, propose_by_clustering
+from hierarchy.cluster import DEFAULT_EMBED, Shape, check_shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
 from hierarchy.llm import Chat, ReplyCache
 from hierarchy.model import propose_by_model
 from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
-from hierarchy.sources import ClassList, read_classes
+from hierarchy.sources import ClassList, describe_source, read_classes
 from hierarchy.tree import Hierarchy
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class Settings:
     """Everything that decides a generated hierarchy, apart from the versions of packages.
 
     Args:
-        source: of the classes, as for `hierarchy.sources.read_classes`.
+        source, form: of the classes, as for `hierarchy.sources.read_classes`.
         shape: the numbers and sizes of nodes; for a language model only the numbers, as a wish.
         embed: the embedder that clusters, or that is a witness about a language model's proposal.
         base_url: of the server of `openai:` embeddings and of the language model.
@@ -81,6 +79,7 @@ class Settings:
     propose: ModelSettings | None = None
     use_groups: bool = False
     drop_unsettled: bool = False
+    form: str | None = None
 
     @property
     def command(self) -> str:
@@ -89,6 +88,7 @@ class Settings:
         if self.propose:
             words += ["--propose", "openai", "--model", self.propose.model]
         for flag, value, default in (
+            ("--format", self.form, None),
             ("--votes", self.propose and self.propose.votes, DEFAULT_VOTES),
             ("--temperature", self.propose and self.propose.temperature, None),
             ("--reply-tokens", self.propose and self.propose.reply_tokens, None),
@@ -96,11 +96,11 @@ class Settings:
             ("--groups", self.shape.groups, None),
             ("--classes-per-group", self.shape.classes_per_group, None),
             ("--classes-per-superclass", self.shape.classes_per_superclass, None),
+            ("--chains", self.shape.chains, False),
+            ("--use-groups", self.use_groups, False),
+            ("--drop-unsettled", self.drop_unsettled, False),
         ):
-            words += [flag, str(value)] if value is not None and value != default else []
-        words += ["--chains"] if self.shape.chains else []
-        words += ["--use-groups"] if self.use_groups else []
-        words += ["--drop-unsettled"] if self.drop_unsettled else []
+            words += [flag, *([] if value is True else [str(value)])] if value is not None and value != default else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
         words += ["--base-url", "URL"] if self.base_url else []  # the address may be confidential
         words += ["--seed", str(self.seed)] if self.seed else []
@@ -195,7 +195,11 @@ def gather_evidence(
 ) -> Evidence:
     """Reads the classes of a source, looks them up in WordNet and embeds them."""
     progress("reading classes")
-    return _gather(read_classes(settings.source), settings=settings, cache=cache, progress=progress)
+    classes, use_groups = read_classes(settings.source, form=settings.form), settings.use_groups
+    progress(describe_source(classes, use_groups=use_groups))
+    if settings.propose is None:  # a model takes the shape as a wish
+        check_shape(classes, settings.shape, use_groups=use_groups)
+    return _gather(classes, settings=settings, cache=cache, progress=progress)
 
 
 def _gather(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
-from hierarchy.checks.witnesses import NEIGHBOURS, Neighbourhood, Testimony, ask_witnesses
+from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
 from hierarchy.english import plural
 from hierarchy.names import join_path, split_path
-from hierarchy.proposal import Finding, Merge, Move, Proposal, find_unplaced, rank
+from hierarchy.proposal import Finding, Merge, Move, Proposal, Vote, Witness, find_unplaced, rank
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet import Senses
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 CROWD = 4.0  # times the average; a larger node is oversized
 FEW = 8  # classes; a node this small is never oversized
 ALIKE = 0.9  # of 1: two names more alike than this are near-duplicates
-BETTER = 0.2  # how much more information (0 to 1) a class must share with another group
-ELSEWHERE = 0.8  # share of the nearest classes that must be in one other group, or of that group's if it has fewer
 DOUBT = 0.3  # least share of a second sense that makes a name ambiguous
+SURE = {"wordnet": 0.0, "embedding": 0.2}  # least strength of a vote that is a finding; WordNet abstains below 2/3
+SAYS = {"wordnet": "but has the hypernyms of", "embedding": "but is more like"}
 
 
 def check(
@@ -54,11 +54,12 @@ def check(
         *_repeated_names(hierarchy),
     ]
     if evidence.senses:
-        found += [*_ambiguous(hierarchy, evidence.senses), *_wordnet(hierarchy, testimony)]
+        found += _ambiguous(hierarchy, evidence.senses, testimony.grouping)
+        found += _witness("wordnet", hierarchy, map(testimony.wordnet_vote, range(len(hierarchy))))
     else:
         found.append(Finding("unchecked", "", "not checked against WordNet, which is not available", "note"))
     if evidence.vectors is not None:
-        found += _embedding(hierarchy, testimony)
+        found += _witness("embedding", hierarchy, map(testimony.embedding_vote, range(len(hierarchy))))
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, because none was given", "note"))
     return rank(found)
@@ -141,59 +142,33 @@ def _repeated_names(hierarchy: Hierarchy) -> Iterator[Finding]:
             yield Finding("ambiguous", ids[0], message, "note", 0.5, {"ids": ids})
 
 
-def _ambiguous(hierarchy: Hierarchy, senses: Senses) -> Iterator[Finding]:
-    wordnet = senses.wordnet
+def _ambiguous(hierarchy: Hierarchy, senses: Senses, grouping: Grouping) -> Iterator[Finding]:
+    """Names of two likely senses; with an edit if the sense that was not chosen would put the class elsewhere."""
+    wordnet, weigh = senses.wordnet, weigh_hypernyms(grouping, senses)
     for label, meaning in enumerate(senses.meanings):
-        if len(meaning.shares) > 1 and meaning.shares[1][1] >= DOUBT:
-            (first, share), (second, other) = meaning.shares[:2]
-            name = hierarchy.names[label]
-            message = (
-                f"{name!r} may mean {wordnet.synset(first).gloss.split(';')[0]!r} ({share:.0%})"
-                f" or {wordnet.synset(second).gloss.split(';')[0]!r} ({other:.0%})"
-            )
-            evidence = {"senses": [{"wnid": wnid, "share": round(part, 3)} for wnid, part in meaning.shares]}
-            yield Finding("ambiguous", hierarchy.classes[label], message, "note", other, evidence)
-
-
-def _wordnet(hierarchy: Hierarchy, testimony: Testimony) -> Iterator[Finding]:
-    group_of, paths = testimony.grouping.group_of, testimony.grouping.paths
-    for label, kin in enumerate(testimony.kin):
-        own = group_of[label]
-        if kin is None or kin.best is None or kin.alone or own is None or kin.there - kin.here <= BETTER:
+        if len(meaning.shares) < 2 or meaning.shares[1][1] < DOUBT:
             continue
-        shared = testimony.shared_hypernym(label, kin.best)
-        word = shared.words[0] if shared else ""
-        there = f"{paths[kin.best]!r} ({word})"
-        message = f"{hierarchy.names[label]!r} is in {paths[own]!r}, but its hypernyms fit {there} better"
-        evidence = {
-            "here": round(kin.here, 3),
-            "there": round(kin.there, 3),
-            "shared": shared.wnid if shared else None,
-        }
-        edit = Move(hierarchy.classes[label], paths[kin.best])
-        yield Finding("wordnet", hierarchy.classes[label], message, "warning", kin.there - kin.here, evidence, edit)
+        (first, share), (second, other) = meaning.shares[:2]
+        id, name = hierarchy.classes[label], hierarchy.names[label]
+        message = (
+            f"{name!r} may mean {wordnet.synset(first).gloss.split(';')[0]!r} ({share:.0%})"
+            f" or {wordnet.synset(second).gloss.split(';')[0]!r} ({other:.0%})"
+        )
+        own, edit = grouping.group_of[label], None
+        here, there = weigh(label, first), weigh(label, second)
+        if there and there.group != own and not (here and here.group == own):
+            edit = Move(id, grouping.paths[there.group])
+            message += f", which would be in {edit.to!r}"
+        evidence = {"senses": [{"wnid": wnid, "share": round(part, 3)} for wnid, part in meaning.shares]}
+        yield Finding("ambiguous", id, message, "note", other, evidence, edit)
 
 
-def _embedding(hierarchy: Hierarchy, testimony: Testimony) -> Iterator[Finding]:
-    group_of, paths = testimony.grouping.group_of, testimony.grouping.paths
-    for label, near in enumerate(testimony.near):
-        own = group_of[label]
-        if near is None or own is None or near.group == own:
+def _witness(kind: Witness, hierarchy: Hierarchy, votes: Iterable[Vote | None]) -> Iterator[Finding]:
+    """The classes that a witness would put elsewhere, if it is sure enough."""
+    for label, vote in enumerate(votes):
+        own = join_path(*hierarchy.groups[label])
+        if vote is None or vote.node == own or vote.strength < SURE[kind]:
             continue
-        several = len(near.nearest)
-        if near.count < max(ELSEWHERE * min(several, testimony.grouping.size[near.group]), several / 2):
-            continue
-        names = [hierarchy.names[other] for other in near.nearest]
-        message = f"{hierarchy.names[label]!r} is in {paths[own]!r}, but {_count(near)} in {paths[near.group]!r}"
-        edit = Move(hierarchy.classes[label], paths[near.group])
-        weight = near.count / NEIGHBOURS * 0.5
-        evidence = {"nearest": names, "votes": near.count}
-        yield Finding("embedding", hierarchy.classes[label], message, "warning", weight, evidence, edit)
-
-
-def _count(near: Neighbourhood) -> str:
-    """How many of a class's nearest are in one group, as the subject of a sentence."""
-    several = len(near.nearest)
-    if near.count < several:
-        return f"{near.count} of its {several} nearest classes are"
-    return "its nearest class is" if several == 1 else f"its {several} nearest classes are"
+        message = f"{hierarchy.names[label]!r} is in {own!r}, {SAYS[kind]} {vote.node!r} ({vote.why})"
+        edit = Move(hierarchy.classes[label], vote.node)
+        yield Finding(kind, hierarchy.classes[label], message, "warning", vote.strength, {"why": vote.why}, edit)

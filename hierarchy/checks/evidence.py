@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from hierarchy.cluster import DEFAULT_EMBED, embed
 from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
-from hierarchy.wordnet import Senses, find_senses
+from hierarchy.wordnet import UNKNOWN, Confidence, Meaning, Senses, find_senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,7 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
+    meanings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
     """Looks classes up in WordNet and embeds them.
@@ -60,6 +61,7 @@ def gather(
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
+        meanings: class id -> the synset that a person chose for it; "" for none that WordNet has.
         progress: receives the name of each stage.
 
     Raises:
@@ -68,7 +70,16 @@ def gather(
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes)
+    senses = _decide(find_senses(classes), classes, meanings or {})
     progress(f"embedding with {spec}")
     vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)
+
+
+def _decide(senses: Senses | None, classes: ClassList, chosen: Mapping[str, str]) -> Senses | None:
+    """What WordNet says, with the meanings that a person chose."""
+    if senses is None or not chosen:
+        return senses
+    decided = {id: Meaning(wnid, Confidence.NAME, ((wnid, 1.0),)) if wnid else UNKNOWN for id, wnid in chosen.items()}
+    meanings = (decided.get(id, meaning) for id, meaning in zip(classes.ids, senses.meanings, strict=True))
+    return replace(senses, meanings=tuple(meanings))

@@ -24,7 +24,7 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 
     Args:
         source: the name of a shipped hierarchy, a hierarchy file (.json, .csv), a .json file with one object
-            {class: superclass}, or a .csv file with the header class,superclass.
+            {class: superclass} or {superclass: [classes]}, or a .csv file with the header class,superclass.
 
     Raises:
         FormatError: the file is missing, corrupt or in neither form; the message names the file and all its faults.
@@ -44,12 +44,17 @@ def read_reference(source: str | os.PathLike[str]) -> Hierarchy | dict[str, str]
 def _json_pairs(text: str, where: str) -> list[Pair] | None:
     """The entries of a JSON object, repeated ones included; None for a hierarchy file, which `load` reads."""
     try:
-        content = json.loads(text, object_pairs_hook=list)
+        content: Any = json.loads(text, object_pairs_hook=list)
     except (RecursionError, ValueError):
         return None  # `load` reports what is wrong, and where
     if not text.lstrip().startswith("{"):
         raise FormatError(f"{where} is a JSON {type(content).__name__}; give an object {{class: superclass}}")
-    return None if ("format", FORMAT) in content else content
+    pairs: list[Pair] = content
+    if ("format", FORMAT) in pairs:
+        return None
+    if pairs and all(isinstance(value, list) for _, value in pairs):  # {superclass: [classes]}
+        return [(name if isinstance(name, str) else "", above) for above, names in pairs for name in names]
+    return pairs
 
 
 def _csv_pairs(text: str, where: str) -> list[Pair] | None:

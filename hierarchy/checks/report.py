@@ -24,6 +24,7 @@ def render_report(
     definitions: Mapping[str, str] | None = None,
     provenance: Mapping[str, Any] | None = None,
     images: Mapping[str, int] | None = None,
+    pictures: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The text of a page: a chart to zoom into, a search, the findings worst first, and the figures.
 
@@ -34,6 +35,7 @@ def render_report(
         definitions: class id -> what the class is, for as many as are known.
         provenance: how the hierarchy came to be (see `HierarchyFile`); any JSON values.
         images: class id -> its images in a dataset; then nodes are as large as their images are many.
+        pictures: class id -> some images of it, as base64 JPEGs (`hierarchy.sources.embed_pictures`).
     """
     from plotly.offline import get_plotlyjs
 
@@ -41,6 +43,8 @@ def render_report(
     nodes = _nodes(hierarchy, definitions or {})
     if images is not None:
         nodes["images"] = [images.get(id, 0) for id in nodes["ids"]]
+    if pictures is not None:
+        nodes["pictures"] = [list(pictures.get(id, ())) for id in nodes["ids"]]
     parts = {
         "title": escape(title),
         "figures": _figures(hierarchy, worst_first),

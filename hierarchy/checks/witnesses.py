@@ -1,19 +1,22 @@
-"""The two witnesses that cost nothing: the group that fits each class's hypernyms, and the one of its nearest classes.
+"""The two witnesses that cost nothing: what hypernyms say about each class's group, and what its vector says.
 
-Both are asked about every class, settled or not, and neither knows the votes of the other or of a language model.
+Both are asked about every class, settled or not, and neither knows the votes of the other or of a language model. A
+witness that knows little abstains: about a group of fewer than `FEW` classes, a sense that is a guess, a resemblance
+that is no closer than chance.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.evidence import Evidence
+from hierarchy.english import plural
 from hierarchy.names import join_path
 from hierarchy.proposal import Proposal, Vote
-from hierarchy.wordnet import Meaning, Senses, Synset, WordNet
+from hierarchy.wordnet import Senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,36 +24,60 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float64]
 
-SPECIFIC = 0.3  # less specific hypernyms are shared by half of all things and say nothing; "animal" has 0.27
-NEIGHBOURS = 5  # nearest classes to consider; fewer for a class whose group has fewer others
-MANY = 5000  # classes; with more, only hypernyms below SPECIFIC_OF_MANY count, to stay within minutes
-SPECIFIC_OF_MANY = 0.5
+FEW = 3  # classes; of a smaller group, neither witness can say what its classes have in common
+SPECIFIC = (
+    0.4  # information of a hypernym that says something: "arthropod" has 0.44, "invertebrate" 0.41, "animal" 0.27
+)
+MOST, LEAST = 2 / 3, 1 / 3  # shares of a group that share a hypernym: they do, they do not
+CLOSE = 0.02  # a difference in mean similarity that is too small to speak of
+ALIKE = 0.5  # standard deviations above the average similarity; a less similar group is no closer than chance
 SHOWN = 3  # classes named in a reason
 
 
 @dataclass(frozen=True)
 class Kinship:
-    """What hypernyms say about a class.
+    """A hypernym that a class shares with a group.
 
     Args:
-        best: the index of the group, other than its own, that it shares most information with on average.
-        there, here: that information (Resnik 1995) with the best group and with its own; 0 for a class alone there.
-        alone: whether its own group has no other class.
+        group: the index of the group.
+        wnid: the hypernym.
+        there, of: how many of the group's other classes have it, of how many that WordNet knows.
+        here, of_here: the same for the class's own group.
     """
 
-    best: int | None
-    there: float
-    here: float
-    alone: bool
+    group: int
+    wnid: str
+    there: int
+    of: int
+    here: int
+    of_here: int
+
+    @property
+    def strength(self) -> float:
+        """The share of the group that has the hypernym."""
+        return self.there / self.of
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """What the nearest classes say about a class: the group of most of them, how many are in it, and their labels."""
+    """The group that a class is most similar to.
+
+    Args:
+        group: the index of the group.
+        there: the mean similarity (cosine) to its other classes.
+        here: that to the class's own group or, if they are the same, to the next best one; None if there is none.
+        nearest: labels of the nearest classes of the group, nearest first.
+    """
 
     group: int
-    count: int
-    nearest: tuple[int, ...]  # labels, nearest first
+    there: float
+    here: float | None
+    nearest: tuple[int, ...]
+
+    @property
+    def strength(self) -> float:
+        """How much more similar the class is to this group than to the other, from 0 to 1."""
+        return max(0.0, min(1.0, self.there - max(0.0, self.here or 0.0)))
 
 
 class Grouping:
@@ -66,6 +93,10 @@ class Grouping:
                 self.members[group].append(label)
         self.size = {group: len(labels) for group, labels in self.members.items()}
 
+    def is_few(self, group: int | None) -> bool:
+        """Whether a group has too few classes to compare another group with, but more than the one in question."""
+        return group is not None and 1 < self.size[group] < FEW
+
 
 @dataclass(frozen=True)
 class Testimony:
@@ -75,8 +106,8 @@ class Testimony:
         proposal: what they were asked about.
         senses: what WordNet says about its classes.
         grouping: its groups.
-        kin: what the hypernyms of each class say; empty without WordNet.
-        near: what the nearest classes of each say; empty without vectors.
+        kin: the hypernym that speaks for a group, for each class; empty without WordNet.
+        near: the group nearest to each class; empty without vectors.
     """
 
     proposal: Proposal
@@ -86,42 +117,34 @@ class Testimony:
     near: Sequence[Neighbourhood | None]
 
     def votes(self) -> tuple[tuple[Vote, ...], ...]:
-        """The votes on each class, in label order; a witness abstains if no group fits."""
+        """The votes on each class, in label order; a witness that knows too little abstains."""
         return tuple(
-            tuple(vote for vote in (self._wordnet_vote(label), self._embedding_vote(label)) if vote)
+            tuple(vote for vote in (self.wordnet_vote(label), self.embedding_vote(label)) if vote)
             for label in range(len(self.proposal.places))
         )
 
-    def _wordnet_vote(self, label: int) -> Vote | None:
-        kin, own = self.kin[label] if self.kin else None, self.grouping.group_of[label]
+    def wordnet_vote(self, label: int) -> Vote | None:
+        """WordNet's vote: the group whose classes have a hypernym of this class, which those of its own lack."""
+        kin = self.kin[label] if self.kin else None
         if kin is None:
             return None
-        stays = own is not None and not kin.alone and (kin.best is None or kin.here >= kin.there)
-        group = own if stays else kin.best
-        if group is None:
-            return None
-        fit = kin.here if stays else kin.there
-        shared = self.shared_hypernym(label, group)
-        why = f"all are a kind of {shared.words[0]}" if shared else ""
-        return Vote("wordnet", self.grouping.paths[group], round(min(1.0, fit), 3), why)
+        assert self.senses is not None  # it was asked
+        own = self.grouping.group_of[label]
+        words = plural(self.senses.wordnet.synset(kin.wnid).words[0])
+        there = f"{kin.there} of {kin.of} {'others' if kin.group == own else 'there'} are {words}"
+        here = f", {kin.here} of {kin.of_here} here" if kin.group != own and kin.of_here else ""
+        return Vote("wordnet", self.grouping.paths[kin.group], round(kin.strength, 3), there + here)
 
-    def _embedding_vote(self, label: int) -> Vote | None:
+    def embedding_vote(self, label: int) -> Vote | None:
+        """The embedding's vote: the group that a class is most similar to on average."""
         near = self.near[label] if self.near else None
         if near is None:
             return None
-        names, group_of = self.proposal.classes.names, self.grouping.group_of
-        alike = [names[other] for other in near.nearest if group_of[other] == near.group][:SHOWN]
-        why = f"{near.count} of {len(near.nearest)} nearest: {', '.join(alike)}"
-        return Vote("embedding", self.grouping.paths[near.group], round(near.count / len(near.nearest), 3), why)
-
-    def shared_hypernym(self, label: int, group: int) -> Synset | None:
-        """The lowest synset above a class and all others of a group that WordNet knows; None if it knows none."""
-        assert self.senses is not None  # it was asked
-        meanings = self.senses.meanings
-        others = [meanings[other].wnid for other in self.grouping.members[group] if meanings[other]]
-        if not others:
-            return None
-        return self.senses.wordnet.synset(self.senses.wordnet.lowest_common(meanings[label].wnid, *others))
+        names, own = self.proposal.classes.names, self.grouping.group_of[label]
+        why = f"like {', '.join(names[other] for other in near.nearest)} {near.there:.2f}"
+        compared = "the next best group" if near.group == own else "its own group"
+        why += f", like {compared} {near.here:.2f}" if near.here is not None and own is not None else ""
+        return Vote("embedding", self.grouping.paths[near.group], round(near.strength, 3), why)
 
 
 def ask_witnesses(proposal: Proposal, evidence: Evidence) -> Testimony:
@@ -133,80 +156,120 @@ def ask_witnesses(proposal: Proposal, evidence: Evidence) -> Testimony:
 
 
 def find_kin(grouping: Grouping, senses: Senses) -> list[Kinship | None]:
-    """The information each class shares with its group and with the best other; None without a synset."""
-    wordnet, meanings = senses.wordnet, senses.meanings
-    least = SPECIFIC if len(meanings) <= MANY else SPECIFIC_OF_MANY
-    below: defaultdict[str, list[int]] = defaultdict(list)
-    for label, meaning in enumerate(meanings):
-        if meaning and grouping.group_of[label] is not None:
+    """The hypernym that speaks for the place of each class, or against it; None where WordNet abstains."""
+    weigh = weigh_hypernyms(grouping, senses)
+    return [weigh(label, meaning.wnid) if meaning.is_sure else None for label, meaning in enumerate(senses.meanings)]
+
+
+def weigh_hypernyms(grouping: Grouping, senses: Senses) -> Callable[[int, str], Kinship | None]:
+    """Returns a function: label of a class, synset it may mean -> the hypernym that then speaks for a group."""
+    wordnet = senses.wordnet
+    have: defaultdict[str, Counter[int]] = defaultdict(Counter)  # hypernym -> group -> how many of its classes have it
+    known: Counter[int] = Counter()  # group -> how many of its classes WordNet knows
+    for label, meaning in enumerate(senses.meanings):
+        group = grouping.group_of[label]
+        if meaning and group is not None:
+            known[group] += 1
             for wnid in wordnet.ancestors(meaning.wnid):
-                below[wnid].append(label)
-    return [
-        _kinship(label, grouping, wordnet, meaning, below, least) if meaning else None
-        for label, meaning in enumerate(meanings)
-    ]
+                have[wnid][group] += 1
+
+    def weigh(label: int, wnid: str) -> Kinship | None:
+        own = grouping.group_of[label]
+        if grouping.is_few(own):
+            return None
+        meaning = senses.meanings[label]
+        counted = wordnet.ancestors(meaning.wnid) if meaning else {}  # itself is not one of the others
+        specific = [(wordnet.information(above), above) for above in wordnet.ancestors(wnid)]
+        here = {above: have[above][own] - (above in counted) for _, above in specific} if own is not None else {}
+        of_here = known[own] - bool(meaning) if own is not None else 0
+        return _choose_kin(own, here, of_here, [pair for pair in specific if pair[0] >= SPECIFIC], have, known)
+
+    return weigh
 
 
-def _kinship(
-    label: int, grouping: Grouping, wordnet: WordNet, meaning: Meaning, below: Mapping[str, Sequence[int]], least: float
-) -> Kinship:
-    fits = _fits(label, grouping, wordnet, meaning, below, least)
-    own, size = grouping.group_of[label], grouping.size
-    others = {group: fit / size[group] for group, fit in fits.items() if group != own}
-    best = max(others, key=lambda group: (others[group], -group)) if others else None
-    alone = own is None or size[own] == 1
-    here = 0.0 if alone or own is None else fits.get(own, 0.0) / (size[own] - 1)
-    return Kinship(best, others[best] if best is not None else 0.0, here, alone)
+def _choose_kin(
+    own: int | None,
+    of_its_own: Mapping[str, int],
+    of_here: int,
+    above: Sequence[tuple[float, str]],
+    have: Mapping[str, Counter[int]],
+    known: Mapping[int, int],
+) -> Kinship | None:
+    """The most telling of a class's hypernyms, given how many classes of each group have them.
 
-
-def _fits(
-    label: int, grouping: Grouping, wordnet: WordNet, meaning: Meaning, below: Mapping[str, Sequence[int]], least: float
-) -> dict[int, float]:
-    """For each group, the summed information of a class's lowest common hypernyms with the group's other classes."""
-    fits: defaultdict[int, float] = defaultdict(float)
-    seen = {label}
-    specific = [(wordnet.information(wnid), wnid) for wnid in wordnet.ancestors(meaning.wnid)]
-    for information, wnid in sorted(specific, reverse=True):
-        if information < least:
-            break
-        for other in below.get(wnid, ()):
-            if other not in seen:
-                seen.add(other)
-                group = grouping.group_of[other]
-                assert group is not None  # only classes that have one are below
-                fits[group] += information
-    return dict(fits)
+    One that most of its own group have or, if a more specific one is shared by most of another group and few of its
+    own, that.
+    """
+    best_here: tuple[float, str, Kinship] | None = None
+    best_there: tuple[float, float, Kinship] | None = None
+    for information, wnid in sorted(above):
+        here = of_its_own.get(wnid, 0)
+        if own is not None and of_here >= FEW - 1 and here >= MOST * of_here:
+            best_here = information, wnid, Kinship(own, wnid, here, of_here, here, of_here)
+        if of_here and here > LEAST * of_here:
+            continue
+        for group, there in sorted(have[wnid].items()):
+            if group != own and known[group] >= FEW and there >= MOST * known[group]:
+                margin = information * (there / known[group] - here / max(1, of_here))
+                if best_there is None or margin > best_there[0]:
+                    best_there = margin, information, Kinship(group, wnid, there, known[group], here, of_here)
+    if best_there and (best_here is None or best_there[1] > best_here[0]):
+        return best_there[2]
+    return best_here[2] if best_here else None
 
 
 def find_neighbours(grouping: Grouping, vectors: Vectors) -> list[Neighbourhood | None]:
-    """The nearest settled classes of each class, as many as its group has others and at most NEIGHBOURS.
+    """The group of `FEW` classes or more that each class is most similar to; None where the embedding abstains.
 
-    An unsettled class counts as one of the group of its nearest. None if there are no others.
+    Similarity to a group is the mean over its other classes.
     """
     import numpy as np
 
     group_of = np.array([-1 if group is None else group for group in grouping.group_of])
     settled = np.flatnonzero(group_of >= 0)
+    size = np.bincount(group_of[settled], minlength=len(grouping.paths))
+    sums = np.zeros((len(grouping.paths), vectors.shape[1]))
+    np.add.at(sums, group_of[settled], vectors[settled])
+    sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T  # (about 256, K)
+    others = sample[sample < 1 - 1e-9]
+    least = others.mean() + ALIKE * others.std() if others.size else 1.0
     found: list[Neighbourhood | None] = []
     for start in range(0, len(vectors), 512):
-        near = (vectors[start : start + 512] @ vectors[settled].T).round(9)  # (512, settled)
-        near[np.arange(start, start + len(near))[:, None] == settled[None, :]] = -np.inf
-        ranked = settled[np.argsort(-near, axis=1, kind="stable")[:, :NEIGHBOURS]]  # (512, 5), labels
-        for label, row in enumerate(ranked, start):
-            others = [int(other) for other in row if other != label]
-            most = _others_of_its_group(label, others, grouping)
-            kept = tuple(others[:most])
-            if not kept:
+        part = slice(start, start + 512)
+        itself = np.einsum("kd,kd->k", vectors[part], vectors[part])
+        to_groups = vectors[part] @ sums.T  # (512, groups), summed
+        for label, row in enumerate(to_groups, start):
+            own = grouping.group_of[label]
+            if grouping.is_few(own):
                 found.append(None)
                 continue
-            group, count = Counter(group_of[list(kept)].tolist()).most_common(1)[0]
-            found.append(Neighbourhood(group, count, kept))
+            means = row / size
+            if own is not None:
+                means[own] = (row[own] - itself[label - start]) / max(1, size[own] - 1)
+            found.append(_choose_neighbours(label, own, means.round(9), float(least), grouping, vectors))
     return found
 
 
-def _others_of_its_group(label: int, nearest: Sequence[int], grouping: Grouping) -> int:
-    own = grouping.group_of[label]
-    if own is not None:
-        return max(1, grouping.size[own] - 1)
-    home = grouping.group_of[nearest[0]] if nearest else None
-    return 0 if home is None else grouping.size[home]
+def _choose_neighbours(
+    label: int, own: int | None, means: Vectors, least: float, grouping: Grouping, vectors: Vectors
+) -> Neighbourhood | None:
+    """The group that a class is most similar to, given its mean similarity to each."""
+    import numpy as np
+
+    several = [group for group in range(len(means)) if grouping.size[group] >= FEW]
+    ranked = sorted(several, key=lambda group: (-means[group], group != own, group))
+    if not ranked or means[ranked[0]] <= least:
+        return None
+    group, here = ranked[0], None
+    if own is None or group == own:
+        here = float(means[ranked[1]]) if len(ranked) > 1 else None
+    elif grouping.size[own] > 1:
+        here = float(means[own])
+    if group == own and here is None:  # there is nothing to compare it with
+        return None
+    if here is not None and means[group] - here < CLOSE:
+        return None
+    members = [other for other in grouping.members[group] if other != label]
+    near = (vectors[members] @ vectors[label]).round(9)
+    nearest = tuple(members[i] for i in np.argsort(-near, kind="stable")[:SHOWN])
+    return Neighbourhood(group, round(float(means[group]), 3), here if here is None else round(here, 3), nearest)

@@ -34,13 +34,20 @@ from hierarchy.generate import (
     check_undecided,
     generate,
 )
-from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions
+from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
 
 if TYPE_CHECKING:
     from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
-Source = Annotated[str, typer.Argument(help="imagenet-1k, a .txt/.csv/.tsv file, an image folder, a dataset, ...")]
+Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Read a file in this form, such as coco; by default its content decides.")
+]
+UseGroups = Annotated[
+    bool,
+    typer.Option("--use-groups", help="Keep the superclasses and groups that SOURCE states.", rich_help_panel=SHAPE),
+]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
     str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
@@ -95,6 +102,8 @@ def generate_command(
     context: typer.Context,
     source: Source,
     out: Out = None,
+    form: Format = None,
+    use_groups: UseGroups = False,
     superclasses: Superclasses = None,
     groups: Groups = None,
     classes_per_group: PerGroup = None,
@@ -127,16 +136,17 @@ def generate_command(
     from hierarchy.review import Paths
 
     paths = Paths.of(out or _default_out(source))
-    _check_target(paths, source, named=out is not None)
+    _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
-    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape)
-    settings = Settings(source, shape, embed, base_url, seed, asked, drop_unsettled=drop_unsettled)
+    asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
+    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form)
     start = time.monotonic()
+    limits = parse_limits(price, max_calls, max_cost)
+    _check_key(settings, dry_run=dry_run)
     if asked is None:
         return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
-    limits = parse_limits(price, max_calls, max_cost)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)
@@ -183,12 +193,20 @@ def _refuse_model_flags(context: typer.Context, embed: str) -> None:
         raise typer.BadParameter(f"{needing} a language model that proposes{limit}; add --propose openai")
 
 
-def _check_model(propose: str | None, asked: ModelSettings, shape: Shape) -> ModelSettings | None:
+def _check_key(settings: Settings, *, dry_run: bool) -> None:
+    """Reports a missing key before the classes are looked up, not after."""
+    if (settings.propose or served_views(settings.embed)) and not dry_run:
+        make_client(settings.base_url)
+
+
+def _check_model(propose: str | None, asked: ModelSettings, shape: Shape, use_groups: bool) -> ModelSettings | None:
     """How a language model is asked, or None if none proposes."""
     if propose is None:
         return None
     if propose != "openai":
         raise typer.BadParameter(f"unknown --propose {propose!r}; use openai, with --base-url for other servers")
+    if use_groups:
+        raise typer.BadParameter("--use-groups needs a clustering; leave out --propose")
     if shape.classes_per_group or shape.classes_per_superclass:
         raise ShapeError(
             "a language model does not keep to node sizes; remove --classes-per-group and --classes-per-superclass"
@@ -248,10 +266,11 @@ def _default_out(source: str) -> Path:
         name = (Path(source).stem if Path(source).exists() else source) or "classes"
     except OSError:  # too long for a file name; `read_classes` says so
         name = "classes"
-    return Path(re.sub(r"[^\w.-]+", "-", name) + ".json")
+    ending = "-tree.json" if Path(source).suffix.lower() == ".json" else ".json"  # else a .json would replace itself
+    return Path(re.sub(r"[^\w.-]+", "-", name) + ending)
 
 
-def _check_target(paths: Paths, source: str, *, named: bool) -> None:
+def _check_target(paths: Paths, source: str) -> None:
     """Refuses a place for the result before minutes of work, not after."""
     from hierarchy.review import hold_lock
 
@@ -263,7 +282,7 @@ def _check_target(paths: Paths, source: str, *, named: bool) -> None:
         with hold_lock(paths, "generate"):
             pass
     check_undecided(paths)
-    if (named or target != _default_out(source)) and same_file(target, source):  # a .json is not a source
+    if same_file(target, source):
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
 
 

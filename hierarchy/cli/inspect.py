@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hierarchy.cli.console import print_json, show_progress
+from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
 from hierarchy.errors import UnknownNode
 from hierarchy.names import split_path
@@ -105,14 +105,33 @@ def score_command(
         typer.echo(f"{name.replace('_', ' '):24}{figure.value:8.3f}{figure.random:8.3f}")
 
 
-def report_command(
-    file: File, out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html")
+def labels_command(
+    file: File,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="label-studio (with superclasses and groups), fiftyone, coco, yolo or names."),
+    ] = "names",
 ) -> None:
-    """Writes one HTML page with a zoomable chart, search and the findings; it works offline."""
+    """Prints the classes of a hierarchy as another tool reads them."""
+    from hierarchy.io import load
+    from hierarchy.sources import write_labels
+
+    typer.echo(write_labels(load(file), form), nl=False)
+
+
+def report_command(
+    file: File,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("hierarchy.html"),
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images, one folder for each class: three of each go into the page.")
+    ] = None,
+) -> None:
+    """Writes one HTML page with a zoomable chart, search, images and the findings; it works offline."""
     from hierarchy.checks import check, gather, render_report
     from hierarchy.files import write_text
     from hierarchy.io import read
     from hierarchy.proposal import Proposal
+    from hierarchy.sources import embed_pictures, find_pictures
 
     with show_progress() as progress:
         progress("reading")
@@ -125,10 +144,25 @@ def report_command(
         known = evidence.classes
         glosses = {id: gloss for id, gloss in zip(known.ids, known.definitions, strict=True) if gloss}
         title = Path(file).stem
+        pictures = None
+        if images is not None:
+            progress("reading images")
+            chosen = find_pictures(images, proposal.index, known.ids)
+            pictures = embed_pictures(chosen)
         write_text(
-            out, render_report(held.hierarchy, findings, title=title, definitions=glosses, provenance=held.provenance)
+            out,
+            render_report(
+                held.hierarchy,
+                findings,
+                title=title,
+                definitions=glosses,
+                provenance=held.provenance,
+                pictures=pictures,
+            ),
         )
     typer.echo(str(out))
+    if pictures is not None and len(pictures) < len(known):
+        notify(f"images of {len(pictures):,} of {count(len(known), 'class')}")
 
 
 def explain_command(

@@ -12,7 +12,14 @@ from hierarchy.cli.console import run
 from hierarchy.cli.dataset import dataset_app
 from hierarchy.cli.edit import edit_command
 from hierarchy.cli.generate import generate_command
-from hierarchy.cli.inspect import check_command, explain_command, report_command, score_command, show_command
+from hierarchy.cli.inspect import (
+    check_command,
+    explain_command,
+    labels_command,
+    report_command,
+    score_command,
+    show_command,
+)
 from hierarchy.cli.review import review_command
 
 app = typer.Typer(
@@ -25,6 +32,7 @@ app.command("edit")(edit_command)
 app.command("show")(show_command)
 app.command("check")(check_command)
 app.command("score")(score_command)
+app.command("labels")(labels_command)
 app.command("report")(report_command)
 app.command("explain")(explain_command)
 app.add_typer(dataset_app, name="dataset")

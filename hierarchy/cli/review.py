@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +20,11 @@ from hierarchy.errors import OutputError, ReviewError
 if TYPE_CHECKING:
     from hierarchy.review import Paths, Session
 
-READ_ONLY = ("--plain", "--only", "--by")
+ASKING = ("--plain", "--web", "--images", "--only")  # flags about how questions are asked, and which
+READ_ONLY = (*ASKING, "--by")
 IDLE = {  # flags that would do nothing next to another one
-    "--replay": ("--plain", "--only"),
-    "--import": ("--plain", "--only"),
+    "--replay": ASKING,
+    "--import": ASKING,
     "--look": ("--by",),
     "--export": READ_ONLY,
     "--diff": READ_ONLY,
@@ -32,6 +35,10 @@ IDLE = {  # flags that would do nothing next to another one
 def review_command(
     file: Annotated[str, typer.Argument(help="The hierarchy to review: a .json or .csv file.")],
     plain: Annotated[bool, typer.Option("--plain", help="Ask line by line, not on the full screen.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Ask in a browser on this machine, with images.")] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="For --web: a folder of images, one folder for each class.", metavar="FOLDER")
+    ] = None,
     only: Annotated[str, typer.Option(help="Kinds of questions to ask: disputed,ambiguous,oversized,...")] = "",
     by: Annotated[str | None, typer.Option(help="Who decides; git's user.name or your user name by default.")] = None,
     look: Annotated[bool, typer.Option("--look", help="Read only: decide nothing, and lock nobody out.")] = False,
@@ -43,7 +50,7 @@ def review_command(
     log: Annotated[bool, typer.Option("--log", help="Print the decisions.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON; talk on stderr.")] = False,
 ) -> int:
-    """Asks about the classes and nodes of a hierarchy, the most disputed first, and logs every decision.
+    """Asks about what is doubtful in a hierarchy, the most doubtful first, and logs every decision.
 
     Quit at any time and continue later: the decisions are kept next to FILE, and FILE is made from them.
     """
@@ -54,17 +61,28 @@ def review_command(
     chosen = [flag for flag, value in modes.items() if value]
     if len(chosen) > 1:
         raise ReviewError(f"{' and '.join(chosen)} cannot be combined; give one of them")
-    given = {"--plain": plain, "--only": only, "--by": by is not None}
+    given = {
+        "--plain": plain,
+        "--web": web,
+        "--images": images is not None,
+        "--only": only,
+        "--by": by is not None,
+    }
     for flag in IDLE[chosen[0]] if chosen else ():
         if given[flag]:
             raise ReviewError(f"{flag} has no effect with {chosen[0]}; omit it")
+    if plain and web:
+        raise ReviewError("--plain and --web cannot be combined; give one of them")
+    if images is not None and not web:
+        raise ReviewError("--images has no effect without --web; add it")
     paths = find_paths(file, out)
     if replay:
         return _replay(file, paths, replay, by, as_json)
     if import_:
         return _import(file, paths, import_, by, as_json)
     if not (export or diff or log):
-        return _review(file, paths, kinds, by, plain=plain, look=look, as_json=as_json)
+        ask = partial(_ask_in_browser, images=images) if web else partial(_converse, plain=plain)
+        return _review(file, paths, kinds, by, ask, look=look, as_json=as_json)
     session = look_at(file, paths, notify=notify)
     if export:
         _export(session, paths, export, as_json)
@@ -76,21 +94,45 @@ def review_command(
 
 
 def _review(
-    file: str, paths: Paths, kinds: tuple[str, ...], by: str | None, *, plain: bool, look: bool, as_json: bool
+    file: str,
+    paths: Paths,
+    kinds: tuple[str, ...],
+    by: str | None,
+    ask: Callable[[Session, Paths, bool], None],
+    *,
+    look: bool,
+    as_json: bool,
 ) -> int:
     from hierarchy.review import look_at, open_session
 
     with (
-        nullcontext(look_at(file, paths, notify=notify, only=kinds))
+        nullcontext(look_at(file, paths, notify=notify, only=kinds, consult=True))
         if look
-        else open_session(file, paths, by=by, notify=notify, only=kinds)
+        else open_session(file, paths, by=by, notify=notify, only=kinds, consult=True)
     ) as session:
-        _converse(session, paths, plain, as_json)
+        ask(session, paths, as_json)
     _report(session, paths, as_json)
     return 0
 
 
-def _converse(session: Session, paths: Paths, plain: bool, as_json: bool) -> None:
+def _ask_in_browser(session: Session, paths: Paths, as_json: bool, images: Path | None) -> None:
+    """In a browser, which is opened where there is a screen."""
+    import webbrowser
+
+    from hierarchy.review.ui import run_in_browser
+    from hierarchy.sources import find_pictures
+
+    def opened(address: str) -> None:
+        notify(f"review {paths.result.name} at {address} (q there or ctrl-c here ends it)")
+        if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            webbrowser.open(address)  # elsewhere it would start a browser of text in this terminal
+
+    proposal = session.proposal
+    pictures = find_pictures(images, proposal.index, proposal.classes.ids) if images else {}
+    run_in_browser(session, title=paths.result.name, pictures=pictures, opened=opened)
+
+
+def _converse(session: Session, paths: Paths, as_json: bool, plain: bool) -> None:
     """On the full screen if there is one, else line by line."""
     from hierarchy.review.ui import Terminal, converse, edit_in_editor, run_full_screen
 

@@ -4,7 +4,7 @@ The vectors also serve as a witness about any proposal (`hierarchy.checks`).
 """
 
 from hierarchy.cluster.embeddings import DEFAULT_EMBED, embed
-from hierarchy.cluster.propose import propose_by_clustering
+from hierarchy.cluster.propose import check_shape, propose_by_clustering
 from hierarchy.cluster.shape import Range, Shape, likely_numbers
 
-__all__ = ["DEFAULT_EMBED", "Range", "Shape", "embed", "likely_numbers", "propose_by_clustering"]
+__all__ = ["DEFAULT_EMBED", "Range", "Shape", "check_shape", "embed", "likely_numbers", "propose_by_clustering"]

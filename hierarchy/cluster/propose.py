@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hierarchy.cluster.constrained import cluster
 from hierarchy.cluster.given import Placement, cluster_given
 from hierarchy.cluster.naming import name_nodes
-from hierarchy.cluster.shape import Shape
+from hierarchy.cluster.shape import Shape, fill_in
 from hierarchy.errors import ShapeError
 from hierarchy.proposal import Proposal
 from hierarchy.sources import ClassList
@@ -43,8 +43,7 @@ def propose_by_clustering(
     Raises:
         ShapeError: these classes cannot have that shape, or the source states no groups to use.
     """
-    if use_groups and not any(superclass or group for superclass, group in classes.places):
-        raise ShapeError(f"{classes.source} states no groups of its classes; leave out --use-groups")
+    check_shape(classes, shape, use_groups=use_groups)
     progress("clustering")
     if use_groups:
         placed = cluster_given(vectors, classes.places, shape)
@@ -60,6 +59,18 @@ def propose_by_clustering(
         groups=placed.groups,
     )
     return Proposal(classes, names)
+
+
+def check_shape(classes: ClassList, shape: Shape | None = None, *, use_groups: bool = False) -> None:
+    """Makes sure that classes can have a shape, before minutes of work and not after.
+
+    Raises:
+        ShapeError: they cannot, or the source states no groups to use.
+    """
+    if not use_groups:
+        fill_in(shape or Shape(), len(classes))
+    elif not any(superclass or group for superclass, group in classes.places):
+        raise ShapeError(f"{classes.source} states no groups of its classes; leave out --use-groups")
 
 
 def _measure_centrality(vectors: Vectors, placement: Sequence[tuple[int, int]]) -> list[float]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WNID = re.compile(r"^n\d{8}[-_ ]+(?=\S)")  # Stanford Dogs: "n02085620-Chihuahua"
+PREFIX = re.compile(r"^(?:n\d{8}[-_ ]+|/[a-z]/)(?=\S)")  # "n02085620-Chihuahua", Places365's "/a/airfield"
 NUMBER = re.compile(r"^\d+\s*\.[\s_]*(?=[^\W\d_])")  # CUB: "013.Bobolink"; not "7-up", "3.5 inch disk"
 ANY_NUMBER = re.compile(r"^(\d+)[\s._:)-]+(?=\S*[^\W\d_])")  # only if every name of a list has one
 CAMEL = re.compile(r"(?:[A-Z]+[a-z]*[0-9]*){2,}")  # UCF101: "ApplyEyeMakeup"; a part may be an abbreviation
@@ -55,7 +55,7 @@ def take_apart(raw: str) -> Phrase:
     >>> take_apart("car;auto;automobile").synonyms
     ('auto', 'automobile')
     """
-    text = _plain_spaces(NUMBER.sub("", WNID.sub("", raw))) or raw
+    text = _plain_spaces(NUMBER.sub("", PREFIX.sub("", raw))) or raw
     text = PLURAL_MARK.sub("", text)
     qualifiers, bare = BRACKETS.findall(text), BRACKETS.sub(" ", text).strip(EDGES)
     if not bare:  # all of it is in brackets
@@ -92,7 +92,7 @@ def clean_names(raws: Sequence[str]) -> tuple[str, ...]:
     """
     numbers = [found and found[1] for found in map(ANY_NUMBER.match, raws)]
     numbered = len(raws) > 1 and all(numbers) and len(set(numbers)) == len(raws)
-    texts = [(ANY_NUMBER if numbered else NUMBER).sub("", WNID.sub("", raw)) for raw in raws]
+    texts = [(ANY_NUMBER if numbered else NUMBER).sub("", PREFIX.sub("", raw)) for raw in raws]
     texts = [next(iter(_split("[;|]", _plain_spaces(text))), text) for text in texts]
     for is_spelled, split in ((_is_camel, _split_camel), (_is_hyphened, _split_hyphens)):
         alike = sum(map(is_spelled, texts))

@@ -5,6 +5,7 @@
 
 from hierarchy.proposal.difference import find_edits
 from hierarchy.proposal.edits import (
+    Define,
     Edit,
     Merge,
     Move,
@@ -22,6 +23,7 @@ from hierarchy.proposal.placements import collect, find_unplaced
 from hierarchy.proposal.proposal import Doubt, Place, Proposal, Vote, Witness
 
 __all__ = [
+    "Define",
     "Doubt",
     "Edit",
     "Finding",

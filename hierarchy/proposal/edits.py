@@ -68,9 +68,28 @@ class Regroup:
         return f"regroup {count(len(self.places), 'class')}"
 
 
-Edit: TypeAlias = Move | Rename | Merge | Split | Regroup
+@dataclass(frozen=True)
+class Define:
+    """Says what a class (by id) means: in words and, if it is one of WordNet's senses, by the id of the synset."""
 
-EDIT_KINDS: dict[str, type[Edit]] = {"move": Move, "rename": Rename, "merge": Merge, "split": Split, "regroup": Regroup}
+    id: str
+    definition: str
+    wnid: str = ""
+
+    def __str__(self) -> str:
+        return f"define {self.id} as {self.definition!r}"
+
+
+Edit: TypeAlias = Move | Rename | Merge | Split | Regroup | Define
+
+EDIT_KINDS: dict[str, type[Edit]] = {
+    "move": Move,
+    "rename": Rename,
+    "merge": Merge,
+    "split": Split,
+    "regroup": Regroup,
+    "define": Define,
+}
 
 
 def apply(edit: Edit, proposal: Proposal) -> Proposal:
@@ -85,6 +104,8 @@ def apply(edit: Edit, proposal: Proposal) -> Proposal:
     >>> apply(Move("a", "x/z"), before).settled.nodes(2)
     ('x/z',)
     """
+    if isinstance(edit, Define):
+        return _defined(proposal, edit)
     if isinstance(edit, Move):
         return _placed(proposal, {edit.id: _group(edit.to)})
     if isinstance(edit, Regroup):
@@ -112,7 +133,7 @@ def apply(edit: Edit, proposal: Proposal) -> Proposal:
     )
 
 
-def inverse(edit: Edit, before: Proposal) -> Regroup:
+def inverse(edit: Edit, before: Proposal) -> Regroup | Define:
     """The edit that undoes another one; raises what applying that one raises.
 
     >>> before = Proposal.from_hierarchy(Hierarchy(("a", "b"), ("a", "b"), (("x", "y"), ("x", "z"))))
@@ -120,6 +141,8 @@ def inverse(edit: Edit, before: Proposal) -> Regroup:
     Regroup(places=(('a', 'x/y'),))
     """
     after = apply(edit, before)
+    if isinstance(edit, Define):
+        return Define(edit.id, before.classes.definitions[before.classes.ids.index(edit.id)])
     return Regroup(tuple((id, before.place(id)) for id in before.classes.ids if before.place(id) != after.place(id)))
 
 
@@ -199,3 +222,12 @@ def _placed(proposal: Proposal, changed: Mapping[str, Place | None]) -> Proposal
             raise UnknownNode(f"no class {id!r} to move{nearest(id, proposal.classes.ids)}; give the id of a class")
     places = zip(proposal.classes.ids, proposal.places, strict=True)
     return replace(proposal, places=tuple(changed.get(id, old) for id, old in places))
+
+
+def _defined(proposal: Proposal, edit: Define) -> Proposal:
+    classes = proposal.classes
+    if edit.id not in classes.ids:
+        raise UnknownNode(f"no class {edit.id!r} to define{nearest(edit.id, classes.ids)}; give the id of a class")
+    own = zip(classes.ids, classes.definitions, strict=True)
+    definitions = tuple(edit.definition if id == edit.id else definition for id, definition in own)
+    return replace(proposal, classes=replace(classes, definitions=definitions))

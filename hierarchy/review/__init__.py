@@ -8,7 +8,7 @@ from hierarchy.review.changes import list_changes
 from hierarchy.review.explanation import explain
 from hierarchy.review.log import Undo, decision_to_dict
 from hierarchy.review.opening import describe_outcome, look_at, open_session, read_reviewed, replay_log, summarize
-from hierarchy.review.queue import parse_kinds
+from hierarchy.review.questions import parse_kinds
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.storage import Paths, find_paths, hold_lock

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hierarchy.prompting import describe_answer
-from hierarchy.proposal import Move, Proposal, Regroup, Split, Vote
+from hierarchy.proposal import Define, Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _neighbours(label: int, now: Proposal, evidence: Evidence) -> tuple[Neighbou
 def _is_about(decision: Decision, id: str) -> bool:
     """Whether a decision names a class, rather than a node it is in."""
     what = decision.what
-    if isinstance(what, Move):
+    if isinstance(what, Move | Define):
         return what.id == id
     if isinstance(what, Split):
         return id in what.ids

@@ -5,13 +5,15 @@ from __future__ import annotations
 import getpass
 import itertools
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hierarchy.checks import ask_witnesses, check, gather
+from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
 from hierarchy.files import write_text
@@ -19,6 +21,7 @@ from hierarchy.io import folder, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
+from hierarchy.review.questions import renew_votes
 from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
 from hierarchy.review.session import Session
 from hierarchy.review.state import Conflict, replay
@@ -38,7 +41,7 @@ from hierarchy.review.storage import (
 
 @contextmanager
 def open_session(
-    file: str, paths: Paths, *, by: str | None, notify: Notify, only: Sequence[str] = ()
+    file: str, paths: Paths, *, by: str | None, notify: Notify, only: Sequence[str] = (), consult: bool = False
 ) -> Iterator[Session]:
     """A session of one person, who holds the lock; the result is written when it ends, even by an error.
 
@@ -47,11 +50,12 @@ def open_session(
         paths: where the review is kept.
         by: who decides; None for git's user.name, or the user's name.
         notify: hears what the person should know.
-        only: kinds of questions to ask; all if empty.
+        only: kinds of questions to ask, all of each; if empty, the most doubtful.
+        consult: whether WordNet and TF-IDF are asked about a hierarchy that comes without votes, which takes seconds.
     """
     who = find_reviewer(by)
     with hold_lock(paths, who):
-        session = _load(file, paths, who=who, notify=notify, only=only)
+        session = _load(file, paths, who=who, notify=notify, only=only, consult=consult)
         try:
             yield session
         finally:
@@ -59,20 +63,39 @@ def open_session(
                 write_result(paths, session)
 
 
-def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = ()) -> Session:
+def look_at(file: str, paths: Paths, *, notify: Notify, only: Sequence[str] = (), consult: bool = False) -> Session:
     """A read-only session, which needs no lock; arguments as of `open_session`."""
-    return _load(file, paths, who="", notify=notify, only=only)
+    return _load(file, paths, who="", notify=notify, only=only, consult=consult)
 
 
-def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str]) -> Session:
+def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[str], consult: bool) -> Session:
     """A session of one person; read-only if that is ""."""
     base, findings = read_base(file, paths), read_findings(file)
+    if consult and not base.votes and not findings:
+        base, findings = _consult(base)
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
     write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
-    session = Session(base, log, write, who=who, only=only, findings=findings)
+    ask = partial(renew_votes, embed=find_embedder(base))
+    session = Session(base, log, write, who=who, only=only, findings=findings, ask_witnesses=ask)
     check_result(paths, base, log, session.proposal)
     return session
+
+
+def _consult(base: Proposal) -> tuple[Proposal, tuple[Finding, ...]]:
+    """The proposal with the votes of WordNet and TF-IDF, and what the checks find with their help."""
+    evidence = gather(base.classes)
+    testimony = ask_witnesses(base, evidence)
+    votes = zip(base.classes.ids, testimony.votes(), strict=True)
+    voted = replace(base, classes=evidence.classes, votes={id: cast for id, cast in votes if cast})
+    return voted, check(voted, evidence, testimony=testimony)
+
+
+def find_embedder(proposal: Proposal) -> str:
+    """The embedder whose vectors spoke about a proposal, by its provenance; TF-IDF if that does not say."""
+    settings = proposal.provenance.get("settings")
+    embed = settings.get("embed") if isinstance(settings, Mapping) else None
+    return embed if isinstance(embed, str) else DEFAULT_EMBED
 
 
 def replay_log(
@@ -172,7 +195,8 @@ def summarize(session: Session, paths: Paths) -> dict[str, Any]:
         "reviewed": len(session.state.classes),
         "classes": len(session.proposal.classes),
         "unsettled": list(unsettled),
-        "disputed": session.position.disputed,
+        "questions": session.position.of,
+        "open": session.left,
     }
 
 

@@ -1,4 +1,4 @@
-"""A review session: one question after another, the most disputed first, and a log of what was decided.
+"""A review session: one question after another, the most doubtful first, and a log of what was decided.
 
 The line dialogue, the full screen and the scripts all drive a `Session`. It knows neither a screen nor a file: the
 function `write` that it is given saves each decision before the decision counts.
@@ -11,18 +11,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
-from hierarchy.proposal import Edit, Finding, Move, Proposal, Vote
+from hierarchy.proposal import Define, Edit, Finding, Move, Proposal, Vote
 from hierarchy.review.log import Accept, Decision, Log, Undo, utc_now
-from hierarchy.review.queue import Question, add_votes, current_votes, find_now, list_questions, suggest
+from hierarchy.review.questions import Agenda, Ask, Question, Renewal, add_votes, current_votes, suggest
 from hierarchy.review.state import History, State, apply, decide, nodes, replay
 
 
 class Position(NamedTuple):
-    """The number of the current question, how many there are, and how many disputed classes are left."""
+    """The number of the current question, and how many there are."""
 
     number: int
     of: int
-    disputed: int
 
 
 class Session:
@@ -33,8 +32,9 @@ class Session:
         log: its decision log, which may hold decisions already.
         write: writes the last decisions of a longer log; they are on the disk when it returns.
         who: who decides from now on.
-        only: kinds of questions to ask (`hierarchy.review.queue.KINDS`); all if empty.
+        only: kinds of questions to ask (`hierarchy.review.questions.KINDS`), all of each; if empty, the most doubtful.
         findings: what the checks found that are too slow to run again after each edit.
+        ask_witnesses: (proposal, chosen meanings, ids) -> the votes of WordNet and the embedding about these classes.
         now: the clock.
 
     Raises:
@@ -50,16 +50,17 @@ class Session:
         who: str,
         only: Iterable[str] = (),
         findings: Sequence[Finding] = (),
+        ask_witnesses: Ask = lambda proposal, meanings, ids: {},
         now: Callable[[], str] = utc_now,
     ) -> None:
         self.base, self.log, self.who = base, log, who
-        self._write, self._only, self._now = write, tuple(only), now
-        self._given_findings = tuple(findings)
-        self.history = _replay_own(log, add_votes(base, findings))
+        self._write, self._now = write, now
+        self._renew = Renewal(ask_witnesses)
+        self.history = self._renew(_replay_own(log, add_votes(base, findings)))
+        self._agenda = Agenda(self.history.states[0], findings, only)
         self._names = dict(zip(base.classes.ids, base.classes.names, strict=True))
         self._skipped: set[str] = set()
         self._answered: dict[int, str] = {}  # act -> the subject of the question that it answered in this session
-        self._checked: Proposal | None = None
         self._refresh()
 
     # State
@@ -82,8 +83,18 @@ class Session:
     @property
     def position(self) -> Position:
         """How far the review is; a question that was jumped to counts as the next."""
-        disputed = sum("disputed" in question.kinds and not self._is_done(question) for question in self._asked)
-        return Position(len(self._asked) - len(self._open) + 1, len(self._asked), disputed)
+        return Position(len(self._asked) - len(self._open) + 1, len(self._asked))
+
+    @property
+    def left(self) -> int:
+        """How many questions are not answered, skipped ones included."""
+        return sum(not self._is_done(question) for question in self._asked)
+
+    @property
+    def unasked(self) -> int:
+        """How many classes nobody has looked at and no question is left about."""
+        open_ids = {question.subject for question in self._asked if not self._is_done(question)}
+        return sum(id not in self.state.classes and id not in open_ids for id in self._names)
 
     @property
     def suggestions(self) -> tuple[Edit, ...]:
@@ -115,6 +126,8 @@ class Session:
         """A decision in words; a class goes by its name, and is omitted if the question is about it, unless `whole`."""
         if isinstance(what, Accept):
             return f"accept {self.name(what.subject)!r}"
+        if isinstance(what, Define):
+            return f"{self.name(what.id)!r} means {what.definition!r}"
         if not isinstance(what, Move):
             return str(what)
         asked = self.question is not None and self.question.subject == what.id
@@ -146,14 +159,14 @@ class Session:
         superclass = self.node(subject).partition("/")[0]
         if not superclass:
             raise ReviewError(f"{self.name(subject)!r} is unsettled; move it into a group")
-        every = list_questions(self.state, self._findings)
+        every = self._agenda.list_all(self.state)
         below = [question for question in every if self.node(question.subject).partition("/")[0] == superclass]
         left = [question for question in below if not self._is_done(question)]
         if not left:
             raise ReviewError(f"nothing is left to accept in {superclass!r}")
         self._decide([Accept(question.subject) for question in left])
-        disputed = sum("disputed" in question.kinds for question in left)
-        more = f", {disputed} of them disputed" if disputed else ""
+        doubtful = sum(question.kinds != ("undoubted",) for question in left)
+        more = f", {doubtful} of them in doubt" if doubtful else ""
         return f"accepted all {len(left)} left in {superclass!r}{more}"
 
     def edit(self, *edits: Edit) -> str:
@@ -219,8 +232,10 @@ class Session:
             decisions.append(decision)
             if not isinstance(what, Accept) and states[-1].proposal == states[-2].proposal:
                 raise EditError(f"{what}: nothing would change")
-        self._record(decisions, History((*self.history.states, *states[1:]), (*self.history.decisions, *decisions)))
-        self._refresh()
+        history = History((*self.history.states, *states[1:]), (*self.history.decisions, *decisions))
+        self._record(decisions, self._renew(history))
+        stays = all(isinstance(what, Define) for what in whats)  # what a class means does not say where it belongs
+        self._refresh(self._answered[first] if stays else "")
 
     def _record(self, decisions: Sequence[Decision], history: History) -> None:
         """Writes decisions; only then do they count."""
@@ -232,13 +247,13 @@ class Session:
         """The history without an act; cut short where the act is the last, replayed where it is not."""
         states, decisions = self.history.states, self.history.decisions
         if tuple(act) == decisions[-len(act) :]:
-            return History(states[: -len(act)], decisions[: -len(act)])
+            return self._renew(History(states[: -len(act)], decisions[: -len(act)]))
         log = replace(self.log, decisions=(*self.log.decisions, *undoings))
         history = replay(log, states[0].proposal)
         if history.conflicts:
             later = ", ".join(str(conflict.decision.number) for conflict in history.conflicts)
             raise ReviewError(f"cannot undo {act[0].number}: decision {later} depends on it; undo that first")
-        return history
+        return self._renew(history)
 
     def _find_decision(self, number: int) -> Decision:
         for decision in self.history.decisions:
@@ -255,15 +270,12 @@ class Session:
 
     def _refresh(self, focus: str = "") -> None:
         """Computes the questions, and which of them is asked next."""
-        if self._checked is not self.proposal:
-            self._checked = self.proposal
-            self._findings = find_now(self.proposal, self._given_findings)
-        self._asked = list_questions(self.state, self._findings, self._only)
+        self._asked = self._agenda.list_asked(self.state, self._is_done)
         self._open = [q for q in self._asked if not self._is_done(q) and q.subject not in self._skipped]
         self._focus = None
         if focus and (self.is_class(focus) or focus in nodes(self.proposal)):  # an undoing may remove a node
-            every = {question.subject: question for question in list_questions(self.state, self._findings)}
-            self._focus = every.get(focus) or Question(focus, ("undisputed",))
+            every = {question.subject: question for question in self._agenda.list_all(self.state)}
+            self._focus = every.get(focus) or Question(focus, ("undoubted",))
 
 
 def _replay_own(log: Log, base: Proposal) -> History:

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from hierarchy.errors import EditError, HierarchyError, UnknownNode
 from hierarchy.names import join_path
-from hierarchy.proposal import Edit, Merge, Move, Proposal, Regroup, Rename, Split
+from hierarchy.proposal import Define, Edit, Merge, Move, Proposal, Regroup, Rename, Split
 from hierarchy.proposal import apply as apply_edit
 from hierarchy.review.log import Accept, Decision, Log, Undo
 
@@ -25,12 +25,14 @@ class State:
         classes: ids of the classes that were accepted, or placed by hand.
         accepted: level of each accepted node, and ids of the classes it held then.
         renames: (old, new) path of each node that was renamed, merged or moved as a whole, in order.
+        meanings: class id -> the synset that a reviewer chose; "" where the reviewer described the meaning.
     """
 
     proposal: Proposal
     classes: frozenset[str] = frozenset()
     accepted: frozenset[tuple[int, frozenset[str]]] = frozenset()
     renames: tuple[tuple[str, str], ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> frozenset[str]:
@@ -115,8 +117,11 @@ def apply(decision: Decision, state: State) -> State:
     if isinstance(what, Move) and not decision.new and what.to not in groups(before):
         raise EditError(f"the group {what.to!r} no longer exists")
     after = apply_edit(what, before)
+    if isinstance(what, Define):
+        return _define(what, after, state)
     renamed = _find_renames(what, before, after)
-    return State(after, state.classes.union(placed_ids(what)), state.accepted, (*state.renames, *renamed))
+    placed = state.classes.union(placed_ids(what))
+    return replace(state, proposal=after, classes=placed, renames=(*state.renames, *renamed))
 
 
 def decide(what: Accept | Edit, state: State, *, number: int, time: str, who: str, act: int) -> Decision:
@@ -130,6 +135,9 @@ def decide(what: Accept | Edit, state: State, *, number: int, time: str, who: st
     if isinstance(what, Move):
         before = proposal.place(what.id) if what.id in proposal.classes.ids else ""
         return Decision(number, time, who, what, what.id, before, what.to not in groups(proposal), act)
+    if isinstance(what, Define):
+        before = proposal.place(what.id) if what.id in proposal.classes.ids else ""
+        return Decision(number, time, who, what, what.id, before, act=act)
     subject = "" if isinstance(what, Regroup) else what.node
     return Decision(number, time, who, what, subject, subject, act=act)
 
@@ -180,6 +188,14 @@ def _accept(decision: Decision, state: State) -> State:
     return replace(state, classes=state.classes | {subject})
 
 
+def _define(what: Define, after: Proposal, state: State) -> State:
+    """The state in which a class means something else: what WordNet and the embedding said of it no longer counts."""
+    kept = tuple(vote for vote in after.votes.get(what.id, ()) if vote.witness == "llm")
+    votes = {**after.votes, what.id: kept}
+    after = replace(after, votes={id: cast for id, cast in votes.items() if cast})
+    return replace(state, proposal=after, meanings={**state.meanings, what.id: what.wnid})
+
+
 def list_members(proposal: Proposal) -> Mapping[str, set[str]]:
     """Ids of the classes below each node."""
     below: defaultdict[str, set[str]] = defaultdict(set)
@@ -197,7 +213,7 @@ def _find_renames(edit: Edit, before: Proposal, after: Proposal) -> tuple[tuple[
         return ((edit.node, parent + slash + join_path(edit.name)),)
     if isinstance(edit, Merge):
         return ((edit.node, edit.into),)
-    if isinstance(edit, Move) or (isinstance(edit, Split) and "/" in edit.node):  # some classes stay behind
+    if isinstance(edit, Move | Define) or (isinstance(edit, Split) and "/" in edit.node):  # some classes stay behind
         return ()
     went: defaultdict[str, set[str]] = defaultdict(set)
     for old, new in zip(before.places, after.places, strict=True):

@@ -1,4 +1,4 @@
-"""Image folders with one folder per class, with or without splits above."""
+"""Image folders with one folder per class, with or without splits, superclasses and groups above."""
 
 from __future__ import annotations
 
@@ -12,5 +12,10 @@ from hierarchy.sources.layout import find_classes
 
 def read_image_folder(source: str) -> list[Entry]:
     """The classes of an image folder in the order of `sorted`, as torchvision and `datasets` number them."""
-    folders = sorted(find_classes(Path(source)).items())
-    return [from_word(split_path(name)[0], str(folder)) for name, folder in folders]
+    found = sorted(find_classes(Path(source)).items(), key=lambda item: (item[0][-1], item[0]))
+    entries = []
+    for parts, folder in found:
+        *above, name = (split_path(part)[0] for part in parts)
+        superclass, group, *_ = (*above, "", "")
+        entries.append(from_word(name, str(folder), above=(superclass, group)))
+    return entries

@@ -53,10 +53,12 @@ def image_files(folder: Path) -> dict[str, Any]:
     return {"data_files": files, "drop_labels": depth < (2 if splits else 1)}
 
 
-def find_classes(folder: Path) -> dict[str, Path]:
-    """Class -> a folder of its images, of the classes that a dataset of these images has.
+def find_classes(folder: Path) -> dict[tuple[str, ...], Path]:
+    """Names down to a class -> a folder of its images, of the classes that a dataset of these images has.
 
-    With splits, they are those of the first split with a usual name (`train`, ...), else of all splits.
+    The names are of the class, or of its superclass, its group and itself where folders lie between a split, or the
+    top, and the class. With splits, the classes are those of the first split with a usual name (`train`, ...), else of
+    all splits.
 
     Raises:
         SourceError: a split has a name that is not possible.
@@ -65,10 +67,10 @@ def find_classes(folder: Path) -> dict[str, Path]:
     splits = _splits(seen, folder)
     if splits and splits[0] in SPLITS:
         splits = splits[:1]
-    found: dict[str, Path] = {}
+    found: dict[tuple[str, ...], Path] = {}
     for parts in seen.folders:
         if parts[:1] and (not splits or (parts[0] in splits and len(parts) > 1)):
-            found.setdefault(parts[-1], folder.joinpath(*parts))
+            found.setdefault(parts[1:] if splits else parts, folder.joinpath(*parts))
     return found
 
 
@@ -178,12 +180,22 @@ def _splits(seen: _Seen, folder: Path) -> list[str]:
         for top, depth in seen.images:
             if top or not known:
                 depths[top].add(depth)
-        if not choose_splits(depths):
+        if not choose_splits(depths) or (not known and _are_superclasses(seen.folders)):
             return []
     odd = sorted(top for top in tops if not can_be_split(top))
     if odd and known:
         raise SourceError(f"folder {str(folder / odd[0])!r} cannot be a split; rename it with letters, digits and _")
     return [] if odd else in_order(tops)
+
+
+def _are_superclasses(folders: Iterable[tuple[str, ...]]) -> bool:
+    """Whether the uppermost folders are superclasses: each has classes of its own, where splits share theirs."""
+    tops: defaultdict[str, set[str]] = defaultdict(set)
+    for parts in folders:
+        if len(parts) > 1:
+            tops[parts[-1]].add(parts[0])
+    shared = sum(len(above) > 1 for above in tops.values())
+    return len(set().union(*tops.values())) > 1 and 2 * shared < len(tops)
 
 
 # Names of splits

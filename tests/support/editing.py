@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hierarchy import Hierarchy
 from hierarchy.names import join_path
-from hierarchy.proposal import Merge, Move, Proposal, Regroup, Rename, Split
+from hierarchy.proposal import Define, Merge, Move, Proposal, Regroup, Rename, Split
 from support.strategies import hierarchies, names
 
 PETS = Hierarchy.from_rows(
@@ -36,6 +36,7 @@ def proposals_and_edits(draw):
     one = draw(
         st.one_of(
             st.builds(Move, ids, groups),
+            st.builds(Define, ids, names),
             st.builds(Rename, nodes, free),
             st.builds(Merge, nodes, nodes),
             st.builds(Split, nodes, free, st.lists(ids, min_size=1, max_size=3, unique=True).map(tuple)),

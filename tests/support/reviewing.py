@@ -68,10 +68,13 @@ def act(session, data):
 VOTES = {
     "n09": (
         Vote("llm", "reptiles/snakes", 0.67, "2 of 3 votes"),
-        Vote("wordnet", "reptiles", 0.8, "its hypernyms fit: snake"),
-        Vote("embedding", "fish/eels", 0.6, "3 of 5 nearest: eel, moray"),
+        Vote("wordnet", "reptiles", 0.8, "4 of 5 there are snakes, 0 of 2 here"),
+        Vote("embedding", "fish/eels", 0.6, "like eel, moray 0.62, like the next best group 0.05"),
     ),
-    "n01": (Vote("llm", "mammals/big cats", 1.0, "3 of 3 votes"), Vote("wordnet", "mammals/cats", 0.9, "fits")),
+    "n01": (
+        Vote("llm", "mammals/big cats", 1.0, "3 of 3 votes"),
+        Vote("wordnet", "mammals/cats", 0.9, "9 of 10 others are cats"),
+    ),
     "n12": (Vote("llm", "fish/carps", 1.0, "3 of 3 votes"),),
 }
 

@@ -73,7 +73,7 @@ class Growth(nn.Module):
             head = Head(range(new), model.head.channels, pool=model.head.global_pool.pool_type, drop=model.head.drop)
             self.router = None
             if model.router is not None and (unknown := [g for g in tree.nodes(2) if g not in model.router.scored]):
-                self.router = Router(model.trunk.channels, unknown, unknown).to(like.dtype)
+                self.router = model.router.extend(unknown)
         self.levels = nn.ModuleDict(levels).to(like.dtype)  # names of weights as in the grown model
         self.head = head.to(like.dtype)
         columns = order_columns(model.hierarchy, tree, self.seams[2])
@@ -136,6 +136,8 @@ class Growth(nn.Module):
         """Train mode for the fresh branches; the old part stays in eval mode."""
         super().train(mode)
         self.old.eval()
+        if self.router is not None:
+            self.router.eval()  # its norm is the old one's
         return self
 
     def grown(self) -> NHL:

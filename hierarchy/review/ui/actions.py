@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from hierarchy.errors import ReviewError
 from hierarchy.names import split_path
-from hierarchy.proposal import Merge, Move, Rename, Split
+from hierarchy.proposal import Define, Merge, Move, Rename, Split
+from hierarchy.review.questions import Sense, list_senses
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.ui.search import find_group, find_sibling
@@ -38,14 +39,21 @@ KEYS = (
     Key("r", "rename", "rename the group; R: its superclass", "new name"),
     Key("g", "merge", "merge the group into another one; G: its superclass", "merge into"),
     Key("p", "split", "split some classes off the group; P: off its superclass", "name of the new node"),
+    Key(
+        "w",
+        "wrong meaning",
+        "choose what the name means, or describe it; WordNet and the embedding vote again",
+        "what it means (a number, or a description)",
+    ),
     Key("s", "skip", "leave the question for later"),
     Key("u", "undo", "undo the last decision, back to the very first"),
     Key("/", "search", "find a class or a node by part of its name and go there", "search for"),
     Key("a", "accept all", "accept everything that is left in this superclass"),
     Key("e", "edit", "edit the whole superclass as text in $EDITOR"),
     Key("q", "quit", "stop here; every decision is saved, continue at any time"),
-    Key("?", "help", "show this help"),
+    Key("?", "help", "explain the numbers on the screen, and the keys"),
 )
+MOST_CHARACTERS = 500  # of a definition
 DIGITS = "1-9"
 DIGITS_HELP = "take the suggestion with that number"
 
@@ -102,6 +110,29 @@ def merge(session: Session, text: str, *, superclass: bool = False) -> str:
 def split(session: Session, name: str, ids: Sequence[str], *, superclass: bool = False) -> str:
     """Splits classes off the group of the question, or off its superclass."""
     return session.edit(Split(find_node(session, superclass=superclass), _one_name(name), tuple(ids)))
+
+
+def list_meanings(session: Session) -> tuple[Sense, ...]:
+    """What the name of the class in question may mean; raises ReviewError if the question is about a node."""
+    return list_senses(session.name(_class_to_define(session)))
+
+
+def define(session: Session, text: str) -> str:
+    """Says what the class in question means: one of `list_meanings` by its number or synset, or a description."""
+    id, text = _class_to_define(session), " ".join(text.split())
+    senses = list_meanings(session)
+    chosen = [sense for sense in senses if sense.wnid == text]
+    if is_number(text):
+        if not 1 <= int(text) <= len(senses):
+            raise ReviewError(f"there is no meaning {text}; give a number from 1 to {len(senses)}, or a description")
+        chosen = [senses[int(text) - 1]]
+    if chosen:
+        return session.edit(Define(id, chosen[0].definition, chosen[0].wnid))
+    if not text.isprintable() or not 0 < len(text) <= MOST_CHARACTERS:
+        raise ReviewError(
+            f"cannot define {session.name(id)!r} by that; give a line of 1 to {MOST_CHARACTERS} characters"
+        )
+    return session.edit(Define(id, text))
 
 
 def find_node(session: Session, *, superclass: bool = False) -> str:
@@ -172,6 +203,13 @@ def _class_to_move(session: Session) -> str:
     raise ReviewError(f"{subject!r} is a node; rename, merge or split it, or move one of its classes")
 
 
+def _class_to_define(session: Session) -> str:
+    subject = session.require_question().subject
+    if not session.is_class(subject):
+        raise ReviewError(f"{subject!r} is a node; only a class has a meaning to choose")
+    return subject
+
+
 WITHOUT_TEXT: dict[str, Callable[[Session], str]] = {
     "y": Session.accept,
     "s": Session.skip,
@@ -181,6 +219,7 @@ WITHOUT_TEXT: dict[str, Callable[[Session], str]] = {
 WITH_TEXT: dict[str, Callable[[Session, str], str]] = {  # split needs classes too
     "m": move,
     "n": move_to_new,
+    "w": define,
     "r": rename,
     "R": lambda session, text: rename(session, text, superclass=True),
     "g": merge,

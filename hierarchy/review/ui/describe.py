@@ -10,6 +10,23 @@ from hierarchy.review.session import Session
 from hierarchy.review.ui.actions import DIGITS, DIGITS_HELP, KEYS
 
 TITLES = {"llm": "LLM", "wordnet": "WordNet", "embedding": "embedding"}
+SIGNS = {
+    "=": "agrees with the place",
+    "~": "for another group of this superclass",
+    "≠": "for another superclass",
+    "→": "for a place, since it has none",
+}
+STRENGTHS = {
+    "llm": "the number is the share of its votes.",
+    "wordnet": "the number is the share of that group's classes that have the hypernym.",
+    "embedding": "the number says how much more similar it is to that group than to the other: the difference of"
+    " the two mean similarities (cosine) after the names.",
+}
+ABSTAINS = {
+    "llm": "has not voted.",
+    "wordnet": "abstains: the meaning is a guess, the group has fewer than 3 classes, or shares no telling hypernym.",
+    "embedding": "abstains: the group has fewer than 3 classes, none is nearer than chance, or two are equally near.",
+}
 MOST_NAMED = 12  # classes of a node; the rest are counted
 
 
@@ -43,7 +60,33 @@ def describe_end(session: Session) -> str:
     """What is said when no question is left."""
     left = len(session.proposal.unsettled)
     unsettled = f", but {count(left, 'class')} {'is' if left == 1 else 'are'} unsettled" if left else ""
-    return f"no question is left{unsettled}; search for a class, undo or quit"
+    rest = f" ({count(session.unasked, 'class')} that nothing speaks against were not asked about)"
+    return f"no question is left{unsettled}{rest if session.unasked else ''}; search for a class, undo or quit"
+
+
+def describe_numbers(session: Session) -> list[str]:
+    """What the numbers on the screen of this question mean, a line each."""
+    question = session.question
+    if question is None:
+        return ["There is no question, so there are no numbers to explain."]
+    number, of = session.position
+    lines = [
+        f"({number}/{of}): question {number} of {of}. The most doubtful come first, about one for every ten classes."
+        if number <= of
+        else f"({number}/{of}): you went here yourself; all {of} questions are answered or skipped."
+    ]
+    if session.is_class(question.subject):
+        lines += [_explain_vote(session, question.subject, vote) for vote in session.votes(question.subject)]
+        silent = {*TITLES} - {vote.witness for vote in session.votes(question.subject)}
+        lines += [f"{TITLES[witness]}: {ABSTAINS[witness]}" for witness in TITLES if witness in silent]
+    if session.suggestions:
+        lines.append("1-9: what the checks propose; then the groups voted for, strongest first; then shared words.")
+    return lines
+
+
+def _explain_vote(session: Session, id: str, vote: Vote) -> str:
+    sign = describe_vote(session, id, vote)[0]
+    return f"{TITLES[vote.witness]} {sign} {vote.strength:.2f}: {SIGNS[sign]}; {STRENGTHS[vote.witness]}"
 
 
 def describe_keys() -> str:

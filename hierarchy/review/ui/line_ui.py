@@ -18,6 +18,7 @@ from hierarchy.review.ui.actions import (
     find_node,
     find_prompt,
     is_number,
+    list_meanings,
     list_to_split,
     parse_numbers,
     split,
@@ -27,6 +28,7 @@ from hierarchy.review.ui.describe import (
     TITLES,
     describe_end,
     describe_keys,
+    describe_numbers,
     describe_question,
     describe_vote,
 )
@@ -88,7 +90,7 @@ def _answer(session: Session, answer: str, terminal: Terminal) -> str:
     if answer in WITHOUT_TEXT:
         return WITHOUT_TEXT[key](session)
     if answer == "?":
-        return describe_keys()
+        return "\n".join([*describe_numbers(session), "", describe_keys()])
     if answer == "e":
         return session.edit(*revise(session.proposal, find_node(session, superclass=True), terminal.edit_text))
     wanted = find_prompt(key)
@@ -96,6 +98,8 @@ def _answer(session: Session, answer: str, terminal: Terminal) -> str:
         raise ReviewError(f"unknown answer {answer[:40]!r}; the keys are {_KEYS}, ? explains them")
     if key in "rRgGpP":
         terminal.say(f"    {find_node(session, superclass=key.isupper())}")
+    if key == "w" and not text:
+        terminal.say(_number([str(sense) for sense in list_meanings(session)], 0))
     text = text or terminal.ask_for(wanted)
     if not text and not (key == "m" and session.suggestions):
         return UNCHANGED
@@ -149,9 +153,9 @@ def show(session: Session, columns: int = 80) -> str:
     """The question, the votes and the suggestions."""
     question = session.require_question()
     subject, name = question.subject, session.name(question.subject)
-    number, of, disputed = session.position
+    number, of = session.position
     about = f"{name!r}" + (f" {subject}" if name != subject else "")
-    lines = [f"({number}/{of}) {', '.join(question.kinds)}  {about}    {disputed} disputed left"]
+    lines = [f"({number}/{of}) {', '.join(question.kinds)}  {about}"]
     for paragraph in describe_question(session):
         lines += textwrap.wrap(paragraph, columns, initial_indent="    ", subsequent_indent="    ")
     lines += _tabulate_votes(session, subject, columns) if session.is_class(subject) else []

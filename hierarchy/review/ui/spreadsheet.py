@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from hierarchy.errors import FormatError, InvalidHierarchy, ReviewError, in_one_sentence, nearest
-from hierarchy.files import read_text
+from hierarchy.files import from_cell, read_text, to_cell
 from hierarchy.names import name_fault
 from hierarchy.proposal import Edit, Place, Proposal, Vote, Witness, find_edits
-from hierarchy.review.queue import current_votes, measure_dispute
+from hierarchy.review.questions import current_votes, measure_dispute
 from hierarchy.review.state import State
 
 WITNESSES: tuple[Witness, ...] = get_args(Witness)
@@ -23,7 +23,10 @@ Rows: TypeAlias = list[tuple[int, Mapping[str, str]]]  # with their line numbers
 
 
 def to_sheet(state: State) -> str:
-    """The proposal as CSV, one class per line in label order; only superclass and group may be changed."""
+    """The proposal as CSV, one class per line in label order; only superclass and group may be changed.
+
+    A name that a spreadsheet would compute, such as "=1+1", has a quote before it.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -32,7 +35,8 @@ def to_sheet(state: State) -> str:
         votes = current_votes(id, state)
         dispute = f"{measure_dispute('/'.join(place), votes):.2f}" if place else "unsettled"
         cells = [_describe_votes(votes, witness) for witness in WITNESSES]
-        writer.writerow([id, name, definition, *(place or ("", "")), dispute, *cells, _mark(state.proposal)])
+        texts = (id, name, definition, *(place or ("", "")), dispute, *cells, _mark(state.proposal))
+        writer.writerow(map(to_cell, texts))
     return text.getvalue()
 
 
@@ -116,7 +120,7 @@ def _read(text: str, where: str) -> Rows:
                     " contain a comma"
                 )
             if any(values):
-                rows.append((reader.line_num, dict(zip(header, values, strict=True))))
+                rows.append((reader.line_num, dict(zip(header, map(from_cell, values), strict=True))))
     except csv.Error as error:
         raise FormatError(f"{where}:{reader.line_num}: not CSV ({error}); check the quotes") from None
     return rows

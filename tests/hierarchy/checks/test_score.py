@@ -253,6 +253,7 @@ def test_a_reference_may_be_a_hierarchy_file(tmp_path, name):
     [
         ("map.json", '{\n"apple": "fruit",\n"caf\\u00e9 \\"x\\"": "place"}'),
         ("map.csv", 'class,superclass\napple,fruit\n"café ""x""",place\n'),
+        ("lists.json", '{"fruit": ["apple"], "place": ["caf\\u00e9 \\"x\\""], "nothing": []}'),
     ],
 )
 def test_a_reference_may_be_a_map(tmp_path, name, text):
@@ -273,6 +274,12 @@ def test_a_reference_may_be_a_map(tmp_path, name, text):
             "r.json is not a reference: class 'a' occurs 2 times; give each class one superclass; the superclass of 'b'"
             " is 3; give it a name; the superclass of 'c' is ['a', 'b']; give it a name; a class has no name; give it"
             " one; the superclass of 'd' is ''; give it a name",
+        ),
+        (
+            "r.json",
+            '{"fruit": ["apple", 3], "place": ["apple"]}',
+            "r.json is not a reference: class 'apple' occurs 2 times; give each class one superclass; a class has no"
+            " name; give it one",
         ),
         (
             "r.csv",

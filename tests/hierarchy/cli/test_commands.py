@@ -14,6 +14,7 @@ RUNS = {  # command -> arguments, and a part of stdout
     "show": (["pets.json", "--depth", "1"], "mammals (3)"),
     "check": (["pets.json", "--most", "1"], "warning"),
     "score": (["pets.json", "pets.json"], "4 of 4 classes covered"),
+    "labels": (["pets.json", "--format", "yolo"], 'names:\n  0: "n1"'),
     "report": (["pets.json", "--out", "page.html"], "page.html"),
     "explain": (["pets.json", "tabby"], "mammals/cats"),
     "edit": (["pets.json", "rename", "mammals/cats", "felines", "--by", "Ada"], "felines"),

@@ -74,7 +74,8 @@ def test_the_first_decision_writes_proposal_and_log_and_quitting_the_result(fold
     code, out, err = hierarchy("review", "pets.json", "--plain", stdin="/ tabby\nm dogs\ny\nq\n")
     assert (code, err) == (0, "pets.json: 2 decisions, 1 of 5 classes reviewed\n")  # the second is about a node
     assert "move 'tabby' to mammals/dogs" in out
-    assert list_files(folder) == ["pets.decisions.jsonl", "pets.json", "pets.proposal.json"]
+    files = ["pets.decisions.jsonl", "pets.findings.json", "pets.json", "pets.proposal.json"]
+    assert list_files(folder) == files
     held = read("pets.json")
     assert held.hierarchy.groups[0] == ("mammals", "dogs")
     log = read_log(Path("pets.decisions.jsonl"))
@@ -136,7 +137,12 @@ def test_a_copy_is_reviewed_and_the_original_stays(folder, hierarchy):
     before = (folder / "pets.json").read_bytes()
     hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="/ tabby\nm dogs\nq\n")
     assert list_files(folder) == ["pets.json"] and (folder / "pets.json").read_bytes() == before
-    assert list_files(folder, "copy") == ["copy.decisions.jsonl", "copy.json", "copy.proposal.json"]
+    assert list_files(folder, "copy") == [
+        "copy.decisions.jsonl",
+        "copy.findings.json",
+        "copy.json",
+        "copy.proposal.json",
+    ]
     code, _, err = hierarchy("review", "pets.json", "--out", "copy.json", "--plain", stdin="/ fish/carps\nr wet\nq\n")
     assert (code, err) == (0, "copy.json: 2 decisions, 1 of 5 classes reviewed\n")
     code, _, err = hierarchy("review", "cifar100", "--out", "mine.json", "--plain", stdin="y\nq\n")
@@ -232,7 +238,8 @@ def test_every_verb_edits(folder, hierarchy):
         "reviewed": 1,
         "classes": 5,
         "unsettled": [],
-        "disputed": 0,
+        "questions": 2,
+        "open": 2,
     }
 
 
@@ -315,8 +322,8 @@ def test_changes_and_decisions_are_printed(folder, hierarchy):
 
 def test_json_has_stdout_to_itself(folder, hierarchy):
     code, out, err = hierarchy("review", "zoo.json", "--json", stdin="s\ny\nq\n")
-    assert code == 0 and json.loads(out)["unsettled"] == ["n04"] and json.loads(out)["disputed"] == 1
-    assert "(1/19) unsettled  'tiger'" in err
+    assert code == 0 and json.loads(out)["unsettled"] == ["n04"] and json.loads(out)["open"] == 5
+    assert "(1/6) unsettled  'tiger'" in err
 
 
 def test_looking_and_exporting_print_a_summary_as_json(folder, hierarchy):
@@ -493,7 +500,7 @@ def test_after_a_kill_the_review_continues(folder, hierarchy):
     assert not Path("zoo.json").exists()
     assert len(read_log(Path("zoo.decisions.jsonl")).decisions) == len(answers)
     code, out, _ = hierarchy("review", "zoo.json", "--plain", by="Bob", stdin="q\n")
-    assert code == 0 and "(2/18) disputed  'sea snake'" in out
+    assert code == 0 and "(1/5) unsure  'sea snake'" in out
     assert load("zoo.json") == ZOO
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from support.images import PETS, image_file, image_rows, stored
@@ -95,6 +95,8 @@ def test_read_back_are_equal_bytes_and_classes(form, way, tmp_path, monkeypatch)
 @example(splits={"train": [0, 1], "holdout": [2]}, form="image-folder")
 @example(splits={"a.1": [0], "a.2": [0]}, form="parquet")
 def test_splits_of_any_name_are_read_back_even_if_a_class_has_the_name_of_one(splits, form, tmp_path_factory):
+    usual = {"train", "test", "val"} & set(splits)
+    assume(form == "parquet" or usual or len(splits) == 1)  # folders without classes in common are superclasses
     out = tmp_path_factory.mktemp("out") / "out"
     names = ["train", "test", "holdout", "x"]
     export(datasets.DatasetDict({name: image_rows(rows, names) for name, rows in splits.items()}), out, form=form)

@@ -38,6 +38,7 @@ def test_display_names_do_not_depend_on_the_order_and_stay_apart(raws, chance):
         ("aquarium_fish", ("aquarium fish",), "", ()),
         ("001.Black_footed_Albatross", ("Black footed Albatross",), "", ()),
         ("n02085620-Chihuahua", ("Chihuahua",), "", ()),
+        ("/a/apartment_building/outdoor", ("apartment building",), "outdoor", ()),
         ("7-up", ("7-up",), "", ()),
         ("3.5 inch disk", ("3.5 inch disk",), "", ()),
         ("BasketballDunk", ("BasketballDunk", "basketball dunk"), "", ()),

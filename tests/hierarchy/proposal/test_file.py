@@ -103,7 +103,7 @@ VOTE = {"witness": "llm", "node": "", "strength": 1, "why": ""}
         (with_class(name=7), "classes.1.name: input should be a valid string, got 7"),
         (with_class(colour="red"), "classes.1.colour: extra inputs are not permitted, got 'red'"),
         (with_class(group=None), "classes.1: superclass and group must both be strings or both be null"),
-        (with_class(superclass="a/b"), "not a hierarchy: superclass 'a/b' contains '/'"),
+        (with_class(superclass="a "), "not a hierarchy: superclass 'a ' starts or ends with a space"),
         (with_class(superclass="", group=""), "not a hierarchy: superclass '' is empty"),
         (with_class(votes=[VOTE | {"witness": "me"}]), "classes.1.votes.0.witness: input should be 'llm', 'wordnet'"),
         (with_class(votes=[VOTE | {"strength": 2}]), "classes.1.votes.0.strength: input should be less than or equal"),

@@ -80,8 +80,9 @@ SESSIONS = {
         "q",
     ],
     "in an editor": ["e", "s", "e", "e", "q"],
-    "help, and the end of the input": ["?"],
-    "to the end": ["1", *"yyyyyyyyyyyyyyyyyy", "y", "u", "y", "q"],
+    "help, and the end of the input": ["?", "s", "?"],
+    "wrong meaning": ["w", "a large striped cat", "s", "w a house pet", "/ birds", "w", "q"],
+    "to the end": ["m big cats", *"yyyyy", "y", "u", "y", "q"],
 }
 
 

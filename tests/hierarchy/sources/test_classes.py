@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given
@@ -13,6 +12,7 @@ from hierarchy.errors import SourceError
 from hierarchy.io import folder
 from hierarchy.sources import read_classes
 from hierarchy.sources.classes import LONGEST, Entry
+from hierarchy.sources.files.forms import TEXT, Form
 from hierarchy.sources.read import KINDS, Kind
 
 ODD = ["tabby, cat", 'the "big" one', "jack-o'-lantern", "Löwe", "大熊猫", "🦈"]
@@ -87,7 +87,7 @@ def test_a_table_has_ids_names_and_definitions_in_any_order(ending, separator, t
 def test_a_table_of_names_takes_them_as_ids(tmp_path):
     classes = read_classes(write(tmp_path / "pets.csv", "name", "tabby", '"carp, wild"', "sea_lion"))
     assert classes.ids == ("tabby", "carp, wild", "sea_lion")
-    assert classes.names == ("tabby", "carp, wild", "sea_lion")
+    assert classes.names == ("tabby", "carp, wild", "sea lion")
 
 
 # Image folders
@@ -290,21 +290,28 @@ def test_cifar_100_has_its_hundred_names_in_label_order():
     )
 
 
-# A new kind of source
+# A new form of file, and a new kind of source
 
 
-def test_a_new_kind_of_source_is_one_function_and_one_line(tmp_path, monkeypatch):
-    def read_ini(source):
-        lines = Path(source).read_text(encoding="utf-8").splitlines()
-        return [Entry(f"{source}:{number}", *line.split("=")) for number, line in enumerate(lines, 1)]
+def read_ini(content):
+    if content.ending != ".ini":
+        return None
+    return [Entry(place, *line.split("=")) for place, line in content.lines]
 
-    kind = Kind("an .ini file", lambda source: source.endswith(".ini"), read_ini)
-    monkeypatch.setattr("hierarchy.sources.read.KINDS", (*KINDS, kind))
-    source = write(tmp_path / "pets.ini", "n1=tabby", "n2=carp", "n3=beagle")
-    assert read_classes(source).names == ("tabby", "carp", "beagle")
+
+def test_a_new_form_is_one_function_and_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("hierarchy.sources.files.forms.TEXT", (*TEXT, Form("ini", "an .ini file", read_ini)))
+    classes = read_classes(write(tmp_path / "pets.ini", "n1=tabby", "n2=carp", "n3=beagle"))
+    assert (classes.names, classes.form) == (("tabby", "carp", "beagle"), "an .ini file")
     with pytest.raises(SourceError, match=r"pets\.ini:2: duplicate id 'n1', first used at .*pets\.ini:1"):
         read_classes(write(tmp_path / "pets.ini", "n1=tabby", "n1=carp", "n3=beagle"))
-    with pytest.raises(SourceError, match=r"^unknown class source 'pets'.* or an \.ini file$"):
+
+
+def test_a_new_kind_of_source_is_one_function_and_one_line(monkeypatch):
+    kind = Kind("a zoo", lambda source: source == "zoo:", lambda source: [Entry(source, id, id) for id in "abc"])
+    monkeypatch.setattr("hierarchy.sources.read.KINDS", (kind, *KINDS))
+    assert (read_classes("zoo:").ids, read_classes("zoo:").form) == (("a", "b", "c"), "a zoo")
+    with pytest.raises(SourceError, match=r"^unknown class source 'pets'.* a file with class names, a zoo, "):
         read_classes("pets")
 
 

@@ -54,7 +54,11 @@ LAYOUTS = {  # files -> the classes that rows of each split have
         ["holdout/train/1.png", "fold.1/bear/2.png", "train/apple/3.png"],
         {"train": ["apple"], "fold.1": ["bear"], "holdout": ["train"]},
     ),
-    "splits of which none has a usual name": (["a/x/1.png", "b/y/2.png"], {"a": ["x"], "b": ["y"]}),
+    "splits of which none has a usual name": (
+        ["a/x/1.png", "b/x/2.png", "b/y/3.png"],
+        {"a": ["x"], "b": ["x", "y"]},
+    ),
+    "superclasses, which share no classes": (["a/x/1.png", "b/y/2.png"], {"train": ["x", "y"]}),
     "splits as they are called": (["train/a/1.png", "val/a/2.png"], {"train": ["a"], "val": ["a"]}),
     "files next to splits": (
         ["train/a/1.png", "test/a/2.png", "preview.png", "hierarchy.json", "all.zip"],

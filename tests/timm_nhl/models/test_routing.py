@@ -22,10 +22,10 @@ def small(tree=TREE, **options):
     model = scrambled(timm.create_model("test_resnet_nhl", hierarchy=tree, **{"router": True, **SMALL, **options}))
     if model.router is not None:
         with torch.no_grad():
-            pooled = model.trunk(noise(32)).mean((2, 3))
-            fc = model.router.fc
-            fc.weight /= pooled.std(0).mean()
-            fc.bias.copy_(-fc.weight @ pooled.mean(0))
+            pooled = model.router.pool(model.trunk(noise(32)))  # (B, 5*C)
+            model.router.norm.running_mean.copy_(pooled.mean(0))
+            model.router.norm.running_var.copy_(pooled.var(0) + 1e-3)
+            model.router.fc.weight *= 2 * pooled.shape[1] ** -0.5
     return model
 
 
@@ -41,21 +41,43 @@ def ran(logits):
     return logits > -torch.inf
 
 
+def obvious_choice(probabilities, keep):
+    """The groups that run for one image: the most likely one by one, until enough run."""
+    best = sorted(range(len(probabilities)), key=lambda group: -probabilities[group])
+    kept = best[:1]
+    for group in best[1:]:
+        enough = len(kept) >= keep if keep >= 1 else sum(probabilities[g] for g in kept) >= keep * sum(probabilities)
+        if enough:
+            break
+        kept.append(group)
+    return kept
+
+
 @example(tree=SINGLE, batch=1, keep=1)
 @example(tree=LOPSIDED, batch=3, keep=1)
-@given(tree=hierarchies(most=3), batch=st.integers(1, 6), keep=st.integers(1, 4))
+@given(tree=hierarchies(most=3), batch=st.integers(1, 6), keep=st.one_of(st.integers(1, 4), st.floats(0.05, 0.95)))
 @torch.no_grad()
 def test_routed_logits_are_those_of_the_whole_network_or_minus_infinity(tree, batch, keep):
     model = small(tree)
     x = noise(batch)
     routed, full = model.route(x, keep=keep), model(x)
     probabilities = model.router.probabilities(model.router(model.trunk(x)))  # (B, N)
-    of_class = torch.zeros(batch, len(tree.nodes(1))).index_add(1, torch.tensor(tree.parents(2)), probabilities)
     for image, row in enumerate(routed):
-        best = of_class[image].sort(descending=True).indices[:keep].tolist()
-        wanted = torch.tensor([node in best for node in tree.ancestors(1)])
+        groups = obvious_choice(probabilities[image].tolist(), keep)
+        wanted = torch.tensor([group in groups for group in tree.ancestors(2)])
         assert torch.equal(ran(row), wanted)
         close(row[wanted], full[image][wanted])
+
+
+@given(case=hierarchies_with_subsets(most=3), keep=st.one_of(st.integers(1, 3), st.floats(0.05, 0.95)))
+@torch.no_grad()
+def test_an_expert_routes_among_its_own_groups(case, keep):
+    tree, labels, _ = case
+    expert = small(tree).expert([tree.classes[label] for label in labels])
+    x = noise(3)
+    routed, full = expert.route(x, keep=keep), expert(x)
+    assert ran(routed).any(1).all()
+    close(routed[ran(routed)], full[ran(routed)])
 
 
 @torch.no_grad()
@@ -172,6 +194,13 @@ def test_a_router_goes_and_comes_with_the_classifier():
     assert create(router=True, device="meta").router.fc.weight.is_meta
 
 
+def test_the_trunk_learns_nothing_from_the_router():
+    model = create(router=True).train()
+    model.router.fc.weight.data.normal_()
+    model.forward_scores(images(model))[1].logsumexp(1).sum().backward()
+    assert {name.partition(".")[0] for name, value in model.named_parameters() if value.grad is not None} == {"router"}
+
+
 @torch.no_grad()
 def test_a_shared_experts_router_is_its_models():
     model = small()
@@ -191,9 +220,10 @@ def test_without_a_trained_router_there_is_no_routing(method):
         getattr(small().train(), method)(x)
 
 
-def test_the_number_of_branches_to_keep_is_checked():
-    with pytest.raises(OptionError, match=r"^keep=0 is not a whole number >= 1"):
-        small().route(torch.zeros(1, 3, 32, 32), keep=0)
+@pytest.mark.parametrize("keep", [0, -1, 0.0, 1.0, 1.5, True, "2"])
+def test_what_to_keep_is_checked(keep):
+    with pytest.raises(OptionError, match=rf"^keep={keep!r} is neither a share of probability above 0 and below 1 nor"):
+        small().route(noise(1), keep=keep)
 
 
 def test_a_router_scores_all_groups_of_its_model():

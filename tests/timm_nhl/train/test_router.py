@@ -59,6 +59,23 @@ def test_a_router_learns_beside_the_classes(data, tmp_path, options):
     assert routed.isinf().any(1).all()
 
 
+def test_a_router_changes_no_other_weight(data, tmp_path):
+    weights = {}
+    for router in (False, True):
+        out = train(small(data, tmp_path / str(router), router=router, epochs=2, drop=0.1, mixup=0.2))
+        weights[router] = load_file(out / "last" / "model.safetensors")
+    assert {name for name in weights[True] if name not in weights[False]} == {
+        "router.fc.weight",
+        "router.fc.bias",
+        "router.norm.running_mean",
+        "router.norm.running_var",
+        "router.norm.num_batches_tracked",
+    }
+    assert weights[True]["router.fc.weight"].any()
+    for name, value in weights[False].items():
+        assert torch.equal(value, weights[True][name]), name
+
+
 def test_the_weight_is_that_of_the_routers_loss(data, tmp_path):
     weights = {}
     for weight in (0.0, 0.5):

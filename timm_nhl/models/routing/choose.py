@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from timm_nhl.errors import OptionError
 
 
-def choose(probabilities: Tensor, superclasses: Sequence[int], keep: int) -> Tensor:
-    """The groups below the most likely superclasses of each image: (B, N) -> (B, N), True where a group runs.
+def choose(probabilities: Tensor, keep: float) -> Tensor:
+    """The most likely groups of each image: (B, N) -> (B, N), True where a group runs; at least one does.
 
     Args:
-        probabilities: of the N groups, in node order.
-        superclasses: (N,) the superclass of each group.
-        keep: how many superclasses run; more than there are is all of them.
+        probabilities: of the N groups.
+        keep: a share of the probability of all N groups, which the fewest groups hold that run; or, as a whole number,
+            how many groups run.
 
     Raises:
-        OptionError: fewer than one.
+        OptionError: neither a share above 0 and below 1 nor a whole number >= 1.
 
-    >>> choose(torch.tensor([[0.4, 0.3, 0.3]]), [0, 1, 1], keep=1)
-    tensor([[False,  True,  True]])
+    >>> choose(torch.tensor([[0.6, 0.3, 0.1], [0.4, 0.2, 0.4]]), keep=0.7)
+    tensor([[ True,  True, False],
+            [ True, False,  True]])
+    >>> choose(torch.tensor([[0.6, 0.3, 0.1]]), keep=1)
+    tensor([[ True, False, False]])
     """
-    if type(keep) is not int or keep < 1:
-        raise OptionError(f"keep={keep!r} is not a whole number >= 1; use the number of superclasses to run")
-    parents = torch.tensor(superclasses, device=probabilities.device)
-    count = max(superclasses) + 1
-    sums = probabilities.new_zeros(len(probabilities), count).index_add(1, parents, probabilities)  # (B, S)
-    best = sums.topk(min(keep, count), dim=1).indices
-    kept = torch.zeros_like(sums, dtype=torch.bool).scatter(1, best, True)
-    return kept.index_select(1, parents)
+    is_count = isinstance(keep, int) and not isinstance(keep, bool) and keep >= 1
+    if not is_count and not (isinstance(keep, float) and 0 < keep < 1):
+        raise OptionError(
+            f"keep={keep!r} is neither a share of probability above 0 and below 1 nor a number of groups; use one like"
+            " 0.98 or 2"
+        )
+    values, groups = probabilities.sort(dim=1, descending=True)
+    if is_count:
+        kept = (torch.arange(values.shape[1], device=values.device) < keep).expand_as(values)
+    else:
+        before = values.cumsum(1) - values  # what more likely groups hold
+        kept = before < keep * values.sum(1, keepdim=True)
+        kept[:, 0] = True  # also where rounding has it otherwise
+    return torch.zeros_like(kept).scatter(1, groups, kept)

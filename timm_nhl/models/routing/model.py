@@ -10,6 +10,8 @@ from timm_nhl.models.routing.router import Router
 from timm_nhl.models.routing.run import run
 from timm_nhl.models.timm_model import TimmModel
 
+KEEP = 0.98  # half a point of top-1 on icons, at two thirds of the plain network's MACs (docs/decisions/0040)
+
 
 class RoutedModel(TimmModel):
     """A nested model that may have a router; without one its methods here raise OptionError."""
@@ -34,19 +36,22 @@ class RoutedModel(TimmModel):
         """For each group, in node order, its column in the scores."""
         return self._find_router("scores groups").own
 
-    def route(self, images: Tensor, keep: int = 2) -> Tensor:
-        """The logits of the most likely classes, by running only their branches: (B, in_chans, H, W) -> (B, K).
+    def route(self, images: Tensor, keep: float = KEEP) -> Tensor:
+        """The logits of the most likely groups, by running only their branches: (B, in_chans, H, W) -> (B, K).
 
-        For each image, the branches of the `keep` most likely superclasses run; the logits there are the same numbers
-        as in `forward`. The logits of all other classes are -inf. `CostCounter.routed` counts what ran.
+        The logits of their classes are the same numbers as in `forward`, those of all other classes are -inf.
+        `CostCounter.routed` counts what ran.
+
+        Args:
+            keep: a share of the probability, which the fewest groups hold that run for an image: easy images cost
+                less. Or, as a whole number, how many groups run: a bound of the cost.
 
         Raises:
-            OptionError: no router, a router that was never trained, or the model is in train mode or lacks its
-                classifier.
+            OptionError: `keep` is neither; or there is no router, it was never trained, or the model is in train mode.
         """
         router = self._find_trained_router("routes")
         features = self.trunk(images)
-        wanted = choose(router.probabilities(router(features)), self.hierarchy.parents(2), keep)
+        wanted = choose(router.probabilities(router(features)), keep)
         return run(self.each_level(), self.head, self.hierarchy, features, wanted)
 
     def forward_with_none(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
 from timm_nhl.models.levels import join, shallow, take
+
+POOLED = 5  # values per channel: the means of the four quarters of the map, and its maximum
 
 
 class Router(nn.Module):
@@ -18,7 +22,8 @@ class Router(nn.Module):
     There is one softmax over all G groups; the probability of a superclass is the sum of its groups'. An expert keeps
     all G rows: the groups that it does not have are where images of none of its classes belong.
 
-    The weights start at zero, where all groups are equally likely.
+    The trunk learns nothing from it: it is trained on the features as they are. Its weights start at zero, where all
+    groups are equally likely.
 
     Args:
         channels: C.
@@ -28,7 +33,7 @@ class Router(nn.Module):
     Raises:
         OptionError: a group that is not scored, or is listed twice.
 
-    >>> router = Router(8, ["animals/cats", "animals/dogs", "tools/saws"], ["animals/dogs"])
+    >>> router = Router(8, ["animals/cats", "animals/dogs", "tools/saws"], ["animals/dogs"]).eval()
     >>> scores = router(torch.zeros(1, 8, 4, 4))
     >>> router.probabilities(scores), router.none_of_these(scores)
     (tensor([[0.3333]]), tensor([0.6667]))
@@ -39,9 +44,11 @@ class Router(nn.Module):
     def __init__(self, channels: int, scored: Sequence[str], groups: Sequence[str]) -> None:
         super().__init__()
         self.scored = tuple(scored)
-        self.fc = nn.Linear(channels, len(self.scored))
-        nn.init.zeros_(self.fc.weight)
-        nn.init.zeros_(self.fc.bias)
+        # a plain average knows 44 % of the groups of unseen icons, this pooling 71 % (docs/decisions/0040)
+        self.norm = nn.BatchNorm1d(POOLED * channels, affine=False)
+        self.fc = nn.Linear(POOLED * channels, len(self.scored), device="meta")  # draws no random numbers
+        self.fc.weight = nn.Parameter(torch.zeros(self.fc.weight.shape))
+        self.fc.bias = nn.Parameter(torch.zeros(len(self.scored)))
         self.set_groups(groups)
 
     def set_groups(self, groups: Sequence[str], device: torch.device | None = None) -> None:
@@ -76,23 +83,38 @@ class Router(nn.Module):
         Args:
             share: use the same memory for the weights.
         """
-        router = shallow(self)
-        scored = len(self.scored)
+        router, scored = shallow(self), len(self.scored)
+        router.norm = take(self.norm, range(1), 1, share=share)
         router.fc = take(self.fc, range(scored), scored, siblings=True, share=share)
         router.set_groups(groups, self.own.device)
         return router
 
+    def extend(self, groups: Sequence[str]) -> Router:
+        """A router of more groups only, fresh, with the norm of this one."""
+        fresh = copy.deepcopy(self)
+        fresh.scored = tuple(groups)
+        for name, value in self.fc.named_parameters():
+            fresh.fc._parameters[name] = nn.Parameter(value.new_zeros(len(groups), *value.shape[1:]))
+        fresh.fc.out_features = len(groups)
+        fresh.set_groups(groups, self.own.device)
+        return fresh
+
     def join(self, other: Router) -> Router:
         """The router that scores the groups of both, those of this one in front, for a model that has all of these."""
-        router = shallow(self)
+        router = self.take(self.groups)
         router.fc = join(self.fc, other.fc, siblings=True)
         router.scored = (*self.scored, *other.scored)
         router.set_groups((*self.groups, *other.groups), self.own.device)
         return router
 
+    def pool(self, x: Tensor) -> Tensor:
+        """What is scored: (B, C, h, w) -> (B, 5*C)."""
+        means = F.adaptive_avg_pool2d(x, 2).flatten(1)  # (B, C, h, w) -> (B, 4*C)
+        return torch.cat((means, x.amax((2, 3))), dim=1).detach()
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, G)."""
-        y: Tensor = self.fc(x.mean((2, 3)))  # (B, C, h, w) -> (B, C) -> (B, G)
+        y: Tensor = self.fc(self.norm(self.pool(x)))
         return y
 
     def probabilities(self, scores: Tensor) -> Tensor:

@@ -24,11 +24,12 @@ from hierarchy.review.ui.actions import (
     WITHOUT_TEXT,
     find_node,
     find_prompt,
+    list_meanings,
     list_to_split,
     split,
     take,
 )
-from hierarchy.review.ui.describe import TITLES, describe_end, describe_question, describe_vote
+from hierarchy.review.ui.describe import TITLES, describe_end, describe_numbers, describe_question, describe_vote
 from hierarchy.review.ui.editor import revise
 from hierarchy.review.ui.tui.screens import HelpScreen, SelectScreen, TextScreen
 from hierarchy.review.ui.tui.style import BREAKPOINTS, CSS
@@ -81,9 +82,9 @@ class ReviewApp(App[None]):
 
     def _show(self) -> None:
         session = self._session
-        question, (number, of, disputed) = session.question, session.position
+        question, (number, of) = session.question, session.position
         who = session.who or "read-only"
-        self._update("status", f"{self._file}   {min(number, of)}/{of}   {disputed} disputed left   {who}")
+        self._update("status", f"{self._file}   {min(number, of)}/{of}   {who}")
         self.query_one("#witnesses").display = bool(question and session.is_class(question.subject))
         if question is None:
             self._update("about", describe_end(session))
@@ -142,7 +143,7 @@ class ReviewApp(App[None]):
             self._is_busy = True
             self.exit()
         elif key == "?":
-            await self.push_screen(HelpScreen())
+            await self.push_screen(HelpScreen(describe_numbers(self._session)))
         elif key in NUMBERS:
             self._say(lambda: take(self._session, int(key)))
         elif key in WITHOUT_TEXT:
@@ -162,8 +163,11 @@ class ReviewApp(App[None]):
         subject = session.require_question().subject
         node = find_node(session, superclass=key.isupper()) if key in "rRgG" else ""
         candidates = _list_targets(session, subject if key == "m" else node) if key in "mgG" else None
+        if key == "w":
+            candidates = _match({str(sense): sense.wnid for sense in list_meanings(session)})
         label = f"{node or session.name(subject)}: {find_prompt(key).partition(' (')[0]}"
-        await self._open(TextScreen(label, candidates), lambda text: WITH_TEXT[key](session, text))
+        label += ": choose, or describe it" if key == "w" else ""
+        await self._open(TextScreen(label, candidates, free=key == "w"), lambda text: WITH_TEXT[key](session, text))
 
     async def _split(self, *, superclass: bool) -> None:
         session = self._session

@@ -41,11 +41,18 @@ class TextScreen(Dialog[str]):
     Args:
         label: what is asked for.
         candidates: the text typed so far -> (value, label) of the candidates that match.
+        free: whether a text that matches no candidate is an answer, too.
     """
 
-    def __init__(self, label: str, candidates: Callable[[str], Iterable[tuple[str, str]]] | None = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        candidates: Callable[[str], Iterable[tuple[str, str]]] | None = None,
+        *,
+        free: bool = False,
+    ) -> None:
         super().__init__()
-        self._label, self._candidates = label, candidates
+        self._label, self._candidates, self._free = label, candidates, free
         self._values: list[str] = []
         self._listed = ""
 
@@ -81,6 +88,8 @@ class TextScreen(Dialog[str]):
         chosen = self.query_one(OptionList).highlighted
         if chosen is not None:
             self.answer(self._values[chosen])
+        elif self._free:
+            self.answer(event.value.strip() or None)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.answer(self._values[event.option_index])
@@ -122,15 +131,24 @@ class SelectScreen(Dialog[list[str]]):
 
 
 class HelpScreen(Dialog[None]):
-    """Explains the keys until any key is pressed."""
+    """Explains the numbers on the screen below and the keys, until any key is pressed.
+
+    Args:
+        numbers: a line for each number.
+    """
+
+    def __init__(self, numbers: Iterable[str]) -> None:
+        super().__init__()
+        self._numbers = tuple(numbers)
 
     def compose(self) -> ComposeResult:
         more = "arrows, enter: go to a node or class in the tree; tab: tree or question"
-        signs = "= agrees, ~ other group, ≠ other superclass; ✓, 3/7 (of 7) reviewed"
+        signs = "in the tree: ✓ reviewed, 3/7: 3 of 7 reviewed"
         width = min(100, int(self.app.size.width * 0.96)) - 4  # of the box, without its border and padding
+        numbers = [textwrap.fill(line, width, subsequent_indent="  ") for line in self._numbers]
         keys = [textwrap.fill(line, width, subsequent_indent=" " * 5) for line in describe_keys().splitlines()]
         with VerticalScroll(classes="box"):
-            yield Static("\n".join([*keys, "", more, signs, "any other key closes this"]), markup=False)
+            yield Static("\n".join([*numbers, "", *keys, "", more, signs, "any other key closes this"]), markup=False)
 
     def on_key(self, event: events.Key) -> None:
         if event.key not in ("up", "down", "pageup", "pagedown"):

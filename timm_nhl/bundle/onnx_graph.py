@@ -14,7 +14,8 @@ from timm_nhl.errors import ExportError
 from timm_nhl.models import NHL
 
 OPSET = 20
-CUBIC = 'mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1'  # Pillow's bicubic
+RESAMPLING = 'antialias=1, exclude_outside=1, coordinate_transformation_mode="half_pixel"'
+MODES = {"bilinear": 'mode="linear"', "bicubic": 'mode="cubic", cubic_coeff_a=-0.5'}  # Pillow's
 # timm's evaluation transform; sizes are (H, W)
 PREPARE = """<ir_version: {ir}, opset_import: ["" : {opset}]>
 prepare (uint8[batch, height, width, 3] images) => (float[batch, 3, {height}, {width}] prepared)
@@ -25,7 +26,7 @@ prepare (uint8[batch, height, width, 3] images) => (float[batch, 3, {height}, {w
   every = Shape(images)
   batch = Slice(every, zero, one)
   sizes = Concat<axis=0>(batch, resized, ends)
-  scaled = Resize<{mode}, antialias=1, coordinate_transformation_mode="half_pixel">(images, , , sizes)
+  scaled = Resize<{mode}, {resampling}>(images, , , sizes)
   margin = Sub(resized, crop)
   half = Div(margin, two)
   odd = Mod(half, two)
@@ -144,7 +145,8 @@ def build_preparation(preparation: Preparation, *, opset: int, ir: int) -> Any:
         factor=factor,
         offset=offset,
         size=size,
-        mode=CUBIC if preparation.interpolation == "bicubic" else 'mode="linear"',
+        mode=MODES[preparation.interpolation],
+        resampling=RESAMPLING,
         height=height,
         width=width,
     )

@@ -31,5 +31,5 @@ def images():
 @pytest.fixture(scope="session")
 def written(model, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle") / "expert"
-    write_bundle(model, folder, BundleSettings(formats=("onnx", "openvino"), img_size=64), images=images)
+    write_bundle(model, folder, BundleSettings(formats=("onnx", "openvino")), images=images)
     return folder

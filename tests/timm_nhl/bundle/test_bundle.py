@@ -54,6 +54,11 @@ def as_openvino(preparation):
     return lambda x: compiled([x])[0]
 
 
+def as_module(preparation):
+    module = Prepare(preparation)
+    return lambda x: module(torch.from_numpy(x)).numpy()
+
+
 def as_program(preparation):
     free = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate(("batch", "height", "width"))}
     example = torch.zeros(2, 71, 93, 3, dtype=torch.uint8)
@@ -61,7 +66,7 @@ def as_program(preparation):
     return lambda x: program(torch.from_numpy(x)).numpy()
 
 
-@pytest.mark.parametrize("form", [as_onnx, as_openvino, as_program])
+@pytest.mark.parametrize("form", [as_onnx, as_openvino, as_module, pytest.param(as_program, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("preparation", PREPARATIONS, ids=lambda each: f"{each.crop_mode} {each.input_size}")
 def test_every_form_of_a_preparation_is_timms_to_a_grey_value(preparation, form):
     prepare, generator = form(preparation), np.random.default_rng(0)
@@ -92,7 +97,7 @@ def encode(image: Image.Image, mode: str) -> bytes:
 def test_a_bundle_answers_like_the_model_on_files_of_any_size_and_mode(runtime, model, written, images):
     pytest.importorskip(runtime)
     bundle = open_bundle(written, runtime=runtime, threads=1)
-    assert bundle.preparation.input_size == (3, 64, 64)
+    assert bundle.preparation.input_size == (3, 160, 160)
     for mode in MODES:
         for image in images:
             decoded = decode_image(encode(image, mode))
@@ -131,7 +136,7 @@ def test_a_bundle_says_what_it_is(model, written):
     assert facts["provenance"]["hierarchy_digest"] == tree.digest
     assert facts["provenance"]["labels_in_the_whole_model"] == list(model.labels)
     kept = {entry.key: entry.value for entry in onnx.load(written / "model.onnx").metadata_props}
-    assert json.loads(kept["labels"]) == list(tree.classes) and json.loads(kept["input_size"]) == [3, 64, 64]
+    assert json.loads(kept["labels"]) == list(tree.classes) and json.loads(kept["input_size"]) == [3, 160, 160]
     openvino = pytest.importorskip("openvino")
     info = openvino.Core().read_model(written / "model.xml").get_rt_info("model_info").value
     assert info["labels"].split() == [name.replace(" ", "_") for name in tree.names]
@@ -147,11 +152,12 @@ def test_a_graph_that_prepares_images_otherwise_is_not_left_behind(model, images
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_smaller_numbers_are_smaller_files_with_nearly_the_same_answers(model, images, written, tmp_path):
     wide = open_bundle(written)
     for precision, share in (("fp16", 0.75), ("int8", 0.5)):
         folder = tmp_path / precision
-        write_bundle(model, folder, BundleSettings(precision=precision, img_size=64), images=images)
+        write_bundle(model, folder, BundleSettings(precision=precision), images=images)
         narrow = open_bundle(folder)
         assert narrow.graph.stat().st_size < share * wide.graph.stat().st_size
         for image in images:

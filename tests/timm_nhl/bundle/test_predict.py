@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.small_models import create
-from support.trees import scrambled
 
-from timm_nhl.bundle import BundleSettings, open_bundle, write_bundle
+from timm_nhl.bundle import open_bundle
 from timm_nhl.cli.main import main
 from timm_nhl.export import save
 
@@ -21,12 +20,11 @@ pytestmark = pytest.mark.xdist_group("bundle")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(model, written, tmp_path_factory):
     """A saved expert, its bundle, and a folder of images, two of which cannot be read."""
     place = tmp_path_factory.mktemp("predict")
-    expert = scrambled(create()).eval().expert("super 01")
-    save(expert, place / "expert")
-    write_bundle(expert, place / "bundle", BundleSettings())
+    save(model, place / "expert")
+    shutil.copytree(written, place / "bundle")
     photos = place / "photos"
     (photos / "below").mkdir(parents=True)
     with Image.open(place / "bundle" / "golden.png") as image:

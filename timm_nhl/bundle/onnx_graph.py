@@ -70,6 +70,7 @@ class Scored(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.pretrained_cfg: Any = model.pretrained_cfg
         self.rejects = (
             isinstance(model, NHL)
             and model.router is not None

@@ -83,7 +83,7 @@ def find_preparation(model: nn.Module, *, img_size: int | None = None) -> Prepar
     cfg: Any = model.pretrained_cfg
     found = resolve_data_config({"img_size": img_size}, model=model, use_test_size=not cfg.get("fixed_input_size"))
     fix = "export with --raw, and prepare images on the device"
-    channels = found["input_size"][0]
+    channels = getattr(model, "in_chans", found["input_size"][0])
     if channels != 3:
         raise ExportError(
             f"the model takes images with {channels} channels; only RGB can be prepared in a graph; {fix}"

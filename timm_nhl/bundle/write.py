@@ -263,9 +263,7 @@ def _make_network(model: nn.Module, settings: BundleSettings) -> Scored:
     whole = copy.deepcopy(model).float().cpu()
     fused: Any = whole.fuse() if isinstance(whole, NHL) else reparameterize_model(whole)
     resized = resize(fused, settings.img_size)
-    scored = Scored(resized).eval()
-    scored.pretrained_cfg = resized.pretrained_cfg
-    return scored
+    return Scored(resized).eval()
 
 
 def resize(model: nn.Module, img_size: int | None) -> nn.Module:
@@ -276,11 +274,11 @@ def resize(model: nn.Module, img_size: int | None) -> nn.Module:
     """
     if img_size is None:
         return model
-    cfg: Any = model.pretrained_cfg
-    channels = cfg["input_size"][0]
+    resized = cast(Any, model)
+    cfg, channels = resized.pretrained_cfg, resized.pretrained_cfg["input_size"][0]
     try:
         if hasattr(model, "set_input_size"):
-            cast(Any, model).set_input_size(img_size=(img_size, img_size))
+            resized.set_input_size(img_size=(img_size, img_size))
         with torch.inference_mode():
             model(torch.zeros(1, channels, img_size, img_size).to(next(model.parameters())))
     except (AssertionError, RuntimeError, ValueError) as error:  # what timm's models raise
@@ -288,5 +286,5 @@ def resize(model: nn.Module, img_size: int | None) -> nn.Module:
             f"the model cannot take images of {img_size} x {img_size} pixels ({summarize(error)}); use another"
             " --img-size, or leave it out for the model's own"
         ) from error
-    model.pretrained_cfg = {**cfg, "input_size": (channels, img_size, img_size), "test_input_size": None}
+    resized.pretrained_cfg = {**cfg, "input_size": (channels, img_size, img_size), "test_input_size": None}
     return model

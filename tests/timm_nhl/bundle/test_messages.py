@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def write_unnamed(monkeypatch, written):
 
 
 def predict_unprepared(monkeypatch, written):
-    replace(open_bundle(written), raw=True, preparation=None).predict(None)
+    replace(open_bundle(written), folder=Path("expert"), raw=True, preparation=None).predict(None)
 
 
 def write_large(monkeypatch, written):

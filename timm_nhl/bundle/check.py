@@ -72,8 +72,11 @@ def check_bundle(bundle: Bundle, reference: Reference, images: Sequence[Image.Im
         ExportError: the numbers differ.
     """
     allowed = WHOLE[bundle.precision]
-    for image in _vary(images) if reference.preparation is not None else ():
-        x = reference.preparation.transform(image)[None]
+    preparation = reference.preparation
+    if preparation is None:
+        return {}
+    for image in _vary(images):
+        x = preparation.transform(image)[None]
         given = x.numpy() if bundle.raw else to_array(image)
         wanted = reference.run(x)
         for batch in (1, 3):
@@ -82,8 +85,6 @@ def check_bundle(bundle: Bundle, reference: Reference, images: Sequence[Image.Im
             _compare(found["logits"], np.repeat(wanted, batch, 0), allowed=allowed, what=what)
             exact = torch.from_numpy(found["logits"]).softmax(1).numpy()
             _compare(found["probabilities"], exact, allowed=PROBABILITIES, what=f"the probabilities of {what}")
-    if reference.preparation is None:
-        return {}
     with Image.open(bundle.folder / "golden.png") as image:
         outputs = bundle.predict(image.convert("RGB"))
     return {name: [float(value) for value in np.atleast_1d(values[0])] for name, values in outputs.items()}

@@ -118,7 +118,7 @@ def convert_to_onnx(
         verbose=False,
     )
     made = onnx.load(path)
-    modules = {}
+    modules: dict[str, str] = {}
     for node in made.graph.node:
         scopes = next((each.value for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"), "[]")
         modules |= dict.fromkeys(node.output, next(reversed(ast.literal_eval(scopes)[:-1]), ""))

@@ -176,7 +176,8 @@ class _Writer:
         return layers
 
     def _write_torch(self, path: Path, embedded: Preparation | None) -> None:
-        module, size = self.network, (2, 3, 97, 131)
+        module: nn.Module = self.network
+        size = (2, 3, 97, 131)
         free = [torch.export.Dim(name, min=1) for name in ("batch", "height", "width")]
         if embedded is None:
             example, dynamic = self._draw(2), dict(enumerate(free[:1]))

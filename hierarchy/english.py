@@ -33,7 +33,7 @@ underwear; outerwear; sportswear; swimwear; nightwear; bread; cheese; meat; seaf
 software; hardware; weaponry; machinery; armor; money; protection; luggage; transport; lumber; toast; paper; music;
 glass; wood; salmon; bison; shrimp; swine; headwear; flatware; silverware; fabric; produce; game; earthenware; pottery;
 china; stoneware; ware; gear; apparel; attire; garb; wear; bedding; lingerie; hosiery; neckwear; legwear;
-footgear; dice
+footgear; dice; information; evidence; breathing; weather; traffic; baggage; rice; butter; bacon; others
 """
 
 
@@ -77,6 +77,7 @@ IRREGULAR: Mapping[str, str] = {
     "penknife": "penknives", "louse": "lice", "ox": "oxen", "fungus": "fungi", "cactus": "cacti",
     "leaf": "leaves", "loaf": "loaves", "knife": "knives", "shelf": "shelves", "wolf": "wolves", "calf": "calves",
     "scarf": "scarves", "thief": "thieves", "half": "halves", "hoof": "hooves", "hippopotamus": "hippopotamuses",
+    "phenomenon": "phenomena",
     "bacterium": "bacteria", "nucleus": "nuclei", "larva": "larvae", "alga": "algae", "axis": "axes",
     "crisis": "crises", "potato": "potatoes", "tomato": "tomatoes", "hero": "heroes", "torpedo": "torpedoes",
     "buffalo": "buffaloes", "mosquito": "mosquitoes", "mango": "mangoes", "grouse": "grouse",

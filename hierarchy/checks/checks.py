@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from hierarchy.checks.coverage import find_unknown
 from hierarchy.checks.evidence import Evidence
+from hierarchy.checks.mixed import find_mixed
 from hierarchy.checks.witnesses import Grouping, Testimony, ask_witnesses, weigh_hypernyms
 from hierarchy.english import plural
 from hierarchy.names import join_path, split_path
@@ -52,17 +55,28 @@ def check(
         *_chains(hierarchy, evidence.vectors),
         *_near_duplicates(hierarchy),
         *_repeated_names(hierarchy),
+        *find_unknown(evidence),
     ]
-    if evidence.senses:
+    if evidence.senses is not None:
         found += _ambiguous(hierarchy, evidence.senses, testimony.grouping)
         found += _witness("wordnet", hierarchy, map(testimony.wordnet_vote, range(len(hierarchy))))
     else:
-        found.append(Finding("unchecked", "", "not checked against WordNet, which is not available", "note"))
+        found.append(Finding("unchecked", "", "not checked against WordNet; run `hierarchy wordnet install`", "note"))
     if evidence.vectors is not None:
+        found += find_mixed(hierarchy, evidence.vectors, evidence.senses)
         found += _witness("embedding", hierarchy, map(testimony.embedding_vote, range(len(hierarchy))))
     else:
         found.append(Finding("unchecked", "", "not checked against an embedding, because none was given", "note"))
     return rank(found)
+
+
+def consult(proposal: Proposal, evidence: Evidence) -> tuple[Proposal, tuple[Finding, ...]]:
+    """A proposal with the votes of WordNet and the embedding, and all findings about it; both are asked once."""
+    testimony = ask_witnesses(proposal, evidence)
+    cast = zip(proposal.classes.ids, testimony.votes(), strict=True)
+    votes = {id: (*proposal.votes.get(id, ()), *others) for id, others in cast}
+    voted = replace(proposal, votes={id: own for id, own in votes.items() if own})
+    return voted, check(proposal, evidence, testimony=testimony)
 
 
 def _sizes(hierarchy: Hierarchy) -> Iterator[Finding]:
@@ -108,27 +122,50 @@ def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) 
 
 def _near_duplicates(hierarchy: Hierarchy) -> Iterator[Finding]:
     size = Counter(join_path(*group[:level]) for group in hierarchy.groups for level in (1, 2))
-    families = {"": hierarchy.nodes(1)}
+    families: defaultdict[str, list[str]] = defaultdict(list)
+    families[""] = list(hierarchy.nodes(1))
     for path in hierarchy.nodes(2):
-        families[path.split("/")[0]] = (*families.get(path.split("/")[0], ()), path)
+        families[path.split("/")[0]].append(path)
     for siblings in families.values():
-        for place, first in enumerate(siblings):
-            for second in siblings[place + 1 :]:
-                alike = _alike(split_path(first)[-1], split_path(second)[-1])
-                if alike > ALIKE:
-                    small, large = sorted((first, second), key=lambda path: (size[path], path))
-                    message = f"{first!r} and {second!r} have almost the same name"
-                    evidence = {"other": large, "alike": round(alike, 3)}
-                    yield Finding("near-duplicate", small, message, "warning", alike, evidence, Merge(small, large))
+        for one, other, alike in _find_alike([split_path(path)[-1] for path in siblings]):
+            first, second = siblings[one], siblings[other]
+            small, large = sorted((first, second), key=lambda path: (size[path], path))
+            message = f"{first!r} and {second!r} have almost the same name"
+            evidence = {"other": large, "alike": round(alike, 3)}
+            yield Finding("near-duplicate", small, message, "warning", alike, evidence, Merge(small, large))
+
+
+def _find_alike(names: Sequence[str]) -> Iterator[tuple[int, int, float]]:
+    """The positions of any two names that are more alike than ALIKE, and how alike they are.
+
+    The letters that two names share bound how alike they can be, which spares nearly all pairs the slow comparison.
+    """
+    import numpy as np
+
+    texts = [_plain(name) for name in names]
+    lengths = np.array([len(text) for text in texts])
+    letters = np.zeros((len(texts), 64), np.int16)
+    for row, text in enumerate(texts):
+        for letter, uses in Counter(ord(character) % 64 for character in text).items():
+            letters[row, letter] = uses
+    for one, text in enumerate(texts[:-1]):
+        shared = np.minimum(letters[one], letters[one + 1 :]).sum(axis=1)
+        for other in np.flatnonzero(2 * shared >= ALIKE * (lengths[one] + lengths[one + 1 :])) + one + 1:
+            alike = _alike(text, texts[other])
+            if alike > ALIKE:
+                yield one, int(other), alike
 
 
 @lru_cache(maxsize=1 << 16)  # a review checks again after every edit
+def _plain(name: str) -> str:
+    """A name without case, number and order of words."""
+    return " ".join(sorted(plural(word) for word in name.casefold().replace("-", " ").split()))
+
+
+@lru_cache(maxsize=1 << 16)
 def _alike(first: str, second: str) -> float:
-    """How alike two names are, from 0 to 1: 1 if they differ only in case, number or the order of words."""
-    words = [sorted(plural(word) for word in name.casefold().replace("-", " ").split()) for name in (first, second)]
-    if words[0] == words[1]:
-        return 1.0
-    return SequenceMatcher(None, " ".join(words[0]), " ".join(words[1])).ratio()
+    """How alike two texts are, from 0 to 1."""
+    return 1.0 if first == second else SequenceMatcher(None, first, second).ratio()
 
 
 def _repeated_names(hierarchy: Hierarchy) -> Iterator[Finding]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hierarchy.cluster import DEFAULT_EMBED, embed
 from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
-from hierarchy.wordnet import UNKNOWN, Confidence, Meaning, Senses, find_senses
+from hierarchy.views import DEFAULT_EMBED, View, combine, look
+from hierarchy.wordnet import Senses, find_senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +27,13 @@ class Evidence:
         classes: the classes, with definitions filled in from WordNet where the source gives none.
         senses: what WordNet says about them; None if it is not installed.
         vectors: (K, D), unit rows in label order; None if there are none.
+        views: what the vectors are made of, with how much each view knows of each class.
     """
 
     classes: ClassList
     senses: Senses | None = None
     vectors: Vectors | None = None
+    views: tuple[View, ...] = ()
 
     def pick(self, labels: Sequence[int]) -> Evidence:
         """What is known about the classes with these labels, in their order."""
@@ -40,7 +42,9 @@ class Evidence:
             meanings = tuple(senses.meanings[label] for label in labels)
             definitions = tuple(senses.definitions[label] for label in labels)
             senses = replace(senses, meanings=meanings, definitions=definitions)
-        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[list(labels)])
+        rows = list(labels)
+        views = tuple(View(view.name, view.vectors[rows], view.knows[rows]) for view in self.views)
+        return Evidence(self.classes.pick(labels), senses, None if vectors is None else vectors[rows], views)
 
 
 def gather(
@@ -50,6 +54,7 @@ def gather(
     base_url: str | None = None,
     cache: ReplyCache | None = None,
     seed: int = 0,
+    sheet: str | None = None,
     meanings: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Evidence:
@@ -57,29 +62,24 @@ def gather(
 
     Args:
         classes: as their source gives them.
-        spec: the embedder, as for `hierarchy.cluster.embed`.
+        spec: the embedder, as for `hierarchy.views.look`.
         base_url: address of an embedding server.
         cache: cache for the server's replies.
         seed: seed of the embedder.
+        sheet: a CSV file with senses that a person chose (`hierarchy senses`).
         meanings: class id -> the synset that a person chose for it; "" for none that WordNet has.
         progress: receives the name of each stage.
 
     Raises:
         EmbedError: the embedder is unknown, or cannot be used.
+        FormatError, SourceError: the sheet cannot be used.
+        WordNetMissing: there is a sheet but no WordNet.
     """
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = _decide(find_senses(classes), classes, meanings or {})
+    senses = find_senses(classes, sheet=sheet, decided=meanings or {})
     progress(f"embedding with {spec}")
-    vectors = embed(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
-    return Evidence(replace(classes, definitions=senses.definitions) if senses else classes, senses, vectors)
-
-
-def _decide(senses: Senses | None, classes: ClassList, chosen: Mapping[str, str]) -> Senses | None:
-    """What WordNet says, with the meanings that a person chose."""
-    if senses is None or not chosen:
-        return senses
-    decided = {id: Meaning(wnid, Confidence.NAME, ((wnid, 1.0),)) if wnid else UNKNOWN for id, wnid in chosen.items()}
-    meanings = (decided.get(id, meaning) for id, meaning in zip(classes.ids, senses.meanings, strict=True))
-    return replace(senses, meanings=tuple(meanings))
+    views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
+    known = replace(classes, definitions=senses.definitions) if senses else classes
+    return Evidence(known, senses, combine(views), views)

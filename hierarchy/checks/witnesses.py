@@ -233,6 +233,7 @@ def find_neighbours(grouping: Grouping, vectors: Vectors) -> list[Neighbourhood 
     sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T  # (about 256, K)
     others = sample[sample < 1 - 1e-9]
     least = others.mean() + ALIKE * others.std() if others.size else 1.0
+    several = np.array([group for group in range(len(grouping.paths)) if grouping.size[group] >= FEW], np.intp)
     found: list[Neighbourhood | None] = []
     for start in range(0, len(vectors), 512):
         part = slice(start, start + 512)
@@ -246,23 +247,29 @@ def find_neighbours(grouping: Grouping, vectors: Vectors) -> list[Neighbourhood 
             means = row / size
             if own is not None:
                 means[own] = (row[own] - itself[label - start]) / max(1, size[own] - 1)
-            found.append(_choose_neighbours(label, own, means.round(9), float(least), grouping, vectors))
+            found.append(_choose_neighbours(label, own, means.round(9), several, float(least), grouping, vectors))
     return found
 
 
 def _choose_neighbours(
-    label: int, own: int | None, means: Vectors, least: float, grouping: Grouping, vectors: Vectors
+    label: int,
+    own: int | None,
+    means: Vectors,
+    several: NDArray[np.intp],
+    least: float,
+    grouping: Grouping,
+    vectors: Vectors,
 ) -> Neighbourhood | None:
-    """The group that a class is most similar to, given its mean similarity to each."""
+    """The group, of those of several classes, that a class is most similar to, given its mean similarity to each."""
     import numpy as np
 
-    several = [group for group in range(len(means)) if grouping.size[group] >= FEW]
-    ranked = sorted(several, key=lambda group: (-means[group], group != own, group))
-    if not ranked or means[ranked[0]] <= least:
+    if not len(several) or means[several].max() <= least:
         return None
-    group, here = ranked[0], None
+    best = several[means[several] == means[several].max()]
+    group, here = own if own is not None and own in best else int(best[0]), None
+    others = several[several != group]
     if own is None or group == own:
-        here = float(means[ranked[1]]) if len(ranked) > 1 else None
+        here = float(means[others].max()) if len(others) else None
     elif grouping.size[own] > 1:
         here = float(means[own])
     if group == own and here is None:  # there is nothing to compare it with

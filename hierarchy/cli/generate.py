@@ -6,11 +6,13 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from hierarchy.checks import describe_coverage
 from hierarchy.cli.console import print_json, run, show_progress
+from hierarchy.cli.inspect import SensesFile, explain_missing_wordnet
 from hierarchy.cli.propose import (
     ask_model,
     confirm,
@@ -21,7 +23,7 @@ from hierarchy.cli.propose import (
     served_views,
     show_estimate,
 )
-from hierarchy.cluster import DEFAULT_EMBED, Range, Shape
+from hierarchy.cluster import Range, Shape
 from hierarchy.english import count
 from hierarchy.errors import OutputError, ShapeError
 from hierarchy.files import check_writable, same_file
@@ -35,9 +37,8 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
-
-if TYPE_CHECKING:
-    from hierarchy.review import Paths
+from hierarchy.review import Paths
+from hierarchy.views import DEFAULT_EMBED
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
 Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
@@ -50,7 +51,8 @@ UseGroups = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
-    str, typer.Option(help="tfidf, wordnet, sentence-transformers:M, openai:M, timm:M; joined by + to combine.")
+    str,
+    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, joined by +."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
@@ -73,9 +75,7 @@ ReplyTokens = Annotated[
     int | None, typer.Option(help="The largest reply; by default what it may need.", min=1, rich_help_panel=MODEL)
 ]
 Concurrency = Annotated[int, typer.Option(help="Calls in flight at a time.", min=1, max=256, rich_help_panel=MODEL)]
-Timeout = Annotated[
-    float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL, show_default=True)
-]
+Timeout = Annotated[float, typer.Option(help="Seconds that a call may take.", min=1, rich_help_panel=MODEL)]
 DropUnsettled = Annotated[
     bool, typer.Option("--drop-unsettled", help="Leave out classes that stay unsettled.", rich_help_panel=MODEL)
 ]
@@ -92,6 +92,7 @@ MaxCost = Annotated[
     float | None,
     typer.Option(help="Stop before exceeding this cost in US dollars; needs --price.", min=0, rich_help_panel=SPENDING),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if nothing is known of some classes.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the estimate and spend nothing.", rich_help_panel=SPENDING)
 ]
@@ -112,6 +113,7 @@ def generate_command(
     embed: Embed = DEFAULT_EMBED,
     base_url: BaseUrl = None,
     seed: Seed = 0,
+    senses: SensesFile = None,
     propose: Propose = None,
     model: Model = DEFAULT_MODEL,
     votes: Votes = DEFAULT_VOTES,
@@ -126,6 +128,7 @@ def generate_command(
     drop_unsettled: DropUnsettled = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    strict: Strict = False,
     as_json: AsJson = False,
 ) -> int:
     """Builds a three-level hierarchy over the classes of SOURCE, and writes it with its findings.
@@ -133,20 +136,18 @@ def generate_command(
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
-    from hierarchy.review import Paths
-
     paths = Paths.of(out or _default_out(source))
     _check_target(paths, source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
     asked = _check_model(propose, ModelSettings(model, votes, temperature, reply_tokens), shape, use_groups)
-    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form)
+    settings = Settings(source, shape, embed, base_url, seed, asked, use_groups, drop_unsettled, form, senses)
     start = time.monotonic()
     limits = parse_limits(price, max_calls, max_cost)
     _check_key(settings, dry_run=dry_run)
     if asked is None:
-        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json)
+        return _summarise(_cluster(settings, paths), paths, time.monotonic() - start, as_json, strict)
     evidence, expected = rehearse(settings, limits)
     if dry_run:
         show_estimate(expected, as_json)
@@ -156,8 +157,7 @@ def generate_command(
     mention_vectors(embed)
     confirm(yes or max_calls is not None or max_cost is not None)
     options = ChatOptions(base_url, concurrency, timeout, limits=limits, ask_again=ask_again)
-    made = ask_model(settings, evidence, paths, options)
-    return _summarise(made, paths, time.monotonic() - start, as_json)
+    return _summarise(ask_model(settings, evidence, paths, options), paths, time.monotonic() - start, as_json, strict)
 
 
 def _cluster(settings: Settings, paths: Paths) -> Generated:
@@ -215,29 +215,33 @@ def _check_model(propose: str | None, asked: ModelSettings, shape: Shape, use_gr
     return asked
 
 
-def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool) -> int:
-    """Prints what was made; returns the exit code, 1 if classes are unsettled."""
+def _summarise(made: Generated, paths: Paths, seconds: float, as_json: bool, strict: bool) -> int:
+    """Prints what was made; returns the exit code, 1 if classes are unsettled or, if strict, unknown."""
     proposal = made.proposal
-    counts = {
-        severity: sum(finding.severity == severity for finding in made.findings)
-        for severity in ("error", "warning", "note")
-    }
+    severities = [finding.severity for finding in made.findings]
+    counts = {severity: severities.count(severity) for severity in ("error", "warning", "note")}
     numbers = proposal.settled.sizes if any(proposal.places) else (0, 0, 0)
     sizes = dict(zip(("superclasses", "groups", "classes"), numbers, strict=True))
+    unknown = any(finding.kind == "unknown" for finding in made.findings)
+    code = int(bool(proposal.unsettled) or (strict and unknown))
+    known = proposal.provenance.get("known")
+    explain_missing_wordnet()
     if as_json:
         files = {
             "file": None if proposal.unsettled else str(paths.result),
             "findings_file": str(paths.findings),
             "proposal_file": str(paths.base),
         }
-        what = {**sizes, "findings": counts, "unsettled": dict(made.unsettled), "digest": proposal.digest}
-        print_json({**files, **what, "seconds": round(seconds, 1)})
-        return int(bool(proposal.unsettled))
+        what = {**sizes, "known": known, "findings": counts, "unsettled": dict(made.unsettled)}
+        print_json({**files, **what, "digest": proposal.digest, "seconds": round(seconds, 1)})
+        return code
     written = paths.base if proposal.unsettled else paths.result
     typer.echo(f"{written}: " + ", ".join(map(count, numbers, ("superclass", "group", "class"))))
     typer.echo(f"{paths.findings}: " + ", ".join(count(number, severity) for severity, number in counts.items()))
+    if known:
+        typer.echo(describe_coverage(known, len(proposal.classes)))
     _explain_unsettled(made, paths)
-    return int(bool(proposal.unsettled))
+    return code
 
 
 def _explain_unsettled(made: Generated, paths: Paths) -> None:

@@ -10,13 +10,19 @@ import typer
 
 from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
-from hierarchy.errors import UnknownNode
+from hierarchy.errors import OutputError, UnknownNode, WordNetMissing
 from hierarchy.names import split_path
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
 
-File = Annotated[str, typer.Argument(help="A hierarchy: a .json or .csv file, or the name of a shipped one.")]
+SensesFile = Annotated[
+    str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
+]
+File = Annotated[
+    str, typer.Argument(help="A hierarchy or a proposal: a .json or .csv file, or the name of a shipped one.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -25,10 +31,14 @@ def show_command(
     depth: Annotated[int, typer.Option(help="Number of levels to show.", min=1, max=3)] = 3,
     find: Annotated[str | None, typer.Option(help="Show only nodes with a name like this.")] = None,
 ) -> None:
-    """Prints a hierarchy as a tree, or the paths of the nodes that a text may mean."""
-    from hierarchy.io import load
+    """Prints a hierarchy as a tree, or the paths of the nodes that a text may mean.
 
-    hierarchy = load(file)
+    Of a proposal, the settled classes are the tree, and the others are listed below it.
+    """
+    from hierarchy.review import read_current
+
+    proposal = read_current(file)
+    hierarchy = proposal.settled
     if find is not None:
         paths = hierarchy.find(find)
         if not paths:
@@ -47,6 +57,8 @@ def show_command(
         typer.echo(f"{superclass} ({sum(map(len, inside.values()))})")
         for group, names in inside.items() if depth > 1 else ():
             typer.echo(f"    {group} ({len(names)})" + (f": {', '.join(names)}" if depth > 2 else ""))
+    if proposal.unsettled:
+        typer.echo(f"unsettled ({len(proposal.unsettled)}): {', '.join(proposal.unsettled)}")
 
 
 def check_command(
@@ -54,22 +66,29 @@ def check_command(
     classes: Annotated[
         str | None, typer.Option(help="The source of the classes that it must contain, exactly.")
     ] = None,
-    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = "tfidf",
+    embed: Annotated[str, typer.Option(help="Embedder for the neighbour check, as for generate.")] = DEFAULT_EMBED,
+    senses: SensesFile = None,
     most: Annotated[int, typer.Option(help="Number of findings to print; 0 for all.", min=0)] = 30,
     as_json: AsJson = False,
 ) -> int:
     """Lists what may be wrong with a hierarchy, worst first; exits with 1 if there are errors.
 
-    Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes.
+    Accepts files that are not valid hierarchies yet, with missing, duplicate or unknown classes; the others are checked
+    without these.
     """
     from hierarchy.checks import check, gather
+    from hierarchy.proposal import rank
 
     with show_progress() as progress:
         progress("reading")
         proposal, errors = _proposal(file, classes)
-        evidence = gather(proposal.classes, embed, progress=progress)
+        evidence = gather(proposal.classes, embed, sheet=senses, progress=progress)
         progress("checking")
-        findings = errors or check(proposal, evidence)
+        known = {error.node for error in errors}
+        found = check(proposal, evidence) if any(proposal.places) or not errors else ()
+        findings = rank(
+            [*errors, *(finding for finding in found if finding.kind != "missing" or finding.node not in known)]
+        )
     if as_json:
         print_json([finding.to_dict() for finding in findings])
     else:
@@ -88,11 +107,14 @@ def score_command(
     reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
     as_json: AsJson = False,
 ) -> None:
-    """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline."""
-    from hierarchy.checks import read_reference, score
-    from hierarchy.io import load
+    """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline.
 
-    result = score(load(file), read_reference(reference))
+    Of a proposal, the settled classes are scored.
+    """
+    from hierarchy.checks import read_reference, score
+    from hierarchy.review import read_current
+
+    result = score(read_current(file).settled, read_reference(reference))
     if as_json:
         print_json(result.to_dict())
         return
@@ -129,14 +151,12 @@ def report_command(
     """Writes one HTML page with a zoomable chart, search, images and the findings; it works offline."""
     from hierarchy.checks import check, gather, render_report
     from hierarchy.files import write_text
-    from hierarchy.io import read
-    from hierarchy.proposal import Proposal
+    from hierarchy.review import read_current
     from hierarchy.sources import embed_pictures, find_pictures
 
     with show_progress() as progress:
         progress("reading")
-        held = read(file)
-        proposal = Proposal.from_hierarchy(held.hierarchy)
+        proposal = read_current(file)
         evidence = gather(proposal.classes, progress=progress)
         progress("checking")
         findings = check(proposal, evidence)
@@ -152,11 +172,11 @@ def report_command(
         write_text(
             out,
             render_report(
-                held.hierarchy,
+                proposal.settled,
                 findings,
                 title=title,
                 definitions=glosses,
-                provenance=held.provenance,
+                provenance=proposal.provenance,
                 pictures=pictures,
             ),
         )
@@ -169,37 +189,81 @@ def explain_command(
     file: File,
     asked: Annotated[str, typer.Argument(metavar="CLASS", help="A class: its id, its name or its path.")],
     full: Annotated[bool, typer.Option("--full", help="Show prompts and replies in full.")] = False,
-    embed: Annotated[str, typer.Option(help="Embedder for the nearest classes, as for generate.")] = "tfidf",
+    embed: Annotated[
+        str | None, typer.Option(help="Embedder for the nearest classes; by default the one that voted.")
+    ] = None,
+    senses: SensesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Shows where a class is and why: votes, hypernyms, neighbours, decisions, prompts and replies."""
     from dataclasses import asdict, replace
 
-    from hierarchy.checks import ask_witnesses, gather
+    from hierarchy.checks import ask_witnesses, gather, keep, read_kept
     from hierarchy.llm import ReplyCache
-    from hierarchy.review import Paths, explain, read_reviewed
+    from hierarchy.review import Paths, explain, find_embedder, read_reviewed
 
     with show_progress() as progress:
         progress("reading")
         base, now, decisions = read_reviewed(file)
         id = now.classes.ids[now.index.label(asked)]
-        evidence = gather(now.classes, embed, progress=progress)
+        spec = embed or find_embedder(base)
+        kept = read_kept(Paths.of(file).evidence, now.classes.ids) if base.votes else None
+        if kept is None or kept.embed != spec or senses is not None:
+            evidence = gather(now.classes, spec, sheet=senses, progress=progress)
+            kept = keep(evidence, spec)
+            if not base.votes:  # a hierarchy without a proposal file
+                votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
+                base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         progress("explaining")
-        if not base.votes:  # a hierarchy without a proposal file
-            votes = dict(zip(now.classes.ids, ask_witnesses(base, evidence).votes(), strict=True))
-            base, now = replace(base, votes=votes), replace(now, classes=evidence.classes)
         replies = Paths.of(file).replies
         cache = ReplyCache(replies, read_only=True) if replies.is_file() else None
-        found = explain(id, base, now, evidence, decisions=decisions, cache=cache)
+        found = explain(id, base, now, kept, decisions=decisions, cache=cache)
     print_json(asdict(found)) if as_json else typer.echo(found.to_text(full=full))
+
+
+def senses_command(
+    source: Annotated[str, typer.Argument(help="The class list, as for generate.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("senses.csv"),
+    senses: SensesFile = None,
+) -> None:
+    """Writes which sense of WordNet each class has, to be corrected and given to --senses of other commands."""
+    from hierarchy.files import check_writable, same_file, write_text
+    from hierarchy.sources import read_classes
+    from hierarchy.wordnet import WordNet, find_senses, senses_to_sheet
+
+    check_writable(out)
+    if out.exists() and not (senses and same_file(out, senses)):
+        raise OutputError(
+            f"cannot write {str(out)!r}: it exists; give --senses {out} to keep what was chosen there, or another --out"
+        )
+    classes = read_classes(source, fewest=1)
+    found = find_senses(classes, WordNet(), sheet=senses)
+    assert found is not None, "there is a WordNet"
+    write_text(out, senses_to_sheet(classes, found.meanings, found.wordnet))
+    unsure = sum(not meaning.is_sure for meaning in found.meanings)
+    unknown = sum(not meaning for meaning in found.meanings)
+    typer.echo(f"{out}: {count(len(classes), 'class')}, {unsure - unknown} unsure, {unknown} unknown")
+
+
+def explain_missing_wordnet() -> None:
+    """Says why WordNet could not be used, and how to get it; nothing if it could."""
+    from hierarchy.wordnet import WordNet
+
+    try:
+        WordNet()
+    except WordNetMissing as error:
+        typer.echo(f"classes were compared by their names alone: {error}", err=True)
 
 
 def _proposal(file: str, source: str | None) -> tuple[Proposal, tuple[Finding, ...]]:
     """A file's rows as a proposal for the classes of a source, or for its own, and what is wrong with them."""
     from hierarchy.io import read_rows
     from hierarchy.proposal import collect
+    from hierarchy.review import is_proposal, read_current
     from hierarchy.sources import ClassList, read_classes
 
+    if source is None and is_proposal(file):
+        return read_current(file), ()
     rows = read_rows(file)
     if source is not None:
         classes = read_classes(source)

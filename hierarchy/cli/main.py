@@ -18,6 +18,7 @@ from hierarchy.cli.inspect import (
     labels_command,
     report_command,
     score_command,
+    senses_command,
     show_command,
 )
 from hierarchy.cli.review import review_command
@@ -32,6 +33,7 @@ app.command("edit")(edit_command)
 app.command("show")(show_command)
 app.command("check")(check_command)
 app.command("score")(score_command)
+app.command("senses")(senses_command)
 app.command("labels")(labels_command)
 app.command("report")(report_command)
 app.command("explain")(explain_command)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from hierarchy.cli.console import print_json, show_progress
-from hierarchy.cluster import DEFAULT_EMBED
 from hierarchy.english import count
 from hierarchy.errors import BudgetReached, Locked
 from hierarchy.generate import Generated, Settings, gather_evidence, generate, make_plan, propose_offline
 from hierarchy.llm import ChatOptions, Limits, OpenAIChat, Price, ReplyCache, digest_server
 from hierarchy.model import trust_definitions
+from hierarchy.views import DEFAULT_EMBED
 
 if TYPE_CHECKING:
     from hierarchy.checks import Evidence

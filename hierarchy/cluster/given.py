@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hierarchy.cluster.constrained import cluster, cut, link
 from hierarchy.cluster.shape import Range, Shape, likely_numbers
 from hierarchy.errors import ShapeError
+from hierarchy.views import unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,8 +112,7 @@ def _join_nearest(vectors: Vectors, names: Sequence[str]) -> tuple[list[int], li
 def _mean_directions(vectors: Vectors, nodes: Sequence[int], count: int) -> Vectors:
     """The mean direction of the classes of each node, (nodes, D)."""
     import numpy as np
-    from sklearn.preprocessing import normalize
 
     means = np.zeros((count, vectors.shape[1]))
     np.add.at(means, nodes, vectors)
-    return normalize(means)  # type: ignore[no-any-return]
+    return unit_rows(means)

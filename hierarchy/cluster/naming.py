@@ -6,16 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, count
 from math import log
 
 from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
 from hierarchy.names import name_fault
 from hierarchy.sources import ClassList
-from hierarchy.wordnet import Senses, Synset
+from hierarchy.wordnet import Confidence, Senses, Synset
 
 LONGEST = 40  # characters of a name made of two
 PAIR = 0.65  # score of a name made of two relative to a plain one
+HONEST = 0.9  # score of a name that needs "and others", relative to the same name without
 SURE = 0.6  # least coverage of a hypernym that names a node alone,
 SURE_OF_FEW = 0.75  # and a node of up to four classes: "males" is not a name for a boy, a man and a woman
 
@@ -41,8 +43,9 @@ def name_nodes(
     """Names the nodes of a clustering.
 
     A node is named by the hypernym that covers its classes and few others ("sharks"), or by two that do together
-    ("cups and mugs"), else by a word its classes' names share, else by its two most central classes. No two
-    siblings, and no node and its parent, get the same name.
+    ("cups and mugs"), else by a word its classes' names begin or end with, else by its two most central classes. A name
+    that is not true of all its classes ends in "and others". No two siblings, and no node and its parent, get the same
+    name.
 
     Args:
         classes: the classes.
@@ -78,10 +81,12 @@ class _Namer:
         self.classes = classes
         self.wordnet = senses.wordnet if senses else None
         self.centrality = centrality or [0.0] * len(classes)
+        self.known: set[int] = set()  # labels of the classes that WordNet knows by their whole name
         self.below: dict[str, set[int]] = {}  # wnid -> labels of the classes below it
         self.above: list[dict[str, int]] = [{} for _ in classes.ids]
         for label, meaning in enumerate(senses.meanings if senses else ()):
-            if senses and meaning:
+            if senses and meaning.confidence > Confidence.HEAD:  # a sense of the last word only is a guess
+                self.known.add(label)
                 self.above[label] = senses.wordnet.ancestors(meaning.wnid)
                 for wnid in self.above[label]:
                     self.below.setdefault(wnid, set()).add(label)
@@ -113,7 +118,7 @@ class _Namer:
         """Possible names of a node, best first; never empty."""
         singles = sorted(self._singles(members, rivals), key=lambda name: (-name.score, name.words))
         least = (SURE if len(members) > 4 else SURE_OF_FEW) * len(members)
-        sure = [name for name in singles if len(name.covers & members) >= least]
+        sure = [self._honest(name, members) for name in singles if len(name.covers & members) >= least]
         pairs = list(self._pairs(singles, members, rivals))
         example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
         listed = [_Name(next(self._by_example(members)), members, example)]
@@ -123,8 +128,15 @@ class _Namer:
             best.setdefault(name.words.casefold(), name)
         return list(best.values())
 
+    def _honest(self, name: _Name, members: frozenset[int]) -> _Name:
+        """The name with "and others" if it is not true of all classes of the node, as far as WordNet knows them."""
+        if not (members & self.known) - name.covers:
+            return name
+        words = name.words.replace(" and ", ", ") + " and others"
+        return _Name(words, name.covers, HONEST * name.score)
+
     def _singles(self, members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
-        """Hypernyms, and words at the end of names, each with the classes it is true of."""
+        """Hypernyms, and words that names begin or end with, each with the classes it is true of."""
         for wnid in dict.fromkeys(wnid for label in sorted(members) for wnid in self.above[label]):
             assert self.wordnet is not None
             synset, covers = self.wordnet.synset(wnid), frozenset(self.below[wnid])
@@ -138,14 +150,32 @@ class _Namer:
                 covers,
                 _fit(covers, members, rivals) * min(1.0, clear) * (0.6 if synset.words[0] in VAGUE else 1),
             )
-        ends = Counter(self._end(label) for label in members)
-        for end, uses in sorted(ends.items()):
-            if uses > 1 and len(end) > 2:
-                covers = frozenset(label for label in rivals if self._end(label) == end)
-                yield _Name(plural(end), covers, 0.7 * _fit(covers, members, rivals))
+        for words, shared in self._shared_words(members):
+            covers = frozenset(label for label in rivals if shared in self._edges[label])
+            yield _Name(words, covers, 0.7 * _fit(covers, members, rivals))
 
-    def _end(self, label: int) -> str:
-        return self.classes.names[label].split()[-1].lower()
+    def _shared_words(self, members: frozenset[int]) -> Iterator[tuple[str, tuple[str, str]]]:
+        """What several names begin or end with: a name for it, and the edge itself; the plural only of nouns."""
+        uses = Counter(edge for label in members for edge in self._edges[label])
+        for edge, number in sorted(uses.items()):
+            side, word = edge
+            if number > 1 and len(word) > 2 and not re.search(r"\d", word) and not name_fault(word):
+                yield (self._many(word) if side == "end" else word), edge
+
+    @cached_property
+    def _edges(self) -> list[set[tuple[str, str]]]:
+        """The last and first word of each class's name, and what narrows it down ("food" of "toast (food)")."""
+        edges = []
+        for phrase in self.classes.phrases:
+            words = phrase.head.lower().split() or [""]
+            start = phrase.head if phrase.qualifier else words[0] if len(words) > 1 else ""
+            edges.append({("end", words[-1]), ("start", start), ("qualifier", phrase.qualifier)} - {("start", "")})
+        return edges
+
+    def _many(self, word: str) -> str:
+        """The plural of an English noun; any other word as it is."""
+        is_noun = word.isascii() and self.wordnet is not None and bool(self.wordnet.senses(word.split()[-1]))
+        return plural(word) if is_noun else word
 
     def _pairs(self, singles: Sequence[_Name], members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
         """Two names that cover half of a node or more together, each a tenth of it and two classes at least."""
@@ -157,20 +187,34 @@ class _Namer:
             partners = [name for name in self._singles(rest, rivals) if len(name.covers & rest) >= least]
             for second in sorted(partners, key=lambda name: (-name.score * len(name.covers & rest), name.words))[:5]:
                 covers = first.covers | second.covers
-                if first.covers & second.covers & members or len(covers & members) < 0.5 * len(members):
+                if first.covers & second.covers & members or len(covers & members) < SURE * len(members):
                     continue
                 words = _joined(*sorted((first, second), key=lambda name: (-len(name.covers & members), name.words)))
                 if words:
                     clear = min(1.0, (first.score * second.score) ** 0.25)
-                    yield _Name(words, covers, PAIR * _fit(covers, members, rivals) * clear)
+                    pair = _Name(words, covers, PAIR * _fit(covers, members, rivals) * clear)
+                    yield self._honest(pair, members)
 
     def _by_example(self, members: frozenset[int]) -> Iterator[str]:
-        """Names made of the node's own classes, the most central first; one of them is always free."""
-        order = sorted(members, key=lambda label: (-self.centrality[label], label))
-        plurals = list(dict.fromkeys(plural(self.classes.names[label]) for label in order))
-        for start in range(max(1, len(plurals) - 1)):
-            yield " and ".join(plurals[start : start + 2])
-        yield from (f"{plurals[0]} {number}" for number in count(2))
+        """Names made of the node's own classes, the most central first; one of them is always free.
+
+        Those whose names have no digits come first. Names are in the plural only if WordNet knows them as nouns.
+        """
+        order = sorted(members, key=lambda label: (self._has_digits(label), -self.centrality[label], label))
+        names = {self.classes.names[label]: label in self.known for label in reversed(order)}
+        shown = list(reversed(names))
+        rest = " and others" if len(names) > 2 else ""
+        for start in range(max(1, len(names) - 1)):
+            pair = shown[start : start + 2]
+            if all(names[name] and name.isascii() for name in pair):
+                pair = [plural(name) for name in pair]
+            both = (", " if rest else " and ").join(pair) + rest
+            yield both if len(both) <= LONGEST or not rest else f"{pair[0]}{rest}"
+        yield from (f"{name} and others" for name in shown)
+        yield from (f"{shown[0]} and others ({number})" for number in count(2))  # of classes with equal names
+
+    def _has_digits(self, label: int) -> bool:
+        return bool(re.search(r"\d", self.classes.names[label]))
 
 
 def _variants(name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster.constrained import cluster
@@ -45,20 +46,30 @@ def propose_by_clustering(
     """
     check_shape(classes, shape, use_groups=use_groups)
     progress("clustering")
+    order = sorted(range(len(classes)), key=lambda label: classes.ids[label])
+    ordered = _reorder(classes, order)
     if use_groups:
-        placed = cluster_given(vectors, classes.places, shape)
+        placed = cluster_given(vectors[order], ordered.places, shape)
     else:
-        placed = Placement(tuple(cluster(vectors, shape)), {}, {})
+        placed = Placement(tuple(cluster(vectors[order], shape)), {}, {})
     progress("naming")
     names = name_nodes(
-        classes,
+        ordered,
         placed.nodes,
-        senses=senses,
-        centrality=_measure_centrality(vectors, placed.nodes),
+        senses=senses and replace(senses, meanings=tuple(senses.meanings[label] for label in order)),
+        centrality=_measure_centrality(vectors[order], placed.nodes),
         superclasses=placed.superclasses,
         groups=placed.groups,
     )
-    return Proposal(classes, names)
+    places = dict(zip(order, names, strict=True))
+    return Proposal(classes, tuple(places[label] for label in range(len(classes))))
+
+
+def _reorder(classes: ClassList, order: Sequence[int]) -> ClassList:
+    """The classes in another order: ties are broken by id, so that the order of a source's lines does not matter."""
+    columns = (classes.ids, classes.names, classes.definitions, classes.places)
+    ids, names, definitions, places = (tuple(column[label] for label in order if column) for column in columns)
+    return ClassList(ids, names, definitions, classes.source, places)  # type: ignore[arg-type]
 
 
 def check_shape(classes: ClassList, shape: Shape | None = None, *, use_groups: bool = False) -> None:

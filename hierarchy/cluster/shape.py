@@ -46,7 +46,7 @@ class Shape:
         superclasses: how many; K^0.434 by default, which is 7 of 100 classes and 20 of 1,000 (the published shapes).
         groups: how many in all; K / 5 by default.
         classes_per_group: at least 2 and at most four times the average by default.
-        classes_per_superclass: at least a quarter of and at most three times the average by default.
+        classes_per_superclass: at least a quarter of the average by default.
         chains: whether a node may have a single child; such a branch costs computation and separates nothing.
     """
 
@@ -88,7 +88,7 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     per_group = shape.classes_per_group or Range(fewest, max(fewest, 4 * count // groups.least, 4))
     per_group = _at_least(fewest, per_group, "classes per group")
     per_super = shape.classes_per_superclass or Range(
-        max(min(fewest**2, count // supers.least), count // supers.most // 4), max(3 * count // supers.least, 6)
+        max(min(fewest**2, count // supers.least), count // supers.most // 4), 3 * count
     )
     per_super = _at_least(fewest * per_group.least, per_super, "classes per superclass")
     supers = _possible("superclass", supers, per_super, count)

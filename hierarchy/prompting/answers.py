@@ -223,6 +223,11 @@ def _fit(found: Any, kind: type[Kind]) -> Kind:
 
 
 def _fit_list(name: str, found: Any, item: type[BaseModel]) -> Sequence[BaseModel]:
+    """The entries of a list that fit; a map {12: 3} is read as a list of pairs."""
+    if isinstance(found, Mapping):
+        keys = tuple(item.model_fields)
+        pairs = [dict(zip(keys, pair, strict=True)) for pair in found.items()]
+        found = [found] if found.keys() >= set(keys) else pairs
     if not isinstance(found, list):
         raise UnreadableAnswer(f"at {name}: a list is wanted")
     kept, fault = [], ""

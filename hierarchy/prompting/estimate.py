@@ -11,7 +11,7 @@ from hierarchy.english import count
 from hierarchy.llm import Price, Reply, Request, count_input_tokens, count_tokens
 from hierarchy.prompting.again import EXAMPLES, MOST_CHOICES, Votes
 from hierarchy.prompting.pipeline import propose
-from hierarchy.prompting.readings import MANY
+from hierarchy.prompting.readings import MANY, find_fault
 from hierarchy.prompting.retry import SPARE
 from hierarchy.prompting.stages import Option, Plan, Questions, brief
 from hierarchy.proposal import Proposal, Vote
@@ -80,9 +80,10 @@ def estimate_usage(
         price: of the model, if known.
     """
     stages: list[_Stage] = []
+    hierarchy = _name_as_asked(proposal.hierarchy())
 
     def chat(requests: Sequence[Request]) -> list[Reply]:
-        replies = rehearse(proposal.hierarchy(), requests)
+        replies = rehearse(hierarchy, requests)
         stages.extend([_Stage(tuple(requests), tuple(replies))] if requests else [])
         return replies
 
@@ -105,6 +106,17 @@ def estimate_usage(
         prompts={stage.prompt: len(stage.requests) for stage in stages},
         first=stages[0].requests[0],
     )
+
+
+def _name_as_asked(hierarchy: Hierarchy) -> Hierarchy:
+    """The hierarchy with other names for nodes whose names a model would be complained to about, such as "devices"."""
+    names = dict.fromkeys(name for place in hierarchy.groups for name in place)
+    good = {name: f"kind {n}" if find_fault([name]) else name for n, name in enumerate(names)}
+    groups = [(good[top], good[group]) for top, group in hierarchy.groups]
+    distinct = tuple(
+        (top, f"kinds of {group}" if group.casefold() == top.casefold() else group) for top, group in groups
+    )
+    return Hierarchy(hierarchy.classes, hierarchy.names, distinct)
 
 
 def rehearse(hierarchy: Hierarchy, requests: Sequence[Request]) -> list[Reply]:

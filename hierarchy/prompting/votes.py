@@ -197,7 +197,7 @@ def list_doubts(tree: Tree, tally: Tally, number: int, *, sibling: int | None, p
         named = [f"{wanted} for {tree.superclasses[superclass].name}" for superclass, wanted in shares[1:]]
         why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}, {', '.join(named)}"
         found.append(Doubt("split", round(1 - shares[0][1] / cast, 3), why + again))
-    elif shares and picked not in (None, NONE) and tree.groups[picked][0] != shares[0][0]:
+    elif sibling is None and shares and picked not in (None, NONE) and tree.groups[picked][0] != shares[0][0]:
         why = f"{shares[0][1]} of {count(cast, 'vote')} for {tree.superclasses[shares[0][0]].name}{again}"
         found.append(Doubt("split", CHANGED, why))
     if sibling is not None:
@@ -218,4 +218,6 @@ def explain_unsettled(tally: Tally, number: int, *, refused: bool) -> str:
     votes = tally[number]
     if refused or votes[NONE] * 2 > votes.total():
         return "the model says that it fits nowhere"
+    if tally.majority(number) is not None:
+        return "it has a superclass, and no group there"
     return "no majority of the votes for one superclass" if votes else "no votes"

@@ -7,7 +7,17 @@ questions and takes decisions; `open_session` opens one on a file; `hierarchy.re
 from hierarchy.review.changes import list_changes
 from hierarchy.review.explanation import explain
 from hierarchy.review.log import Undo, decision_to_dict
-from hierarchy.review.opening import describe_outcome, look_at, open_session, read_reviewed, replay_log, summarize
+from hierarchy.review.opening import (
+    describe_outcome,
+    find_embedder,
+    is_proposal,
+    look_at,
+    open_session,
+    read_current,
+    read_reviewed,
+    replay_log,
+    summarize,
+)
 from hierarchy.review.questions import parse_kinds
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
@@ -20,13 +30,16 @@ __all__ = [
     "decision_to_dict",
     "describe_outcome",
     "explain",
+    "find_embedder",
     "find_paths",
     "groups",
     "hold_lock",
+    "is_proposal",
     "list_changes",
     "look_at",
     "open_session",
     "parse_kinds",
+    "read_current",
     "read_reviewed",
     "replay_log",
     "summarize",

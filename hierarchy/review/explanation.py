@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hierarchy.errors import WordNetMissing
 from hierarchy.prompting import describe_answer
 from hierarchy.proposal import Define, Move, Proposal, Regroup, Split, Vote
 from hierarchy.review.log import Decision
+from hierarchy.wordnet import WordNet
 
 if TYPE_CHECKING:
-    from hierarchy.checks import Evidence
+    from hierarchy.checks import Kept
     from hierarchy.llm import ReplyCache
 
-MOST_NEIGHBOURS = 6
 MOST_SIBLINGS = 6  # that are named
 WIDTH = 12  # of the first column
 
@@ -96,7 +97,7 @@ def explain(
     id: str,
     proposal: Proposal,
     now: Proposal,
-    evidence: Evidence,
+    kept: Kept,
     *,
     decisions: Sequence[Decision] = (),
     cache: ReplyCache | None = None,
@@ -107,7 +108,7 @@ def explain(
         id: the class.
         proposal: the proposal, with the votes and the keys of the replies.
         now: the proposal after the decisions.
-        evidence: what WordNet and the vectors say about the classes.
+        kept: what WordNet and the vectors say about the classes.
         decisions: the decisions in effect.
         cache: the replies of the LLM, if there are any.
     """
@@ -126,8 +127,8 @@ def explain(
             if group and other != id and now.place(other) == group
         ),
         votes=proposal.votes.get(id, ()),
-        hypernyms=_hypernyms(label, evidence),
-        neighbours=_neighbours(label, now, evidence),
+        hypernyms=_hypernyms(kept.wnids.get(id, "")),
+        neighbours=_neighbours(id, now, kept),
         decisions=tuple(f"{d.time} {d.who}: {d}" for d in decisions if _is_about(d, id)),
         exchanges=tuple(
             Exchange(
@@ -147,21 +148,20 @@ def _row(head: str, text: str) -> str:
     return f"  {head:{WIDTH}}{text}"
 
 
-def _hypernyms(label: int, evidence: Evidence) -> tuple[tuple[str, ...], ...]:
-    if not evidence.senses or not evidence.senses.meanings[label]:
+def _hypernyms(wnid: str) -> tuple[tuple[str, ...], ...]:
+    try:
+        wordnet = WordNet() if wnid else None
+    except WordNetMissing:
         return ()
-    wordnet = evidence.senses.wordnet
-    paths = wordnet.paths(evidence.senses.meanings[label].wnid)
-    return tuple(tuple(wordnet.synset(wnid).words[0] for wnid in path) for path in paths)
+    if wordnet is None or not wordnet.has(wnid):
+        return ()
+    return tuple(tuple(wordnet.synset(above).words[0] for above in path) for path in wordnet.paths(wnid))
 
 
-def _neighbours(label: int, now: Proposal, evidence: Evidence) -> tuple[Neighbour, ...]:
-    if evidence.vectors is None:
-        return ()
-    near = (evidence.vectors @ evidence.vectors[label]).round(9)
-    order = [int(other) for other in (-near).argsort(kind="stable") if other != label][:MOST_NEIGHBOURS]
-    ids, names = now.classes.ids, now.classes.names
-    return tuple(Neighbour(ids[o], names[o], round(float(near[o]), 3), now.place(ids[o])) for o in order)
+def _neighbours(id: str, now: Proposal, kept: Kept) -> tuple[Neighbour, ...]:
+    name_of = dict(zip(now.classes.ids, now.classes.names, strict=True))
+    near = ((other, similarity) for other, similarity in kept.near.get(id, ()) if other in name_of)
+    return tuple(Neighbour(other, name_of[other], similarity, now.place(other)) for other, similarity in near)
 
 
 def _is_about(decision: Decision, id: str) -> bool:

@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hierarchy.checks import ask_witnesses, check, gather
-from hierarchy.cluster import DEFAULT_EMBED
+from hierarchy.checks import consult, gather
 from hierarchy.english import count
 from hierarchy.errors import FormatError, ReviewError
-from hierarchy.files import write_text
-from hierarchy.io import folder, shipped
+from hierarchy.files import same_file, write_text
+from hierarchy.io import folder, read, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
@@ -37,6 +36,7 @@ from hierarchy.review.storage import (
     read_findings,
     refuse,
 )
+from hierarchy.views import DEFAULT_EMBED
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def open_session(
         by: who decides; None for git's user.name, or the user's name.
         notify: hears what the person should know.
         only: kinds of questions to ask, all of each; if empty, the most doubtful.
-        consult: whether WordNet and TF-IDF are asked about a hierarchy that comes without votes, which takes seconds.
+        consult: whether both witnesses are asked about a hierarchy that comes without votes, which takes seconds.
     """
     who = find_reviewer(by)
     with hold_lock(paths, who):
@@ -83,12 +83,9 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
 
 
 def _consult(base: Proposal) -> tuple[Proposal, tuple[Finding, ...]]:
-    """The proposal with the votes of WordNet and TF-IDF, and what the checks find with their help."""
+    """The proposal with the votes of WordNet and the embedding, and what the checks find with their help."""
     evidence = gather(base.classes)
-    testimony = ask_witnesses(base, evidence)
-    votes = zip(base.classes.ids, testimony.votes(), strict=True)
-    voted = replace(base, classes=evidence.classes, votes={id: cast for id, cast in votes if cast})
-    return voted, check(voted, evidence, testimony=testimony)
+    return consult(replace(base, classes=evidence.classes), evidence)
 
 
 def find_embedder(proposal: Proposal) -> str:
@@ -158,6 +155,31 @@ def read_reviewed(file: str) -> tuple[Proposal, Proposal, tuple[Decision, ...]]:
     if log is None:
         return base, base, ()
     return base, base if is_result_of(base, log) else replay(log, base).proposal, log.in_effect
+
+
+def is_proposal(file: str) -> bool:
+    """Whether a file is X.proposal.json, or X.json that is not written yet and has only that beside it."""
+    paths = Paths.of(file)
+    if file in shipped() or not paths.base.exists():
+        return False
+    return same_file(paths.base, file) or not paths.result.exists()
+
+
+def read_current(file: str) -> Proposal:
+    """What a file says now: a hierarchy, or a proposal after the decisions of its review, which may be incomplete.
+
+    Raises:
+        FormatError: it cannot be read.
+        ReviewError: no class has a place yet.
+    """
+    if not is_proposal(file):
+        held = read(file)
+        return Proposal.from_hierarchy(held.hierarchy, source=file, provenance=held.provenance)
+    _, now, _ = read_reviewed(file)
+    if not any(now.places):
+        result = Paths.of(file).result
+        raise ReviewError(f"no class of {file!r} has a place yet; place some with `hierarchy review {result}`")
+    return now
 
 
 def find_reviewer(by: str | None) -> str:

@@ -2,6 +2,7 @@
 
     X.proposal.json    the proposal the review starts from; never changed
     X.findings.json    what the checks found in it
+    X.evidence.json    what the witnesses knew: synsets and nearest classes
     X.decisions.jsonl  the decision log, append-only; a replay replaces it and keeps the old one
     X.lock             exists while someone reviews
 
@@ -24,6 +25,7 @@ from hierarchy.io import read, shipped
 from hierarchy.proposal import Finding, Proposal, edit_from_dict, read_proposal, save_findings, save_proposal
 from hierarchy.review.log import Decision, Log, decision_to_line, log_to_text, read_log, utc_now
 
+PROPOSED = ".proposal.json"
 Notify: TypeAlias = Callable[[str], None]  # says something to the person
 
 
@@ -38,14 +40,26 @@ class Paths:
     lock: Path
     provenance: Path
     replies: Path
+    evidence: Path
 
     @classmethod
     def of(cls, file: str | os.PathLike[str]) -> Paths:
-        """The paths of a file; of a link, those of the file it leads to."""
+        """The paths of a result, or of its proposal; of a link, those of the file it leads to."""
         linked = os.path.islink(file)  # noqa: PTH114, Path's raises where a name is too long for a file
         result = Path(os.path.realpath(file) if linked else file)
+        if result.name.endswith(PROPOSED):
+            name = result.name.removesuffix(PROPOSED)
+            result = result.with_name(name if name.lower().endswith(".csv") else f"{name}.json")
         stem = result.name if result.suffix.lower() == ".csv" else result.stem
-        endings = ("proposal.json", "findings.json", "decisions.jsonl", "lock", "provenance.json", "replies.sqlite")
+        endings = (
+            "proposal.json",
+            "findings.json",
+            "decisions.jsonl",
+            "lock",
+            "provenance.json",
+            "replies.sqlite",
+            "evidence.json",
+        )
         return cls(result, *(result.with_name(f"{stem}.{ending}") for ending in endings))
 
     @property

@@ -7,7 +7,7 @@ The folder layouts of splits and classes are decided here, for class lists and f
 from hierarchy.sources.classes import ClassList, describe_source
 from hierarchy.sources.dataset import is_hub_name, is_saved
 from hierarchy.sources.files import FORMS, WRITERS, write_labels
-from hierarchy.sources.layout import image_files, table_files
+from hierarchy.sources.layout import find_classes, image_files, table_files
 from hierarchy.sources.pictures import EACH, embed_pictures, find_pictures, make_thumbnail
 from hierarchy.sources.read import read_classes
 
@@ -18,6 +18,7 @@ __all__ = [
     "ClassList",
     "describe_source",
     "embed_pictures",
+    "find_classes",
     "find_pictures",
     "image_files",
     "is_hub_name",

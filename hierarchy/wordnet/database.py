@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from hierarchy.wordnet.index import open_index
 
+VAGUE = 0.25  # information of a synset that says nothing: "artifact" has 0.18, "whole" 0.1, "plant" 0.26, "animal" 0.27
+PERSON = "n00007846"  # 0.18, because so many are below it, but people are alike
+
 # Endings of plurals and of their singulars, in the order of WordNet's own morphy(7WN).
 PLURALS = (
     ("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"),
@@ -115,6 +118,15 @@ class WordNet:
         """
         self.synset(wnid)
         return 1 - math.log(self._below[wnid]) / math.log(self._synset_count)
+
+    def is_vague(self, wnid: str) -> bool:
+        """Whether a synset is too general to be evidence of anything: "entity", "whole", "artifact", "act".
+
+        >>> wordnet = WordNet()
+        >>> [wordnet.is_vague(wordnet.senses(word)[0]) for word in ("artifact", "animal", "person", "dog")]
+        [True, False, False, False]
+        """
+        return wnid != PERSON and self.information(wnid) < VAGUE
 
     def _read(self, wnid: str) -> bool:
         """Reads a synset from the index; whether it is there."""

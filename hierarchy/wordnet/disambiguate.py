@@ -1,8 +1,8 @@
 """Which WordNet synset a class means: its id if that is a WNID, else the sense that fits the other classes best.
 
 Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are related: a sense is likelier if its
-hypernyms are close to those of other classes. On ImageNet-1k, from names alone, this finds the right synset of 916 of
-1,000 classes; the most frequent sense is right for 790.
+hypernyms are close to those of other classes. On ImageNet-1k, from names alone, this finds the right synset of 917 of
+1,000 classes; the most frequent sense is right for 791.
 """
 
 from __future__ import annotations
@@ -12,22 +12,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-from hierarchy.errors import WordNetMissing
+from hierarchy.names import are_titled
 from hierarchy.sources import ClassList
-from hierarchy.wordnet.database import WordNet
-
-
-class Confidence(IntEnum):
-    """How a meaning was found, least reliable first, so that confidences can be compared and sorted."""
-
-    UNKNOWN = 0  # WordNet knows no part of the name
-    HEAD = 1  # a sense of a part of the name, such as "fish" of "aquarium fish": a guess at the kind, not a definition
-    KIN = 2  # one of several senses of the name, chosen because it fits the other classes
-    NAME = 3  # the only sense of the whole name
-    EXACT = 4  # the class's id is the WNID
-
+from hierarchy.wordnet.candidates import Candidates, Confidence, find_candidates
+from hierarchy.wordnet.database import VAGUE, WordNet
 
 # How likely a sense in each of WordNet's fields is to be photographed: log((a + 5) / (b + 50)) for a synsets of the
 # field in ImageNet-21k and b in all of WordNet, individuals (Everest) left out.
@@ -43,7 +32,8 @@ NEAREST_COUNTS = (1, 2, 4, 8, 16)  # kinship is the mean over this many nearest 
 ROUNDS = 6  # senses stop changing after 4 or 5
 SURE = 0.5  # least share of a sense whose gloss is a definition
 LEAST_SHARE = 0.02  # a smaller share is not evidence of anything
-PHRASE_END = re.compile(r" (?:with|of|in|on|and|for|from|over|without) ")  # "man with cane" is a man
+FIT_WEIGHT = 8.0  # of what a name says besides, such as "animal" of "mouse (animal)"
+PROPER = -1.5  # for a sense of a proper name only
 
 
 @dataclass(frozen=True)
@@ -72,45 +62,9 @@ class Meaning:
 UNKNOWN = Meaning("", Confidence.UNKNOWN, ())
 
 
-@dataclass(frozen=True)
-class Senses:
-    """What WordNet says about some classes.
-
-    Args:
-        wordnet: the database.
-        meanings: what each class means, in label order.
-        definitions: the definition of each class: its own, else the gloss of its meaning, else "".
-    """
-
-    wordnet: WordNet
-    meanings: tuple[Meaning, ...]
-    definitions: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        """Whether WordNet knows any of the classes."""
-        return any(self.meanings)
-
-
-def find_senses(classes: ClassList, wordnet: WordNet | None = None) -> Senses | None:
-    """Looks classes up in WordNet.
-
-    Args:
-        classes: the classes, with definitions where they have any.
-        wordnet: an open database; opened if None.
-
-    Returns:
-        Their meanings, and their definitions filled in; None if WordNet is not installed.
-    """
-    try:
-        wordnet = wordnet or WordNet()
-    except WordNetMissing:
-        return None
-    meanings = choose_senses(classes, wordnet)
-    definitions = (
-        definition or (wordnet.synset(meaning.wnid).gloss if meaning else "")
-        for definition, meaning in zip(classes.definitions, meanings, strict=True)
-    )
-    return Senses(wordnet, meanings, tuple(definitions))
+def mean_exactly(wnid: str) -> Meaning:
+    """The meaning that a person chose; "" is for none that WordNet has."""
+    return Meaning(wnid, Confidence.EXACT, ((wnid, 1.0),)) if wnid else UNKNOWN
 
 
 def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
@@ -120,56 +74,39 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
     rounds: prior (frequency in WordNet's tagged texts, order, how often the field is photographed, words shared with
     a given definition) times kinship with the current senses of the other classes.
     """
-    by_id = [wordnet.has(id) for id in classes.ids]
-    found: list[tuple[list[str], Confidence]] = [
-        ([id], Confidence.EXACT) if known else _candidates(name, wordnet)
-        for id, name, known in zip(classes.ids, classes.names, by_id, strict=True)
+    titled = are_titled(classes.names)
+    found = [
+        Candidates((id,), Confidence.EXACT, (0.0,), (False,))
+        if wordnet.has(id)
+        else find_candidates(name, wordnet, titled=titled)
+        for id, name in zip(classes.ids, classes.names, strict=True)
     ]
     priors = [
-        [_prior(wnid, place, name, definition, wordnet) for place, wnid in enumerate(wnids)]
-        for (wnids, _), name, definition in zip(found, classes.names, classes.definitions, strict=True)
+        [_prior(place, candidates, name, definition, wordnet) for place in range(len(candidates.wnids))]
+        for candidates, name, definition in zip(found, classes.names, classes.definitions, strict=True)
     ]
+    senses = [candidates.wnids for candidates in found]
     shares = [_softmax(prior) for prior in priors]
-    if not all(by_id):
+    if any(len(wnids) > 1 for wnids in senses):
         for _ in range(ROUNDS):
-            shares = _weigh([wnids for wnids, _ in found], priors, shares, wordnet)
-    return tuple(_meaning(wnids, confidence, share) for (wnids, confidence), share in zip(found, shares, strict=True))
+            shares = _weigh(senses, priors, shares, wordnet)
+    return tuple(
+        _meaning(candidates.wnids, candidates.confidence, share)
+        for candidates, share in zip(found, shares, strict=True)
+    )
 
 
-def _candidates(name: str, wordnet: WordNet) -> tuple[list[str], Confidence]:
-    """The senses a name may have: its own, else those of its longest known ending, narrowed down by its beginning."""
-    whole = wordnet.senses(name)
-    if whole:
-        senses = _of_same_case(name, whole, wordnet)
-        return senses, Confidence.KIN if len(senses) > 1 else Confidence.NAME
-    words = PHRASE_END.split(name)[0].split()
-    for start in range(len(words)):
-        heads = wordnet.senses(" ".join(words[start:]))
-        if heads:
-            kinds = wordnet.senses(" ".join(words[:start]))  # "maple" of "maple tree" has a sense that is a tree
-            narrowed = [kind for kind in kinds if set(heads) & set(wordnet.ancestors(kind))]
-            return narrowed or list(heads), Confidence.HEAD
-    return [], Confidence.UNKNOWN
-
-
-def _of_same_case(name: str, senses: Sequence[str], wordnet: WordNet) -> list[str]:
-    """Leaves out proper names if a lower-case name has other senses: a caterpillar is not a Caterpillar."""
-    if name != name.lower():
-        return list(senses)
-    proper = {wnid for wnid in senses if any(word.lower() == name != word for word in wordnet.synset(wnid).words)}
-    return [wnid for wnid in senses if wnid not in proper] or list(senses)
-
-
-def _prior(wnid: str, place: int, name: str, definition: str, wordnet: WordNet) -> float:
+def _prior(place: int, candidates: Candidates, name: str, definition: str, wordnet: WordNet) -> float:
     """Log-probability of a sense, up to a constant, before the other classes are considered."""
-    synset = wordnet.synset(wnid)
+    synset = wordnet.synset(candidates.wnids[place])
     words = {word.lower() for word in (name, *name.split())}
     uses = max(
         (count for word, count in zip(synset.words, synset.uses, strict=True) if word.lower() in words), default=0
     )
     shared = _content(definition) & _content(synset.gloss)  # Lesk (1986)
     lesk = 4 * len(shared) / len(_content(definition)) if shared else 0
-    return lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
+    said = FIT_WEIGHT * candidates.fits[place] + PROPER * candidates.proper[place]
+    return said + lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
 
 
 def _content(text: str) -> set[str]:
@@ -177,7 +114,7 @@ def _content(text: str) -> set[str]:
 
 
 def _weigh(
-    senses: list[list[str]], priors: list[list[float]], shares: list[list[float]], wordnet: WordNet
+    senses: Sequence[tuple[str, ...]], priors: list[list[float]], shares: list[list[float]], wordnet: WordNet
 ) -> list[list[float]]:
     """One round: every class weighs its senses by prior and kinship, all on the shares of the round before."""
     own: list[Mapping[str, float]] = []
@@ -199,8 +136,13 @@ def _weigh(
 
 
 def _kinship(wnid: str, total: Mapping[str, float], own: Mapping[str, float], wordnet: WordNet) -> float:
-    """Mean specificity of the lowest hypernyms that a sense shares with its 1, 2, 4, ... nearest other classes."""
-    near = [(total[ancestor] - own[ancestor], wordnet.information(ancestor)) for ancestor in wordnet.ancestors(wnid)]
+    """Mean specificity of the lowest hypernyms that a sense shares with its 1, 2, 4, ... nearest other classes.
+
+    Specificity is information above that of a vague hypernym, which brings nothing together.
+    """
+    near = [
+        (total[ancestor] - own[ancestor], wordnet.information(ancestor) - VAGUE) for ancestor in wordnet.ancestors(wnid)
+    ]
     return sum(
         max((specific for others, specific in near if others >= count - 0.5), default=0.0) for count in NEAREST_COUNTS
     ) / len(NEAREST_COUNTS)
@@ -211,7 +153,7 @@ def _softmax(logits: list[float]) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def _meaning(wnids: list[str], confidence: Confidence, shares: list[float]) -> Meaning:
+def _meaning(wnids: tuple[str, ...], confidence: Confidence, shares: list[float]) -> Meaning:
     if not wnids:
         return UNKNOWN
     ranked = sorted(zip(wnids, shares, strict=True), key=lambda pair: (-pair[1], wnids.index(pair[0])))

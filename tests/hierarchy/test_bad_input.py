@@ -339,13 +339,14 @@ def test_python_m_without_arguments_says_how_help_is_had(folder):
 def test_ctrl_c_half_way_stops_at_once_and_leaves_nothing(out, folder):
     """Once the classes are read, WordNet takes seconds to open; that is when the signal comes."""
     process = start(folder, "pets.txt", "--out", "pets.out.json", *out, start_new_session=True)
-    lines = [process.stderr.readline()]
+    lines = [process.stderr.readline() for _ in range(2)]
     assert lines[0].endswith("reading classes\n")
+    assert lines[1].endswith("read 6 classes from names, one per line\n")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
-    assert err.splitlines() == ["interrupted; no partial files were left"]
+    assert err.splitlines()[-1] == "interrupted; no partial files were left"
 
 
 def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
@@ -360,13 +361,26 @@ def test_without_wordnet_everything_runs_and_says_unchecked(tmp_path):
     assert load(content).sizes[2] == 6
     findings = json.loads((tmp_path / "pets.findings.json").read_text(encoding="utf-8"))
     (finding,) = (finding for finding in findings if finding["kind"] == "unchecked")
-    assert finding["message"] == "not checked against WordNet, which is not available"
+    assert finding["message"] == "not checked against WordNet; run `hierarchy wordnet install`"
+    missing = "classes were compared by their names alone: WordNet is not installed; run `hierarchy wordnet install`"
+    assert err.splitlines().count(missing) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "pets.evidence.json",
         "pets.findings.json",
         "pets.json",
         "pets.proposal.json",
         "pets.txt",
     ]
+
+
+def test_names_that_wordnet_does_not_know_are_not_said_to_lack_wordnet(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("xkqz\nvrrt\nplugh\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["hierarchy", "generate", "words.txt", "--out", "words.json"])
+    assert run(app) == 0
+    assert "wordnet install" not in capsys.readouterr().err
+    findings = json.loads((tmp_path / "words.findings.json").read_text(encoding="utf-8"))
+    assert "unchecked" not in {finding["kind"] for finding in findings}
 
 
 @pytest.mark.parametrize("command", [["show"], ["check"], ["score", "pets.json"], ["report", "--out", "page.html"]])

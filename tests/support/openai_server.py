@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ FAULTS = {
     "drop": "the connection is closed before anything is generated",
     "drop amid": "the connection is closed in the middle of the body; all was generated",
     "not json": "200, but a page of HTML",
+    "stream": "a stream of events that stops, though none was asked for",
     "no choices": "a completion without choices",
     "no text": "a completion whose content is null",
     "length": "the answer cut in the middle, finish_reason length",
@@ -98,7 +100,7 @@ class Server:
         latency: seconds before an answer is generated.
         hang: seconds a hanging call is held.
         refuses: what it does not know, of "json_schema", "json_object", "temperature", "seed", "max_tokens",
-            "max_completion_tokens".
+            "max_completion_tokens", "system" (texts) and "user turns" (two in a row).
     """
 
     def __init__(
@@ -159,7 +161,12 @@ class Server:
     def complete(self, body: dict[str, Any]) -> tuple[int, Any, str | None]:
         """Status, body and fault of the answer to POST /chat/completions."""
         format = body.get("response_format") or {"type": "text"}
+        roles = [message["role"] for message in body["messages"]]
         for name in self.refuses:
+            if name == "system" and "system" in roles:
+                return self._refuse(name, "System role not supported", "messages")
+            if name == "user turns" and ("user", "user") in pairwise(roles):
+                return self._refuse(name, "Conversation roles must alternate user/assistant/user/assistant", "messages")
             if name == format["type"]:
                 return self._refuse(name, f"Invalid parameter: 'response_format' of type '{name}' is not supported")
             if name in body:
@@ -179,6 +186,8 @@ class Server:
             return 0, None, fault
         if fault == "not json":
             return 200, "<html>gateway</html>", fault
+        if fault == "stream":
+            return 200, 'data: {"choices": [{"delta": {"content": "{"}}]}\n\ndata: {"choi', fault
         if self.latency:
             time.sleep(self.latency)
         schema = format["json_schema"]["schema"] if format["type"] == "json_schema" else None
@@ -429,8 +438,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if fault in ("hang", "drop"):
                 server.closing.wait(server.hang if fault == "hang" else 0)
                 self.close_connection = True
-            elif fault == "not json":
-                self.send(200, body.encode(), kind="text/html")
+            elif fault in ("not json", "stream"):
+                self.send(200, body.encode(), kind="text/html" if fault == "not json" else "text/event-stream")
             else:
                 headers = {"Retry-After": "0.05"} if fault == "429" else {}
                 self.send(status, body, headers=headers, cut=fault == "drop amid")

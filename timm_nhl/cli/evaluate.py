@@ -19,7 +19,7 @@ from timm_nhl.errors import EvaluationError, OptionError
 
 if TYPE_CHECKING:
     from hierarchy import Hierarchy
-    from timm_nhl.eval import Classifier
+    from timm_nhl.eval import Classifier, Evaluation, Routing
 
 Checkpoint = Annotated[
     str, typer.Argument(help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.")
@@ -44,6 +44,9 @@ Labels = Annotated[
 Experts = Annotated[int, typer.Option(help="Also measure this many experts of random classes.", min=0)]
 Size = Annotated[int, typer.Option(help="Number of classes of each random expert.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random experts.")]
+Routed = Annotated[
+    bool, typer.Option("--routed", help="Also measure the router: accuracy and cost by what runs, and none of these.")
+]
 ImageColumn = Annotated[str | None, typer.Option(help="Image column; by default the only one.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Label column; by default 'label', or the only one.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images per forward pass.", min=1)]
@@ -70,6 +73,7 @@ def evaluate_command(
     experts: Experts = 0,
     size: Size = 20,
     seed: Seed = 0,
+    routed: Routed = False,
     image: ImageColumn = None,
     column: LabelColumn = None,
     batch_size: BatchSize = 256,
@@ -92,7 +96,7 @@ def evaluate_command(
     import torch
 
     from timm_nhl.data import choose_device
-    from timm_nhl.eval import Inference, draw_classes, evaluate, list_predictions, show, to_dict
+    from timm_nhl.eval import Inference, draw_classes, evaluate, list_predictions, measure_routing
 
     inference = Inference(
         choose_device(device),
@@ -107,12 +111,26 @@ def evaluate_command(
     images = _open_images(data, tree, main, split=split, image=image, column=column, has_more=bool(hierarchy))
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     found = evaluate(main, images, classes=classes or (), flat=other, draws=draws, inference=inference, track=_track)
-    if as_json:
-        print_json({**_describe_run(images), **to_dict(found)})
-    else:
-        show(found, title=f"{checkpoint} on {images.name}")
+    routing = None
+    if routed:
+        asked = [images.hierarchy.labels(*classes)] if classes else []
+        routing = measure_routing(main, images, [*asked, *draws], inference=inference, track=_track)
+    _report(found, routing, images, title=f"{checkpoint} on {images.name}", as_json=as_json)
     if predictions is not None:  # last: if it cannot be written, the numbers are not lost
         write_text(predictions, list_predictions(found.rows))
+
+
+def _report(found: Evaluation, routing: Routing | None, images: Any, *, title: str, as_json: bool) -> None:
+    """Prints what was measured on stdout."""
+    from timm_nhl.eval import describe_routing, show, show_routing, to_dict
+
+    if as_json:
+        routed = {} if routing is None else {"routed": describe_routing(routing)}
+        print_json({**_describe_run(images), **to_dict(found), **routed})
+        return
+    show(found, title=title)
+    if routing is not None:
+        show_routing(routing)
 
 
 def _open_models(

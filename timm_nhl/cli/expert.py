@@ -1,4 +1,4 @@
-"""The command `timm-nhl expert`: a trained model cut to some classes."""
+"""What is made of a trained model: `timm-nhl expert` cuts it, `router` gives it a router."""
 
 from __future__ import annotations
 
@@ -35,3 +35,28 @@ def expert_command(
     save(expert, out)
     params = sum(parameter.numel() for parameter in expert.parameters())
     typer.echo(f"{out}: {count(len(expert.hierarchy), 'class')}, {params / 1e6:.2f}M parameters", err=True)
+
+
+def router_command(
+    checkpoint: Checkpoint,
+    data: Annotated[str, typer.Argument(help="A saved folder, .parquet, an image folder, or a name on the Hub.")],
+    out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
+    split: Annotated[str, typer.Option(help="Split of the data to fit it to.")] = "train",
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,
+    device: Annotated[str | None, typer.Option(help="Like cuda or cpu; by default cuda if there is a GPU.")] = None,
+    model: ModelOption = None,
+    hierarchy: HierarchyOption = None,
+) -> None:
+    """Fits a router to a trained model, whose other weights stay as they are; the trunk runs once over the images."""
+    from timm.data import resolve_data_config
+
+    from timm_nhl.data import choose_device, eval_loader, open_images
+    from timm_nhl.export import load, save
+    from timm_nhl.routers import fit_router
+
+    nested = load(checkpoint, model=model, hierarchy=hierarchy).to(choose_device(device))
+    images = open_images(data, hierarchy=nested.hierarchy, split=split)
+    config = resolve_data_config({}, model=nested)
+    fit_router(nested, eval_loader(images, config, batch_size=256, workers=workers, device=choose_device(device)))
+    save(nested.cpu(), out)
+    typer.echo(f"{out}: a router of {count(nested.hierarchy.sizes[1], 'group')}", err=True)

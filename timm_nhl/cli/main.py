@@ -11,7 +11,8 @@ from hierarchy.errors import HierarchyError
 from timm_nhl.cli.cost import cost_command
 from timm_nhl.cli.device import export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
-from timm_nhl.cli.expert import expert_command
+from timm_nhl.cli.expert import expert_command, router_command
+from timm_nhl.cli.plan import plan_command
 from timm_nhl.cli.run import run_command
 from timm_nhl.cli.train import train_command
 from timm_nhl.errors import NHLError
@@ -20,9 +21,11 @@ HELP = "Nested models: what they cost, and how they are trained, evaluated, cut 
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=HELP, pretty_exceptions_enable=False)
 app.command("cost")(cost_command)
+app.command("plan", no_args_is_help=True)(plan_command)
 app.command("train", no_args_is_help=True)(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("expert")(expert_command)
+app.command("router")(router_command)
 app.command("export")(export_command)
 app.command("predict")(predict_command)
 app.command(

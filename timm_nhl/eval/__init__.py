@@ -8,7 +8,8 @@ from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean
 from timm_nhl.eval.metrics import Measures, Outcomes, find_heights, join, judge, measure
 from timm_nhl.eval.model_io import Classifier, open_classifier
 from timm_nhl.eval.predict import Inference, predict, select_classes
-from timm_nhl.eval.report import list_predictions, show, to_dict
+from timm_nhl.eval.report import describe_routing, list_predictions, show, show_routing, to_dict
+from timm_nhl.eval.routing import Routing, measure_routing
 
 __all__ = [
     "Classifier",
@@ -17,7 +18,9 @@ __all__ = [
     "Inference",
     "Measures",
     "Outcomes",
+    "Routing",
     "cut_expert",
+    "describe_routing",
     "draw_classes",
     "estimate_difference",
     "estimate_mean",
@@ -28,9 +31,11 @@ __all__ = [
     "judge",
     "list_predictions",
     "measure",
+    "measure_routing",
     "open_classifier",
     "predict",
     "select_classes",
     "show",
+    "show_routing",
     "to_dict",
 ]

@@ -6,11 +6,15 @@ classes is in the logits that it computes for all of them.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import Any, cast
+
+from torch import nn
 
 from hierarchy import Hierarchy
 from timm_nhl.costs import Cost, CostCounter, cost
@@ -177,11 +181,13 @@ def _make_rows(
     name: str | None = None,
 ) -> Iterator[Row]:
     """A row for each part of the classes."""
-    name = name or ("full" if isinstance(classifier.model, NHL) else "flat")
-    (total,) = _count_costs(classifier, [classifier.classes], inference)
+    nested = isinstance(classifier.model, NHL)
+    name = name or ("full" if nested else "flat")
     for part, outcomes in zip(parts, found, strict=False):  # more may have been found
         small = tree.at(part)
         restricted = RESTRICTED if len(part) < len(classifier.classes) else ""
+        # of a plain network, anybody would remove the rows of the other classes from the classifier
+        (total,) = _count_costs(classifier, [classifier.classes if nested else small.classes], inference)
         yield Row(name + restricted, small, outcomes, measure(outcomes, small), total)
 
 
@@ -204,13 +210,21 @@ def _measure_draws(
 
 
 def _count_costs(classifier: Classifier, each: Sequence[Sequence[str]], inference: Inference) -> list[Cost]:
-    """The cost of the expert of each of some classes; a flat model has none and costs the same for any."""
+    """The cost of the expert of each of some classes; a flat model keeps all but the other rows of its classifier."""
     model = classifier.model
     size = inference.config(model)["input_size"]
     if isinstance(model, NHL):
         counter = CostCounter(model, input_size=size)
         return [counter.at(sorted(classifier.outputs(classes))) for classes in each]
-    return [cost(model, input_size=size)] * len(each)
+    return [cost(_cut_classifier(model, len(classes)), input_size=size) for classes in each]
+
+
+def _cut_classifier(model: nn.Module, classes: int) -> nn.Module:
+    """A plain model with a classifier of fewer classes, without its weights."""
+    small: Any = copy.deepcopy(model).to("meta")
+    if small.num_classes != classes:
+        small.reset_classifier(classes)
+    return cast(nn.Module, small)
 
 
 def _compare(rows: Sequence[Row]) -> Iterator[Difference]:

@@ -81,22 +81,12 @@ def predict(
         EvaluationError: a class without output, a part without images, logits that are not finite, or images of a size
             that the model cannot take.
     """
-    device = torch.device(inference.device)
-    memory = torch.channels_last if inference.channels_last else torch.contiguous_format
-    model: Any = classifier.model.to(device)
-    model = model.to(memory_format=memory)
-    config = inference.config(model)
-    _resize(classifier.source, model, config["input_size"])
+    loader, precision, memory, _ = prepare(classifier, images, inference)
+    model, device = classifier.model, torch.device(inference.device)
     outputs = torch.tensor(classifier.outputs(images.classes), device=device)  # (K,), label -> output
     columns = [outputs[list(part)] for part in parts]
     places = [_find_places(part, len(images.classes)).to(device) for part in parts]
     kept: list[list[Outcomes]] = [[] for _ in parts]
-    loader = eval_loader(
-        images, config, batch_size=inference.batch_size, workers=inference.workers, device=inference.device
-    )
-    precision: AbstractContextManager[Any] = nullcontext()
-    if inference.amp_dtype is not None:
-        precision = torch.autocast(device.type, dtype=inference.amp_dtype)
     done = 0
     with torch.inference_mode():
         for x, labels in track(loader, classifier.source):
@@ -117,6 +107,30 @@ def predict(
                 f"{f' and {len(part) - 3} more' if len(part) > 3 else ''}; choose another split or other classes"
             )
     return [join(outcomes) for outcomes in kept]
+
+
+def prepare(
+    classifier: Classifier, images: Images, inference: Inference
+) -> tuple[Any, AbstractContextManager[Any], torch.memory_format, dict[str, Any]]:
+    """Moves a classifier's model to the device and fits it to the size of the images.
+
+    Returns:
+        A loader of the images, the precision to compute in, the memory format of images, the config of the images.
+
+    Raises:
+        EvaluationError: images of a size that the model cannot take.
+    """
+    device = torch.device(inference.device)
+    memory = torch.channels_last if inference.channels_last else torch.contiguous_format
+    model: Any = classifier.model.to(device)
+    model.to(memory_format=memory)
+    config = inference.config(model)
+    _resize(classifier.source, model, config["input_size"])
+    loader = eval_loader(images, config, batch_size=inference.batch_size, workers=inference.workers, device=device)
+    precision: AbstractContextManager[Any] = nullcontext()
+    if inference.amp_dtype is not None:
+        precision = torch.autocast(device.type, dtype=inference.amp_dtype)
+    return loader, precision, memory, config
 
 
 def select_classes(images: Images, labels: Sequence[int]) -> Images:

@@ -15,6 +15,7 @@ from hierarchy.english import count
 from timm_nhl.eval.compare import Evaluation, RandomExperts, Row
 from timm_nhl.eval.intervals import Estimate, estimate_mean
 from timm_nhl.eval.metrics import Measures, find_heights
+from timm_nhl.eval.routing import Routing
 
 # measure -> its name in a table, the factor it is shown with, decimals, the least and most it can be
 SHOWN = {
@@ -32,11 +33,60 @@ SHOWN = {
 def show(evaluation: Evaluation, *, title: str) -> None:
     """Prints an evaluation as tables on stdout."""
     out = Console()
+    saving = describe_saving(evaluation)
+    if saving is not None:
+        out.print(saving)
     out.print(_tabulate(evaluation.rows, title=title))
     if evaluation.differences:
         out.print(_tabulate_differences(evaluation))
     if evaluation.random is not None:
         out.print(_tabulate_random(evaluation.random))
+
+
+def describe_saving(evaluation: Evaluation) -> str | None:
+    """One sentence: what the expert costs, and how right it is, next to the plain network; None without both.
+
+    The plain network chooses among the expert's classes only, and its classifier has no other rows.
+    """
+    for each in evaluation.differences:
+        expert, flat = each.first, each.second
+        if expert.name == "expert" and flat.name.startswith("flat"):
+            macs, params = (getattr(expert.cost, what) / getattr(flat.cost, what) for what in ("macs", "params"))
+            return (
+                f"The expert of {count(len(expert.hierarchy), 'class')} takes {macs:.0%} of the plain network's"
+                f" multiply-accumulates and {params:.0%} of its parameters; its top-1 differs by"
+                f" {_format_points(each.top1)} points."
+            )
+    return None
+
+
+def show_routing(routing: Routing) -> None:
+    """Prints what a router does, as a table on stdout."""
+    made = Table(title="routed: only the branches of the likely groups run")
+    for name in ("what runs", "top-1, %", "difference, points", "MACs, M", "most MACs, M"):
+        made.add_column(name, justify="left" if name == "what runs" else "right")
+    for row in routing.rows:
+        macs = _format_millions(row.macs), _format_millions(row.most_macs)
+        made.add_row(row.name, _format(row.top1, 100, 1), _format_points(row.difference), *macs)
+    if routing.mean_none is not None:
+        areas = [area for area in routing.none_of_these if area is not None]
+        made.caption = f"none of these: area under the ROC curve {routing.mean_none}, {count(len(areas), 'expert')}"
+    Console().print(made)
+
+
+def describe_routing(routing: Routing) -> dict[str, Any]:
+    """The same as plain values."""
+    rows = [
+        {
+            "name": row.name,
+            "top1": _plain(row.top1),
+            "difference": _plain(row.difference),
+            "macs": row.macs,
+            "most_macs": row.most_macs,
+        }
+        for row in routing.rows
+    ]
+    return {"rows": rows, "none_of_these": list(routing.none_of_these), "mean_none": _plain(routing.mean_none)}
 
 
 def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
@@ -48,8 +98,8 @@ def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
     for label, cells in (
         ("classes", [f"{len(row.hierarchy):,}" for row in rows]),
         ("images", [f"{row.measures.images:,}" for row in rows]),
-        ("params, M", [f"{row.cost.params / 1e6:.3g}" for row in rows]),
-        ("MACs, G", [f"{row.cost.macs / 1e9:.3g}" for row in rows]),
+        ("params, M", [_format_millions(row.cost.params) for row in rows]),
+        ("MACs, M", [_format_millions(row.cost.macs) for row in rows]),
     ):
         made.add_row(label, *cells)
     made.add_section()
@@ -79,8 +129,8 @@ def _tabulate_random(drawn: RandomExperts) -> Table:
     for name in columns:
         made.add_column(name, justify="right")
     blank = [""] * (len(columns) - 1)
-    made.add_row("params, M", f"{drawn.params / 1e6:.3g}", *blank)
-    made.add_row("MACs, G", f"{drawn.macs / 1e9:.3g}", *blank)
+    made.add_row("params, M", _format_millions(drawn.params), *blank)
+    made.add_row("MACs, M", _format_millions(drawn.macs), *blank)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
         made.add_row(label, *(_format(column[measure], factor, decimals) for column in columns.values()))
@@ -159,6 +209,16 @@ def _format(estimate: Estimate | None, factor: float, decimals: int) -> str:
         return "no mistakes"
     value, *ends = (f"{factor * each:.{decimals}f}" for each in (estimate.value, *(estimate.interval or ())))
     return "\n".join([value, *(["–".join(ends)] if ends else [])])
+
+
+def _format_millions(value: float) -> str:
+    """Millions with three digits or more.
+
+    >>> _format_millions(4_190_000_000), _format_millions(953_000)
+    ('4,190', '0.953')
+    """
+    millions = value / 1e6
+    return f"{millions:,.0f}" if millions >= 1000 else f"{millions:.3g}"
 
 
 def _format_points(difference: Estimate) -> str:

@@ -13,12 +13,15 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from timm_nhl.errors import ExportError
-from timm_nhl.export.verify import check_same, draw_images, export_checked
+from timm_nhl.export.verify import check_same, choose_outputs, draw_images, export_checked
 from timm_nhl.models import NHL
 
 
 def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | None = None) -> None:
     """Writes an ONNX file: `images` (B, C, H, W) -> `logits` (B, K); needs the extra `timm-nhl[export]`.
+
+    An expert with a router has a second output, `none_of_these` (B,): the probability that an image is of none of its
+    groups.
 
     Its metadata (`describe`) hold the classes and how images are prepared.
 
@@ -36,12 +39,13 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | 
         raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
 
     def write(temporary: Path) -> None:
+        run, names = choose_outputs(model)
         torch.onnx.export(
-            model,
+            run.eval(),
             (draw_images(model, 2),),
             temporary,
             input_names=["images"],
-            output_names=["logits"],
+            output_names=names,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             external_data=False,
@@ -54,7 +58,11 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | 
 
     def check(written: Path) -> None:
         session = onnxruntime.InferenceSession(str(written), providers=["CPUExecutionProvider"])
-        check_same(lambda x: torch.from_numpy(session.run(None, {"images": x.cpu().numpy()})[0]), model, batches=(1, 3))
+
+        def infer(x: torch.Tensor) -> list[torch.Tensor]:
+            return [torch.from_numpy(y) for y in session.run(None, {"images": x.cpu().numpy()})]
+
+        check_same(infer, model, batches=(1, 3), run=choose_outputs(model)[0])
 
     export_checked(model, Path(path), write, check)
 

@@ -11,7 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from timm_nhl.errors import ExportError, summarize
+from timm_nhl.errors import ExportError, OptionError, summarize
+from timm_nhl.models import NHL
 
 # of the largest logit: what reordered sums of a type differ by in the models tested, times ten
 TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 5e-3, torch.float32: 1e-4, torch.float64: 1e-4}
@@ -28,7 +29,7 @@ def export_checked(model: nn.Module, path: Path, write: Callable[[Path], None], 
     try:
         with torch.no_grad():
             write_checked(path, write, check)
-    except (ExportError, KeyboardInterrupt):
+    except (ExportError, OptionError, KeyboardInterrupt):
         raise
     except Exception as error:
         raise ExportError(f"cannot export to {str(path)!r}: {summarize(error)}") from error
@@ -52,8 +53,39 @@ def write_checked(target: Path, write: Callable[[Path], None], check: Callable[[
         shutil.rmtree(scratch)
 
 
-def check_same(written: Callable[[Tensor], Tensor], model: nn.Module, *, batches: Sequence[int]) -> None:
+class WithNone(nn.Module):
+    """The logits of an expert, and the probability that an image is of none of its groups: (B, K), (B,)."""
+
+    def __init__(self, model: NHL) -> None:
+        super().__init__()
+        self.model, self.router = model, model.find_router()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> (B, K), (B,)."""
+        logits, scores = self.model.forward_scores(x)
+        return logits, self.router.none_of_these(scores)
+
+
+def choose_outputs(model: nn.Module) -> tuple[nn.Module, list[str]]:
+    """What is exported of a model in eval mode, and the names of its outputs.
+
+    An expert with a router also gives `none_of_these`; in a network that was not cut it would always be 0.
+
+    Raises:
+        timm_nhl.errors.OptionError: the router was never trained.
+    """
+    if isinstance(model, NHL) and model.router is not None and not model.router.is_whole:
+        return WithNone(model), ["logits", "none_of_these"]
+    return model, ["logits"]
+
+
+def check_same(
+    written: Callable[[Tensor], Any], model: nn.Module, *, batches: Sequence[int], run: nn.Module | None = None
+) -> None:
     """Compares what was written with the model, in eval mode, on random images.
+
+    Args:
+        run: what was exported of the model, if it is not the model itself (`choose_outputs`).
 
     Raises:
         ExportError: the numbers differ by more than the model's type explains.
@@ -64,8 +96,9 @@ def check_same(written: Callable[[Tensor], Tensor], model: nn.Module, *, batches
         for batch in batches:
             x = draw_images(model, batch)
             with torch.no_grad():
-                expected, actual = (run(x).float().cpu() for run in (model, written))
-            worst = (actual - expected).abs().max().item() / max(1.0, expected.abs().max().item())
+                results = [each(x) for each in (run or model, written)]
+            expected, actual = ([y] if isinstance(y, Tensor) else list(y) for y in results)
+            worst = max(_compare(*pair) for pair in zip(actual, expected, strict=True))
             if not worst <= allowed:
                 raise ExportError(
                     f"the exported model gives other numbers than the model: they differ by {worst:.1e} of the largest"
@@ -73,6 +106,12 @@ def check_same(written: Callable[[Tensor], Tensor], model: nn.Module, *, batches
                 )
     finally:
         model.train(training)
+
+
+def _compare(actual: Tensor, expected: Tensor) -> float:
+    """The largest difference, relative to the largest number if that is above 1."""
+    actual, expected = actual.float().cpu(), expected.float().cpu()
+    return (actual - expected).abs().max().item() / max(1.0, expected.abs().max().item())
 
 
 def draw_images(model: nn.Module, batch: int) -> Tensor:

@@ -96,8 +96,7 @@ class Growth(nn.Module):
             old = self.old.router(features)
         return self._forward_branches(features), torch.cat((old, self.router(features)), dim=1)
 
-    @property
-    def group_columns(self) -> Tensor:
+    def find_group_columns(self) -> Tensor:
         """For each group of the hierarchy, in node order, its column in the scores."""
         grown = self._join_routers()
         assert grown is not None

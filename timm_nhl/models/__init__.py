@@ -10,6 +10,6 @@ from timm_nhl.models.nhl import NHL
 from timm_nhl.models.options import adapt_cfg
 from timm_nhl.models.param_groups import Layers
 from timm_nhl.models.registry import SUFFIX
-from timm_nhl.models.routing import Router
+from timm_nhl.models.routing import Router, choose
 
-__all__ = ["NHL", "SUFFIX", "Head", "Layers", "Level", "Router", "Trunk", "adapt_cfg"]
+__all__ = ["NHL", "SUFFIX", "Head", "Layers", "Level", "Router", "Trunk", "adapt_cfg", "choose"]

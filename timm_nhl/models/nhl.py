@@ -28,6 +28,7 @@ from timm_nhl.models.options import (
     explain_unknown,
     tune_batch_norms,
 )
+from timm_nhl.models.price import warn_if_dearer
 from timm_nhl.models.routing import RoutedModel, Router
 from timm_nhl.presets import choose_shape
 from timm_nhl.weights import DIGEST, encode_digest
@@ -129,7 +130,7 @@ class NHL(RoutedModel):
         self.branches = build_branches(shape, self.trunk.channels, **common)
         self.in_chans, self.drop_rate = in_chans, drop_rate
         self.batch_norms = {"momentum": bn_momentum, "eps": bn_eps}
-        self.grad_checkpointing = False
+        self.grad_checkpointing = self.warned = False
         self.register_module("router", None)  # in front of the levels and the head: timm takes the last to be the head
         self.scored = check_router(router)
         self._build(tree, [], classify=num_classes != 0, pool=global_pool, device=device, dtype=dtype)
@@ -190,7 +191,8 @@ class NHL(RoutedModel):
     def expert(self, classes: str | Iterable[str], *, share: bool = False) -> NHL:
         """The network of some classes only: the trunk and just those branches that lead to them.
 
-        Its logits are the same numbers as this network's at `expert.labels`; nothing is trained again.
+        Its logits are the same numbers as this network's at `expert.labels`; nothing is trained again. A warning is
+        logged, once, if an expert costs more multiply-accumulates than the plain backbone.
 
         Args:
             classes: class ids, class names and node paths, mixed freely; `""` is everything.
@@ -215,6 +217,7 @@ class NHL(RoutedModel):
             router=None if self.router is None else self.router.take(tree.nodes(2), share=share),
         )
         expert.labels = labels
+        self.warned = expert.warned = self.warned or warn_if_dearer(expert)
         return expert
 
     def assemble(

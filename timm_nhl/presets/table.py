@@ -16,7 +16,7 @@ PRESETS = MappingProxyType(
         # an early split, behind which branches shrink the map at once
         "edge": Shape(
             split=up_to_stride(8, blocks=1 / 3),
-            widths=scale_widths((64, 32, 16), channels=64, power=0.5),
+            widths=scale_widths((64, 32, 16), channels=64, power=0.25),
             strides=(2, 2, 1),
         ),
     }

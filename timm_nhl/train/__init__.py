@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.train.config import Settings, describe
 
 if TYPE_CHECKING:
+    from timm_nhl.train.build import parse_kwargs
     from timm_nhl.train.loop import train, train_in_memory
 
-__all__ = ["Settings", "describe", "train", "train_in_memory"]
+__all__ = ["Settings", "describe", "parse_kwargs", "train", "train_in_memory"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.train import loop
 
         return getattr(loop, name)
+    if name == "parse_kwargs":
+        from timm_nhl.train.build import parse_kwargs
+
+        return parse_kwargs
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

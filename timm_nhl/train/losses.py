@@ -117,23 +117,26 @@ class RouterLoss(nn.Module):
     """Cross-entropy of the router's scores on the groups of the classes.
 
     The softmax runs over the groups of the hierarchy, also where the router scores more, in an expert: nothing in an
-    expert's images says how likely other groups are. Labels are not smoothed: how much of its probability the router
-    gives to few groups decides how many have to run.
+    expert's images says how likely other groups are.
 
     Args:
         tree: the hierarchy of the K classes.
         rows: for each of its N groups, its column in the scores.
+        smoothing: of labels that come as numbers; mixed ones are smoothed already.
     """
 
     group_of: Tensor
     rows: Tensor
 
-    def __init__(self, tree: Hierarchy, rows: Tensor) -> None:
+    def __init__(self, tree: Hierarchy, rows: Tensor, *, smoothing: float = 0.0) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.register_buffer("group_of", torch.tensor(tree.ancestors(2)), persistent=False)  # (K,)
         self.register_buffer("rows", rows.clone(), persistent=False)  # (N,)
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
         """(B, G) scores, (B,) labels or (B, K) probabilities -> the loss, a mean over the batch."""
-        target = of_nodes(target, self.group_of) if target.ndim == 2 else self.group_of[target]  # (B, N) or (B,)
-        return F.cross_entropy(scores.index_select(1, self.rows).float(), target)
+        scores = scores.index_select(1, self.rows).float()  # (B, G) -> (B, N)
+        if target.ndim == 2:
+            return F.cross_entropy(scores, of_nodes(target, self.group_of).float())
+        return F.cross_entropy(scores, self.group_of[target], label_smoothing=self.smoothing)

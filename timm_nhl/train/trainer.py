@@ -70,7 +70,9 @@ class Trainer:
         self.with_scores = self.router_loss = None
         if isinstance(self.model, NHL | Growth) and self.model.router is not None:
             self.with_scores = WithScores(self.model)
-            self.router_loss = RouterLoss(self.model.hierarchy, self.model.group_columns).to(process.device)
+            self.router_loss = RouterLoss(
+                self.model.hierarchy, self.model.find_group_columns(), smoothing=settings.smoothing
+            ).to(process.device)
         self.task = self._create_task(images)
 
     def _create_task(self, images: Images) -> TrainingTask:

@@ -56,8 +56,6 @@ def adapt_pretrained(state: Mapping[str, Tensor], model: Any) -> dict[str, Tenso
 def _fit_router(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a nested model without its router, or with a fresh one, where only one of both models has it."""
     mine, theirs = ({name for name in names if name.startswith("router.")} for names in (own, state))
-    if mine and not theirs:
-        _log.warning("the weights have no router; it is untrained")
     kept = {name: value for name, value in state.items() if name in own or name not in theirs}
     return {**kept, **{name: own[name] for name in mine - theirs}}
 

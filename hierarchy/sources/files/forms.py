@@ -32,7 +32,7 @@ DATA = (  # of JSON, YAML and literals of Python
     Form("list", "a list of names", shapes.read_list),
     Form("idx-to-class", "a mapping of numbers to names", shapes.read_idx_to_class),
     Form("class-to-idx", "a mapping of names to numbers", shapes.read_class_to_idx),
-    Form("grouped", "classes by superclass", shapes.read_grouped),
+    Form("grouped", "a mapping of superclasses and classes", shapes.read_grouped),
     Form("id-to-name", "a mapping of ids to names", shapes.read_id_to_name),
 )
 TEXT = (  # of anything else
@@ -43,7 +43,7 @@ TEXT = (  # of anything else
     Form("number-first", "lines of a number and a name", lines.read_number_first),
     Form("number-last", "lines of a name and a number", lines.read_number_last),
 )
-NAMES = Form("names", "a name per line", lines.read_names)  # what every text can be
+NAMES = Form("names", "names, one per line", lines.read_names)  # what every text can be
 FORMS = {form.name: form for form in (*DATA, *TEXT, NAMES)}
 
 

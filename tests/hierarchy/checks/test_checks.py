@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hierarchy.checks import Evidence, check
-from hierarchy.cluster import embed
+from hierarchy.checks.checks import ALIKE, _alike, _find_alike, _plain
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
 from hierarchy.tree import Hierarchy
+from hierarchy.views import embed
 from hierarchy.wordnet import find_senses
 
 ANIMALS = {
@@ -125,6 +129,24 @@ def test_groups_of_different_superclasses_may_have_the_same_name():
     ]
 
 
+def test_a_node_of_two_kinds_of_things_is_mixed_and_its_split_is_the_edit(wordnet):
+    rows = [("nature", group, name) for group, names in ANIMALS.items() for name in names]
+    rows += [("nature", group, name) for group, names in VEHICLES.items() for name in names]
+    rows += [("kitchen", "dishes", name) for name in ("plate", "bowl", "cup", "saucer", "Granny Smith", "orange")]
+    proposal = Proposal.from_hierarchy(Hierarchy.from_rows((name, name, top, group) for top, group, name in rows))
+    senses = find_senses(proposal.classes, wordnet)
+    found = {
+        finding.node: finding
+        for finding in check(proposal, Evidence(proposal.classes, senses, embed(proposal.classes, "tfidf", senses)))
+        if finding.kind == "mixed"
+    }
+    assert "nature" in found and set(found) <= {"nature", "kitchen/dishes"}
+    after = apply(found["nature"].edit, proposal).hierarchy()
+    tops = {name: top for name, (top, _) in zip(after.classes, after.groups, strict=True)}
+    assert tops["tiger"] == tops["mako"] != tops["canoe"] == tops["pickup"]
+    assert "'nature' holds two kinds of things: " in found["nature"].message and found["nature"].weight > 0.1
+
+
 def test_names_of_two_classes_and_of_two_senses_are_ambiguous(wordnet):
     classes = ClassList(("n02012849", "n03126707", "x", "y"), ("crane", "crane", "bank", "glass"), ("",) * 4, "")
     rows = [(id, name, "s", "g") for id, name in zip(classes.ids, classes.names, strict=True)]
@@ -145,3 +167,14 @@ def test_findings_are_ranked(wordnet):
     keys = [(order[finding.severity], -finding.weight) for finding in found]
     assert keys == sorted(keys)
     assert all(0 <= finding.weight <= 1 and finding.message for finding in found)
+
+
+@given(st.lists(st.text("abcé s-ABC", min_size=1, max_size=12), min_size=2, max_size=12))
+def test_the_names_that_are_alike_are_those_of_comparing_every_pair(names):
+    names = [*names, names[0] + "s", names[1] + "b"]
+    every = {
+        (one, other): alike
+        for one, other in combinations(range(len(names)), 2)
+        if (alike := _alike(_plain(names[one]), _plain(names[other]))) > ALIKE
+    }
+    assert {(one, other): alike for one, other, alike in _find_alike(names)} == every

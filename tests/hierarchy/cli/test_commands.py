@@ -14,6 +14,7 @@ RUNS = {  # command -> arguments, and a part of stdout
     "show": (["pets.json", "--depth", "1"], "mammals (3)"),
     "check": (["pets.json", "--most", "1"], "warning"),
     "score": (["pets.json", "pets.json"], "4 of 4 classes covered"),
+    "senses": (["pets.txt", "--out", "senses.csv"], "senses.csv: 4 classes, 0 unsure, 0 unknown"),
     "labels": (["pets.json", "--format", "yolo"], 'names:\n  0: "n1"'),
     "report": (["pets.json", "--out", "page.html"], "page.html"),
     "explain": (["pets.json", "tabby"], "mammals/cats"),
@@ -33,6 +34,7 @@ SLOW = {"check", "report", "explain"}  # they open WordNet
 )
 def test_every_command_runs_as_a_process(command, tmp_path):
     save(PETS, tmp_path / "pets.json")
+    (tmp_path / "pets.txt").write_text("\n".join(PETS.names), encoding="utf-8")
     if command == "dataset":
         image_rows([0, 1, 2, 3], list(PETS.classes)).save_to_disk(tmp_path / "pets")
     arguments, part = RUNS[command]

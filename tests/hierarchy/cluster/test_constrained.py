@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import adjusted_rand_score
 
 from hierarchy.cluster import Range, Shape
-from hierarchy.cluster.constrained import cluster, cut, link, pair_distances
+from hierarchy.cluster.constrained import FEW, cluster, cut, link, pair_distances
 from hierarchy.errors import ShapeError
 
 
@@ -32,10 +32,12 @@ def sizes_of(placement):
 def test_any_number_of_classes_gets_a_tree_without_chains(count, seed):
     supers, groups, groups_of = sizes_of(cluster(random_rows(count, seed)))
     assert sum(groups.values()) == count
-    if count >= 4:
+    if count > FEW:
         assert min(groups.values()) >= 2
         assert min(groups_of.values()) >= 2
-    assert len(supers) <= max(1, round(count**0.434))
+        assert len(supers) <= round(count**0.434)
+    elif count >= 4:
+        assert 2 <= len(supers) <= max(2, count // 3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,7 +76,7 @@ def test_any_shape_is_met_exactly_or_refused(count, supers, groups, per_group, p
         (per_super, found[0].values()),
     ):  # fmt: skip
         assert asked is None or all(asked.least <= number <= asked.most for number in given_numbers)
-    assert chains or count < 4 or min([*found[1].values(), *found[2].values()]) >= 2
+    assert chains or count <= FEW or min([*found[1].values(), *found[2].values()]) >= 2
 
 
 def test_groups_keep_to_their_sizes():

@@ -53,6 +53,14 @@ def test_cost_follows_the_price():
     assert priced.most_cost > priced.cost and priced.most_tokens > priced.tokens
 
 
+def test_names_that_a_model_may_not_give_do_not_disturb_the_rehearsal():
+    """A clustering calls nodes "devices", or a group as its superclass."""
+    bad = {"fish": "devices", "flowers": "others"}
+    groups = tuple((bad.get(top, top), top if top == "reptiles" else group) for top, group in CIFAR.groups)
+    expected, same = (estimate_usage(Proposal(CLASSES, places), PLAN) for places in (groups, CIFAR.groups))
+    assert expected.prompts == same.prompts
+
+
 @pytest.mark.parametrize(
     ("source", "name"), [("cifar-100", "cifar100"), pytest.param("imagenet-1k", "imagenet1k", marks=pytest.mark.slow)]
 )

@@ -29,6 +29,8 @@ GOOD = '{"placements": [{"id": 3, "node": 1}]}'
         '{"thoughts": "easy", "answer": [{"id": 3, "node": 1}]}',
         '{"placements": [{"id": "3", "node": 1.0, "why": "it swims"}], "notes": null}',
         '{"placements": [{"id": "3. carp", "node": "#1"}]}',
+        '{"placements": {"3": 1}}',
+        '{"placements": {"id": 3, "node": 1}}',
         '{"placements": [{"id": 3, "node": 1}, {"id": 4}, {"id": "carp", "node": 1}, null, {"id": true, "node": 1}]}',
     ],
 )

@@ -97,7 +97,7 @@ def test_an_exported_changed_and_imported_sheet_gives_its_contents(case, random)
     header, *rows = rows_of(before)
     places = dict(zip(after.classes.ids, after.places, strict=True))
     for row in rows:
-        row[3:5] = places[row[0]] or ("", "")
+        row[3:5] = map(to_cell, places[from_cell(row[0])] or ("", ""))
     random.shuffle(rows)
     columns = list(range(len(header)))
     random.shuffle(columns)

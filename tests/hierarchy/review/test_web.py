@@ -1,23 +1,29 @@
 """The review in the browser: its protocol over real HTTP, who is refused, and (slow) the page itself in Chromium."""
 
+import base64
 import http.client
+import io
 import json
+import os
 import re
+import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from support.reviewing import zoo
+from support.reviewing import ZOO, zoo
 
+from hierarchy.checks import render_report
 from hierarchy.errors import SourceError
 from hierarchy.review.log import log_to_text
 from hierarchy.review.state import replay
 from hierarchy.review.ui import run_in_browser
 from hierarchy.review.ui.actions import KEYS
-from hierarchy.sources import find_pictures
+from hierarchy.sources import embed_pictures, find_pictures
 
 
 class Page:
@@ -211,3 +217,98 @@ def test_a_folder_without_images_of_the_classes_is_refused(tmp_path):
         SourceError, match=r"has no images of these classes .its folders with images: 'dodo'.; name one"
     ):
         find_pictures(tmp_path, proposal.index, proposal.classes.ids)
+
+
+@pytest.mark.slow
+def test_the_page_in_chromium(photos, tmp_path):
+    """Keys, dialogs, dragging and undo as a person does them; SCREENSHOTS=FOLDER keeps what it looked like."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium; apt-get install chromium")
+    kept = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    session = zoo()
+    pictures = find_pictures(photos, session.proposal.index, session.proposal.classes.ids)
+
+    def decided():
+        return [str(decision.what) for decision in session.history.decisions]
+
+    with served(session, pictures) as page, playwright.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.set_default_timeout(120_000)
+        faults, hosts = [], set()
+        broken = "404 (Not Found)"  # one of the images cannot be read
+        tab.on("console", lambda message: broken in message.text or faults.append(message.text))
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+
+        def wait(name, said=""):
+            tab.wait_for_function("([name]) => document.querySelector('h1')?.textContent.startsWith(name)", arg=[name])
+            tab.wait_for_function("([said]) => document.querySelector('#said').textContent.includes(said)", arg=[said])
+
+        tab.goto(page.address)
+        wait("tiger")
+        tab.keyboard.press("y")
+        wait("tiger", "! 'tiger' is unsettled; move it into a group")
+        tab.keyboard.press("m")
+        tab.keyboard.type("big")
+        tab.keyboard.press("Enter")
+        wait("sea snake", "move 'tiger' to mammals/big cats")
+        tab.screenshot(path=kept / "question.png")
+        tab.keyboard.press("?")
+        tab.wait_for_selector("#help[open]")
+        assert "question 1 of 5" in tab.inner_text("#help")
+        tab.screenshot(path=kept / "help.png")
+        tab.keyboard.press("y")  # any key closes the help, and decides nothing
+        tab.keyboard.press("w")
+        tab.wait_for_selector("#ask[open]")
+        tab.keyboard.type("zzz a snake")
+        tab.keyboard.press("Enter")
+        wait("sea snake", "'sea snake' means 'zzz a snake'")
+        tab.locator("summary", has_text="reptiles").click()
+        tab.drag_and_drop("[data-subject=n09]", ".group[data-drop='reptiles/snakes']")
+        wait("tabby", "move 'sea snake' to reptiles/snakes")
+        assert decided() == [
+            "move n04 to mammals/big cats",
+            "define n09 as 'zzz a snake'",
+            "move n09 to reptiles/snakes",
+        ]
+        tab.drag_and_drop("[data-subject='reptiles/snakes']", "summary[data-drop=mammals]")
+        wait("tabby", "3 edits")
+        tab.screenshot(path=kept / "dragged.png")
+        tab.keyboard.press("u")
+        wait("tabby", "undid 3 decisions")
+        tab.keyboard.press("p")
+        tab.wait_for_selector("#ask[open]")
+        for key in ("Space", "Enter"):
+            tab.keyboard.press(key)
+        tab.keyboard.type("cats of siam")
+        tab.keyboard.press("Enter")
+        wait("tabby", "split 1 class off mammals/cats as cats of siam")
+        tab.keyboard.press("1")
+        wait("crane", "move 'tabby' to mammals/big cats")
+        tab.set_viewport_size({"width": 390, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+        tab.screenshot(path=kept / "narrow.png")
+        tab.keyboard.press("q")
+        wait("The review is closed")
+        browser.close()
+        assert faults == [] and hosts == {page.address.split("/")[2]}
+    assert replay(session.log, session.base).proposal == session.proposal
+
+
+def test_thumbnails_go_into_a_report_and_never_exceed_their_limit(photos):
+    hierarchy = ZOO
+    pictures = find_pictures(photos, zoo().proposal.index, hierarchy.classes)
+    embedded = embed_pictures(pictures)
+    assert {id: len(found) for id, found in embedded.items()} == {"n01": 3, "n04": 2, "n09": 3}  # one cannot be read
+    content = [base64.b64decode(found) for each in embedded.values() for found in each]
+    assert all(image.startswith(b"\xff\xd8") for image in content)
+    assert max(Image.open(io.BytesIO(image)).size for image in content) == (128, 96)
+    few = embed_pictures(pictures, sum(map(len, content)) // 4)
+    assert (
+        0 < sum(len(base64.b64decode(found)) for each in few.values() for found in each) <= sum(map(len, content)) // 4
+    )
+    page = render_report(hierarchy, title="zoo", pictures=embedded)
+    assert all(found in page for each in embedded.values() for found in each)

@@ -15,10 +15,11 @@ from timm_nhl.cli.main import main
 from timm_nhl.train import Settings
 
 TEXT = "".join(
-    (ROOT / "docs" / name).read_text() for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md")
+    (ROOT / "docs" / name).read_text()
+    for name in ("reference/models.md", "how-to/evaluate.md", "how-to/grow.md", "how-to/plan.md")
 )
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-COSTS = re.findall(r"^\$ (timm-nhl cost .*)", TEXT, flags=re.MULTILINE)
+COSTS = re.findall(r"^\$ (timm-nhl (?:cost|plan) .*)", TEXT.replace("\\\n", " "), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

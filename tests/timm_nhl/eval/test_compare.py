@@ -37,6 +37,7 @@ from timm_nhl.eval import (
     predict,
     select_classes,
 )
+from timm_nhl.eval.report import describe_saving
 from timm_nhl.export import load, load_model, save
 from timm_nhl.train.loop import train
 
@@ -216,6 +217,14 @@ def test_a_restricted_flat_model_is_the_largest_logit_among_the_classes(folder, 
     gain = expert.outcomes.correct.mean() - restricted.outcomes.correct.mean()
     assert gains["expert", "flat, restricted"].value == pytest.approx(gain)
     assert gains["full, restricted", "expert"].high == 0
+    removed = (len(TREE) - len(labels)) * (flat.num_features + 1)  # rows of the classifier, with their biases
+    assert restricted.cost.params == whole.cost.params - removed
+    ratios = [getattr(expert.cost, what) / getattr(restricted.cost, what) for what in ("macs", "params")]
+    sentence = describe_saving(found)
+    assert sentence is not None and sentence.startswith(
+        f"The expert of {len(labels)} classes takes {ratios[0]:.0%} of the plain network's multiply-accumulates and"
+        f" {ratios[1]:.0%} of its parameters; its top-1 differs by {100 * gain:+.1f} ("
+    )
 
 
 def test_the_order_of_a_flat_models_outputs_changes_nothing(folder, test_images, tmp_path):

@@ -90,3 +90,22 @@ def test_a_model_is_exported_in_its_own_type_and_layout(form, tmp_path):
     logits = torch.export.load(tmp_path / "model.pt2").module()(x)
     assert (logits.device, logits.dtype) == (weight.device, weight.dtype)
     torch.testing.assert_close(logits, model(x), rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_an_expert_with_a_router_also_says_whether_an_image_is_of_none_of_its_groups(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    expert = create(router=True).expert("super 01")
+    expert.router.fc.weight *= 0.02  # random weights are surer than trained ones
+    x = torch.randn(3, 3, 160, 160)
+    logits, none = expert.forward_with_none(x)
+    assert none.min() > 0.01 and none.max() < 0.99
+    export_onnx(expert, tmp_path / "expert.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "expert.onnx")
+    assert [output.name for output in session.get_outputs()] == ["logits", "none_of_these"]
+    export_program(expert, tmp_path / "expert.pt2")
+    program = torch.export.load(tmp_path / "expert.pt2").module()
+    for found in (session.run(None, {"images": x.numpy()}), program(x)):
+        torch.testing.assert_close(torch.as_tensor(found[0]), logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(torch.as_tensor(found[1]), none, rtol=1e-4, atol=1e-4)

@@ -261,7 +261,7 @@ def test_a_router_grows_by_the_new_groups_and_keeps_its_rows(addition):
     if new:
         logits, scores = growth.forward_scores(x)
         assert torch.equal(logits, growth(x))
-        F.cross_entropy(scores[:, growth.group_columns], torch.arange(4) % len(tree.nodes(2))).backward()
+        F.cross_entropy(scores[:, growth.find_group_columns()], torch.arange(4) % len(tree.nodes(2))).backward()
         assert growth.router.fc.weight.grad.any() and growth.old.router.fc.weight.grad is None
         growth.router.fc.weight.data.normal_()
     grown = growth.grown().eval()

@@ -26,7 +26,9 @@ import timm_nhl
 from hierarchy import HierarchyError
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
+from timm_nhl.eval import measure_routing, open_classifier
 from timm_nhl.export import export_onnx, export_program, load, save
+from timm_nhl.routers import fit_router
 from timm_nhl.weights import read_weights
 
 SOURCE = Path(timm_nhl.__file__).parent
@@ -71,6 +73,13 @@ def sharded():
         return torch.distributed.fsdp.fully_shard(create(), mesh=init_device_mesh("cpu", (1,)))
     finally:
         torch.distributed.destroy_process_group()
+
+
+def routed():
+    """A model with a router that is not at its start."""
+    model = create(router=True).eval()
+    torch.nn.init.ones_(model.router.fc.weight)
+    return model
 
 
 class Unsaved(torch.nn.Module):
@@ -139,9 +148,22 @@ CALLS = {  # what is wrong -> a call
     "growing features": lambda: timm_nhl.grow(pruned(), shape(3, 7, 30)),
     "growing without images of some new classes": lambda: growth().check_labels([0, 1, 19, *range(21, 27)]),
     "growing with images of new classes only": lambda: growth().check_labels(range(20, 30)),
+    "a router that is neither on nor off": lambda: create(router="yes"),
+    "a router that does not score a group": lambda: create(router=["super 00/group 000", "super 02/group 002"]),
+    "a router with a group twice": lambda: create(router=[*TREE.nodes(2), "super 02/group 002"]),
+    "routing without a router": lambda: create().eval().route(torch.zeros(1, 3, 32, 32)),
+    "routing in train mode": lambda: create(router=True).route(torch.zeros(1, 3, 32, 32)),
+    "routing by an untrained router": lambda: create(router=True).eval().route(torch.zeros(1, 3, 32, 32)),
+    "routing to no group": lambda: routed().route(torch.zeros(1, 3, 32, 32), keep=0),
+    "routing to too much": lambda: routed().route(torch.zeros(1, 3, 32, 32), mass=1.5),
+    "an answer that is never sure": lambda: routed().answer(torch.zeros(1, 3, 32, 32), 0),
+    "measuring a router that is missing": lambda: measure_routing(open_classifier("saved"), None),
+    "fitting a router to no images": lambda: fit_router(create(), []),
+    "fitting a router to features": lambda: fit_router(create(num_classes=0), []),
     "an export that fails": lambda: export_program(Unsaved(), "model.pt2"),
     "an export into no folder": lambda: export_program(create(), "nowhere/model.pt2"),
 }
+PLAN = ["plan", "test_resnet", "--hierarchy", "tree.json"]
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "unknown command": ["shwo"],
     "cost without a model": ["cost"],
@@ -167,6 +189,21 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "cost with an invalid width": ["cost", "test_resnet_nhl", "--widths", "128,64,wide"],
     "cost of an unknown preset": ["cost", "test_resnet_nhl", "--preset", "publised"],
     "cost with branches of no blocks": ["cost", "test_resnet_nhl", "--depths", "1,1,0"],
+    "plan of nothing": ["plan", "--hierarchy", "tree.json"],
+    "plan of unknown backbones": ["plan", "resnet5", "test_vitt_nhl", "--hierarchy", "tree.json"],
+    "plan of tasks with unknown classes": [*PLAN, "--classes", "super 01,supper 02", "--classes", "clas 0003"],
+    "plan of too many random classes": [*PLAN, "--random", "21"],
+    "plan of no related classes": [*PLAN, "--related", "0"],
+    "plan of an unknown preset": [*PLAN, "--preset", "egde"],
+    "plan of a shape without values": [*PLAN, "--shape", "split"],
+    "plan of a shape with an unknown option": [*PLAN, "--shape", "splt=-3"],
+    "plan of a shape that the hierarchy decides": [*PLAN, "--shape", "num_classes=3"],
+    "plan of a split out of range": [*PLAN, "--shape", "split=-9"],
+    "plan of a backbone that cannot be counted": ["plan", "gemma4_vit_167m", "--hierarchy", "tree.json"],
+    "plan with a budget in words": [*PLAN, "--max-macs", "0.3 billion"],
+    "plan with a budget of nothing": [*PLAN, "--max-params", "0"],
+    "plan with a budget of no time": [*PLAN, "--max-ms", "0"],
+    "plan into a missing folder": [*PLAN, "--html", "no/plan.html"],
     "run a missing script": ["run", "validate.py"],
 }
 SAID = {  # case -> arguments of a command that prints to stderr
@@ -174,6 +211,7 @@ SAID = {  # case -> arguments of a command that prints to stderr
     "export an expert": ["export", "saved", "--classes", "super 01", "--out", "expert.pt2"],
 }
 LOGGED = {  # what happens -> a call that logs it
+    "an expert that costs more than the plain network": lambda: create(widths=(256, 64, 32)).expert("super 01"),
     "a backbone's weights": lambda: create(pretrained=True, pretrained_cfg_overlay={"file": "plain/model.safetensors"}),
     "a whole model's weights": lambda: create(
         pretrained=True, pretrained_cfg_overlay={"file": "saved/model.safetensors"}
@@ -249,7 +287,10 @@ def all_cases():
     return [f"{kind}: {case}" for kind, table in tables.items() for case in (*table, *OTHERS.get(kind, ()))]
 
 
-OTHERS = {"python": ("an export that gives other numbers", "an export without its libraries")}
+OTHERS = {
+    "said": ("a budget that no network meets",),
+    "python": ("an export that gives other numbers", "an export without its libraries"),
+}
 GOLDEN = Golden("nhl_messages.txt", all_cases)
 
 
@@ -290,6 +331,13 @@ def test_the_command_says_what_it_did(case, folder, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert (code, out, len(lines)) == (0, "", 1)
     GOLDEN.compare(f"said: {case}", lines[0])
+
+
+def test_a_budget_that_no_network_meets_is_answered_with_the_nearest(folder, monkeypatch, capsys):
+    limits = ["--max-macs", "1M", "--max-params", "1k", "--preset", "published", "--img-size", "64"]
+    code, out, lines = answer([*PLAN, "--classes", "super 01", "--random", "2", *limits], monkeypatch, capsys)
+    assert (code, "test_resnet_nhl" in out) == (1, True)
+    GOLDEN.compare("said: a budget that no network meets", lines[-1])
 
 
 @pytest.mark.parametrize("case", LOGGED)

@@ -41,41 +41,48 @@ def ran(logits):
     return logits > -torch.inf
 
 
-def obvious_choice(probabilities, keep):
+def obvious_choice(probabilities, keep=None, mass=None):
     """The groups that run for one image: the most likely one by one, until enough run."""
+    if mass is None:
+        mass = 0.9 if keep is None else 1.0
     best = sorted(range(len(probabilities)), key=lambda group: -probabilities[group])
     kept = best[:1]
-    for group in best[1:]:
-        enough = len(kept) >= keep if keep >= 1 else sum(probabilities[g] for g in kept) >= keep * sum(probabilities)
-        if enough:
+    for group in best[1 : keep or len(best)]:
+        if mass < 1 and sum(probabilities[other] for other in kept) >= mass * sum(probabilities):
             break
         kept.append(group)
     return kept
 
 
-@example(tree=SINGLE, batch=1, keep=1)
-@example(tree=LOPSIDED, batch=3, keep=1)
-@given(tree=hierarchies(most=3), batch=st.integers(1, 6), keep=st.one_of(st.integers(1, 4), st.floats(0.05, 0.95)))
+def choices():
+    """Arguments of `route`: how many groups, what share of the probability, both or neither."""
+    return st.fixed_dictionaries({}, optional={"keep": st.integers(1, 4), "mass": st.floats(0.05, 0.95)})
+
+
+@example(tree=SINGLE, batch=1, choice={"keep": 1})
+@example(tree=LOPSIDED, batch=3, choice={"keep": 1})
+@example(tree=TREE, batch=4, choice={"mass": 1.0})
+@given(tree=hierarchies(most=3), batch=st.integers(1, 6), choice=choices())
 @torch.no_grad()
-def test_routed_logits_are_those_of_the_whole_network_or_minus_infinity(tree, batch, keep):
+def test_routed_logits_are_those_of_the_whole_network_or_minus_infinity(tree, batch, choice):
     model = small(tree)
     x = noise(batch)
-    routed, full = model.route(x, keep=keep), model(x)
+    routed, full = model.route(x, **choice), model(x)
     probabilities = model.router.probabilities(model.router(model.trunk(x)))  # (B, N)
     for image, row in enumerate(routed):
-        groups = obvious_choice(probabilities[image].tolist(), keep)
+        groups = obvious_choice(probabilities[image].tolist(), **choice)
         wanted = torch.tensor([group in groups for group in tree.ancestors(2)])
         assert torch.equal(ran(row), wanted)
         close(row[wanted], full[image][wanted])
 
 
-@given(case=hierarchies_with_subsets(most=3), keep=st.one_of(st.integers(1, 3), st.floats(0.05, 0.95)))
+@given(case=hierarchies_with_subsets(most=3), choice=choices())
 @torch.no_grad()
-def test_an_expert_routes_among_its_own_groups(case, keep):
+def test_an_expert_routes_among_its_own_groups(case, choice):
     tree, labels, _ = case
     expert = small(tree).expert([tree.classes[label] for label in labels])
     x = noise(3)
-    routed, full = expert.route(x, keep=keep), expert(x)
+    routed, full = expert.route(x, **choice), expert(x)
     assert ran(routed).any(1).all()
     close(routed[ran(routed)], full[ran(routed)])
 
@@ -209,21 +216,52 @@ def test_a_shared_experts_router_is_its_models():
     assert own.router.fc.weight.data_ptr() != model.router.fc.weight.data_ptr()
 
 
-@pytest.mark.parametrize("method", ["route", "forward_with_none"])
+@torch.no_grad()
+def test_an_answer_is_the_most_specific_node_that_is_likely_enough():
+    model = small()
+    x = noise(6)
+    expert = model.expert("super 01")
+    logits, none = expert.forward_with_none(x)
+    p = logits.softmax(1) * (1 - none[:, None])  # (B, K)
+    tree = expert.hierarchy
+    seen = set()
+    for threshold in (0.05, 0.3, 0.6, 0.95):
+        for image, answer in enumerate(expert.answer(x, threshold)):
+            likely = [
+                (level, path)
+                for level in (1, 2, 3)
+                for node, path in enumerate(tree.nodes(level))
+                if sum(p[image, c] for c in range(len(tree)) if tree.ancestors(level)[c] == node) >= threshold
+            ]
+            if threshold > 0.5:  # at most one node a level
+                assert answer == (likely[-1][1] if likely else "")
+            else:
+                assert (max(likely)[0] if likely else 0) == (answer.count("/") + 1 if answer else 0)
+            seen.add(answer.count("/") + 1 if answer else 0)
+    assert len(seen) > 2
+    assert all(tree.labels(answer) for answer in expert.answer(x, 0.2, keep=1) if answer)
+    with pytest.raises(OptionError, match=r"^threshold=0 is not a probability"):
+        expert.answer(x, 0)
+
+
+@pytest.mark.parametrize("method", ["route", "forward_with_none", "answer"])
 def test_without_a_trained_router_there_is_no_routing(method):
     x = torch.zeros(1, 3, 32, 32)
-    with pytest.raises(OptionError, match=r"^this model has no router, which "):
+    with pytest.raises(OptionError, match=r"^this model has no router; fit"):
         getattr(small(router=False), method)(x)
     with pytest.raises(OptionError, match=r"^the router was never trained"):
         getattr(create(router=True).eval(), method)(x)
-    with pytest.raises(OptionError, match=r"^in train mode norms"):
+    with pytest.raises(OptionError, match=r"^a router is used in eval mode"):
         getattr(small().train(), method)(x)
 
 
-@pytest.mark.parametrize("keep", [0, -1, 0.0, 1.0, 1.5, True, "2"])
-def test_what_to_keep_is_checked(keep):
-    with pytest.raises(OptionError, match=rf"^keep={keep!r} is neither a share of probability above 0 and below 1 nor"):
-        small().route(noise(1), keep=keep)
+def test_what_to_run_is_checked():
+    for keep in (0, -1, 1.0, True, "2"):
+        with pytest.raises(OptionError, match=rf"^keep={keep!r} is not a whole number >= 1; use "):
+            small().route(noise(1), keep=keep)
+    for mass in (0, -0.5, 1.5, True, "0.9"):
+        with pytest.raises(OptionError, match=rf"^mass={mass!r} is not a share of probability above 0 and up to 1"):
+            small().route(noise(1), mass=mass)
 
 
 def test_a_router_scores_all_groups_of_its_model():

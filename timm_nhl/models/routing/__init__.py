@@ -4,7 +4,8 @@
 `RoutedModel` is what a nested model offers of it.
 """
 
+from timm_nhl.models.routing.choose import choose
 from timm_nhl.models.routing.model import RoutedModel
 from timm_nhl.models.routing.router import Router
 
-__all__ = ["RoutedModel", "Router"]
+__all__ = ["RoutedModel", "Router", "choose"]

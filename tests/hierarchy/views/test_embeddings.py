@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from support.openai_server import Server
 
-from hierarchy.cluster.embed_server import BATCH, embed_texts
-from hierarchy.cluster.embeddings import embed
-from hierarchy.cluster.tfidf import EXACT
 from hierarchy.errors import EmbedError
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList, read_classes
+from hierarchy.views import embed
+from hierarchy.views.embed_server import BATCH, embed_texts
+from hierarchy.views.tfidf import EXACT
 from hierarchy.wordnet import find_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
@@ -70,7 +70,7 @@ def test_vectors_are_reproducible_for_any_hash_seed(wordnet, named):
 
     code = (
         "import hashlib; from hierarchy.sources import ClassList;"
-        "from hierarchy.cluster import embed; from hierarchy.wordnet import find_senses;"
+        "from hierarchy.views import embed; from hierarchy.wordnet import find_senses;"
         f"n={NAMES!r}; c=ClassList(n,n,('',)*9,''); v=embed(c, 'tfidf', find_senses(c));"
         "print(hashlib.sha256((v@v.T).round(9).tobytes()).hexdigest())"
     )

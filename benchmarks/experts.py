@@ -1,0 +1,68 @@
+"""What experts cost and how accurate they are, beside plain networks, on thousands of images of unseen authors.
+
+    python benchmarks/icons.py build/icons
+    python benchmarks/experts.py list --plan shapes
+    python benchmarks/experts.py run --plan shapes --processes 2
+    python benchmarks/experts.py report --plan shapes
+
+Each training has a folder below `build/experts/PLAN`; a run skips those that are done and goes on with a stopped one at
+its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from accuracy import claim
+from experts_plan import list_networks
+
+FOLDER = Path("build") / "experts"
+DATA = Path("build") / "icons"
+PLANS = ("shapes", "main")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("list", "run", "report"))
+    parser.add_argument("--plan", choices=PLANS, default="shapes")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes of one thread")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--data", type=Path, default=DATA)
+    options = parser.parse_args()
+    folder = options.folder / options.plan
+    if options.action == "run" and options.processes > 1:
+        command = [sys.executable, *sys.argv, "--processes", "1"]
+        workers = [subprocess.Popen(command) for _ in range(options.processes)]
+        sys.exit(max(worker.wait() for worker in workers))
+    if options.action == "report":
+        from experts_report import format_accuracy, format_costs, read_rows
+
+        rows = read_rows(list_networks(options.plan), folder, options.data)
+        for split in ("validation", "test") if options.plan == "shapes" else ("test",):
+            print("\n".join(format_accuracy(rows, split)) + "\n")
+        print("\n".join(format_costs(rows)))
+        return
+    import torch
+    from experts_run import place, run
+
+    torch.set_num_threads(1)
+    for network, seed in list_networks(options.plan):
+        own = place(network, seed, folder)
+        done = (own / "result.json").exists()
+        if options.action == "list":
+            print(f"{own.name}\t{'done' if done else 'to do'}\t{network.expected}")
+        elif not done:
+            folder.mkdir(parents=True, exist_ok=True)
+            with claim(folder / f"{own.name}.lock") as mine:
+                if mine:
+                    began = time.monotonic()
+                    run(network, seed, data=options.data, folder=folder)
+                    print(f"{own.name} {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

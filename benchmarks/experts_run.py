@@ -1,0 +1,111 @@
+"""Trains a network of the study of experts and keeps its weights and its logits of all validation and test images."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accuracy_run import generate_tree, shuffle_tree
+from experts_plan import IMAGES, LONG, RECIPE, Network
+from experts_tasks import draw_tasks
+from timm.data import resolve_data_config
+from torch import nn
+
+import hierarchy
+from hierarchy import Hierarchy
+from hierarchy.dataset import HIERARCHY_FILE
+from hierarchy.files import write_text
+from timm_nhl.data import Images, eval_loader, open_images
+from timm_nhl.export import load_model
+from timm_nhl.train import Settings, train
+
+SPLITS = ("validation", "test")
+
+
+def place(network: Network, seed: int, folder: Path) -> Path:
+    """The folder of a training."""
+    words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in network.name)
+    return folder / f"{words}_seed{seed}"
+
+
+def make_tree(kind: str, data: Path, seed: int) -> Hierarchy:
+    """The hierarchy of a nested network, with the labels of the data.
+
+    `people` is that of the dataset; `generated` what `hierarchy.generate` makes of the names, with as many nodes;
+    `random` has people's shape with the classes shuffled, another shuffle for each seed; `single` has one superclass
+    and one group.
+    """
+    own = hierarchy.load(data / HIERARCHY_FILE)
+    if kind == "random":
+        return shuffle_tree(own, seed=seed)
+    if kind == "single":
+        return Hierarchy(own.classes, own.names, (("everything", "everything"),) * len(own))
+    if kind == "generated":
+        return generate_tree(data, own)
+    return own
+
+
+@torch.inference_mode()
+def compute_logits(model: nn.Module, images: Images) -> np.ndarray:
+    """(M, K) logits of a model on images, with timm's evaluation transform."""
+    config = resolve_data_config({}, model=model)
+    batches = eval_loader(images, config, batch_size=128, device=torch.device("cpu"))
+    return np.concatenate([model.eval()(x).float().numpy() for x, _ in batches])
+
+
+def list_classes(network: Network, data: Path, seed: int) -> list[str]:
+    """The classes that a network is trained on, in the order of their labels; none for all of them."""
+    if network.task is None:
+        return []
+    kind, number = network.task
+    tree = hierarchy.load(data / HIERARCHY_FILE)
+    return sorted(draw_tasks(kind, tree, seed=seed)[number], key=tree.classes.index)
+
+
+def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
+    """Trains a network, or goes on where a stopped run left it; returns its folder, which then has `result.json`."""
+    own = place(network, seed, folder)
+    if (own / "result.json").exists():
+        return own
+    own.mkdir(parents=True, exist_ok=True)
+    tree_file = own / "tree.json"
+    if not tree_file.exists():
+        tree = make_tree(network.tree, data, seed)
+        hierarchy.save(tree, tree_file, provenance={"kind": network.tree or "people"})
+    tree = hierarchy.load(tree_file)
+    classes = list_classes(network, data, seed)
+    values: dict[str, Any] = {
+        **RECIPE,
+        "model": network.model,
+        "model_kwargs": [network.options] if network.options else None,
+        "seed": seed,
+        "hierarchy": str(tree_file) if network.tree else None,
+        "classes": classes or None,
+        **network.settings,
+    }
+    if classes:  # a third of the images that all classes are trained on, seen more often
+        images = len(open_images(str(data), hierarchy=tree, split="train", classes=classes))
+        values["epochs"] = round(LONG * IMAGES / images / 3)
+        values["warmup_epochs"] = values["epochs"] / LONG
+    clock = own / "seconds.txt"
+    before = float(clock.read_text()) if clock.exists() else 0.0
+    began = time.process_time()
+    try:
+        train(Settings(str(data), out=str(own / "run"), **values))
+    finally:
+        seconds = before + time.process_time() - began
+        write_text(clock, f"{seconds:.1f}\n")
+    model = load_model(str(own / "run" / "last"))
+    arrays = {}
+    for split in SPLITS:
+        images = open_images(str(data), hierarchy=tree, split=split, classes=classes)
+        arrays[split] = compute_logits(model, images).astype(np.float32)
+        arrays[f"{split}_labels"] = np.asarray(images.labels)
+    np.savez_compressed(own / "logits.npz", **arrays)
+    (own / "run" / "resume.pt").unlink(missing_ok=True)
+    write_text(own / "result.json", json.dumps({"name": network.name, "seed": seed, "cpu_seconds": round(seconds)}))
+    return own

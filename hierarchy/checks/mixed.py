@@ -1,0 +1,126 @@
+"""Nodes that hold two kinds of things: their parts have no more in common than classes of different groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hierarchy.checks.witnesses import ALIKE, FEW, SPECIFIC
+from hierarchy.english import plural
+from hierarchy.names import join_path, name_fault
+from hierarchy.proposal import Finding, Split
+from hierarchy.tree import Hierarchy
+from hierarchy.wordnet import Senses
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float64]
+
+LITTLE = 0.26  # standard deviations above classes of different groups; from 0.33 on, doubtful splits are among them
+NAMED = 3  # classes that a message names of each part
+MANY = 400  # classes; of a larger node, nothing is said: it is oversized
+
+
+def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) -> Iterator[Finding]:
+    """The superclasses and groups that fall apart into two parts, with the split as an edit.
+
+    A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
+    different parts are on average little more similar than those of different groups are, and the smaller part holds
+    together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is; of 100 emoji clustered by their names, the
+    superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none.
+    """
+    if hierarchy.sizes[1] < 2:
+        return
+    sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T
+    others = sample[sample < 1 - 1e-9]
+    close = float(others.mean() + ALIKE * others.std()) if others.size else 1.0
+    apart = _measure_apart(hierarchy.ancestors(2), vectors) + LITTLE * float(others.std())
+    for level in (1, 2):
+        inside: dict[int, dict[int, list[int]]] = {}  # node -> its parts -> labels
+        parts = hierarchy.ancestors(2) if level == 1 else range(len(hierarchy))
+        for label, (node, part) in enumerate(zip(hierarchy.ancestors(level), parts, strict=True)):
+            inside.setdefault(node, {}).setdefault(part, []).append(label)
+        for node, held in inside.items():
+            path = hierarchy.nodes(level)[node]
+            if len(held) < 2 or not 2 * FEW <= sum(map(len, held.values())) <= MANY:
+                continue
+            large, small, across = _divide(list(held.values()), vectors)
+            if len(small) > 1 and across <= apart and _measure_cohesion(small, vectors) > close:
+                weight = min(1.0, _measure_cohesion(small, vectors) - across)
+                yield _describe(path, large, small, weight, hierarchy, senses)
+
+
+def _divide(parts: Sequence[list[int]], vectors: Vectors) -> tuple[list[int], list[int], float]:
+    """The labels of the larger and the smaller of two halves, and how similar these are on average."""
+    import numpy as np
+    from scipy.cluster.hierarchy import average, fcluster
+
+    sums = np.array([vectors[part].sum(axis=0) for part in parts])
+    sizes = np.array([len(part) for part in parts])
+    similar = (sums @ sums.T) / np.outer(sizes, sizes)  # of parts, on average over their classes
+    rows, columns = np.triu_indices(len(parts), 1)
+    distance = (1.5 - similar[rows, columns]).round(9)  # positive; a mean over pairs may be below -0
+    side = fcluster(average(distance), 2, "maxclust") if len(parts) > 2 else np.array([1, 2])
+    halves = [
+        [label for part, at in zip(parts, side, strict=True) if at == which for label in part] for which in (1, 2)
+    ]
+    small, large = sorted(halves, key=lambda half: (len(half), half))
+    across = float((vectors[large].sum(axis=0) @ vectors[small].sum(axis=0)) / (len(large) * len(small)))
+    return large, small, across
+
+
+def _measure_apart(group_of: Sequence[int], vectors: Vectors) -> float:
+    """The mean similarity of classes of different groups."""
+    import numpy as np
+
+    sums = np.zeros((max(group_of) + 1, vectors.shape[1]))
+    np.add.at(sums, np.array(group_of), vectors)
+    sizes = np.bincount(np.array(group_of))
+    total = sums.sum(axis=0)
+    return float((total @ total - (sums**2).sum()) / (len(group_of) ** 2 - (sizes**2).sum()))
+
+
+def _measure_cohesion(labels: Sequence[int], vectors: Vectors) -> float:
+    """The mean similarity of different classes."""
+    total = vectors[labels].sum(axis=0)
+    own = (vectors[labels] ** 2).sum()
+    return float((total @ total - own) / (len(labels) * (len(labels) - 1)))
+
+
+def _describe(
+    path: str, large: Sequence[int], small: Sequence[int], weight: float, hierarchy: Hierarchy, senses: Senses | None
+) -> Finding:
+    names = hierarchy.names
+    shown = [", ".join(names[label] for label in half[:NAMED]) for half in (large, small)]
+    more = [f" and {len(half) - NAMED} more" if len(half) > NAMED else "" for half in (large, small)]
+    message = f"{path!r} holds two kinds of things: {shown[0]}{more[0]}, and {shown[1]}{more[1]}"
+    ids = tuple(hierarchy.classes[label] for label in sorted(small))
+    name = _find_name(path, small, hierarchy, senses)
+    evidence = {"classes": list(ids)}
+    return Finding("mixed", path, message, "warning", weight, evidence, Split(path, name, ids) if name else None)
+
+
+def _find_name(path: str, labels: Sequence[int], hierarchy: Hierarchy, senses: Senses | None) -> str:
+    """A name for a part of a node: of its groups, of a hypernym, or of two classes; "" if all of these are taken."""
+    groups = Counter(hierarchy.groups[label][1] for label in labels)
+    largest = [name for name, _ in groups.most_common(2)]
+    if "/" in path:
+        largest = [plural(hierarchy.names[label]) for label in labels[:2]]
+        known = [senses.meanings[label].wnid for label in labels if senses.meanings[label]] if senses else []
+        if senses and len(known) == len(labels):
+            shared = senses.wordnet.lowest_common(*known)
+            if senses.wordnet.information(shared) >= SPECIFIC:
+                largest.insert(0, plural(senses.wordnet.synset(shared).words[0]))
+                largest[1:] = [" and ".join(largest[1:])]
+    else:
+        largest.insert(0, " and ".join(largest))
+    above = path.rpartition("/")[0]
+    taken = {node.casefold() for node in (*hierarchy.nodes(1), *hierarchy.nodes(2), *hierarchy.classes)}
+    for name in largest:
+        node = f"{above}/{join_path(name)}" if above else join_path(name)
+        if node.casefold() not in taken and not name_fault(name):
+            return name
+    return ""

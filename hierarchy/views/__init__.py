@@ -1,0 +1,9 @@
+"""Views of classes: vectors in which similar classes are close, and how much each view knows of each class.
+
+`look` gives the views of a specification such as "tfidf+sentences", `combine` makes one set of vectors of them.
+"""
+
+from hierarchy.views.embeddings import DEFAULT_EMBED, embed, look
+from hierarchy.views.view import KNOWN, View, combine, measure_knowledge, unit_rows
+
+__all__ = ["DEFAULT_EMBED", "KNOWN", "View", "combine", "embed", "look", "measure_knowledge", "unit_rows"]

@@ -1,0 +1,59 @@
+"""The view of a network: classes whose images look alike lie close, whatever they are called."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save_file
+
+from hierarchy.errors import EmbedError
+from hierarchy.sources import ClassList, read_classes
+from hierarchy.views import look
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A saved model with random weights, as timm loads it: `local-dir:FOLDER`."""
+    folder = tmp_path / "network"
+    folder.mkdir()
+    model = timm.create_model("test_resnet")
+    save_file(model.state_dict(), folder / "model.safetensors")
+    config = {"architecture": "test_resnet", "num_classes": 1000, "pretrained_cfg": model.pretrained_cfg}
+    (folder / "config.json").write_text(json.dumps(config))
+    return f"local-dir:{folder}"
+
+
+def draw(folder, name, colour, count=3):
+    (folder / name).mkdir(parents=True)
+    for number in range(count):
+        Image.new("RGB", (40, 40), tuple(min(255, part + 5 * number) for part in colour)).save(
+            folder / name / f"{number}.png"
+        )
+
+
+def test_classes_that_look_alike_lie_close(tmp_path, network):
+    photos = tmp_path / "photos"
+    colours = {"a": (250, 0, 0), "b": (235, 10, 10), "c": (0, 0, 250), "d": (10, 10, 235)}
+    for name, colour in colours.items():
+        draw(photos, name, colour, count=1 if name == "d" else 3)
+    (view,) = look(read_classes(str(photos)), f"images:{network}")
+    near = view.vectors @ view.vectors.T - 10 * np.eye(4)
+    assert near.argmax(axis=1).tolist() == [1, 0, 3, 2]
+    assert np.allclose(view.knows, [1, 1, 1, 1 / 3])  # of one image, little is known
+
+
+def test_other_sources_and_models_are_refused(tmp_path, network):
+    words = ClassList(("a", "b", "c"), ("a", "b", "c"), ("",) * 3, "pets.txt")
+    with pytest.raises(
+        EmbedError, match=r"^embedder 'images' needs an image folder, not 'pets.txt'; give one as SOURCE$"
+    ):
+        look(words, f"images:{network}")
+    draw(tmp_path / "photos", "a", (1, 2, 3))
+    draw(tmp_path / "photos", "b", (1, 2, 3))
+    draw(tmp_path / "photos", "c", (1, 2, 3))
+    with pytest.raises(EmbedError, match=r"^cannot load timm model 'resnet0'"):
+        look(read_classes(str(tmp_path / "photos")), "images:resnet0")

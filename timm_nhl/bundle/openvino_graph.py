@@ -21,7 +21,7 @@ def import_openvino() -> Any:
     try:
         import openvino
     except ImportError:
-        raise ExportError("OpenVINO needs 'openvino'; install 'timm-nhl[openvino]'") from None
+        raise ExportError("this format needs 'openvino'; install 'timm-nhl[openvino]'") from None
     return openvino
 
 

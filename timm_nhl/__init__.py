@@ -23,17 +23,19 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that are lo
     from timm_nhl.export import load, save
     from timm_nhl.growing import Growth, grow
     from timm_nhl.models import NHL
+    from timm_nhl.serving import Experts
 
 _LAZY = {  # loaded when first used: a command that only parses its arguments needs no torch
     "NHL": "timm_nhl.models",
     "Cost": "timm_nhl.costs",
     "cost": "timm_nhl.costs",
+    "Experts": "timm_nhl.serving",
     "Growth": "timm_nhl.growing",
     "grow": "timm_nhl.growing",
     "load": "timm_nhl.export",
     "save": "timm_nhl.export",
 }
-__all__ = ["NHL", "Cost", "Growth", "NHLError", "cost", "grow", "load", "save"]
+__all__ = ["NHL", "Cost", "Experts", "Growth", "NHLError", "cost", "grow", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:

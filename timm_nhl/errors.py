@@ -48,6 +48,10 @@ class ExportError(NHLError):
     """A model that cannot be written in the requested format, or whose written form gives other numbers."""
 
 
+class BundleError(NHLError):
+    """A bundle that cannot be opened: a file is missing or corrupt, or does not fit the others."""
+
+
 class EvaluationError(NHLError):
     """A model that cannot be evaluated on these images, or metrics that cannot be computed."""
 

@@ -1,4 +1,4 @@
-"""What is made of a trained model: `timm-nhl expert` cuts it, `router` gives it a router, `export` another format."""
+"""What is made of a trained model: `timm-nhl expert` cuts it, `router` gives it a router."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from hierarchy.english import count
-from timm_nhl.errors import OptionError
 
 Checkpoint = Annotated[
     str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.", show_default=False)
@@ -36,24 +35,6 @@ def expert_command(
     save(expert, out)
     params = sum(parameter.numel() for parameter in expert.parameters())
     typer.echo(f"{out}: {count(len(expert.hierarchy), 'class')}, {params / 1e6:.2f}M parameters", err=True)
-
-
-def export_command(
-    checkpoint: Checkpoint,
-    out: Annotated[Path, typer.Option(help="A .onnx file, or a .pt2 file for torch.export.")],
-    classes: Classes = None,
-    model: ModelOption = None,
-    hierarchy: HierarchyOption = None,
-) -> None:
-    """Writes a model, or the expert of some classes, as ONNX or a torch.export program and checks its numbers."""
-    if out.suffix not in (".onnx", ".pt2"):
-        raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
-    from timm_nhl.export import export_onnx, export_program, load
-
-    nested = load(checkpoint, model=model, hierarchy=hierarchy)
-    write = export_onnx if out.suffix == ".onnx" else export_program
-    write(nested.expert(classes) if classes else nested, out)
-    typer.echo(f"{out}: verified against the model", err=True)
 
 
 def router_command(

@@ -9,8 +9,9 @@ import typer
 from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
 from timm_nhl.cli.cost import cost_command
+from timm_nhl.cli.device import export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
-from timm_nhl.cli.expert import expert_command, export_command, router_command
+from timm_nhl.cli.expert import expert_command, router_command
 from timm_nhl.cli.plan import plan_command
 from timm_nhl.cli.run import run_command
 from timm_nhl.cli.train import train_command
@@ -26,6 +27,7 @@ app.command("evaluate")(evaluate_command)
 app.command("expert")(expert_command)
 app.command("router")(router_command)
 app.command("export")(export_command)
+app.command("predict")(predict_command)
 app.command(
     "run",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},

@@ -3,6 +3,7 @@
 Labels are matched by class id or name, never by number; everything random is a function of one seed.
 """
 
+from timm_nhl.data.decode import decode_image
 from timm_nhl.data.device import choose_device
 from timm_nhl.data.images import Images, open_images
 from timm_nhl.data.loaders import eval_loader, train_loader
@@ -15,6 +16,7 @@ __all__ = [
     "EpochSampler",
     "Images",
     "choose_device",
+    "decode_image",
     "eval_loader",
     "open_images",
     "seed_all",

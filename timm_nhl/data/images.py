@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from hierarchy.dataset import (
     read_parts,
 )
 from hierarchy.errors import DataError
+from timm_nhl.data.decode import decode_image
 
 if TYPE_CHECKING:
     from hierarchy.dataset import Numbers
@@ -68,14 +68,9 @@ class Images:
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         row = int(self.rows[index])
         try:
-            with Image.open(io.BytesIO(image_bytes(self.data[row][self._column]))) as image:
-                return image.convert("RGB"), int(self.labels[index])
+            return decode_image(image_bytes(self.data[row][self._column])), int(self.labels[index])
         except Unreadable as fault:
             raise BrokenImage(f"{self.name} row {row}: {fault}") from None
-        except Image.DecompressionBombError:
-            raise BrokenImage(f"{self.name} row {row}: the image has more pixels than Pillow decodes") from None
-        except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises over broken bytes
-            raise BrokenImage(f"{self.name} row {row}: the image cannot be decoded") from fault
 
     def part(self, number: int, of: int) -> Images:
         """Every `of`-th image, starting at `number`: the part of one of several processes."""

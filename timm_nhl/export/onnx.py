@@ -13,17 +13,20 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from timm_nhl.errors import ExportError
-from timm_nhl.export.verify import check_same, choose_outputs, draw_images, export
+from timm_nhl.export.verify import check_same, choose_outputs, draw_images, export_checked
 from timm_nhl.models import NHL
 
 
-def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:
+def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | None = None) -> None:
     """Writes an ONNX file: `images` (B, C, H, W) -> `logits` (B, K); needs the extra `timm-nhl[export]`.
 
     An expert with a router has a second output, `none_of_these` (B,): the probability that an image is of none of its
     groups.
 
     Its metadata (`describe`) hold the classes and how images are prepared.
+
+    Args:
+        opset: of ONNX; by default torch's.
 
     Raises:
         ExportError: the model cannot be written as ONNX, or ONNX Runtime computes something else from the file.
@@ -46,6 +49,7 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
             external_data=False,
+            opset_version=opset,
             verbose=False,
         )
         graph = onnx.load(temporary)
@@ -60,7 +64,7 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> None:
 
         check_same(infer, model, batches=(1, 3), run=choose_outputs(model)[0])
 
-    export(model, Path(path), write, check)
+    export_checked(model, Path(path), write, check)
 
 
 def describe(model: nn.Module) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from timm_nhl.export.verify import check_same, choose_outputs, draw_images, export
+from timm_nhl.export.verify import check_same, choose_outputs, draw_images, export_checked
 
 
 def export_program(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -27,4 +27,4 @@ def export_program(model: nn.Module, path: str | os.PathLike[str]) -> None:
     def check(written: Path) -> None:
         check_same(torch.export.load(written).module(), model, batches=(1, 3), run=choose_outputs(model)[0])
 
-    export(model, Path(path), write, check)
+    export_checked(model, Path(path), write, check)

@@ -18,7 +18,7 @@ from timm_nhl.models import NHL
 TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 5e-3, torch.float32: 1e-4, torch.float64: 1e-4}
 
 
-def export(model: nn.Module, path: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
+def export_checked(model: nn.Module, path: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
     """Writes a model, in eval mode, to a file in another format.
 
     Raises:

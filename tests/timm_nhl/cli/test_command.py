@@ -136,7 +136,7 @@ def test_a_model_is_exported_in_the_format_of_the_files_name(name, command, mode
     written = {}
     for format, ending in (("onnx", ".onnx"), ("program", ".pt2")):
         monkeypatch.setattr(
-            f"timm_nhl.export.export_{format}", lambda model, path, ending=ending: written.update({ending: model})
+            f"timm_nhl.export.export_{format}", lambda model, path, ending=ending, **_: written.update({ending: model})
         )
     save(model, tmp_path / "whole")
     command("export", tmp_path / "whole", "--classes", "super 01", "--out", tmp_path / name)

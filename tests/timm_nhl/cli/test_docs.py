@@ -43,6 +43,14 @@ def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
 
 
+def test_the_blocks_of_the_page_on_export_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "deploy.md").read_text(), flags=re.DOTALL
+    ):
+        exec(compile(block, "docs/how-to/deploy.md", "exec"), {})
+
+
 def test_the_page_on_training_names_flags_that_are():
     flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "how-to" / "train.md").read_text()))
     known = {"--" + field.name.replace("_", "-") for field in fields(Settings)}

@@ -1,0 +1,66 @@
+"""The README of a bundle: what it is, and three lines that run it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hierarchy.english import count
+
+PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+OPEN = """image = np.asarray(ImageOps.exif_transpose(Image.open("golden.png")).convert("RGB"))[None]"""
+NAME = 'open("labels.txt", encoding="utf-8").read().splitlines()'
+LINES = {
+    "onnx": f"""import numpy as np, onnxruntime; from PIL import Image, ImageOps
+{OPEN}
+print({NAME}[onnxruntime.InferenceSession("model.onnx").run(["probabilities"], {{"images": image}})[0].argmax()])""",
+    "openvino": f"""import numpy as np, openvino; from PIL import Image, ImageOps
+{OPEN}
+print({NAME}[openvino.compile_model("model.xml", "CPU")([image])["probabilities"].argmax()])""",
+    "torch": f"""import numpy as np, torch; from PIL import Image, ImageOps
+{OPEN}
+print({NAME}[torch.export.load("model.pt2").module()(torch.from_numpy(image.copy()))[1].argmax()])""",
+}
+FILES = {
+    "labels.txt": "a line for each output: id, name and path, with tabs between them",
+    "bundle.json": "what the bundle is: formats, precision, preparation, provenance",
+    "config.json": "the model's config in timm's form, with label_names",
+    "golden.png, golden.json": "an image, and the outputs that each graph gives for it",
+}
+
+
+def write_readme(folder: Path, facts: Mapping[str, Any], classes: int, *, sample: bool) -> None:
+    """Writes README.md.
+
+    Args:
+        sample: whether the golden image is the photo of scikit-learn.
+    """
+    provenance = facts["provenance"]
+    text = f"# {provenance['architecture']}: {count(classes, 'class')}, {facts['precision']}\n\n"
+    for name in facts["graphs"]:
+        text += f"Run it with {PACKAGES[name]}, numpy and pillow, in this folder:\n\n"
+        text += _explain_raw(facts) if facts["raw"] else f"```python\n{LINES[name]}\n```\n\n"
+    if not facts["raw"]:
+        text += (
+            "The graph takes RGB images as they are: bytes, (batch, height, width, 3), of any size. It resizes, crops"
+            " and normalises them itself, so do not.\n\n"
+        )
+    text += "| file | |\n|---|---|\n" + "".join(f"| {name} | {what} |\n" for name, what in FILES.items())
+    text += (
+        f"\n## Provenance\n\nLicense of the weights: {provenance['license'] or 'not stated; ask who trained them'}.\n"
+    )
+    if sample:
+        text += (
+            'golden.png is "china.jpg" by danielbuechele (CC BY 2.0), as it comes with scikit-learn, made smaller.\n'
+        )
+    text += f"\n```json\n{json.dumps(provenance, indent=1, ensure_ascii=False)}\n```\n"
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="")
+
+
+def _explain_raw(facts: Mapping[str, Any]) -> str:
+    return (
+        "The graph takes prepared images: float32, (batch, channels, height, width). Prepare them as timm does:\n\n"
+        f"```json\n{json.dumps(facts['preparation'], indent=1)}\n```\n\n"
+    )

@@ -1,0 +1,172 @@
+"""The command `timm-nhl export`: a model, or the expert of some classes, as a bundle or as one file."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hierarchy.english import count
+from timm_nhl.errors import OptionError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CALIBRATION = 256  # images
+WRITES = (".onnx", ".pt2")
+
+Checkpoint = Annotated[
+    str,
+    typer.Argument(
+        help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.", show_default=False
+    ),
+]
+Classes = Annotated[
+    list[str] | None, typer.Option(help="A class id, class name or node path, or '' for all; repeat it for several.")
+]
+ModelOption = Annotated[str | None, typer.Option(help="The architecture, if CHECKPOINT is a file of weights.")]
+HierarchyOption = Annotated[
+    str | None, typer.Option(help="Its hierarchy, if CHECKPOINT is a file of weights: shipped, .json or .csv.")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="A new folder with everything that a device needs.", show_default=False)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Only the network, for prepared images: a .onnx file, or .pt2 for torch.", show_default=False),
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option("--format", help="Graph of the bundle: onnx (default), openvino or torch; repeat it for several."),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(help="Dataset whose images calibrate int8 and check the graphs, as for `timm-nhl evaluate`."),
+]
+Split = Annotated[str, typer.Option(help="Split of --images.")]
+Fp16 = Annotated[bool, typer.Option("--fp16", help="Store weights in float16: half the size.")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Weights and activations in int8; needs --images.")]
+ReduceRange = Annotated[
+    bool, typer.Option("--reduce-range", help="int8 weights of 7 bits, for x86 processors without VNNI.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="The bundle's graph takes prepared images, (B, C, H, W).")]
+ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input; by default the model's.", min=1)]
+Opset = Annotated[int | None, typer.Option(help="Opset of ONNX; by default 20.", min=18)]
+Weights = Annotated[
+    bool, typer.Option("--weights", help="Also write the weights, which timm loads as local-dir:BUNDLE.")
+]
+License = Annotated[str | None, typer.Option(help="License of the weights, for the bundle's README.")]
+
+
+def export_command(
+    checkpoint: Checkpoint,
+    bundle: BundleOption = None,
+    out: Out = None,
+    classes: Classes = None,
+    format: Formats = None,
+    fp16: Fp16 = False,
+    int8: Int8 = False,
+    images: Images = None,
+    split: Split = "train",
+    reduce_range: ReduceRange = False,
+    raw: Raw = False,
+    img_size: ImageSize = None,
+    opset: Opset = None,
+    weights: Weights = False,
+    license: License = None,
+    model: ModelOption = None,
+    hierarchy: HierarchyOption = None,
+) -> None:
+    """Writes a model, or the expert of some classes, for a device, and checks the written numbers.
+
+    --bundle writes a folder: graphs that take images as they are, labels, an image with its expected output, a README.
+    --out writes one file.
+    """
+    if (bundle is None) == (out is None):
+        raise OptionError("pass either --bundle, a new folder, or --out, a .onnx or .pt2 file")
+    if fp16 and int8:
+        raise OptionError("--fp16 and --int8 exclude each other; choose one")
+    if out is not None:
+        _refuse_with_out(format=format, fp16=fp16, int8=int8, images=images, raw=raw, weights=weights, license=license)
+        if out.suffix not in WRITES:
+            raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
+    from timm_nhl.bundle import OPSET, BundleSettings, write_bundle
+    from timm_nhl.eval import open_classifier
+
+    opened = open_classifier(checkpoint, model=model, hierarchy=hierarchy)
+    cut = _cut(opened, classes)
+    if bundle is None:
+        assert out is not None
+        _write_file(cut, out, img_size=img_size, opset=opset)
+        typer.echo(f"{out}: verified against the model", err=True)
+        return
+    settings = BundleSettings(
+        formats=tuple(format or ("onnx",)),
+        precision="int8" if int8 else "fp16" if fp16 else "fp32",
+        raw=raw,
+        img_size=img_size,
+        opset=opset or OPSET,
+        reduce_range=reduce_range,
+        weights=weights,
+        license=license,
+        facts={"source": checkpoint, "command": shlex.join(["timm-nhl", *sys.argv[1:]])},
+    )
+    write_bundle(cut, bundle, settings, images=_sample(images, split, opened, cut) if images else ())
+    size = sum(file.stat().st_size for file in bundle.iterdir())
+    typer.echo(
+        f"{bundle}: {count(cut.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
+    )
+
+
+def _write_file(model: Any, out: Path, *, img_size: int | None, opset: int | None) -> None:
+    """Writes the network alone."""
+    from timm.models import reparameterize_model
+
+    from timm_nhl.bundle import resize
+    from timm_nhl.export import export_onnx, export_program
+
+    network = resize(reparameterize_model(model).eval(), img_size)
+    if out.suffix == ".onnx":
+        export_onnx(network, out, opset=opset)
+    else:
+        export_program(network, out)
+
+
+def _cut(opened: Any, classes: list[str] | None) -> Any:
+    """The model, or the expert of some classes.
+
+    Raises:
+        OptionError: a plain model is asked for an expert.
+    """
+    if not classes:
+        return opened.model
+    if not hasattr(opened.model, "expert"):
+        raise OptionError(f"{opened.source!r} is a plain model, which has no experts; leave --classes out")
+    return opened.model.expert(classes)
+
+
+def _sample(source: str, split: str, opened: Any, cut: Any) -> list[Image.Image]:
+    """Images of the model's own classes, the same ones each time.
+
+    Raises:
+        OptionError: a plain model's folder has no hierarchy.
+    """
+    from timm_nhl.data import open_images
+
+    if opened.hierarchy is None:
+        raise OptionError(f"{opened.source!r} has no hierarchy.json, which names the classes of --images; add it")
+    classes = cut.hierarchy.classes if hasattr(cut, "hierarchy") else ()
+    images = open_images(source, hierarchy=opened.hierarchy, split=split, classes=classes)
+    numbers = random.Random(0).sample(range(len(images)), min(CALIBRATION, len(images)))
+    return [images[number][0] for number in numbers]
+
+
+def _refuse_with_out(**asked: Any) -> None:
+    """Raises OptionError for options of a bundle."""
+    given = [name for name, value in asked.items() if value]
+    if given:
+        raise OptionError(f"--{given[0]} is an option of --bundle; leave it out, or pass --bundle in place of --out")

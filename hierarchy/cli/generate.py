@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,8 +37,10 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
-from hierarchy.review import Paths
 from hierarchy.views import DEFAULT_EMBED
+
+if TYPE_CHECKING:  # the room imports pydantic, which takes longer than --help
+    from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
 Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
@@ -136,8 +138,7 @@ def generate_command(
     With --propose openai a language model proposes it. Every reply is stored in OUT.replies.sqlite before it is read,
     and is never asked for again without --ask-again, unless it cannot be used. Exits with 1 if classes stay unsettled.
     """
-    paths = Paths.of(out or _default_out(source))
-    _check_target(paths, source)
+    paths = _check_target(out or _default_out(source), source)
     shape = _parse_shape(superclasses, groups, classes_per_group, classes_per_superclass, chains)
     if propose is None:
         _refuse_model_flags(context, embed)
@@ -274,10 +275,11 @@ def _default_out(source: str) -> Path:
     return Path(re.sub(r"[^\w.-]+", "-", name) + ending)
 
 
-def _check_target(paths: Paths, source: str) -> None:
-    """Refuses a place for the result before minutes of work, not after."""
-    from hierarchy.review import hold_lock
+def _check_target(file: Path, source: str) -> Paths:
+    """The files of a result; refuses a place for them before minutes of work, not after."""
+    from hierarchy.review import Paths, hold_lock
 
+    paths = Paths.of(file)
     target = paths.result
     if target.suffix.lower() not in (".json", ".csv"):
         raise OutputError(f"cannot write {str(target)!r}: unknown ending {target.suffix!r}; use .json or .csv")
@@ -288,6 +290,7 @@ def _check_target(paths: Paths, source: str) -> None:
     check_undecided(paths)
     if same_file(target, source):
         raise OutputError(f"cannot write {str(target)!r}: it is the source; choose another name")
+    return paths
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 from table1 import ROWS, count_costs, count_matching_cells
 
-import timm_nhl
+from timm_nhl.presets import choose_shape
 
-DEFAULT = inspect.signature(timm_nhl.NHL).parameters["strides"].default
+DEFAULT = choose_shape(None).strides
 
 
 def test_seven_of_eight_cells_match_by_default_and_all_with_the_stride_one_level_earlier():

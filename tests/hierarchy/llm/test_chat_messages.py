@@ -42,8 +42,13 @@ def no_server():
 
 
 def taken_away():
+    def drop(progress):
+        with sqlite3.connect("out.replies.sqlite") as db:
+            db.execute("DROP TABLE IF EXISTS replies")
+        db.close()
+
     with Server() as server, ReplyCache("out.replies.sqlite") as cache:
-        chat_with(server, cache, lambda progress: Path("out.replies.sqlite").write_bytes(b"x" * 9000))(ASKED)
+        chat_with(server, cache, drop)(ASKED)
 
 
 def not_a_database():

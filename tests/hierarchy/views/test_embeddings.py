@@ -58,11 +58,11 @@ def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
     imagenet = read_classes("imagenet-12k")
     few = ClassList(*(part[: EXACT + 500] for part in (imagenet.ids, imagenet.names, imagenet.definitions)), "part")
     projected = vectors_of("tfidf", few, wordnet)
-    exact = vectors_of("tfidf", ClassList(few.ids[:2000], few.names[:2000], few.definitions[:2000], ""), wordnet)
+    exact = vectors_of("tfidf", ClassList(few.ids[:EXACT], few.names[:EXACT], few.definitions[:EXACT], ""), wordnet)
     assert projected.shape[1] < 1000 < exact.shape[1]
-    nearest = [(v[:2000] @ v[:2000].T - 10 * np.eye(2000)).argmax(axis=1) for v in (projected, exact)]
-    found = exact[np.arange(2000)] @ exact.T
-    loss = found[np.arange(2000), nearest[1]] - found[np.arange(2000), nearest[0]]
+    nearest = [(v[:EXACT] @ v[:EXACT].T - 10 * np.eye(EXACT)).argmax(axis=1) for v in (projected, exact)]
+    found = exact @ exact.T
+    loss = found[np.arange(EXACT), nearest[1]] - found[np.arange(EXACT), nearest[0]]
     assert np.median(loss) < 0.02
 
 

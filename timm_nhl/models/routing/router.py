@@ -35,7 +35,7 @@ class Router(nn.Module):
         OptionError: a group that is not scored, or is listed twice.
 
     >>> router = Router(8, ["animals/cats", "animals/dogs", "tools/saws"], ["animals/dogs"]).eval()
-    >>> scores = router(torch.zeros(1, 8, 4, 4))
+    >>> scores = router(torch.zeros(1, 8, 4, 4)).detach()
     >>> router.probabilities(scores), router.none_of_these(scores)
     (tensor([[0.3333]]), tensor([0.6667]))
     """

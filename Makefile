@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # the whole way: names -> hierarchy -> nested network -> expert that is cheaper than the plain network -> table
 DEMO := build/demo
 BACKBONE := mobilenetv4_conv_small_050
-RECIPE := --hierarchy $(DEMO)/tree.json --val-split test --img-size 32 --epochs 16 --batch-size 64 --opt adamw \
+RECIPE := --hierarchy $(DEMO)/tree.json --val-split test --img-size 32 --epochs 12 --batch-size 64 --opt adamw \
   --lr 3e-3 --warmup-epochs 1 --scale 0.7 1 --hflip 0 --color-jitter 0 --channels-last --workers 0 --eval-every 4
 
 demo: $(READY)

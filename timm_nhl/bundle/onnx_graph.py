@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from timm_nhl.bundle.preparation import Preparation
-from timm_nhl.errors import ExportError
+from timm_nhl.export import import_onnx, trace_onnx
 from timm_nhl.models import NHL
 
 OPSET = 20
@@ -99,25 +99,8 @@ def convert_to_onnx(
 
     Returns it as an ONNX model, and the module that each value comes from.
     """
-    try:
-        import onnx
-        import onnxruntime as onnxruntime
-        import onnxscript as onnxscript
-    except ImportError as error:
-        raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
-    torch.onnx.export(
-        model,
-        (example,),
-        path,
-        input_names=["images"],
-        output_names=outputs,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        dynamo=True,
-        external_data=False,
-        opset_version=opset,
-        verbose=False,
-    )
-    made = onnx.load(path)
+    onnx, _ = import_onnx()
+    made = trace_onnx(model, example, path, outputs=outputs, opset=opset)
     modules: dict[str, str] = {}
     for node in made.graph.node:
         scopes = next((each.value for each in node.metadata_props if each.key == "pkg.torch.onnx.name_scopes"), "[]")

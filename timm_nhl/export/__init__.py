@@ -4,7 +4,7 @@ Each is written atomically, and only after what was written gave the model's own
 """
 
 from timm_nhl.export.folder import check_nested_name, find_folder, list_label_names, load, load_model, save, write_files
-from timm_nhl.export.onnx import describe, export_onnx
+from timm_nhl.export.onnx import describe, export_onnx, import_onnx, trace_onnx
 from timm_nhl.export.program import export_program
 from timm_nhl.export.verify import export_checked
 
@@ -15,9 +15,11 @@ __all__ = [
     "export_onnx",
     "export_program",
     "find_folder",
+    "import_onnx",
     "list_label_names",
     "load",
     "load_model",
     "save",
+    "trace_onnx",
     "write_files",
 ]

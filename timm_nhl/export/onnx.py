@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,28 +32,11 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | 
     Raises:
         ExportError: the model cannot be written as ONNX, or ONNX Runtime computes something else from the file.
     """
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript as onnxscript
-    except ImportError as error:
-        raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
+    onnx, onnxruntime = import_onnx()
 
     def write(temporary: Path) -> None:
         run, names = choose_outputs(model)
-        torch.onnx.export(
-            run.eval(),
-            (draw_images(model, 2),),
-            temporary,
-            input_names=["images"],
-            output_names=names,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-            dynamo=True,
-            external_data=False,
-            opset_version=opset,
-            verbose=False,
-        )
-        graph = onnx.load(temporary)
+        graph = trace_onnx(run.eval(), draw_images(model, 2), temporary, outputs=names, opset=opset)
         onnx.helper.set_model_props(graph, describe(model))
         onnx.save(graph, temporary)
 
@@ -65,6 +49,45 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str], *, opset: int | 
         check_same(infer, model, batches=(1, 3), run=choose_outputs(model)[0])
 
     export_checked(model, Path(path), write, check)
+
+
+def trace_onnx(
+    model: nn.Module, example: torch.Tensor, path: Path, *, outputs: Sequence[str], opset: int | None
+) -> Any:
+    """Writes the graph of a model with a free batch size: `images` (B, C, H, W) -> `outputs`; returns it as ONNX's.
+
+    Raises:
+        ExportError: ONNX is not installed.
+    """
+    onnx, _ = import_onnx()
+    torch.onnx.export(
+        model,
+        (example,),
+        path,
+        input_names=["images"],
+        output_names=list(outputs),
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        dynamo=True,
+        external_data=False,
+        opset_version=opset,
+        verbose=False,
+    )
+    return onnx.load(path)
+
+
+def import_onnx() -> tuple[Any, Any]:
+    """The packages `onnx` and `onnxruntime`.
+
+    Raises:
+        ExportError: one that an export needs is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript as onnxscript
+    except ImportError as error:
+        raise ExportError(f"exporting to ONNX needs {error.name!r}; install 'timm-nhl[export]'") from None
+    return onnx, onnxruntime
 
 
 def describe(model: nn.Module) -> dict[str, str]:

@@ -30,24 +30,6 @@ REEXPORT = "export the bundle again"
 
 
 @dataclass(frozen=True)
-class Reject:
-    """When an image is none of the classes: its score is below the threshold.
-
-    Args:
-        score: `energy` (log of the sum of exponentials of the logits, Liu et al. 2020, arXiv 2010.03759) or
-            `max_logit` (Hendrycks et al. 2022, arXiv 1911.11132).
-        threshold: the least score that is accepted.
-        false_accepts: the share of images of other classes that it let through when it was calibrated.
-        kept: the share of images of the classes that it kept then.
-    """
-
-    score: str
-    threshold: float
-    false_accepts: float
-    kept: float
-
-
-@dataclass(frozen=True)
 class Bundle:
     """An opened bundle.
 
@@ -58,7 +40,6 @@ class Bundle:
         labels: (K,) of the outputs.
         preparation: how images are prepared; in the graph, unless the bundle is raw.
         raw: whether the graph takes prepared images.
-        reject: when an image is none of the classes, if that was calibrated.
         facts: all of bundle.json.
         run: the graph: (B, H, W, 3) bytes, or (B, C, h, w) prepared -> `logits` and `probabilities`, (B, K) each; where
             the model has a router, also `none_of_these`, (B,).
@@ -70,7 +51,6 @@ class Bundle:
     labels: tuple[Label, ...]
     preparation: Preparation | None
     raw: bool
-    reject: Reject | None
     facts: Mapping[str, Any]
     run: Run
 
@@ -130,8 +110,7 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
                 **{key: tuple(facts["preparation"][key]) for key in ("input_size", "mean", "std")},
             }
         )
-        reject = facts["reject"] and Reject(**facts["reject"])
-        return Bundle(folder, runtime, facts["precision"], labels, preparation, facts["raw"], reject, facts, run)
+        return Bundle(folder, runtime, facts["precision"], labels, preparation, facts["raw"], facts, run)
     except (KeyError, TypeError) as error:
         raise BundleError(f"{str(folder / BUNDLE)!r} is not complete ({summarize(error)}); {REEXPORT}") from None
 

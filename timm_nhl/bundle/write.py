@@ -236,7 +236,6 @@ class _Writer:
             "raw": settings.raw,
             "outputs": self.network.outputs,
             "preparation": self.preparation and asdict(self.preparation),
-            "reject": None,
             "params": counted.params,
             "macs": counted.macs,
             "layers": [{"output": name, "decibels": round(ratio, 1)} for name, ratio in layers[:KEPT_LAYERS]],

@@ -24,7 +24,6 @@ from support.trees import shape
 
 import hierarchy
 from hierarchy.dataset import export, label
-from timm_nhl.cli.main import main
 from timm_nhl.costs import cost
 from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError, OptionError
@@ -105,22 +104,6 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def test_images(folder):
     return open_images(str(folder / "data"), hierarchy=TREE, split="test")
-
-
-@pytest.fixture
-def command(folder, monkeypatch, capsys):
-    """Runs `timm-nhl` in that folder and gives what it says on stdout."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["timm-nhl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert not ended.value.code, err
-        return out
-
-    return run
 
 
 def rows_of(text):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 import timm
@@ -12,7 +11,6 @@ from support.training_runs import TREE, dataset
 from support.trees import scrambled
 
 import timm_nhl
-from timm_nhl.cli.main import main
 from timm_nhl.costs import CostCounter
 from timm_nhl.data import eval_loader, open_images
 from timm_nhl.errors import EvaluationError
@@ -28,22 +26,6 @@ def folder(tmp_path_factory):
     model.pretrained_cfg |= {"input_size": (3, 32, 32), "test_input_size": None, "test_crop_pct": None}
     timm_nhl.save(model, made / "model")
     return made
-
-
-@pytest.fixture
-def command(folder, monkeypatch, capsys):
-    """Runs `timm-nhl` in that folder and gives what it says on stdout."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["timm-nhl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert not ended.value.code, err
-        return out
-
-    return run
 
 
 @torch.no_grad()

@@ -89,23 +89,22 @@ def format_accuracy(rows: Sequence[Row], split: str) -> Iterator[str]:
     """Lines of a table: top-1 in percent by kind of task, and how far it is from the plain network's."""
     yield f"| {split} images | {' | '.join(KINDS)} |"
     yield "|---" * (1 + len(KINDS)) + "|"
-    plain = next((row for row in rows if row.network.name == PLAIN), None)
-    for row in rows:
+    marks = [{kind: row.mark(kind, split) for kind in KINDS} for row in rows]
+    plain = next((number for number, row in enumerate(rows) if row.network.name == PLAIN), None)
+    for number, row in enumerate(rows):
+        shared = [] if plain is None else [seed for seed in sorted(row.folders) if seed in rows[plain].folders]
         cells = []
         for kind in KINDS:
-            mine = row.mark(kind, split)
-            cell = f"{100 * np.nanmean(mine):.2f}"
-            if plain is not None and row is not plain:
-                seeds = [seed for seed in sorted(row.folders) if seed in plain.folders]
-                if seeds:
-                    first, second = (
-                        each.mark(kind, split)[:, [sorted(each.folders).index(seed) for seed in seeds]]
-                        for each in (row, plain)
-                    )
-                    cell += f" ({estimate_difference({'': first}, {'': second}).format_signed()})"
-            else:
-                cell = f"{estimate({'': mine})}"
-            cells.append(cell)
+            mine = marks[number][kind]
+            if plain is None or number == plain or not shared:
+                cells.append(str(estimate({"": mine})))
+                continue
+            first, second = (
+                marks[each][kind][:, [sorted(rows[each].folders).index(seed) for seed in shared]]
+                for each in (number, plain)
+            )
+            difference = estimate_difference({"": first}, {"": second}).format_signed()
+            cells.append(f"{100 * np.nanmean(mine):.2f} ({difference})")
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} |"
 
 

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from accuracy_run import generate_tree, shuffle_tree
+from accuracy_run import compute_logits, generate_tree, shuffle_tree
 from experts_plan import IMAGES, LONG, RECIPE, Network
 from experts_tasks import draw_tasks
-from timm.data import resolve_data_config
-from torch import nn
 
 import hierarchy
 from hierarchy import Hierarchy
 from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.files import write_text
-from timm_nhl.data import Images, eval_loader, open_images
+from timm_nhl.data import open_images
 from timm_nhl.export import load_model
 from timm_nhl.train import Settings, train
 
@@ -47,14 +44,6 @@ def make_tree(kind: str, data: Path, seed: int) -> Hierarchy:
     if kind == "generated":
         return generate_tree(data, own)
     return own
-
-
-@torch.inference_mode()
-def compute_logits(model: nn.Module, images: Images) -> np.ndarray:
-    """(M, K) logits of a model on images, with timm's evaluation transform."""
-    config = resolve_data_config({}, model=model)
-    batches = eval_loader(images, config, batch_size=128, device=torch.device("cpu"))
-    return np.concatenate([model.eval()(x).float().numpy() for x, _ in batches])
 
 
 def list_classes(network: Network, data: Path, seed: int) -> list[str]:
@@ -103,7 +92,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
     arrays = {}
     for split in SPLITS:
         images = open_images(str(data), hierarchy=tree, split=split, classes=classes)
-        arrays[split] = compute_logits(model, images).astype(np.float32)
+        arrays[split] = compute_logits(model, images).numpy()
         arrays[f"{split}_labels"] = np.asarray(images.labels)
     np.savez_compressed(own / "logits.npz", **arrays)
     (own / "run" / "resume.pt").unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from hierarchy.sources.files.content import Content
 from hierarchy.sources.imagenet import from_word
 
 CHOICES = ("Choice", "Label")  # the tags that hold a value
+# a config's root is View; a list of words may begin with "<" too, like the tokens "<pad>" and "<unk>"
+OPENING = re.compile(r"\s*<(\?xml\b|!--|!DOCTYPE\b|View\b)")
 
 
 def read_label_studio(content: Content) -> list[Entry] | None:
@@ -22,7 +24,7 @@ def read_label_studio(content: Content) -> list[Entry] | None:
     """
     data = content.data
     text = str(data.get("label_config", "")) if isinstance(data, Mapping) else content.text
-    if not text.lstrip().startswith("<"):
+    if not OPENING.match(text):
         return None
     if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):  # entities grow without limit
         raise SourceError(f"{content.path} declares a document type or entities; remove them")

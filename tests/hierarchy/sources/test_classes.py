@@ -44,6 +44,7 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(end, encoding, tmp_path):
 
 @given(st.lists(names, min_size=3, max_size=9, unique=True))
 @example(["a", "_", " ".join(["_", "_"])])
+@example(["<pad>", "<unk>", "a"])
 def test_any_names_survive_a_text_and_a_csv_file(tmp_path_factory, ids):
     assume(not ids[0].startswith("\ufeff"))  # at the start of a file it is a byte order mark
     place = tmp_path_factory.getbasetemp()

@@ -1,11 +1,11 @@
 """What experts cost and how accurate they are, beside plain networks, on thousands of images of unseen authors.
 
     python benchmarks/icons.py build/icons
-    python benchmarks/experts.py list --plan shapes
-    python benchmarks/experts.py run --plan shapes --processes 2
-    python benchmarks/experts.py report --plan shapes
+    python benchmarks/experts.py list
+    python benchmarks/experts.py run --processes 2
+    python benchmarks/experts.py report
 
-Each training has a folder below `build/experts/PLAN`; a run skips those that are done and goes on with a stopped one at
+Each training has a folder below `build/experts`; a run skips those that are done and goes on with a stopped one at
 its last epoch.
 """
 
@@ -22,18 +22,16 @@ from experts_plan import list_networks
 
 FOLDER = Path("build") / "experts"
 DATA = Path("build") / "icons"
-PLANS = ("shapes", "main")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("list", "run", "report"))
-    parser.add_argument("--plan", choices=PLANS, default="shapes")
     parser.add_argument("--processes", type=int, default=1, help="number of processes of one thread")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
-    folder = options.folder / options.plan
+    folder = options.folder
     if options.action == "run" and options.processes > 1:
         command = [sys.executable, *sys.argv, "--processes", "1"]
         workers = [subprocess.Popen(command) for _ in range(options.processes)]
@@ -41,8 +39,8 @@ def main() -> None:
     if options.action == "report":
         from experts_report import format_accuracy, format_costs, read_rows
 
-        rows = read_rows(list_networks(options.plan), folder, options.data)
-        for split in ("validation", "test") if options.plan == "shapes" else ("test",):
+        rows = read_rows(list_networks(), folder, options.data)
+        for split in ("validation", "test"):
             print("\n".join(format_accuracy(rows, split)) + "\n")
         print("\n".join(format_costs(rows)))
         return
@@ -50,7 +48,7 @@ def main() -> None:
     from experts_run import place, run
 
     torch.set_num_threads(1)
-    for network, seed in list_networks(options.plan):
+    for network, seed in list_networks():
         own = place(network, seed, folder)
         done = (own / "result.json").exists()
         if options.action == "list":

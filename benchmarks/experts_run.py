@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from accuracy_run import compute_logits, generate_tree, shuffle_tree
-from experts_plan import IMAGES, LONG, RECIPE, Network
+from experts_plan import EPOCHS, IMAGES, RECIPE, Network
 from experts_tasks import draw_tasks
 
 import hierarchy
@@ -78,8 +78,8 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
     }
     if classes:  # a third of the images that all classes are trained on, seen more often
         images = len(open_images(str(data), hierarchy=tree, split="train", classes=classes))
-        values["epochs"] = round(LONG * IMAGES / images / 3)
-        values["warmup_epochs"] = values["epochs"] / LONG
+        values["epochs"] = round(EPOCHS * IMAGES / images / 3)
+        values["warmup_epochs"] = values["epochs"] / EPOCHS
     clock = own / "seconds.txt"
     before = float(clock.read_text()) if clock.exists() else 0.0
     began = time.process_time()

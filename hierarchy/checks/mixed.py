@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.witnesses import ALIKE, FEW, SPECIFIC
@@ -24,8 +24,10 @@ NAMED = 3  # classes that a message names of each part
 MANY = 400  # classes; of a larger node, nothing is said: it is oversized
 
 
-def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) -> Iterator[Finding]:
-    """The superclasses and groups that fall apart into two parts, with the split as an edit.
+def find_mixed(
+    hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None, nodes: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """The superclasses and groups, of all or of `nodes`, that fall apart into two parts, with the split as an edit.
 
     A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
     different parts are on average little more similar than those of different groups are, and the smaller part holds
@@ -45,6 +47,8 @@ def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) ->
             inside.setdefault(node, {}).setdefault(part, []).append(label)
         for node, held in inside.items():
             path = hierarchy.nodes(level)[node]
+            if nodes is not None and path not in nodes:
+                continue
             if len(held) < 2 or not 2 * FEW <= sum(map(len, held.values())) <= MANY:
                 continue
             large, small, across = _divide(list(held.values()), vectors)

@@ -15,9 +15,9 @@ from typing import TypeAlias
 from hierarchy.checks import check
 from hierarchy.errors import ReviewError, nearest
 from hierarchy.names import join_path
-from hierarchy.proposal import Edit, Finding, Merge, Proposal, Rename, Split
+from hierarchy.proposal import Edit, Finding, Merge, Move, Proposal, Rename, Split
 from hierarchy.review.questions.votes import current_votes, measure_disagreement, measure_doubt
-from hierarchy.review.state import State, list_members
+from hierarchy.review.state import State, groups, list_members
 
 KINDS = {  # in the order in which they are asked
     "unsettled": "a class without a place",
@@ -121,7 +121,7 @@ def find_now(
         elif finding.kind == "mixed":
             node = state.current_path(finding.node)
             if node in same:
-                found.append(replace(finding, node=node, edit=_follow(finding.edit, node)))
+                found.append(replace(finding, node=node, edit=_follow(finding.edit, node, state)))
     changed = now.keys() - same
     found += seek(proposal, state.meanings, changed) if seek and changed else ()
     unique: dict[tuple[str, str], Finding] = {}  # the checks may find again what was given
@@ -137,8 +137,11 @@ def _find_unchanged(state: State, base: Proposal) -> set[str]:
     return {path for path, ids in paths if now.get(path) == ids and ids.isdisjoint(state.meanings)}
 
 
-def _follow(edit: Edit | None, node: str) -> Edit | None:
-    """An edit of a node that was renamed since."""
+def _follow(edit: Edit | None, node: str, state: State) -> Edit | None:
+    """An edit about nodes that were renamed since; None if the group of a move is gone."""
+    if isinstance(edit, Move):
+        to = state.current_path(edit.to)
+        return replace(edit, to=to) if to in groups(state.proposal) else None
     return replace(edit, node=node) if isinstance(edit, Rename | Merge | Split) else edit
 
 

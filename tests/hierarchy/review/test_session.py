@@ -109,6 +109,17 @@ KITCHEN = Hierarchy.from_rows(
 )
 
 
+def test_a_move_that_a_finding_suggests_follows_its_group_and_ends_with_it():
+    move = Move("n09", "reptiles/snakes")
+    session = zoo(unsettled=(), findings=(Finding("mixed", "fish", "a snake among fish", "warning", 0.6, {}, move),))
+    session.edit(Rename("reptiles/snakes", "serpents"))
+    session.jump("fish")
+    assert session.suggestions == (Move("n09", "reptiles/serpents"),)
+    session.edit(Move("n10", "mammals/cats"), Move("n11", "mammals/cats"))
+    session.jump("fish")
+    assert session.suggestions == () and session.question.kinds == ("mixed",)
+
+
 def test_nodes_that_an_edit_changes_are_searched_for_two_kinds_of_things():
     session = start(Proposal.from_hierarchy(KITCHEN), witnesses=Witnesses("tfidf"))
     before = list_asked(session)

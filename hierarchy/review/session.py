@@ -63,7 +63,7 @@ class Session:
     ) -> None:
         self.base, self.log, self.who = base, log, who
         self._write, self._now = write, now
-        self._renew = Renewal(witnesses)
+        self._witnesses, self._renew = witnesses, Renewal(witnesses)
         self.history = self._renew(replay_own(log, add_votes(base, findings)))
         self._agenda = Agenda(self.history.states[0], findings, only, witnesses)
         self._names = dict(zip(base.classes.ids, base.classes.names, strict=True))
@@ -71,6 +71,11 @@ class Session:
         self._answered: dict[int, str] = {}  # act -> the subject of the question that it answered in this session
         self._next = ""
         self._listed: _Listing | None = None
+
+    def prepare(self) -> None:
+        """Has the witnesses gather what they know while a person reads the first question."""
+        if self._witnesses:
+            self._witnesses.prepare(self.proposal, self.state.meanings)
 
     # State
 

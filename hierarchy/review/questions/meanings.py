@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hierarchy.wordnet import WordNet
 
 UNDERSTOOD = "tfidf"  # an embedder that always works
 MOST_CHARACTERS = 500  # of a definition
+DRAWN = 1.0  # seconds in which a screen or a page is drawn
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class Witnesses:
     def __init__(self, embed: str = UNDERSTOOD) -> None:
         self._embed = embed
         self._known: tuple[object, Evidence] | None = None
+        self._lock = threading.Lock()
+
+    def prepare(self, proposal: Proposal, meanings: Mapping[str, str]) -> None:
+        """Gathers what the witnesses know in the background, so that nobody waits for it after the first edit."""
+        waiting = threading.Timer(DRAWN, self._gather, (proposal, meanings))
+        waiting.daemon = True  # a person who quits at once does not wait either
+        waiting.start()
 
     def vote(
         self, proposal: Proposal, meanings: Mapping[str, str], ids: Iterable[str]
@@ -107,10 +116,11 @@ class Witnesses:
 
     def _gather(self, proposal: Proposal, meanings: Mapping[str, str]) -> Evidence:
         asked = (proposal.classes, dict(meanings))
-        if self._known is None or self._known[0] != asked:
-            try:
-                evidence = gather(proposal.classes, self._embed, meanings=meanings)
-            except EmbedError:
-                evidence = gather(proposal.classes, UNDERSTOOD, meanings=meanings)
-            self._known = asked, evidence
-        return self._known[1]
+        with self._lock:
+            if self._known is None or self._known[0] != asked:
+                try:
+                    evidence = gather(proposal.classes, self._embed, meanings=meanings)
+                except EmbedError:
+                    evidence = gather(proposal.classes, UNDERSTOOD, meanings=meanings)
+                self._known = asked, evidence
+            return self._known[1]

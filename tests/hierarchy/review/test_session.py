@@ -1,5 +1,6 @@
 """A review session: which questions come in which order, what is suggested, and that no decision is lost."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from support.reviewing import ZOO, act, start, zoo
 from hierarchy.errors import ReviewError, UnknownNode
 from hierarchy.proposal import Define, Doubt, Finding, Merge, Move, Proposal, Regroup, Rename, Split, Vote
 from hierarchy.review import list_changes, parse_kinds
-from hierarchy.review.questions import KINDS, Agenda, Witnesses, measure_dispute
+from hierarchy.review.questions import KINDS, Agenda, Witnesses, measure_dispute, meanings
 from hierarchy.review.questions.queue import LEAST
 from hierarchy.review.state import State, groups
 from hierarchy.review.ui.actions import move
@@ -138,6 +139,24 @@ def test_nodes_that_an_edit_changes_are_searched_for_two_kinds_of_things():
     assert not session.question or "mixed" not in session.question.kinds
 
 
+def test_the_witnesses_know_the_classes_before_the_first_edit(monkeypatch):
+    gathered = threading.Event()
+
+    class Quick(Witnesses):
+        def _gather(self, proposal, meanings):
+            found = super()._gather(proposal, meanings)
+            gathered.set()
+            return found
+
+    monkeypatch.setattr(meanings, "DRAWN", 0.0)
+    session = start(Proposal.from_hierarchy(KITCHEN), witnesses=Quick("tfidf"))
+    session.prepare()
+    assert gathered.wait(20)
+    monkeypatch.setattr(meanings, "gather", None)  # nothing is gathered twice
+    session.edit(Merge("tools", "dogs"))
+    assert [subject for subject, *kinds in list_asked(session) if "mixed" in kinds] == ["dogs"]
+
+
 def test_questions_are_computed_when_somebody_looks_at_them():
     class Silent(Witnesses):
         def find_mixed(self, proposal, meanings, nodes):
@@ -214,7 +233,9 @@ def test_what_the_witnesses_vote_for_is_suggested_and_nothing_that_nobody_speaks
     assert session.suggestions == (Move("n01", "mammals/big cats"),)
     session.jump("n05")
     assert session.suggestions == (Move("n05", "machines/lifting machines"),)  # where the other crane is
-    for subject in ("reptiles", "mammals", "n08", "fish/carps"):
+    session.jump("fish/carps")
+    assert session.suggestions == (Move("n12", "fish/eels"),)  # the only other group
+    for subject in ("reptiles", "mammals", "n08"):
         session.jump(subject)
         assert session.suggestions == ()
 

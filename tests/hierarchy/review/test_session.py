@@ -12,7 +12,7 @@ from support.reviewing import ZOO, act, start, zoo
 from hierarchy.errors import ReviewError, UnknownNode
 from hierarchy.proposal import Define, Doubt, Finding, Merge, Move, Proposal, Regroup, Rename, Split, Vote
 from hierarchy.review import list_changes, parse_kinds
-from hierarchy.review.questions import KINDS, Agenda, Witnesses, measure_dispute, meanings
+from hierarchy.review.questions import KINDS, Agenda, Witnesses, meanings, measure_dispute
 from hierarchy.review.questions.queue import LEAST
 from hierarchy.review.state import State, groups
 from hierarchy.review.ui.actions import move

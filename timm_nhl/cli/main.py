@@ -8,6 +8,7 @@ import typer
 
 from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
+from timm_nhl.cli.convert import convert_command
 from timm_nhl.cli.cost import cost_command
 from timm_nhl.cli.device import export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
@@ -23,6 +24,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=HELP, pretty_
 app.command("cost")(cost_command)
 app.command("plan", no_args_is_help=True)(plan_command)
 app.command("train", no_args_is_help=True)(train_command)
+app.command("convert", no_args_is_help=True)(convert_command)
 app.command("evaluate")(evaluate_command)
 app.command("expert")(expert_command)
 app.command("router")(router_command)

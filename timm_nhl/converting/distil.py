@@ -39,8 +39,8 @@ class Distiller:
         self.epochs = settings.epochs or max(EPOCHS, math.ceil(FEWEST_STEPS / self.steps_per_epoch))
         decayed = [value for value in branch_parameters(model) if value.ndim > 1]
         others = [value for value in branch_parameters(model) if value.ndim <= 1]  # norms and biases, as in timm
-        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer: Optimizer = AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer: Optimizer = AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def train_one_epoch(self, epoch: int) -> dict[str, float]:
         """Trains on every image; returns the mean of the loss and of its parts, the learning rate and the seconds.

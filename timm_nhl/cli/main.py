@@ -8,14 +8,13 @@ import typer
 
 from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
-from timm_nhl.cli.convert import convert_command
 from timm_nhl.cli.cost import cost_command
 from timm_nhl.cli.device import export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
 from timm_nhl.cli.expert import expert_command, router_command
 from timm_nhl.cli.plan import plan_command
 from timm_nhl.cli.run import run_command
-from timm_nhl.cli.train import train_command
+from timm_nhl.cli.train import convert_command, train_command
 from timm_nhl.errors import NHLError
 
 HELP = "Nested models: what they cost, and how they are trained, evaluated, cut into experts and exported."

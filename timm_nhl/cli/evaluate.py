@@ -95,7 +95,7 @@ def evaluate_command(
         raise OptionError(f"cannot write {str(predictions)!r}: no folder {str(predictions.parent)!r}; create it first")
     import torch
 
-    from timm_nhl.data import choose_device
+    from timm_nhl.data import choose_device, keep_rows, read_held_out
     from timm_nhl.eval import Inference, draw_classes, evaluate, list_predictions, measure_routing
 
     inference = Inference(
@@ -108,7 +108,11 @@ def evaluate_command(
         crop_pct=crop_pct,
     )
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
-    images = _open_images(data, tree, main, split=split, image=image, column=column, has_more=bool(hierarchy))
+    kept = read_held_out(checkpoint, data, split=split)
+    columns = {"split": kept[0] if kept else split, "image": image, "column": column}
+    images: Any = _open_images(data, tree, main, **columns, has_more=bool(hierarchy))
+    if kept:
+        images = keep_rows(images, kept[1])
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     found = evaluate(main, images, classes=classes or (), flat=other, draws=draws, inference=inference, track=_track)
     routing = None

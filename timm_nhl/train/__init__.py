@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from timm_nhl.train.config import Settings, describe
+from timm_nhl.train.settings import Settings, describe
 
 if TYPE_CHECKING:
     from timm_nhl.train.build import parse_kwargs
     from timm_nhl.train.loop import train, train_in_memory
+    from timm_nhl.train.trial import try_out
 
-__all__ = ["Settings", "describe", "parse_kwargs", "train", "train_in_memory"]
+__all__ = ["Settings", "describe", "parse_kwargs", "train", "train_in_memory", "try_out"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.train import loop
 
         return getattr(loop, name)
+    if name == "try_out":
+        from timm_nhl.train.trial import try_out
+
+        return try_out
     if name == "parse_kwargs":
         from timm_nhl.train.build import parse_kwargs
 

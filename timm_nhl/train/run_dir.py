@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import pickle
 import shlex
 import shutil
@@ -23,12 +24,14 @@ from torch import nn
 from hierarchy import HierarchyError
 from hierarchy.errors import os_reason
 from hierarchy.files import lock, read_json, replacing, write_text
-from timm_nhl.data import Images
+from timm_nhl.data import write_held_out
 from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
-from timm_nhl.train.config import Settings, flag
+from timm_nhl.train.settings import Chosen, flag
+from timm_nhl.train.splits import Splits
 
 SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
+PICTURE = "try.png"  # what a trial leaves; a training may follow in its folder
 FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may resume with another value of these
 Row = dict[str, float]  # what is known about an epoch
 
@@ -37,11 +40,12 @@ class RunDir:
     """Where a training writes, and where it finds its checkpoint.
 
     Args:
+        splits: the images; those to train on name the model's classes.
         facts: what decides the result besides the settings: the processes, digests of the data and the hierarchy.
     """
 
-    def __init__(self, settings: Settings, *, facts: Mapping[str, Any]) -> None:
-        self.path, self.settings, self.facts = Path(settings.out), settings, facts
+    def __init__(self, settings: Chosen, splits: Splits, *, facts: Mapping[str, Any]) -> None:
+        self.path, self.settings, self.splits, self.facts = Path(settings.out), settings, splits, facts
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint of an earlier run; None if there is none.
@@ -49,7 +53,9 @@ class RunDir:
         Raises:
             TrainingError: the folder belongs to another training, or the checkpoint is broken.
         """
-        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers()}):
+        if self.path.is_file() or (
+            self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers(), self.path / PICTURE}
+        ):
             self._check_same()
         path = self.path / CHECKPOINT
         return load_checkpoint(path) if path.exists() else None
@@ -74,24 +80,23 @@ class RunDir:
             self._write_settings()
             yield
 
-    def save_epoch(self, rows: Sequence[Row], model: nn.Module, images: Images, state: Mapping[str, Any]) -> None:
+    def save_epoch(self, rows: Sequence[Row], model: nn.Module, state: Mapping[str, Any]) -> None:
         """Writes the metrics, the model, and last the checkpoint, so that a killed run repeats the epoch.
 
         Args:
             rows: of all epochs.
-            images: the training images; they name the model's classes.
             state: of the trainer.
         """
         write_text(self.path / METRICS, as_csv(rows))
         self._log_to_tensorboard(rows[-1])
-        best = max(rows, key=_top1)  # the first of equals
-        for name in ("last", "best") if best is rows[-1] and _top1(best) >= 0 else ("last",):
-            self._write_model(name, model, images)
+        best = max(rows, key=rank)  # the first of equals
+        for name in ("last", "best") if best is rows[-1] and rank(best)[0] >= 0 else ("last",):
+            self._write_model(name, model)
         save_checkpoint(self.path / CHECKPOINT, {"rows": rows, "trainer": state})
 
-    def _write_model(self, name: str, model: nn.Module, images: Images) -> None:
+    def _write_model(self, name: str, model: nn.Module) -> None:
         """Writes a folder for timm's `local-dir:`; between epochs only the weights in it change."""
-        folder = self.path / name
+        folder, images = self.path / name, self.splits.images
         folder.mkdir(exist_ok=True)
         write_files(model, folder, label_names=images.classes, hierarchy=images.hierarchy)
 
@@ -115,6 +120,9 @@ class RunDir:
         return [path for path in self.path.glob(".*") if path.name.split(".")[1] in LEFTOVERS]
 
     def _write_settings(self) -> None:
+        if self.splits.share:
+            assert self.splits.val_images is not None
+            write_held_out(self.path, self.splits.val_images, split=self.settings.train_split)
         if not (self.path / SETTINGS).exists():
             content = {
                 "command": shlex.join(sys.argv),
@@ -147,7 +155,7 @@ class RunDir:
             )
 
 
-LEFTOVERS = ("lock", "settings", "resume", "metrics", "last", "best")  # how the names of hidden files begin
+LEFTOVERS = ("lock", "settings", "resume", "metrics", "held_out", "last", "best")  # how the names of hidden files begin
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -192,9 +200,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _top1(row: Row) -> float:
-    """The accuracy that decides which model is best; -1 without an evaluation."""
-    return row.get("ema_top1", row.get("eval_top1", -1.0))
+def rank(row: Row) -> tuple[float, float]:
+    """What decides which model is best: top-1, then the loss, since a few images give many epochs the same top-1."""
+    kind = "ema" if "ema_top1" in row else "eval"
+    return row.get(f"{kind}_top1", -1.0), -row.get(f"{kind}_loss", math.inf)
 
 
 def _shown(value: Any) -> str:

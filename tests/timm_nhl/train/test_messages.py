@@ -114,7 +114,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a loss that is not finite": training("--lr", "1e30", "--log-interval", "2", out="nan"),
 }
 WRITES = ("an image that cannot be decoded", "a batch of one value")  # found after the folder was created
-STARTED = (*WRITES, "a folder that cannot be created", "a loss that is not finite")  # after what was chosen has been said
+STARTED = (*WRITES, "a folder that cannot be created", "a loss that is not finite")  # after the choices
 
 
 def train_while_locked():

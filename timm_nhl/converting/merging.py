@@ -92,8 +92,8 @@ def join(parts: Sequence[Part]) -> NHL:
         level, *others = (part.model.each_level()[depth] for part in parts)
         for other in others:
             level = level.join(other)
-        places = {path: place for place, path in enumerate(path for each in trees for path in each.nodes(depth + 1))}
-        levels.append(level.take([places[path] for path in tree.nodes(depth + 1)], kept.counts))
+        places = {path: place for place, path in enumerate(path for each in trees for path in _paths(each)[depth])}
+        levels.append(level.take([places[path] for path in _paths(tree)[depth]], kept.counts))
     head = first.head
     for part in parts[1:]:
         head = head.join(part.model.head)
@@ -134,3 +134,8 @@ def check_parts(parts: Sequence[Part]) -> None:
 def _same_trunk(one: NHL, other: NHL) -> bool:
     mine, theirs = one.trunk.state_dict(), other.trunk.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def _paths(tree: Hierarchy) -> tuple[tuple[str, ...], ...]:
+    """The nodes of each level."""
+    return tree.nodes(1), tree.nodes(2), tree.nodes(3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.converting.settings import Conversion
 
 if TYPE_CHECKING:
-    from timm_nhl.converting.merging import merge
+    from timm_nhl.converting.parts import merge
     from timm_nhl.converting.steps import convert
 
 __all__ = ["Conversion", "convert", "merge"]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return convert
     if name == "merge":
-        from timm_nhl.converting.merging import merge
+        from timm_nhl.converting.parts import merge
 
         return merge
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,8 +23,8 @@ from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
 from timm_nhl.converting.network import build_network
 from timm_nhl.converting.outputs import FrozenOutputs, Kept, keep_outputs
+from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
-from timm_nhl.converting.shards import choose_shard
 from timm_nhl.converting.teacher import Teacher, open_flat
 from timm_nhl.costs import cost
 from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all

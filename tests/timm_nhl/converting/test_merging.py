@@ -16,8 +16,7 @@ from support.trees import hierarchies
 
 import timm_nhl
 from timm_nhl.converting import convert, merge
-from timm_nhl.converting.merging import Part, join
-from timm_nhl.converting.shards import choose_shard
+from timm_nhl.converting.parts import Part, choose_shard, join
 from timm_nhl.errors import MergeError, OptionError
 
 

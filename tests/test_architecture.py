@@ -36,7 +36,7 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["experts"],
+        ["experts", "rejection"],
         ["weights"],
         ["presets"],
         ["costs"],

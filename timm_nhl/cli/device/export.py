@@ -98,21 +98,13 @@ def export_command(
     --bundle writes a folder: graphs that take images as they are, labels, an image with its expected output, a README.
     --out writes one file.
     """
-    if (bundle is None) == (out is None):
-        raise OptionError("pass either --bundle, a new folder, or --out, a .onnx or .pt2 file")
     if fp16 and int8:
         raise OptionError("--fp16 and --int8 exclude each other; choose one")
-    if out is not None:
-        _refuse_with_out(
-            format=format, fp16=fp16, int8=int8, images=images, reject=reject, raw=raw, weights=weights, license=license
-        )
-        if out.suffix not in WRITES:
-            raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
-    from timm_nhl.bundle import OPSET, BundleSettings, open_bundle, write_bundle
+    asked = {"format": format, "fp16": fp16, "int8": int8, "images": images, "reject": reject, "raw": raw}
+    _check(bundle, out, **asked, weights=weights, license=license)
+    from timm_nhl.bundle import OPSET, BundleSettings, write_bundle
     from timm_nhl.eval import open_classifier
 
-    if reject is not None and images is None:
-        raise OptionError("--reject is chosen with images of other classes, and none are given; pass --images")
     opened = open_classifier(checkpoint, model=model, hierarchy=hierarchy)
     cut = _cut(opened, classes)
     if bundle is None:
@@ -134,12 +126,20 @@ def export_command(
     )
     photos, own, others = _sample(images, split, None if reject is None else reject_split, opened, cut, hierarchy)
     write_bundle(cut, bundle, settings, images=photos, own=own, others=others)
+    _report(cut, bundle, settings.formats[0])
+
+
+def _report(model: Any, bundle: Path, runtime: str) -> None:
+    """Says on stderr what was written."""
+    from timm_nhl.bundle import open_bundle
+
     size = sum(file.stat().st_size for file in bundle.iterdir())
     typer.echo(
-        f"{bundle}: {count(cut.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
+        f"{bundle}: {count(model.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
     )
-    if reject is not None:
-        typer.echo(_describe_rejection(open_bundle(bundle, runtime=settings.formats[0]).threshold), err=True)
+    threshold = open_bundle(bundle, runtime=runtime).threshold
+    if threshold is not None:
+        typer.echo(_describe_rejection(threshold), err=True)
 
 
 def _describe_rejection(threshold: Any) -> str:
@@ -215,8 +215,17 @@ def _draw(source: str, tree: Any, split: str, classes: list[str], most: int) -> 
             yield images[number][0]
 
 
-def _refuse_with_out(**asked: Any) -> None:
-    """Raises OptionError for options of a bundle."""
-    given = [name for name, value in asked.items() if value]
-    if given:
-        raise OptionError(f"--{given[0]} is an option of --bundle; leave it out, or pass --bundle in place of --out")
+def _check(bundle: Path | None, out: Path | None, **asked: Any) -> None:
+    """Raises OptionError for what does not go together: a bundle and a file, or a file and options of a bundle."""
+    if (bundle is None) == (out is None):
+        raise OptionError("pass either --bundle, a new folder, or --out, a .onnx or .pt2 file")
+    if out is not None:
+        given = [name for name, value in asked.items() if value]
+        if given:
+            raise OptionError(
+                f"--{given[0]} is an option of --bundle; leave it out, or pass --bundle in place of --out"
+            )
+        if out.suffix not in WRITES:
+            raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
+    if asked["reject"] is not None and asked["images"] is None:
+        raise OptionError("--reject is chosen with images of other classes, and none are given; pass --images")

@@ -45,7 +45,7 @@ ORDER = {
         ["export", "serving"],
         ["data", "bundle"],
         ["routers"],
-        ["train", "eval", "planning"],
+        ["train", "eval", "planning", "latency"],
         ["converting"],
         ["cli"],
     ],

@@ -144,6 +144,7 @@ COMMANDS = {
     "timm-nhl export: a threshold without images": ["export", "model", "--bundle", "b", "--reject", "0.05"],
     "timm-nhl predict: no such image": ["predict", "plain", "cat.jpg"],
     "timm-nhl predict: a folder without images": ["predict", "plain", "plain"],
+    "timm-nhl bench: a folder that is no bundle": ["bench", "plain"],
     "timm-nhl predict: a runtime for a saved model": ["predict", "plain", "plain/config.json", "--runtime", "onnx"],
     "timm-nhl export: an expert of a plain model": ["export", "plain", "--bundle", "b", "--classes", "a"],
     "timm-nhl export: images without a hierarchy": ["export", "plain", "--bundle", "b", "--images", "data"],

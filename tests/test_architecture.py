@@ -46,6 +46,7 @@ ORDER = {
         ["data", "bundle"],
         ["routers"],
         ["train", "eval", "planning"],
+        ["converting"],
         ["cli"],
     ],
 }

@@ -5,20 +5,24 @@ Labels are matched by class id or name, never by number; everything random is a 
 
 from timm_nhl.data.decode import decode_image
 from timm_nhl.data.device import choose_device
-from timm_nhl.data.images import Images, open_images
+from timm_nhl.data.images import Images, open_images, open_unlabelled
 from timm_nhl.data.loaders import eval_loader, train_loader
-from timm_nhl.data.sampler import EpochSampler
-from timm_nhl.data.seeds import INITIALIZATION, STEP, seed_all
+from timm_nhl.data.sampler import Draw, EpochSampler
+from timm_nhl.data.seeds import INITIALIZATION, ORDER, STEP, generator, seed_all
 
 __all__ = [
     "INITIALIZATION",
+    "ORDER",
     "STEP",
+    "Draw",
     "EpochSampler",
     "Images",
     "choose_device",
     "decode_image",
     "eval_loader",
+    "generator",
     "open_images",
+    "open_unlabelled",
     "seed_all",
     "train_loader",
 ]

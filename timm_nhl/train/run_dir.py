@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -26,21 +26,32 @@ from hierarchy.files import lock, read_json, replacing, write_text
 from timm_nhl.data import Images
 from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
-from timm_nhl.train.config import Settings, flag
+from timm_nhl.train.config import flag
 
 SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
 FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may resume with another value of these
 Row = dict[str, float]  # what is known about an epoch
 
 
+class RunSettings(Protocol):
+    """The settings of a run: a dataclass that names the folder."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def out(self) -> str:
+        """The folder to write to."""
+
+
 class RunDir:
-    """Where a training writes, and where it finds its checkpoint.
+    """Where a training or a conversion writes, and where it finds its checkpoint.
 
     Args:
+        settings: all that decides the run.
         facts: what decides the result besides the settings: the processes, digests of the data and the hierarchy.
     """
 
-    def __init__(self, settings: Settings, *, facts: Mapping[str, Any]) -> None:
+    def __init__(self, settings: RunSettings, *, facts: Mapping[str, Any]) -> None:
         self.path, self.settings, self.facts = Path(settings.out), settings, facts
 
     def load_checkpoint(self) -> dict[str, Any] | None:

@@ -68,7 +68,9 @@ VARIATIONS: Mapping[str, Variation] = {
         _model_kwargs("widths=64,32,16", "depths=2,2,2"), 0.0, "depth needs more images to help"
     ),
     "stochastic depth of branches": Variation(
-        _model_kwargs("widths=64,32,16", "drop_path=0.1"), +0.5, "regularises the part with the most parameters; 0.1 is mild"
+        _model_kwargs("widths=64,32,16", "drop_path=0.1"),
+        +0.5,
+        "regularises the part with the most parameters; 0.1 is mild",
     ),
     "weight decay, four times": Variation(
         (("weight_decay", 0.2),),

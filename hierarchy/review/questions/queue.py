@@ -121,7 +121,8 @@ def find_now(
         elif finding.kind == "mixed":
             node = state.current_path(finding.node)
             if node in same:
-                found.append(replace(finding, node=node, edit=_follow(finding.edit, node, state)))
+                said = finding.message.replace(repr(finding.node), repr(node))
+                found.append(replace(finding, node=node, message=said, edit=_follow(finding.edit, node, state)))
     changed = now.keys() - same
     found += seek(proposal, state.meanings, changed) if seek and changed else ()
     unique: dict[tuple[str, str], Finding] = {}  # the checks may find again what was given

@@ -98,6 +98,7 @@ def test_a_mixed_node_is_asked_about_and_its_split_is_offered_until_its_classes_
     session.edit(Rename("fish", "fishes"))
     session.jump("fishes")
     assert session.suggestions == (replace(split, node="fishes"),)
+    assert session.question.reasons[0] == "'fishes' holds two kinds of things"
     session.edit(Move("n09", "reptiles/snakes"))
     assert "mixed" not in [kind for question in list_asked(session) for kind in question[1:]]
 

@@ -36,7 +36,7 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["experts"],
+        ["experts", "rejection"],
         ["weights"],
         ["presets"],
         ["costs"],
@@ -45,7 +45,7 @@ ORDER = {
         ["export", "serving"],
         ["data", "bundle"],
         ["routers"],
-        ["train", "eval", "planning"],
+        ["train", "eval", "planning", "latency"],
         ["converting"],
         ["cli"],
     ],

@@ -72,8 +72,6 @@ def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
         options["drop_rate"] = settings.drop
     if settings.drop_path is not None:
         options["drop_path_rate"] = settings.drop_path
-    if settings.branch_drop_path is not None:
-        options["drop_path"] = settings.branch_drop_path
     try:
         return timm.create_model(settings.model, pretrained=settings.pretrained, **options, **classes)
     except (NHLError, HierarchyError):

@@ -118,9 +118,6 @@ class Settings:
     drop_path: Annotated[
         float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the trunk and the branches.")
     ] = None
-    branch_drop_path: Annotated[
-        float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the branches, if different.")
-    ] = None
     grad_checkpointing: Annotated[bool, MODEL(help="Recompute activations in the backward pass to save memory.")] = (
         False
     )
@@ -214,9 +211,6 @@ class Settings:
     ] = 0
     smoothing: Annotated[DropRate, AUGMENTATION(help="Label smoothing.")] = 0.1
 
-    level_loss: Annotated[
-        tuple[float, float], each(0), LOSS(help="Weights of the losses on superclasses and groups, like 0.1 0.2.")
-    ] = (0.0, 0.0)
     router_weight: Annotated[NonNegative, LOSS(help="Weight of the router's loss on groups.")] = 1.0
     teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
     distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0

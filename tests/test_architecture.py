@@ -36,7 +36,7 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["experts"],
+        ["experts", "rejection"],
         ["weights"],
         ["presets"],
         ["costs"],
@@ -46,7 +46,8 @@ ORDER = {
         ["data", "bundle"],
         ["features"],
         ["routers"],
-        ["train", "eval", "planning"],
+        ["train", "eval", "planning", "latency"],
+        ["converting"],
         ["cli"],
     ],
 }

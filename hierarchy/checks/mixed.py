@@ -1,15 +1,15 @@
-"""Nodes that hold two kinds of things: their parts have no more in common than classes of different groups."""
+"""Nodes that hold two kinds of things: their parts have little more in common than classes of different groups."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hierarchy.checks.witnesses import ALIKE, FEW, SPECIFIC
 from hierarchy.english import plural
 from hierarchy.names import join_path, name_fault
-from hierarchy.proposal import Finding, Split
+from hierarchy.proposal import Finding, Move, Split
 from hierarchy.tree import Hierarchy
 from hierarchy.wordnet import Senses
 
@@ -21,23 +21,30 @@ if TYPE_CHECKING:
 
 LITTLE = 0.26  # standard deviations above classes of different groups; from 0.33 on, doubtful splits are among them
 NAMED = 3  # classes that a message names of each part
+LOOSE = 1.5  # the same for a group of two, whose similarity is that of one pair; fox and porcupine have 1.3,
+NEARER = 0.3  # and how much nearer to a class elsewhere one of the two is: a fox is 0.42 nearer to a wolf
 MANY = 400  # classes; of a larger node, nothing is said: it is oversized
 
 
-def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) -> Iterator[Finding]:
-    """The superclasses and groups that fall apart into two parts, with the split as an edit.
+def find_mixed(
+    hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None, nodes: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """The superclasses and groups, of all or of `nodes`, that fall apart into two parts, with the split as an edit.
 
     A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
     different parts are on average little more similar than those of different groups are, and the smaller part holds
     together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is; of 100 emoji clustered by their names, the
     superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none.
+    A group of two classes is mixed if they have little in common and one is much nearer to a class of another
+    superclass: witnesses abstain about groups so small.
     """
     if hierarchy.sizes[1] < 2:
         return
     sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T
     others = sample[sample < 1 - 1e-9]
     close = float(others.mean() + ALIKE * others.std()) if others.size else 1.0
-    apart = _measure_apart(hierarchy.ancestors(2), vectors) + LITTLE * float(others.std())
+    spread, between = float(others.std()), _measure_apart(hierarchy.ancestors(2), vectors)
+    apart, loose = between + LITTLE * spread, between + LOOSE * spread
     for level in (1, 2):
         inside: dict[int, dict[int, list[int]]] = {}  # node -> its parts -> labels
         parts = hierarchy.ancestors(2) if level == 1 else range(len(hierarchy))
@@ -45,12 +52,41 @@ def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) ->
             inside.setdefault(node, {}).setdefault(part, []).append(label)
         for node, held in inside.items():
             path = hierarchy.nodes(level)[node]
+            if nodes is not None and path not in nodes:
+                continue
+            if level == 2 and len(held) == 2:
+                yield from _find_pair(path, list(held), vectors, hierarchy, loose)
             if len(held) < 2 or not 2 * FEW <= sum(map(len, held.values())) <= MANY:
                 continue
             large, small, across = _divide(list(held.values()), vectors)
             if len(small) > 1 and across <= apart and _measure_cohesion(small, vectors) > close:
                 weight = min(1.0, _measure_cohesion(small, vectors) - across)
                 yield _describe(path, large, small, weight, hierarchy, senses)
+
+
+def _find_pair(
+    path: str, pair: Sequence[int], vectors: Vectors, hierarchy: Hierarchy, loose: float
+) -> Iterator[Finding]:
+    """A group of two classes that are less similar than `loose`, if one is much nearer to a class elsewhere."""
+    import numpy as np
+
+    together = float(vectors[pair[0]] @ vectors[pair[1]])
+    superclass = hierarchy.groups[pair[0]][0]
+    elsewhere = [label for label, (top, _) in enumerate(hierarchy.groups) if top != superclass]
+    if together >= loose or not elsewhere:
+        return
+    similar = (vectors[pair] @ vectors[elsewhere].T).round(9)  # (2, others)
+    row, column = np.unravel_index(int(similar.argmax()), similar.shape)
+    nearest, label, other = float(similar[row, column]), pair[int(row)], pair[1 - int(row)]
+    if nearest - together < NEARER:
+        return
+    names, home = hierarchy.names, join_path(*hierarchy.groups[elsewhere[int(column)]])
+    message = (
+        f"{path!r} holds two classes with little in common: {names[label]} is like {names[other]} {together:.2f}, like"
+        f" {names[elsewhere[int(column)]]} {nearest:.2f}"
+    )
+    edit = Move(hierarchy.classes[label], home)
+    yield Finding("mixed", path, message, "warning", min(1.0, nearest - together), {"classes": [edit.id]}, edit)
 
 
 def _divide(parts: Sequence[list[int]], vectors: Vectors) -> tuple[list[int], list[int], float]:

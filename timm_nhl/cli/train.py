@@ -1,7 +1,8 @@
-"""The command `timm-nhl train`, alone or as `torchrun -m timm_nhl train`; its flags are the settings of a training."""
+"""The commands `timm-nhl train`, alone or as `torchrun -m timm_nhl train`, and `convert`; flags are their settings."""
 
-# no `from __future__ import annotations`: typer would look up the names in the annotations in the file of `Settings`
+# no `from __future__ import annotations`: typer would look up the names in the annotations in the settings' file
 
+import functools
 import inspect
 import os
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from hierarchy.errors import HierarchyError
+from timm_nhl.converting import Conversion
 from timm_nhl.errors import NHLError, OptionError
 from timm_nhl.train import Settings, describe
 
@@ -56,3 +58,18 @@ _try = inspect.Parameter("try_", inspect.Parameter.KEYWORD_ONLY, default=False, 
 train_command.__signature__ = _flags.replace(  # type: ignore[attr-defined]
     parameters=[*_flags.parameters.values(), _try], return_annotation=None
 )
+
+
+@functools.wraps(Conversion, assigned=(), updated=())  # typer reads the flags from the signature of `Conversion`
+def convert_command(**values: Any) -> None:
+    """Converts a trained flat classifier into a nested network: its own trunk, branches that learn its answers.
+
+    A few images a class are enough to begin with, labelled or not. A conversion that was stopped resumes.
+    """
+    try:
+        settings = Conversion(**values)
+    except ValidationError as error:
+        raise OptionError(describe(error)) from None
+    from timm_nhl.converting import convert
+
+    typer.echo(str(convert(settings)))

@@ -139,8 +139,6 @@ def open_images(
         UnknownNode: there is no such class or node.
         AmbiguousName: a name belongs to several classes or nodes.
     """
-    from datasets import Image as ImageFeature
-
     part = open_data(source, split=split)
     found = find_image_column(read_features(part), image)
     if hierarchy is None:
@@ -159,5 +157,35 @@ def open_images(
         new = placing.new(read.numbers)
         rows, tree = np.flatnonzero(new >= 0), placing.small
         labels, ids = new[rows], tree.classes
-    undecoded = part.select_columns([found]).cast_column(found, ImageFeature(decode=False))
-    return Images(f"{source} {split}", undecoded, rows, labels, tuple(ids), tree)
+    return Images(f"{source} {split}", _undecoded(part, found), rows, labels, tuple(ids), tree)
+
+
+def open_unlabelled(source: str, *, hierarchy: Hierarchy, split: str, image: str | None = None) -> Images:
+    """Opens a split of a dataset whose labels are missing or do not matter: all are -1.
+
+    Args:
+        source, split, image: as for `open_images`.
+        hierarchy: of the classes that the images may show.
+
+    Raises:
+        SourceError: there is no such dataset or split.
+        DataError: there is no image column, or several.
+    """
+    part = open_data(source, split=split)
+    found = find_image_column(read_features(part), image)
+    rows = np.arange(len(part))
+    return Images(
+        f"{source} {split}",
+        _undecoded(part, found),
+        rows,
+        np.full(len(rows), -1),
+        hierarchy.classes,
+        hierarchy,
+    )
+
+
+def _undecoded(part: Any, column: str) -> Any:
+    """The image column alone, as bytes."""
+    from datasets import Image as ImageFeature
+
+    return part.select_columns([column]).cast_column(column, ImageFeature(decode=False))

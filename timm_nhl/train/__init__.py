@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.train.settings import Settings, describe
 
 if TYPE_CHECKING:
-    from timm_nhl.train.build import parse_kwargs
+    from timm_nhl.train.build import parse_kwargs, train_transform
     from timm_nhl.train.loop import train, train_in_memory
+    from timm_nhl.train.run_dir import RunDir
     from timm_nhl.train.trial import try_out
 
-__all__ = ["Settings", "describe", "parse_kwargs", "train", "train_in_memory", "try_out"]
+__all__ = ["RunDir", "Settings", "describe", "parse_kwargs", "train", "train_in_memory", "train_transform", "try_out"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,8 +28,12 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.train.trial import try_out
 
         return try_out
-    if name == "parse_kwargs":
-        from timm_nhl.train.build import parse_kwargs
+    if name in ("parse_kwargs", "train_transform"):
+        from timm_nhl.train import build
 
-        return parse_kwargs
+        return getattr(build, name)
+    if name == "RunDir":
+        from timm_nhl.train.run_dir import RunDir
+
+        return RunDir
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

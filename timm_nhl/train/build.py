@@ -18,7 +18,7 @@ from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingErro
 from timm_nhl.export import find_folder, list_label_names, load, load_model
 from timm_nhl.growing import grow
 from timm_nhl.models import NHL, SUFFIX
-from timm_nhl.train.settings import Chosen
+from timm_nhl.train.settings import Chosen, Settings
 from timm_nhl.weights import read_weights
 
 POSITIONAL = ("pos_embed", "relative_position_bias_table")  # tensors that grow with the image
@@ -72,8 +72,6 @@ def _create(settings: Chosen, classes: Mapping[str, Any]) -> nn.Module:
         options["drop_rate"] = settings.drop
     if settings.drop_path is not None:
         options["drop_path_rate"] = settings.drop_path
-    if settings.branch_drop_path is not None:
-        options["drop_path"] = settings.branch_drop_path
     try:
         return timm.create_model(settings.model, pretrained=settings.pretrained, **options, **classes)
     except (NHLError, HierarchyError):
@@ -179,7 +177,7 @@ def load_teacher(folder: str, *, classes: Sequence[str]) -> nn.Module:
     return teacher.requires_grad_(False)
 
 
-def train_transform(settings: Chosen, inputs: Mapping[str, Any]) -> Any:
+def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:
     """The random transform of a Pillow image to a (C, H, W) array of bytes.
 
     Args:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from hierarchy.english import count
-from timm_nhl.data import Images
+from timm_nhl.data import Images, write_held_out
 from timm_nhl.errors import TrainingError
 from timm_nhl.growing import Growth
 from timm_nhl.train import distributed
@@ -45,7 +45,7 @@ def train(settings: Settings) -> Path:
         splits = open_splits(settings)
         chosen, choices = complete(settings, splits.find_facts(settings, process))
         sampler = create_sampler(chosen, splits.images, process)
-        run_dir = RunDir(chosen, splits, facts=splits.describe(process))
+        run_dir = RunDir(chosen, facts=splits.describe(process))
         checkpoint = run_dir.load_checkpoint()
         trainer = Trainer(chosen, splits.images, sampler=sampler, process=process)
         rows: list[Row] = []
@@ -67,12 +67,15 @@ def train(settings: Settings) -> Path:
             without = trainer.epochs * len(splits.images)
             say(console, f"{trainer.cached.summary}; {trainer.epochs} epochs would compute {without:,} without it")
         with run_dir.lock() if process.is_main else nullcontext(), progress_bar(console) as bar:
+            if splits.share and process.is_main:
+                assert splits.val_images is not None
+                write_held_out(run_dir.path, splits.val_images, split=chosen.train_split)
             while not is_finished(rows, trainer.epochs, chosen.patience):
                 row = run_epoch(trainer, len(rows), splits.val_images, bar)
                 say(console, "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
                 rows.append(row)
                 if process.is_main:
-                    run_dir.save_epoch(rows, trainer.best_model, trainer.state_dict())
+                    run_dir.save_epoch(rows, trainer.best_model, splits.images, trainer.state_dict())
             if len(rows) < trainer.epochs:
                 say(console, f"stopped: no better top-1 in {chosen.patience} epochs; see --patience")
     return run_dir.path

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -24,11 +24,10 @@ from torch import nn
 from hierarchy import HierarchyError
 from hierarchy.errors import os_reason
 from hierarchy.files import lock, read_json, replacing, write_text
-from timm_nhl.data import write_held_out
+from timm_nhl.data import Images
 from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
-from timm_nhl.train.settings import Chosen, flag
-from timm_nhl.train.splits import Splits
+from timm_nhl.train.settings import flag
 
 SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
 PICTURE = "try.png"  # what a trial leaves; a training may follow in its folder
@@ -36,16 +35,26 @@ FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may 
 Row = dict[str, float]  # what is known about an epoch
 
 
+class RunSettings(Protocol):
+    """The settings of a run: a dataclass that names the folder."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def out(self) -> str:
+        """The folder to write to."""
+
+
 class RunDir:
-    """Where a training writes, and where it finds its checkpoint.
+    """Where a training or a conversion writes, and where it finds its checkpoint.
 
     Args:
-        splits: the images; those to train on name the model's classes.
+        settings: all that decides the run.
         facts: what decides the result besides the settings: the processes, digests of the data and the hierarchy.
     """
 
-    def __init__(self, settings: Chosen, splits: Splits, *, facts: Mapping[str, Any]) -> None:
-        self.path, self.settings, self.splits, self.facts = Path(settings.out), settings, splits, facts
+    def __init__(self, settings: RunSettings, *, facts: Mapping[str, Any]) -> None:
+        self.path, self.settings, self.facts = Path(settings.out), settings, facts
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint of an earlier run; None if there is none.
@@ -80,23 +89,24 @@ class RunDir:
             self._write_settings()
             yield
 
-    def save_epoch(self, rows: Sequence[Row], model: nn.Module, state: Mapping[str, Any]) -> None:
+    def save_epoch(self, rows: Sequence[Row], model: nn.Module, images: Images, state: Mapping[str, Any]) -> None:
         """Writes the metrics, the model, and last the checkpoint, so that a killed run repeats the epoch.
 
         Args:
             rows: of all epochs.
+            images: the training images; they name the model's classes.
             state: of the trainer.
         """
         write_text(self.path / METRICS, as_csv(rows))
         self._log_to_tensorboard(rows[-1])
         best = max(rows, key=rank)  # the first of equals
         for name in ("last", "best") if best is rows[-1] and rank(best)[0] >= 0 else ("last",):
-            self._write_model(name, model)
+            self._write_model(name, model, images)
         save_checkpoint(self.path / CHECKPOINT, {"rows": rows, "trainer": state})
 
-    def _write_model(self, name: str, model: nn.Module) -> None:
+    def _write_model(self, name: str, model: nn.Module, images: Images) -> None:
         """Writes a folder for timm's `local-dir:`; between epochs only the weights in it change."""
-        folder, images = self.path / name, self.splits.images
+        folder = self.path / name
         folder.mkdir(exist_ok=True)
         write_files(model, folder, label_names=images.classes, hierarchy=images.hierarchy)
 
@@ -120,9 +130,6 @@ class RunDir:
         return [path for path in self.path.glob(".*") if path.name.split(".")[1] in LEFTOVERS]
 
     def _write_settings(self) -> None:
-        if self.splits.share:
-            assert self.splits.val_images is not None
-            write_held_out(self.path, self.splits.val_images, split=self.settings.train_split)
         if not (self.path / SETTINGS).exists():
             content = {
                 "command": shlex.join(sys.argv),

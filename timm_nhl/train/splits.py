@@ -129,7 +129,6 @@ def find_hierarchy(settings: Settings) -> Hierarchy | None:
     needs = {
         "--grow": settings.grow is not None,
         f"--model {settings.model}": settings.nested and settings.grow is None,
-        "--level-loss": any(settings.level_loss),
         "--classes": bool(settings.classes),
     }
     flags = [flag for flag, given in needs.items() if given]

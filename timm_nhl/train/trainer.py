@@ -32,7 +32,7 @@ from timm_nhl.growing import Growth
 from timm_nhl.models import NHL
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
 from timm_nhl.train.distributed import Process
-from timm_nhl.train.losses import LevelLoss, RouterLoss, WithScores
+from timm_nhl.train.losses import RouterLoss, WithScores
 from timm_nhl.train.optim import create_optimizer, create_scheduler
 from timm_nhl.train.settings import Chosen
 
@@ -121,12 +121,7 @@ class Trainer:
         """timm's task: the model and its losses, perhaps with a moving average, compiled, or distributed."""
         s, device = self.settings, self.process.device
         model = self.wrapped or self.model
-        loss: nn.Module
-        if any(s.level_loss):
-            assert images.hierarchy is not None  # the loop has made sure
-            loss = LevelLoss(images.hierarchy, weights=s.level_loss, smoothing=s.smoothing)
-        else:
-            loss = create_classification_loss(smoothing=s.smoothing, soft_targets=self.mixup is not None)
+        loss = create_classification_loss(smoothing=s.smoothing, soft_targets=self.mixup is not None)
         task: TrainingTask
         if s.teacher is None:
             task = ClassificationTask(model, loss, device=device, verbose=False)

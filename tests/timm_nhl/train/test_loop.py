@@ -284,9 +284,9 @@ def test_a_training_does_not_resume_with_classes_of_other_names(tmp_path):
 
 
 def test_settings_json_holds_the_settings_the_versions_and_the_hierarchy(data, tmp_path):
-    settings = small(data, tmp_path / "run", epochs=1, level_loss=(0.1, 0.2), classes=["super 01"])
+    settings = small(data, tmp_path / "run", epochs=1, scale=(0.1, 0.2), classes=["super 01"])
     saved = json.loads((train(settings) / "settings.json").read_text())
     chosen, _ = complete(settings, open_splits(settings).find_facts(settings, ALONE))
-    assert Settings(**saved["settings"]) == Settings(**asdict(chosen)) and asdict(settings)["level_loss"] == (0.1, 0.2)
+    assert Settings(**saved["settings"]) == Settings(**asdict(chosen)) and asdict(settings)["scale"] == (0.1, 0.2)
     assert saved["facts"]["hierarchy"] == TREE.subset("super 01").digest
     assert saved["versions"]["timm"] == timm.__version__ and "command" in saved

@@ -115,9 +115,6 @@ class Settings:
     drop_path: Annotated[
         float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the trunk and the branches.")
     ] = None
-    branch_drop_path: Annotated[
-        float | None, Field(ge=0, lt=1), MODEL(help="Stochastic depth of the branches, if different.")
-    ] = None
     grad_checkpointing: Annotated[bool, MODEL(help="Recompute activations in the backward pass to save memory.")] = (
         False
     )
@@ -232,9 +229,6 @@ class Settings:
     ] = 0
     smoothing: Annotated[DropRate, AUGMENTATION(help="Label smoothing.")] = 0.1
 
-    level_loss: Annotated[
-        tuple[float, float], each(0), LOSS(help="Weights of the losses on superclasses and groups, like 0.1 0.2.")
-    ] = (0.0, 0.0)
     router_weight: Annotated[NonNegative, LOSS(help="Weight of the router's loss on groups.")] = 1.0
     teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
     distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0
@@ -290,9 +284,9 @@ def describe(error: ValidationError) -> str:
     '--epochs 0 should be greater than or equal to 1; --scale 0 2 should be numbers of at least 0 and at most 1'
     """
     problems = {}
-    for each in error.errors():
-        value = each["input"] if not isinstance(each["input"], tuple) else " ".join(map(str, each["input"]))
-        problems[f"{flag(str(each['loc'][0]))} {value}"] = re.sub("^(Input|Value error,) ", "", each["msg"])
+    for fault in error.errors():
+        value = fault["input"] if not isinstance(fault["input"], tuple) else " ".join(map(str, fault["input"]))
+        problems[f"{flag(str(fault['loc'][0]))} {value}"] = re.sub("^(Input|Value error,) ", "", fault["msg"])
     return "; ".join(f"{what} {why}" for what, why in problems.items())
 
 

@@ -55,14 +55,14 @@ def conflicts(settings: Settings) -> Iterator[str]:
         if low > high:
             yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
     if not s.nested and s.grow is None:
-        names = ("preset", "trunk_from", "freeze_trunk", "branch_drop_path", "trunk_lr_scale", "branch_lr_scale",
+        names = ("preset", "trunk_from", "freeze_trunk", "trunk_lr_scale", "branch_lr_scale",
                  "router", "router_weight")  # fmt: skip
         given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
     if s.grow is not None:
         fixed = ("model", "preset", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean",
-                 "std", "drop", "drop_path", "branch_drop_path", "router")  # fmt: skip
+                 "std", "drop", "drop_path", "router")  # fmt: skip
         given = [flag(name) for name in fixed if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"

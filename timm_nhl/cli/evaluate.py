@@ -113,7 +113,7 @@ def evaluate_command(
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
     kept = read_held_out(checkpoint, data, split=split)
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
-    images = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
+    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)

@@ -197,7 +197,7 @@ def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:
             ratio=settings.ratio,
             hflip=settings.hflip,
             vflip=settings.vflip,
-            color_jitter=settings.color_jitter,
+            color_jitter=settings.color_jitter or 0.0,
             auto_augment=settings.aa,
             interpolation=settings.train_interpolation,
             mean=inputs["mean"],

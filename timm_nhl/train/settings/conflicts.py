@@ -71,8 +71,8 @@ def conflicts(settings: Settings) -> Iterator[str]:
     if s.cache is not None:
         if not s.freeze_trunk:
             yield "--cache needs a trunk that does not change; add --freeze-trunk"
-        names = ("router", "teacher", "mixup", "cutmix", "reprob")
-        given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
+        images = ("router", "teacher", "mixup", "cutmix", "reprob")
+        given = [flag(name) for name in images if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: need the images, which --cache does not keep; remove one"
     elif (s.cache_views, s.cache_gb) != (defaults["cache_views"], defaults["cache_gb"]):

@@ -1,6 +1,6 @@
 """From a trained flat classifier to a nested network: its own trunk, branches that learn what it answers.
 
-`convert` makes a folder like that of a training.
+`convert` makes a folder like that of a training; parts of the classes that were converted apart are joined by `merge`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.converting.settings import Conversion
 
 if TYPE_CHECKING:
+    from timm_nhl.converting.parts import merge
     from timm_nhl.converting.steps import convert
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["Conversion", "convert", "merge"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.converting.steps import convert
 
         return convert
+    if name == "merge":
+        from timm_nhl.converting.parts import merge
+
+        return merge
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

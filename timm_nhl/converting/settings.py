@@ -72,6 +72,11 @@ class Conversion:
         list[str] | None, PART(help="Build the branches of these classes only: an id, name or path; may be repeated.")
     ] = None
 
+    shard: Annotated[
+        str | None,
+        PART(help="Build one of N parts only, like 2/4: whole superclasses. Merge the parts when all are done."),
+    ] = None
+
     steps: Annotated[str, DISTIL(help="Which steps to do, the last ones left out or not: init, distil.")] = ",".join(
         STEPS
     )

@@ -23,6 +23,7 @@ from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
 from timm_nhl.converting.network import build_network
 from timm_nhl.converting.outputs import FrozenOutputs, Kept, keep_outputs
+from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
 from timm_nhl.converting.teacher import Teacher, open_flat
 from timm_nhl.costs import cost
@@ -47,7 +48,7 @@ def convert(settings: Conversion) -> Path:
     """
     steps = parse_steps(settings.steps)
     teacher, tree = open_teacher(settings)
-    learned = tree.labels(*settings.classes) if settings.classes else tuple(range(len(tree)))
+    learned = choose_classes(settings, tree)
     images, held_out = open_splits(settings, tree)
     check_taught(teacher, tree, learned, labelled=not settings.no_labels)
     seed_all(settings.seed, INITIALIZATION)
@@ -202,6 +203,20 @@ def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
     else:
         raise OptionError(f"a conversion needs a hierarchy; pass --hierarchy, or add {str(file)!r}")
     return teacher.along(tree, classes), tree
+
+
+def choose_classes(settings: Conversion, tree: Hierarchy) -> tuple[int, ...]:
+    """Labels of the classes that are learned.
+
+    Raises:
+        OptionError: they are chosen in two ways, or there is no such part.
+        hierarchy.errors.UnknownNode, AmbiguousName: as in `Hierarchy.labels`.
+    """
+    if settings.shard is not None and settings.classes:
+        raise OptionError("--classes and --shard both choose classes; remove one")
+    if settings.shard is not None:
+        return choose_shard(tree, settings.shard)
+    return tree.labels(*settings.classes) if settings.classes else tuple(range(len(tree)))
 
 
 def check_taught(teacher: Teacher, tree: Hierarchy, learned: tuple[int, ...], *, labelled: bool) -> None:

@@ -20,20 +20,30 @@ class FrozenOutputs(nn.Module):
     """A trunk and a teacher, run together: (B, 3, H, W) -> {"trunk": (B, C, h, w), "logits": (B, K)}.
 
     Logits of classes that the teacher does not have are 0.
+
+    Args:
+        maps: also the teacher's last maps, "maps": (B, D, h', w').
     """
 
     outputs: Tensor
 
-    def __init__(self, trunk: Trunk, teacher: Teacher) -> None:
+    def __init__(self, trunk: Trunk, teacher: Teacher, *, maps: bool = False) -> None:
         super().__init__()
-        self.trunk, self.teacher = trunk, teacher.model
+        self.trunk, self.teacher, self.maps = trunk, teacher.model, maps
         self.register_buffer("outputs", torch.tensor(teacher.outputs))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         logits = self.teacher(x)  # (B, outputs)
         known = self.outputs >= 0
         logits = torch.where(known, logits[:, self.outputs.clamp(min=0)], 0.0)  # (B, outputs) -> (B, K)
-        return {"trunk": self.trunk(x), "logits": logits}
+        made = {"trunk": self.trunk(x), "logits": logits}
+        if self.maps:
+            teacher: Any = self.teacher
+            last = len(teacher.feature_info) - 1
+            made["maps"] = teacher.forward_intermediates(x, indices=[last], output_fmt="NCHW", intermediates_only=True)[
+                0
+            ]
+        return made
 
 
 @dataclass(frozen=True)

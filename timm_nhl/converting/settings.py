@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from timm_nhl.presets import PRESETS
 
-STEPS = ("init", "distil")
+STEPS = ("init", "fit", "distil")
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 DATA, SHAPE, PART, DISTIL, MACHINE = (
@@ -25,7 +25,7 @@ class Conversion:
     """Everything that decides a conversion. A value that cannot be is a `pydantic.ValidationError`, a `ValueError`.
 
     >>> Conversion("runs/flat", "photos", "runs/nested").steps
-    'init,distil'
+    'init,fit,distil'
     """
 
     model: Annotated[
@@ -77,7 +77,7 @@ class Conversion:
         PART(help="Build one of N parts only, like 2/4: whole superclasses. Merge the parts when all are done."),
     ] = None
 
-    steps: Annotated[str, DISTIL(help="Which steps to do, the last ones left out or not: init, distil.")] = ",".join(
+    steps: Annotated[str, DISTIL(help="Which steps to do, in order: init, fit, distil; init comes first.")] = ",".join(
         STEPS
     )
     epochs: Annotated[

@@ -18,6 +18,7 @@ from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.english import count
 from hierarchy.errors import nearest
 from timm_nhl.converting.distil import Distiller
+from timm_nhl.converting.fit import fit
 from timm_nhl.converting.images import open_splits
 from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
@@ -31,6 +32,8 @@ from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all
 from timm_nhl.errors import OptionError
 from timm_nhl.models import NHL
 from timm_nhl.train import RunDir, Settings, parse_kwargs, train_transform
+
+FITTED = 2000  # images that closed-form fits use; more than the numbers that each fit has
 
 
 def convert(settings: Conversion) -> Path:
@@ -92,7 +95,12 @@ class Work:
         began = time.monotonic()
         evaluation = self.keep(self.held_out, transform=False)
         if not rows:
-            rows.append({"epoch": 0, **self.measure(evaluation, "init", began)})
+            found = self.measure(evaluation, "init", began)
+            if "fit" in steps:
+                began = time.monotonic()
+                self.fit()
+                found = self.measure(evaluation, "fit", began)
+            rows.append({"epoch": 0, **found})
             run_dir.save_epoch(rows, self.model, self.part, {"model": self.model.state_dict(), "optimizer": None})
         if "distil" not in steps:
             return
@@ -114,6 +122,19 @@ class Work:
             self.say("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
             run_dir.save_epoch(rows, self.model, self.part, distiller.state_dict())
         self.measure(evaluation, "distil", began)
+
+    def fit(self) -> None:
+        """Fits the branches to what the flat network gives for some images, as they are."""
+        images = self.images
+        if not self.known[list(self.learned)].all():
+            self.say("fit: left out, because the flat network does not have all classes")
+            return
+        frozen = FrozenOutputs(self.model.trunk, self.teacher, maps=True).to(self.device).eval()
+        some = images.part(0, -(-len(images) // FITTED))
+        kept = keep_outputs(
+            frozen, some, self.inputs, transform=None, workers=self.settings.workers, device=self.device
+        )
+        fit(self.model, kept.read(0, torch.arange(len(some))), self.learned)
 
     @property
     def part(self) -> Images:

@@ -60,6 +60,12 @@ class Conversion:
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
+    cache: Annotated[
+        str | None,
+        DATA(help="Folder of what trunk and MODEL give for the images; by default in --out. Parts may share one."),
+    ] = None
+    cache_gb: Annotated[float, Field(gt=0), DATA(help="GiB that the folder of --cache may take.")] = 10.0
+
     preset: Annotated[
         str | None, SHAPE(help=f"Shape ({', '.join(PRESETS)}); --model-kwargs replace some of its values.")
     ] = None

@@ -10,7 +10,7 @@ from support.training_runs import dataset
 
 from timm_nhl.converting import convert
 from timm_nhl.converting.fit import fit_level, regress
-from timm_nhl.models import Branch, Level
+from timm_nhl.models.levels import Branch, Level
 
 
 def test_a_regression_finds_the_weights():

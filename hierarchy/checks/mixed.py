@@ -1,4 +1,4 @@
-"""Nodes that hold two kinds of things: their parts have no more in common than classes of different groups."""
+"""Nodes that hold two kinds of things, or things of no kind: hardly more alike than classes of different groups are."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float64]
 
 LITTLE = 0.26  # standard deviations above classes of different groups; from 0.33 on, doubtful splits are among them
+LOOSE = 1.15  # the same for all classes of a node: a fire hydrant, a potted plant and a tie have 0.35
 NAMED = 3  # classes that a message names of each part
 MANY = 400  # classes; of a larger node, nothing is said: it is oversized
 
 
 def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) -> Iterator[Finding]:
-    """The superclasses and groups that fall apart into two parts, with the split as an edit.
+    """The superclasses and groups that fall apart into two parts, with the split as an edit, and those that are loose.
 
     A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
     different parts are on average little more similar than those of different groups are, and the smaller part holds
     together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is; of 100 emoji clustered by their names, the
     superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none.
+
+    A node is loose if its classes are on average hardly more similar than those of different groups are.
     """
     if hierarchy.sizes[1] < 2:
         return
     sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T
     others = sample[sample < 1 - 1e-9]
     close = float(others.mean() + ALIKE * others.std()) if others.size else 1.0
-    apart = _measure_apart(hierarchy.ancestors(2), vectors) + LITTLE * float(others.std())
+    unlike, spread = _measure_apart(hierarchy.ancestors(2), vectors), float(others.std()) if others.size else 0.0
     for level in (1, 2):
         inside: dict[int, dict[int, list[int]]] = {}  # node -> its parts -> labels
         parts = hierarchy.ancestors(2) if level == 1 else range(len(hierarchy))
@@ -45,12 +48,18 @@ def find_mixed(hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None) ->
             inside.setdefault(node, {}).setdefault(part, []).append(label)
         for node, held in inside.items():
             path = hierarchy.nodes(level)[node]
-            if len(held) < 2 or not 2 * FEW <= sum(map(len, held.values())) <= MANY:
+            labels = [label for part in held.values() for label in part]
+            if len(held) < 2 or len(labels) > MANY:
                 continue
-            large, small, across = _divide(list(held.values()), vectors)
-            if len(small) > 1 and across <= apart and _measure_cohesion(small, vectors) > close:
-                weight = min(1.0, _measure_cohesion(small, vectors) - across)
-                yield _describe(path, large, small, weight, hierarchy, senses)
+            if len(labels) >= 2 * FEW:
+                large, small, across = _divide(list(held.values()), vectors)
+                if len(small) > 1 and across <= unlike + LITTLE * spread and _measure_cohesion(small, vectors) > close:
+                    weight = min(1.0, _measure_cohesion(small, vectors) - across)
+                    yield _describe(path, large, small, weight, hierarchy, senses)
+                    continue
+            alike = (_measure_cohesion(labels, vectors) - unlike) / max(spread, 1e-9)
+            if alike <= LOOSE and vectors[labels].any(axis=1).all():
+                yield _describe_loose(path, labels, min(1.0, LOOSE - alike), hierarchy)
 
 
 def _divide(parts: Sequence[list[int]], vectors: Vectors) -> tuple[list[int], list[int], float]:
@@ -88,6 +97,18 @@ def _measure_cohesion(labels: Sequence[int], vectors: Vectors) -> float:
     total = vectors[labels].sum(axis=0)
     own = (vectors[labels] ** 2).sum()
     return float((total @ total - own) / (len(labels) * (len(labels) - 1)))
+
+
+def _describe_loose(path: str, labels: Sequence[int], weight: float, hierarchy: Hierarchy) -> Finding:
+    names = [hierarchy.names[label] for label in sorted(labels)]
+    shown = (
+        ", ".join(names[:NAMED])
+        if len(names) > NAMED
+        else " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    )
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    message = f"{path!r} holds classes that have little in common: {shown}{more}"
+    return Finding("mixed", path, message, "warning", weight)
 
 
 def _describe(

@@ -68,12 +68,9 @@ VARIATIONS: Mapping[str, Variation] = {
         _model_kwargs("widths=64,32,16", "depths=2,2,2"), 0.0, "depth needs more images to help"
     ),
     "stochastic depth of branches": Variation(
-        (("branch_drop_path", 0.1),), +0.5, "regularises the part with the most parameters; 0.1 is mild"
-    ),
-    "level loss": Variation(
-        (("level_loss", (0.3, 0.3)),),
+        _model_kwargs("widths=64,32,16", "drop_path=0.1"),
         +0.5,
-        "siblings share a gradient early; the softmax over classes has part of that",
+        "regularises the part with the most parameters; 0.1 is mild",
     ),
     "weight decay, four times": Variation(
         (("weight_decay", 0.2),),

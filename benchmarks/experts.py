@@ -4,6 +4,7 @@
     python benchmarks/experts.py list
     python benchmarks/experts.py run --processes 2
     python benchmarks/experts.py report
+    python benchmarks/experts.py draw --out docs/images/experts.svg
 
 Each training has a folder below `build/experts`; a run skips those that are done and goes on with a stopped one at
 its last epoch.
@@ -26,9 +27,10 @@ DATA = Path("build") / "icons"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("list", "run", "report"))
+    parser.add_argument("action", choices=("list", "run", "report", "draw"))
     parser.add_argument("--processes", type=int, default=1, help="number of processes of one thread")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=Path("experts.svg"), help="picture to draw")
     parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     folder = options.folder
@@ -36,13 +38,18 @@ def main() -> None:
         command = [sys.executable, *sys.argv, "--processes", "1"]
         workers = [subprocess.Popen(command) for _ in range(options.processes)]
         sys.exit(max(worker.wait() for worker in workers))
-    if options.action == "report":
-        from experts_report import format_accuracy, format_costs, read_rows
+    if options.action in ("report", "draw"):
+        from experts_picture import draw
+        from experts_report import format_accuracy, format_costs, format_parts, read_rows
 
         rows = read_rows(list_networks(), folder, options.data)
+        if options.action == "draw":
+            draw(rows, options.out)
+            return
         for split in ("validation", "test"):
             print("\n".join(format_accuracy(rows, split)) + "\n")
-        print("\n".join(format_costs(rows)))
+        print("\n".join(format_costs(rows)) + "\n")
+        print("\n".join(format_parts(list_networks(), rows, folder)))
         return
     import torch
     from experts_run import place, run

@@ -100,9 +100,7 @@ PARTS = tuple(
 
 def list_networks() -> Iterator[tuple[Network, int]]:
     """The networks with their seeds: first what the claim needs, then other hierarchies and networks of a task."""
-    for seed in SEEDS:
-        for network in (*SHAPES, LONGER[0]):
-            yield network, seed
-    for seed in SEEDS:
-        for network in (*TREES, *PARTS, *LONGER[1:]):
-            yield network, seed
+    for networks in (SHAPES, LONGER[:1], (*TREES, *PARTS, *LONGER[1:])):
+        for seed in SEEDS:
+            for network in networks:
+                yield network, seed

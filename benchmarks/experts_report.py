@@ -6,14 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 
 import numpy as np
 from accuracy_statistics import estimate, estimate_difference, mark_correct
-from experts_plan import PLAIN, RECIPE, Network
+from experts_plan import PLAIN, RECIPE, SHAPES, Network
 from experts_run import place
-from experts_tasks import KINDS, draw_tasks
+from experts_tasks import KINDS, Task, draw_tasks
 
 import hierarchy
 from hierarchy import Hierarchy
@@ -39,16 +39,15 @@ class Row:
     def mark(self, kind: str, split: str) -> np.ndarray:
         """(M, seeds), 1 where the logits of an image's task have the largest value at its class, NaN without a task."""
         columns = []
-        label_of = {id: label for label, id in enumerate(self.tree.classes)}
-        for seed, folder in sorted(self.folders.items()):
-            with np.load(folder / "logits.npz") as arrays:
-                logits, labels = arrays[split], arrays[f"{split}_labels"]
-            found = np.full(len(labels), np.nan)
-            for task in draw_tasks(kind, self.tree, seed=seed):
-                own = mark_correct(logits, labels, sorted(label_of[id] for id in task))
-                found = np.where(np.isnan(own), found, own)
-            columns.append(found)
+        for seed in sorted(self.folders):
+            marks = [self.mark_task(task, seed, split) for task in draw_tasks(kind, self.tree, seed=seed)]
+            columns.append(reduce(lambda found, own: np.where(np.isnan(own), found, own), marks))
         return np.stack(columns, 1)
+
+    def mark_task(self, task: Task, seed: int, split: str) -> np.ndarray:
+        """(M,), 1 where the task's largest logit is that of an image's class, NaN for images of other classes."""
+        logits, labels = read_logits(self.folders[seed] / "logits.npz", split)
+        return mark_correct(logits, labels, sorted(self.tree.classes.index(id) for id in task))
 
     @cached_property
     def minutes(self) -> float:
@@ -71,6 +70,13 @@ class Row:
         own = hierarchy.load(self.folders[min(self.folders)] / "tree.json")
         options = parse_kwargs("--options", [self.network.options])
         return CostCounter(self.network.model, hierarchy=own, input_size=INPUT_SIZE, **options)
+
+
+@lru_cache(maxsize=4)  # all tasks of a kind need the same
+def read_logits(file: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(M, K) logits and (M,) labels of a split."""
+    with np.load(file) as arrays:
+        return arrays[split], arrays[f"{split}_labels"]
 
 
 def read_rows(networks: Iterable[tuple[Network, int]], folder: Path, data: Path) -> list[Row]:
@@ -106,6 +112,38 @@ def format_accuracy(rows: Sequence[Row], split: str) -> Iterator[str]:
             difference = estimate_difference({"": first}, {"": second}).format_signed()
             cells.append(f"{100 * np.nanmean(mine):.2f} ({difference})")
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} |"
+
+
+def format_parts(networks: Iterable[tuple[Network, int]], rows: Sequence[Row], folder: Path) -> Iterator[str]:
+    """Lines of a table: networks trained on the classes of a task alone, beside what the others know of the task.
+
+    All columns are of the same images; differences are to the plain network of the same seed, restricted.
+    """
+    others = [row for row in rows if row.network.name in (network.name for network in SHAPES)]
+    own: defaultdict[str, dict[str, np.ndarray]] = defaultdict(dict)  # kind -> task and seed -> marks
+    theirs: defaultdict[str, defaultdict[str, dict[str, np.ndarray]]] = defaultdict(lambda: defaultdict(dict))
+    for network, seed in networks:
+        file = place(network, seed, folder) / "logits.npz"
+        if network.task is None or not file.exists():
+            continue
+        kind, number = network.task
+        task = f"{number}, seed {seed}"
+        with np.load(file) as arrays:
+            own[kind][task] = mark_correct(arrays["test"], arrays["test_labels"])[:, None]
+        for row in others:
+            if seed in row.folders:
+                marks = row.mark_task(draw_tasks(kind, row.tree, seed=seed)[number], seed, "test")
+                theirs[kind][row.network.name][task] = marks[~np.isnan(marks)][:, None]
+    yield f"| test images | trained on the task alone | {' | '.join(row.network.name for row in others)} |"
+    yield "|---" * (2 + len(others)) + "|"
+    for kind, mine in own.items():
+        columns = [mine, *(theirs[kind][row.network.name] for row in others)]
+        cells = []
+        for tables in columns:
+            cell = f"{100 * np.nanmean(np.concatenate(list(tables.values()))):.1f}"
+            plain = theirs[kind][PLAIN]
+            cells.append(cell if tables is plain else f"{cell} ({estimate_difference(tables, plain).format_signed()})")
+        yield f"| {kind} ({len(mine)} tasks) | {' | '.join(cells)} |"
 
 
 def format_costs(rows: Sequence[Row]) -> Iterator[str]:

@@ -147,10 +147,11 @@ class Hierarchy:
 
         At level 3 it is the class's own place, so `scores[:, ancestors(3)]` reorders columns to label order.
         """
-        index = {path: i for i, path in enumerate(self.nodes(level))}
-        if level == 3:
-            return tuple(index[path] for path in self.index.paths)
-        return tuple(index[join_path(*group[:level])] for group in self.groups)
+        if level not in self._ancestors:
+            index = {path: i for i, path in enumerate(self.nodes(level))}
+            paths = self.index.paths if level == 3 else [join_path(*group[:level]) for group in self.groups]
+            self._ancestors[level] = tuple(index[path] for path in paths)
+        return self._ancestors[level]
 
     def labels(self, *asked: str) -> tuple[int, ...]:
         """Labels of all classes at or below what is asked, in ascending order, without duplicates.
@@ -210,6 +211,11 @@ class Hierarchy:
     def index(self) -> NameIndex:
         """What each class and node answers to."""
         return NameIndex(self.classes, self.names, self.groups)
+
+    @cached_property
+    def _ancestors(self) -> dict[Level, tuple[int, ...]]:
+        """What `ancestors` found: experts that are cut out of a large network ask for it each time."""
+        return {}
 
     @cached_property
     def _superclasses(self) -> tuple[str, ...]:

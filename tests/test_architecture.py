@@ -36,7 +36,7 @@ ORDER = {
     ],
     "timm_nhl": [
         ["errors"],
-        ["experts"],
+        ["experts", "rejection"],
         ["weights"],
         ["presets"],
         ["costs"],
@@ -44,8 +44,10 @@ ORDER = {
         ["growing"],
         ["export", "serving"],
         ["data", "bundle"],
+        ["features"],
         ["routers"],
-        ["train", "eval", "planning"],
+        ["train", "eval", "planning", "latency"],
+        ["converting"],
         ["cli"],
     ],
 }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from timm_nhl.errors import NHLError
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names that are loaded when first used
+    from timm_nhl.converting import Conversion, convert
     from timm_nhl.costs import Cost, cost
     from timm_nhl.export import load, save
     from timm_nhl.growing import Growth, grow
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that are lo
 
 _LAZY = {  # loaded when first used: a command that only parses its arguments needs no torch
     "NHL": "timm_nhl.models",
+    "Conversion": "timm_nhl.converting",
+    "convert": "timm_nhl.converting",
     "Cost": "timm_nhl.costs",
     "cost": "timm_nhl.costs",
     "Experts": "timm_nhl.serving",
@@ -35,7 +38,7 @@ _LAZY = {  # loaded when first used: a command that only parses its arguments ne
     "load": "timm_nhl.export",
     "save": "timm_nhl.export",
 }
-__all__ = ["NHL", "Cost", "Experts", "Growth", "NHLError", "cost", "grow", "load", "save"]
+__all__ = ["NHL", "Conversion", "Cost", "Experts", "Growth", "NHLError", "convert", "cost", "grow", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:

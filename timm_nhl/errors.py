@@ -40,6 +40,14 @@ class GrowthError(NHLError):
         super().__init__(f"{in_one_sentence('cannot grow', self.problems)}; {fix}")
 
 
+class MergeError(NHLError):
+    """Parts that do not fit together; `problems` lists everything that keeps them apart."""
+
+    def __init__(self, problems: Iterable[str], *, fix: str) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{in_one_sentence('cannot merge', self.problems)}; {fix}")
+
+
 class CheckpointError(NHLError):
     """Weights that do not belong to this model: another hierarchy, another backbone, or not weights at all."""
 
@@ -54,6 +62,10 @@ class BundleError(NHLError):
 
 class EvaluationError(NHLError):
     """A model that cannot be evaluated on these images, or metrics that cannot be computed."""
+
+
+class FeatureError(NHLError):
+    """Outputs of a network that cannot be kept on disk."""
 
 
 class TrainingError(NHLError):

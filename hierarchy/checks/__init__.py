@@ -7,6 +7,7 @@ from hierarchy.checks.checks import check, consult
 from hierarchy.checks.coverage import count_known, describe_coverage
 from hierarchy.checks.evidence import Evidence, gather
 from hierarchy.checks.kept import Kept, keep, read_kept, save_kept
+from hierarchy.checks.mixed import find_mixed
 from hierarchy.checks.reference import read_reference
 from hierarchy.checks.report import render_report
 from hierarchy.checks.scoring import Measure, Score, score
@@ -23,6 +24,7 @@ __all__ = [
     "consult",
     "count_known",
     "describe_coverage",
+    "find_mixed",
     "gather",
     "keep",
     "read_kept",

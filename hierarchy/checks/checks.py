@@ -112,9 +112,11 @@ def _chains(hierarchy: Hierarchy, vectors: Vectors | None) -> Iterator[Finding]:
 
 
 def _nearest_sibling(hierarchy: Hierarchy, label: int, vectors: Vectors | None) -> str | None:
-    """The group of the nearest class in the same superclass and another group."""
+    """The only other group of the same superclass; of several, that of the nearest class, if there are vectors."""
     superclass, group = hierarchy.groups[label]
     others = [i for i, (top, own) in enumerate(hierarchy.groups) if top == superclass and own != group]
+    if len({hierarchy.groups[i] for i in others}) == 1:
+        return join_path(*hierarchy.groups[others[0]])
     if vectors is None or not others:
         return None
     return join_path(*hierarchy.groups[others[int((vectors[others] @ vectors[label]).argmax())]])

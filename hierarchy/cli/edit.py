@@ -19,14 +19,15 @@ USAGE = {
     "rename": "rename NODE NAME",
     "merge": "merge NODE INTO",
     "split": "split NODE NAME CLASS...",
+    "define": "define CLASS MEANING",
     "undo": "undo [NUMBER]",
 }
-WORDS = {"move": (2, 2), "rename": (2, 2), "merge": (2, 2), "split": (3, 1_000_000), "undo": (0, 1)}  # fewest, most
+WORDS = {"move": (2, 2), "rename": (2, 2), "merge": (2, 2), "split": (3, 1_000_000), "define": (2, 2), "undo": (0, 1)}
 
 
 def edit_command(
     file: Annotated[str, typer.Argument(help="The hierarchy to edit: a .json or .csv file.")],
-    verb: Annotated[str, typer.Argument(help="move, rename, merge, split or undo.")],
+    verb: Annotated[str, typer.Argument(help="move, rename, merge, split, define or undo.")],
     words: Annotated[list[str] | None, typer.Argument(help="The arguments of the verb, as listed above.")] = None,
     new: Annotated[bool, typer.Option("--new", help="Allow move to create a group.")] = False,
     by: Annotated[str | None, typer.Option(help="The name of the reviewer, as for review.")] = None,
@@ -34,9 +35,11 @@ def edit_command(
 ) -> int:
     """Makes one edit of a hierarchy, for scripts; it is recorded in the decision log of its review.
 
-    move CLASS GROUP | rename NODE NAME | merge NODE INTO | split NODE NAME CLASS... | undo [NUMBER]
+    move CLASS GROUP | rename NODE NAME | merge NODE INTO | split NODE NAME CLASS... | define CLASS MEANING |
+    undo [NUMBER]
 
-    CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths.
+    CLASS is an id, a path, or a name that only one class has; NODE, GROUP and INTO are paths; MEANING is the WNID of a
+    synset of WordNet, or a description.
     """
     from hierarchy.review import describe_outcome, find_paths, open_session, summarize
 
@@ -68,7 +71,7 @@ def _check_words(verb: str, words: list[str]) -> None:
 
 def _parse_edit(session: Session, verb: str, words: list[str], *, new: bool) -> Edit:
     from hierarchy.proposal import Merge, Move, Rename, Split
-    from hierarchy.review import groups
+    from hierarchy.review import groups, read_meaning
 
     proposal = session.proposal
 
@@ -82,6 +85,8 @@ def _parse_edit(session: Session, verb: str, words: list[str], *, new: bool) -> 
         return Merge(node, name)
     if verb == "split":
         return Split(node, name, tuple(find_class(word) for word in classes))
+    if verb == "define":
+        return read_meaning(find_class(node), name)
     known = groups(proposal)
     if name not in known and not new:
         raise EditError(f"no group {name!r}{nearest(name, known)}; use --new to create it")

@@ -18,7 +18,7 @@ from hierarchy.review.opening import (
     replay_log,
     summarize,
 )
-from hierarchy.review.questions import parse_kinds
+from hierarchy.review.questions import parse_kinds, read_meaning
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.storage import Paths, find_paths, hold_lock
@@ -40,6 +40,7 @@ __all__ = [
     "open_session",
     "parse_kinds",
     "read_current",
+    "read_meaning",
     "read_reviewed",
     "replay_log",
     "summarize",

@@ -20,7 +20,7 @@ from hierarchy.io import folder, read, shipped
 from hierarchy.names import name_fault
 from hierarchy.proposal import Finding, Proposal
 from hierarchy.review.log import Decision, Log, log_to_text, read_log
-from hierarchy.review.questions import renew_votes
+from hierarchy.review.questions import Witnesses
 from hierarchy.review.result import check_is_new, check_result, is_result_of, write_result
 from hierarchy.review.session import Session
 from hierarchy.review.state import Conflict, replay
@@ -76,8 +76,8 @@ def _load(file: str, paths: Paths, *, who: str, notify: Notify, only: Sequence[s
     log = load_log(paths, base, notify)
     check_is_new(log, paths.log, base)
     write = partial(append_to_log, paths=paths, base=base, findings=findings) if who else refuse
-    ask = partial(renew_votes, embed=find_embedder(base))
-    session = Session(base, log, write, who=who, only=only, findings=findings, ask_witnesses=ask)
+    witnesses = Witnesses(find_embedder(base))
+    session = Session(base, log, write, who=who, only=only, findings=findings, witnesses=witnesses)
     check_result(paths, base, log, session.proposal)
     return session
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from hierarchy.errors import EditError, ReviewError, UnknownNode, nearest
 from hierarchy.proposal import Define, Edit, Finding, Move, Proposal, Vote
 from hierarchy.review.log import Accept, Decision, Log, Undo, utc_now
-from hierarchy.review.questions import Agenda, Ask, Question, Renewal, add_votes, current_votes, suggest
-from hierarchy.review.state import History, State, apply, decide, nodes, replay
+from hierarchy.review.questions import Agenda, Question, Renewal, Witnesses, add_votes, current_votes, suggest
+from hierarchy.review.state import History, State, apply, decide, nodes, replay, replay_own
 
 
 class Position(NamedTuple):
@@ -22,6 +22,14 @@ class Position(NamedTuple):
 
     number: int
     of: int
+
+
+class _Listing(NamedTuple):
+    """What is asked: all questions, those without an answer, and one that comes before these."""
+
+    asked: tuple[Question, ...]
+    open: tuple[Question, ...]
+    focus: Question | None
 
 
 class Session:
@@ -34,7 +42,7 @@ class Session:
         who: who decides from now on.
         only: kinds of questions to ask (`hierarchy.review.questions.KINDS`), all of each; if empty, the most doubtful.
         findings: what the checks found that are too slow to run again after each edit.
-        ask_witnesses: (proposal, chosen meanings, ids) -> the votes of WordNet and the embedding about these classes.
+        witnesses: WordNet and the embedding, to be asked again after decisions that concern them; None if nobody is.
         now: the clock.
 
     Raises:
@@ -50,18 +58,24 @@ class Session:
         who: str,
         only: Iterable[str] = (),
         findings: Sequence[Finding] = (),
-        ask_witnesses: Ask = lambda proposal, meanings, ids: {},
+        witnesses: Witnesses | None = None,
         now: Callable[[], str] = utc_now,
     ) -> None:
         self.base, self.log, self.who = base, log, who
         self._write, self._now = write, now
-        self._renew = Renewal(ask_witnesses)
-        self.history = self._renew(_replay_own(log, add_votes(base, findings)))
-        self._agenda = Agenda(self.history.states[0], findings, only)
+        self._witnesses, self._renew = witnesses, Renewal(witnesses)
+        self.history = self._renew(replay_own(log, add_votes(base, findings)))
+        self._agenda = Agenda(self.history.states[0], findings, only, witnesses)
         self._names = dict(zip(base.classes.ids, base.classes.names, strict=True))
         self._skipped: set[str] = set()
         self._answered: dict[int, str] = {}  # act -> the subject of the question that it answered in this session
-        self._refresh()
+        self._next = ""
+        self._listed: _Listing | None = None
+
+    def prepare(self) -> None:
+        """Has the witnesses gather what they know while a person reads the first question."""
+        if self._witnesses:
+            self._witnesses.prepare(self.proposal, self.state.meanings)
 
     # State
 
@@ -78,22 +92,22 @@ class Session:
     @property
     def question(self) -> Question | None:
         """The current question; None when everything is answered or skipped."""
-        return self._focus or next(iter(self._open), None)
+        return self._listing.focus or next(iter(self._listing.open), None)
 
     @property
     def position(self) -> Position:
         """How far the review is; a question that was jumped to counts as the next."""
-        return Position(len(self._asked) - len(self._open) + 1, len(self._asked))
+        return Position(len(self._listing.asked) - len(self._listing.open) + 1, len(self._listing.asked))
 
     @property
     def left(self) -> int:
         """How many questions are not answered, skipped ones included."""
-        return sum(not self._is_done(question) for question in self._asked)
+        return sum(not self._is_done(question) for question in self._listing.asked)
 
     @property
     def unasked(self) -> int:
         """How many classes nobody has looked at and no question is left about."""
-        open_ids = {question.subject for question in self._asked if not self._is_done(question)}
+        open_ids = {question.subject for question in self._listing.asked if not self._is_done(question)}
         return sum(id not in self.state.classes and id not in open_ids for id in self._names)
 
     @property
@@ -130,8 +144,8 @@ class Session:
             return f"{self.name(what.id)!r} means {what.definition!r}"
         if not isinstance(what, Move):
             return str(what)
-        asked = self.question is not None and self.question.subject == what.id
-        return f"move to {what.to}" if asked and not whole else f"move {self.name(what.id)!r} to {what.to}"
+        asked = not whole and self.question is not None and self.question.subject == what.id
+        return f"move to {what.to}" if asked else f"move {self.name(what.id)!r} to {what.to}"
 
     def require_question(self) -> Question:
         """The current question.
@@ -178,7 +192,7 @@ class Session:
         if not edits:
             raise ReviewError("nothing changed")
         self._decide(edits)
-        words = list(map(self.describe, edits))
+        words = [self.describe(edit, whole=True) for edit in edits]
         return words[0] if len(words) == 1 else f"{len(words)} edits: {', '.join(words)}"
 
     def undo(self, number: int | None = None) -> str:
@@ -224,7 +238,8 @@ class Session:
     def _decide(self, whats: Sequence[Accept | Edit]) -> None:
         """Applies decisions, then writes them, then counts them."""
         first = self.log.next_number
-        self._answered[first] = self.question.subject if self.question else ""
+        if self._listed:  # else nobody has seen a question
+            self._answered[first] = self.question.subject if self.question else ""
         decisions, states = list[Decision](), [self.state]
         for number, what in enumerate(whats, first):
             decision = decide(what, states[-1], number=number, time=self._now(), who=self.who, act=first)
@@ -235,7 +250,7 @@ class Session:
         history = History((*self.history.states, *states[1:]), (*self.history.decisions, *decisions))
         self._record(decisions, self._renew(history))
         stays = all(isinstance(what, Define) for what in whats)  # what a class means does not say where it belongs
-        self._refresh(self._answered[first] if stays else "")
+        self._refresh(self._answered.get(first, "") if stays else "")
 
     def _record(self, decisions: Sequence[Decision], history: History) -> None:
         """Writes decisions; only then do they count."""
@@ -269,27 +284,17 @@ class Session:
         return question.subject in self.state.nodes
 
     def _refresh(self, focus: str = "") -> None:
-        """Computes the questions, and which of them is asked next."""
-        self._asked = self._agenda.list_asked(self.state, self._is_done)
-        self._open = [q for q in self._asked if not self._is_done(q) and q.subject not in self._skipped]
-        self._focus = None
-        if focus and (self.is_class(focus) or focus in nodes(self.proposal)):  # an undoing may remove a node
-            every = {question.subject: question for question in self._agenda.list_all(self.state)}
-            self._focus = every.get(focus) or Question(focus, ("undoubted",))
+        """Forgets what is asked; if there is a class or node in focus, it comes first from now on."""
+        self._next, self._listed = focus, None
 
-
-def _replay_own(log: Log, base: Proposal) -> History:
-    """The history of a log on the proposal it is about.
-
-    Raises:
-        ReviewError: it is about another proposal, or contradicts itself.
-    """
-    if log.base != base.digest:
-        raise ReviewError(
-            f"the decisions are about a proposal with digest {log.base[:12]!r}, but this one has {base.digest[:12]!r};"
-            " use --replay to apply them to this one"
-        )
-    history = replay(log, base)
-    if history.conflicts:
-        raise ReviewError(f"the decision log contradicts itself: {history.conflicts[0]}; fix it or move it away")
-    return history
+    @property
+    def _listing(self) -> _Listing:
+        """What is asked, computed when it is needed: a single edit of a script needs no questions."""
+        if self._listed is None:
+            asked, focus = self._agenda.list_asked(self.state, self._is_done), None
+            left = tuple(q for q in asked if not self._is_done(q) and q.subject not in self._skipped)
+            if self.is_class(self._next) or self._next in nodes(self.proposal):  # an undoing may remove a node
+                every = {question.subject: question for question in self._agenda.list_all(self.state)}
+                focus = every.get(self._next) or Question(self._next, ("undoubted",))
+            self._listed = _Listing(asked, left, focus)
+        return self._listed

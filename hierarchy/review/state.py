@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from hierarchy.errors import EditError, HierarchyError, UnknownNode
+from hierarchy.errors import EditError, HierarchyError, ReviewError, UnknownNode
 from hierarchy.names import join_path
 from hierarchy.proposal import Define, Edit, Merge, Move, Proposal, Regroup, Rename, Split
 from hierarchy.proposal import apply as apply_edit
@@ -101,6 +101,23 @@ def replay(log: Log, proposal: Proposal) -> History:
         else:
             applied.append(decision)
     return History(tuple(states), tuple(applied), tuple(conflicts))
+
+
+def replay_own(log: Log, base: Proposal) -> History:
+    """The history of a log on the proposal it is about.
+
+    Raises:
+        ReviewError: it is about another proposal, or contradicts itself.
+    """
+    if log.base != base.digest:
+        raise ReviewError(
+            f"the decisions are about a proposal with digest {log.base[:12]!r}, but this one has {base.digest[:12]!r};"
+            " use --replay to apply them to this one"
+        )
+    history = replay(log, base)
+    if history.conflicts:
+        raise ReviewError(f"the decision log contradicts itself: {history.conflicts[0]}; fix it or move it away")
+    return history
 
 
 def apply(decision: Decision, state: State) -> State:

@@ -66,7 +66,7 @@ def find_senses(
     if sheet is not None:
         meanings = read_senses(sheet, classes, meanings, wordnet)
     meanings = tuple(
-        mean_exactly(decided[id]) if id in decided else meaning
+        mean_exactly(decided[id] if wordnet.has(decided[id]) else "") if id in decided else meaning
         for id, meaning in zip(classes.ids, meanings, strict=True)
     )
     definitions = (

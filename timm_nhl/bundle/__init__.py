@@ -4,11 +4,12 @@
 normalising are part of them.
 """
 
+from timm_nhl.bundle.graphs.onnx_graph import OPSET, Scored
 from timm_nhl.bundle.labels import Label, list_labels
-from timm_nhl.bundle.onnx_graph import OPSET, Scored
 from timm_nhl.bundle.preparation import Preparation, find_preparation
 from timm_nhl.bundle.runner import Bundle, is_bundle, open_bundle
-from timm_nhl.bundle.write import BundleSettings, resize, write_bundle
+from timm_nhl.bundle.settings import BundleSettings
+from timm_nhl.bundle.write import resize, write_bundle
 
 __all__ = [
     "OPSET",

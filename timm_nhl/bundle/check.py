@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from timm_nhl.bundle.graphs.onnx_graph import Scored
 from timm_nhl.bundle.preparation import Preparation, to_array
 from timm_nhl.bundle.runner import Bundle
 from timm_nhl.errors import ExportError
@@ -27,24 +28,25 @@ GOLDEN_SIDE = 224  # the longer side of the golden image at most
 
 @dataclass(frozen=True)
 class Reference:
-    """What a bundle's logits should be: those of a network for prepared images, which timm prepared."""
+    """What a bundle's outputs should be, by name: those of a network for prepared images, which timm prepared."""
 
-    run: Callable[[Tensor], np.ndarray[Any, Any]]
+    run: Callable[[Tensor], dict[str, np.ndarray[Any, Any]]]
     preparation: Preparation | None
 
     @staticmethod
-    def of_torch(network: nn.Module, preparation: Preparation | None) -> Reference:
-        def run(x: Tensor) -> np.ndarray[Any, Any]:
+    def of_torch(network: Scored, preparation: Preparation | None) -> Reference:
+        def run(x: Tensor) -> dict[str, np.ndarray[Any, Any]]:
             with torch.inference_mode():
-                logits: Tensor = network(x)[0]
-            return logits.numpy()
+                return {name: y.numpy() for name, y in zip(network.outputs, network(x), strict=True)}
 
         return Reference(run, preparation)
 
     @staticmethod
-    def of_onnx(file: Path, preparation: Preparation | None) -> Reference:
+    def of_onnx(file: Path, preparation: Preparation | None, outputs: Sequence[str]) -> Reference:
         session = _open(file)
-        return Reference(lambda x: np.asarray(session.run(["logits"], {"images": x.numpy()})[0]), preparation)
+        return Reference(
+            lambda x: dict(zip(outputs, session.run(list(outputs), {"images": x.numpy()}), strict=True)), preparation
+        )
 
 
 def check_network(file: Path, network: nn.Module, batches: Sequence[Tensor]) -> None:
@@ -78,7 +80,7 @@ def check_bundle(bundle: Bundle, reference: Reference, images: Sequence[Image.Im
     for image in _vary(images):
         x = preparation.transform(image)[None]
         given = x.numpy() if bundle.raw else to_array(image)
-        wanted = reference.run(x)
+        wanted = reference.run(x)["logits"]
         for batch in (1, 3):
             found = bundle.run(np.repeat(given, batch, 0))
             what = f"{bundle.graph.name} on an image of {image.width} x {image.height} pixels at batch size {batch}"

@@ -47,6 +47,7 @@ def write_readme(folder: Path, facts: Mapping[str, Any], classes: int, *, sample
             "The graph takes RGB images as they are: bytes, (batch, height, width, 3), of any size. It resizes, crops"
             " and normalises them itself, so do not.\n\n"
         )
+    text += _explain_rejection(facts)
     text += "| file | |\n|---|---|\n" + "".join(f"| {name} | {what} |\n" for name, what in FILES.items())
     text += (
         f"\n## Provenance\n\nLicense of the weights: {provenance['license'] or 'not stated; ask who trained them'}.\n"
@@ -57,6 +58,24 @@ def write_readme(folder: Path, facts: Mapping[str, Any], classes: int, *, sample
         )
     text += f"\n```json\n{json.dumps(provenance, indent=1, ensure_ascii=False)}\n```\n"
     (folder / "README.md").write_text(text, encoding="utf-8", newline="")
+
+
+RULES = {
+    "largest logit": "the largest of its `logits` is",
+    "energy": "the logarithm of the sum of exp(`logits`) is",
+    "router": "1 - `none_of_these` is",
+}
+
+
+def _explain_rejection(facts: Mapping[str, Any]) -> str:
+    chosen = facts["reject"]
+    if chosen is None:
+        return ""
+    return (
+        f"An image is of none of the classes unless {RULES[chosen['score']]} above {chosen['value']:.6g}. On the images"
+        f" that this was chosen with, {chosen['false_accepts']:.1%} of other classes' images pass, and"
+        f" {chosen['kept']:.1%} of the classes' own.\n\n"
+    )
 
 
 def _explain_raw(facts: Mapping[str, Any]) -> str:

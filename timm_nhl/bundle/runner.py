@@ -13,10 +13,11 @@ from PIL import Image
 
 from hierarchy.errors import FormatError, nearest
 from hierarchy.files import read_json
+from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.bundle.labels import Label, read_labels
-from timm_nhl.bundle.openvino_graph import import_openvino
 from timm_nhl.bundle.preparation import Preparation, to_array
 from timm_nhl.errors import BundleError, ExportError, summarize
+from timm_nhl.rejection import Threshold
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Outputs: TypeAlias = dict[str, Array]
@@ -40,6 +41,7 @@ class Bundle:
         labels: (K,) of the outputs.
         preparation: how images are prepared; in the graph, unless the bundle is raw.
         raw: whether the graph takes prepared images.
+        threshold: for "none of these", if the bundle has one.
         facts: all of bundle.json.
         run: the graph: (B, H, W, 3) bytes, or (B, C, h, w) prepared -> `logits` and `probabilities`, (B, K) each; where
             the model has a router, also `none_of_these`, (B,).
@@ -51,6 +53,7 @@ class Bundle:
     labels: tuple[Label, ...]
     preparation: Preparation | None
     raw: bool
+    threshold: Threshold | None
     facts: Mapping[str, Any]
     run: Run
 
@@ -110,7 +113,8 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
                 **{key: tuple(facts["preparation"][key]) for key in ("input_size", "mean", "std")},
             }
         )
-        return Bundle(folder, runtime, facts["precision"], labels, preparation, facts["raw"], facts, run)
+        threshold = facts["reject"] and Threshold(**{**facts["reject"], "images": tuple(facts["reject"]["images"])})
+        return Bundle(folder, runtime, facts["precision"], labels, preparation, facts["raw"], threshold, facts, run)
     except (KeyError, TypeError) as error:
         raise BundleError(f"{str(folder / BUNDLE)!r} is not complete ({summarize(error)}); {REEXPORT}") from None
 

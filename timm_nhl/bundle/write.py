@@ -5,70 +5,32 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from PIL import Image
 from timm.models import reparameterize_model
 from torch import nn
 
 from timm_nhl.bundle.check import Reference, check_bundle, check_network, find_photos, shrink
-from timm_nhl.bundle.labels import Label, list_labels, write_labels
-from timm_nhl.bundle.onnx_graph import OPSET, Scored, convert_to_onnx, prepend
-from timm_nhl.bundle.openvino_graph import import_openvino, write_openvino
+from timm_nhl.bundle.facts import About
+from timm_nhl.bundle.graphs.onnx_graph import Scored, convert_to_onnx, prepend
+from timm_nhl.bundle.graphs.openvino_graph import import_openvino, write_openvino
+from timm_nhl.bundle.graphs.quantize import halve, quantize, rank_layers
+from timm_nhl.bundle.labels import list_labels, write_labels
 from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation
-from timm_nhl.bundle.quantize import halve, quantize, rank_layers
 from timm_nhl.bundle.readme import write_readme
-from timm_nhl.bundle.runner import BUNDLE, FORMAT, GRAPHS, open_bundle
-from timm_nhl.costs import cost
+from timm_nhl.bundle.runner import BUNDLE, GRAPHS, open_bundle
+from timm_nhl.bundle.settings import BundleSettings
 from timm_nhl.errors import ExportError, OptionError, summarize
-from timm_nhl.export import describe, export_checked, write_files
+from timm_nhl.export import export_checked, write_files
 from timm_nhl.models import NHL
-
-PRECISIONS = ("fp32", "fp16", "int8")
-KEPT_LAYERS = 10  # the worst of int8
-
-
-@dataclass(frozen=True)
-class BundleSettings:
-    """What a bundle holds.
-
-    Args:
-        formats: of `onnx`, `openvino` and `torch`.
-        precision: `fp32`, `fp16` (weights stored in half the bytes) or `int8`.
-        raw: the graphs take prepared images, not images as they are.
-        img_size: side of the network's input; by default its test size.
-        opset: of ONNX.
-        reduce_range: int8 weights of 7 bits, for x86 processors without VNNI.
-        weights: also write model.safetensors, which `timm.create_model("local-dir:FOLDER", pretrained=True)` loads.
-        license: of the weights; by default what the model's config says.
-        facts: anything else for the provenance.
-    """
-
-    formats: tuple[str, ...] = ("onnx",)
-    precision: str = "fp32"
-    raw: bool = False
-    img_size: int | None = None
-    opset: int = OPSET
-    reduce_range: bool = False
-    weights: bool = False
-    license: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, asked, known in (
-            ("format", self.formats, tuple(GRAPHS)),
-            ("precision", (self.precision,), PRECISIONS),
-        ):
-            unknown = [each for each in asked if each not in known]
-            if unknown or not asked:
-                raise OptionError(f"no {name} {', '.join(map(repr, unknown))}; use {', '.join(known)}")
-        if "torch" in self.formats and self.precision != "fp32":
-            raise OptionError(f"a torch program holds fp32 only, not {self.precision}; leave --format torch out")
+from timm_nhl.rejection import Array, Threshold, choose_threshold, compute_score, list_scores
 
 
 def write_bundle(
@@ -77,6 +39,8 @@ def write_bundle(
     settings: BundleSettings | None = None,
     *,
     images: Sequence[Image.Image] = (),
+    own: Iterable[Image.Image] = (),
+    others: Iterable[Image.Image] = (),
 ) -> None:
     """Writes a model, nested or plain, as a bundle to a new folder.
 
@@ -84,10 +48,12 @@ def write_bundle(
         images: RGB images like those the device will see; int8 is calibrated on them, the graphs are compared with the
             model on some of them, and the first is the bundle's golden image. Without any, two photos of scikit-learn
             take their place.
+        own: images of the classes; with `settings.reject`, the best score for "none of these" is chosen with them.
+        others: images of other classes, which the threshold is chosen with.
 
     Raises:
         ExportError: the folder is not empty, a package is missing, or a graph gives other numbers than the model.
-        OptionError: int8 without images.
+        OptionError: int8 without images, or too few images for `settings.reject`.
     """
     target, settings = Path(folder), settings or BundleSettings()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -96,9 +62,10 @@ def write_bundle(
         raise OptionError("int8 is calibrated on images of your data, and none are given; pass --images")
     if "openvino" in settings.formats:
         import_openvino()
-    labels, preparation = list_labels(model), _find_preparation(model, settings)
-    network = _make_network(model, settings)
-    writer = _Writer(model, network, labels, preparation, settings, images or find_photos(), calibrated=bool(images))
+    network, preparation = _make_network(model, settings), _find_preparation(model, settings)
+    size = tuple(network.pretrained_cfg["input_size"]) if preparation is None else preparation.input_size
+    about = About(model, list_labels(model), preparation, size, settings)
+    writer = _Writer(about, network, images or find_photos(), bool(images), own, others)
     export_checked(network, target, writer.write, writer.check)
 
 
@@ -106,16 +73,15 @@ def write_bundle(
 class _Writer:
     """What writing and checking share."""
 
-    model: nn.Module
+    about: About
     network: Scored  # reparameterised and fused, in float32 on the CPU
-    labels: tuple[Label, ...]
-    preparation: Preparation | None
-    settings: BundleSettings
     images: Sequence[Image.Image]
     calibrated: bool
-    reference: Reference | None = None
+    own: Iterable[Image.Image]
+    others: Iterable[Image.Image]
 
     def __post_init__(self) -> None:
+        self.settings, self.preparation = self.about.settings, self.about.preparation
         self.reference = Reference.of_torch(self.network, self.preparation)
 
     def write(self, folder: Path) -> None:
@@ -129,27 +95,43 @@ class _Writer:
                 layers = self._write_onnx(plain, folder, embedded)
             if "openvino" in settings.formats:
                 half = settings.precision == "fp16"
-                info = self._describe_openvino()
+                info = self.about.for_openvino(self.threshold)
                 write_openvino(plain, folder / GRAPHS["openvino"], embedded, info=info, half=half)
         if "torch" in settings.formats:
             self._write_torch(folder / GRAPHS["torch"], embedded)
-        write_labels(self.labels, folder)
-        write_files(self.model, folder, label_names=[label.id for label in self.labels])
+        labels = self.about.labels
+        write_labels(labels, folder)
+        write_files(self.about.model, folder, label_names=[label.id for label in labels])
         if not settings.weights:
             (folder / "model.safetensors").unlink()
         shrink(self.images[0]).save(folder / "golden.png")
-        facts = self._collect_facts(layers)
+        facts = self.about.collect(self.network.outputs, layers, self.threshold)
         (folder / BUNDLE).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        write_readme(folder, facts, len(self.labels), sample=not self.calibrated)
+        write_readme(folder, facts, len(labels), sample=not self.calibrated)
 
     def check(self, folder: Path) -> None:
         """Compares each graph with the network, then writes what they say of the golden image."""
-        assert self.reference is not None
         golden = {}
         for name in self.settings.formats:
             bundle = open_bundle(folder, runtime=name)
             golden[name] = check_bundle(bundle, self.reference, self.images)
         (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
+
+    @cached_property
+    def threshold(self) -> Threshold | None:
+        """For "none of these", of the numbers that the graphs give: in int8, once the network is quantised."""
+        if self.settings.reject is None:
+            return None
+        if self.preparation is None:
+            find_preparation(self.about.model)  # raises what is missing
+        return choose_threshold(self._score(self.own), self._score(self.others), self.settings.reject)
+
+    def _score(self, images: Iterable[Image.Image]) -> dict[str, Array]:
+        """(N,) each score of N images."""
+        assert self.preparation is not None
+        found = [self.reference.run(self.preparation.transform(image)[None]) for image in images]
+        every = {name: np.concatenate([each[name] for each in found]) for name in (found[0] if found else ())}
+        return {name: compute_score(name, every) for name in list_scores(every)} if found else {}
 
     def _write_onnx(self, plain: Path, folder: Path, embedded: Preparation | None) -> list[tuple[str, float]]:
         """The network for prepared images, and, if asked for, model.onnx; the int8 layers, worst first."""
@@ -167,11 +149,11 @@ class _Writer:
             layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, narrow, prepared)]
             made = narrow
             onnx.save(made, plain)
-            self.reference = Reference.of_onnx(plain, self.preparation)
+            self.reference = Reference.of_onnx(plain, self.preparation, self.network.outputs)
         if "onnx" in self.settings.formats:
             stored = halve(made) if self.settings.precision == "fp16" else made
             stored = stored if embedded is None else prepend(embedded, stored)
-            onnx.helper.set_model_props(stored, self._describe())
+            onnx.helper.set_model_props(stored, self.about.for_onnx(self.threshold))
             onnx.save(stored, folder / GRAPHS["onnx"])
         return layers
 
@@ -189,58 +171,7 @@ class _Writer:
 
     def _draw(self, batch: int) -> torch.Tensor:
         """Random prepared images."""
-        size = _input_size(self.network, self.preparation)
-        return torch.randn(batch, *size, generator=torch.Generator().manual_seed(batch))
-
-    def _describe(self) -> dict[str, str]:
-        """The metadata of an ONNX file."""
-        found = {**describe(self.model), "precision": self.settings.precision}
-        if self.preparation is not None:
-            found["input_size"] = json.dumps(self.preparation.input_size)
-            found["crop_pct"] = json.dumps(self.preparation.crop_pct)
-        return {**found, "prepared_by": "you" if self.settings.raw else "the graph"}
-
-    def _describe_openvino(self) -> dict[str, str]:
-        """`rt_info/model_info`, as OpenVINO's Model API reads it: lists with spaces, so none in the labels."""
-        found = {
-            "model_type": "Classification",
-            "labels": " ".join(label.name.replace(" ", "_") for label in self.labels),
-            "confidence_threshold": "0",
-            "output_raw_scores": "True",
-            "embedded_processing": str(not self.settings.raw),
-        }
-        if self.preparation is not None:
-            found |= {
-                "resize_type": "standard" if self.preparation.crop_mode == "squash" else "crop",
-                "mean_values": " ".join(f"{255 * each:.6g}" for each in self.preparation.mean),
-                "scale_values": " ".join(f"{255 * each:.6g}" for each in self.preparation.std),
-            }
-        return found
-
-    def _collect_facts(self, layers: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        """bundle.json."""
-        settings, counted = self.settings, cost(self.model, input_size=_input_size(self.network, self.preparation))
-        cfg: Any = self.model.pretrained_cfg
-        provenance: dict[str, Any] = {"architecture": cfg.get("architecture"), "license": settings.license}
-        if settings.license is None:
-            provenance["license"] = cfg.get("license")
-        if isinstance(self.model, NHL):
-            provenance["hierarchy_digest"] = self.model.hierarchy.digest
-            provenance["labels_in_the_whole_model"] = list(self.model.labels)
-        packages = ["timm-nhl", "timm", "torch", *(["openvino"] if "openvino" in settings.formats else [])]
-        provenance["versions"] = {name: version(name) for name in packages}
-        return {
-            "format": FORMAT,
-            "graphs": list(settings.formats),
-            "precision": settings.precision,
-            "raw": settings.raw,
-            "outputs": self.network.outputs,
-            "preparation": self.preparation and asdict(self.preparation),
-            "params": counted.params,
-            "macs": counted.macs,
-            "layers": [{"output": name, "decibels": round(ratio, 1)} for name, ratio in layers[:KEPT_LAYERS]],
-            "provenance": {**provenance, **settings.facts},
-        }
+        return torch.randn(batch, *self.about.input_size, generator=torch.Generator().manual_seed(batch))
 
 
 def _find_preparation(model: nn.Module, settings: BundleSettings) -> Preparation | None:
@@ -251,11 +182,6 @@ def _find_preparation(model: nn.Module, settings: BundleSettings) -> Preparation
         if not settings.raw or settings.precision == "int8":
             raise
         return None
-
-
-def _input_size(model: nn.Module, preparation: Preparation | None) -> tuple[int, ...]:
-    cfg: Any = model.pretrained_cfg
-    return tuple(cfg["input_size"]) if preparation is None else preparation.input_size
 
 
 def _make_network(model: nn.Module, settings: BundleSettings) -> Scored:

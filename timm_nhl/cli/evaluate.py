@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +19,7 @@ from timm_nhl.errors import EvaluationError, OptionError
 
 if TYPE_CHECKING:
     from hierarchy import Hierarchy
-    from timm_nhl.eval import Classifier, Evaluation, Routing
+    from timm_nhl.eval import Classifier, Evaluation, Inference, Opened, Rejection, Routing
 
 Checkpoint = Annotated[
     str, typer.Argument(help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.")
@@ -46,6 +46,16 @@ Size = Annotated[int, typer.Option(help="Number of classes of each random expert
 Seed = Annotated[int, typer.Option(help="Seed of the random experts.")]
 Routed = Annotated[
     bool, typer.Option("--routed", help="Also measure the router: accuracy and cost by what runs, and none of these.")
+]
+Bundles = Annotated[
+    list[str] | None,
+    typer.Option("--bundle", help="Also measure this bundle of the model, or of an expert; repeat it for several."),
+]
+MaxDrop = Annotated[
+    float | None, typer.Option(help="Points of top-1 that a bundle may lose to the model; more is an error.", min=0)
+]
+Reject = Annotated[
+    bool, typer.Option("--reject", help="Also measure none of these: how well images of other classes are told apart.")
 ]
 ImageColumn = Annotated[str | None, typer.Option(help="Image column; by default the only one.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Label column; by default 'label', or the only one.")]
@@ -74,6 +84,9 @@ def evaluate_command(
     size: Size = 20,
     seed: Seed = 0,
     routed: Routed = False,
+    bundle: Bundles = None,
+    max_drop: MaxDrop = None,
+    reject: Reject = False,
     image: ImageColumn = None,
     column: LabelColumn = None,
     batch_size: BatchSize = 256,
@@ -91,46 +104,120 @@ def evaluate_command(
 
     With --classes, also of the model restricted to them and of their expert; with --flat, also of a plain model.
     """
+    _check(predictions, max_drop, bundle)
+    from timm_nhl.data import keep_rows, read_held_out
+    from timm_nhl.eval import draw_classes, evaluate, list_predictions, measure_routing, open_bundles
+
+    precision = amp_dtype if amp else None
+    inference = _choose_inference(device, batch_size, workers, precision, channels_last, img_size, crop_pct)
+    tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
+    kept = read_held_out(checkpoint, data, split=split)
+    columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
+    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
+    images = keep_rows(images, kept[1]) if kept else images
+    draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
+    asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
+    options: dict[str, Any] = {"inference": inference, "track": _track}
+    found = evaluate(main, images, classes=classes or (), flat=other, draws=draws, bundles=opened, **options)
+    routing = measure_routing(main, images, [*asked, *draws], **options) if routed else None
+    rejection: Any = ()
+    if reject:
+        parts = [*asked, *draws] or list(dict.fromkeys(each.labels for each in opened))
+        rejection = _measure_rejection(main, other, opened, images, tree, parts, (data, columns), options)
+    _report(found, routing, rejection, images, title=f"{checkpoint} on {images.name}", as_json=as_json)
+    if predictions is not None:  # last: if it cannot be written, the numbers are not lost
+        write_text(predictions, list_predictions(found.rows))
+    if max_drop is not None:
+        _check_drops(found, max_drop)
+
+
+def _check(predictions: Path | None, max_drop: float | None, bundle: list[str] | None) -> None:
+    """Raises OptionError for what cannot be done, before anything is run."""
     if predictions is not None and not predictions.parent.is_dir():
         raise OptionError(f"cannot write {str(predictions)!r}: no folder {str(predictions.parent)!r}; create it first")
+    if max_drop is not None and not bundle:
+        raise OptionError("--max-drop limits what a bundle loses, and there is none; pass --bundle")
+
+
+def _choose_inference(
+    device: str | None, batch_size: int, workers: int, precision: str | None, *rest: Any
+) -> Inference:
+    """How networks are run."""
     import torch
 
     from timm_nhl.data import choose_device
-    from timm_nhl.eval import Inference, draw_classes, evaluate, list_predictions, measure_routing
+    from timm_nhl.eval import Inference
 
-    inference = Inference(
-        choose_device(device),
-        batch_size,
-        workers,
-        amp_dtype=getattr(torch, amp_dtype) if amp else None,
-        channels_last=channels_last,
-        img_size=img_size,
-        crop_pct=crop_pct,
-    )
-    tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
-    images = _open_images(data, tree, main, split=split, image=image, column=column, has_more=bool(hierarchy))
-    draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
-    found = evaluate(main, images, classes=classes or (), flat=other, draws=draws, inference=inference, track=_track)
-    routing = None
-    if routed:
-        asked = [images.hierarchy.labels(*classes)] if classes else []
-        routing = measure_routing(main, images, [*asked, *draws], inference=inference, track=_track)
-    _report(found, routing, images, title=f"{checkpoint} on {images.name}", as_json=as_json)
-    if predictions is not None:  # last: if it cannot be written, the numbers are not lost
-        write_text(predictions, list_predictions(found.rows))
+    dtype = None if precision is None else getattr(torch, precision)
+    return Inference(choose_device(device), batch_size, workers, dtype, *rest)
 
 
-def _report(found: Evaluation, routing: Routing | None, images: Any, *, title: str, as_json: bool) -> None:
+def _measure_rejection(
+    main: Classifier,
+    other: Classifier | None,
+    opened: Sequence[Opened],
+    images: Any,
+    tree: Hierarchy,
+    parts: Sequence[Sequence[int]],
+    source: tuple[str, dict[str, Any]],
+    options: dict[str, Any],
+) -> tuple[Sequence[Rejection], int]:
+    """How well all networks and bundles know images of other classes, and of how many experts that is the mean."""
+    from timm_nhl.data import open_images
+    from timm_nhl.eval import look, measure_bundle, measure_rejection, open_bundles
+
+    every = images
+    if len(images.classes) < len(tree):  # the images of classes that the model does not know, too
+        data, columns = source
+        every = open_images(data, hierarchy=tree, **columns)
+        ids = {id: label for label, id in enumerate(tree.classes)}
+        new = [ids[id] for id in images.classes]
+        parts = [[new[label] for label in part] for part in parts] or [sorted(new)]
+        opened = open_bundles([each.bundle.folder for each in opened], tree)
+    networks = {"expert" if hasattr(main.model, "expert") else "flat": main, **({"flat": other} if other else {})}
+    seen = [look(network, every, name, **options) for name, network in networks.items()]
+    found = list(measure_rejection(seen, parts))
+    for each in opened:
+        found += measure_bundle(each, every, options["track"])
+    return found, len(parts)
+
+
+def _check_drops(found: Evaluation, most: float) -> None:
+    """Makes sure that no bundle loses more than some points of top-1."""
+    from timm_nhl.eval import check_drop
+
+    for row in found.rows:
+        if row.bundle is not None:
+            model = found.find_model(row)
+            check_drop(row.bundle, model.name, 100 * (model.measures.top1.value - row.measures.top1.value), most)
+
+
+def _report(
+    found: Evaluation, routing: Routing | None, rejection: Any, images: Any, *, title: str, as_json: bool
+) -> None:
     """Prints what was measured on stdout."""
-    from timm_nhl.eval import describe_routing, show, show_routing, to_dict
+    from timm_nhl.eval import (
+        describe_classes,
+        describe_rejection,
+        describe_routing,
+        show,
+        show_bundles,
+        show_rejection,
+        show_routing,
+        to_dict,
+    )
 
     if as_json:
         routed = {} if routing is None else {"routed": describe_routing(routing)}
-        print_json({**_describe_run(images), **to_dict(found), **routed})
+        rejected = {"reject": describe_rejection(rejection[0])} if rejection else {}
+        print_json({**_describe_run(images), **to_dict(found), **describe_classes(found), **routed, **rejected})
         return
     show(found, title=title)
+    show_bundles(found)
     if routing is not None:
         show_routing(routing)
+    if rejection:
+        show_rejection(*rejection)
 
 
 def _open_models(

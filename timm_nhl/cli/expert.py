@@ -1,4 +1,4 @@
-"""What is made of a trained model: `timm-nhl expert` cuts it, `router` gives it a router."""
+"""What is made of trained models: `timm-nhl expert` cuts one, `merge` joins some, `router` gives one a router."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ def expert_command(
     save(expert, out)
     params = sum(parameter.numel() for parameter in expert.parameters())
     typer.echo(f"{out}: {count(len(expert.hierarchy), 'class')}, {params / 1e6:.2f}M parameters", err=True)
+
+
+def merge_command(
+    parts: Annotated[list[str], typer.Argument(help="Folders that timm-nhl convert wrote, of different superclasses.")],
+    out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
+) -> None:
+    """Joins networks that were converted from one flat classifier, by --shard or --classes; no training is needed."""
+    from timm_nhl.converting import merge
+
+    merged = merge(parts, out)
+    params = sum(parameter.numel() for parameter in merged.parameters())
+    typer.echo(f"{out}: {count(len(merged.hierarchy), 'class')}, {params / 1e6:.2f}M parameters", err=True)
 
 
 def router_command(

@@ -9,12 +9,12 @@ import typer
 from hierarchy.cli import run
 from hierarchy.errors import HierarchyError
 from timm_nhl.cli.cost import cost_command
-from timm_nhl.cli.device import export_command, predict_command
+from timm_nhl.cli.device import bench_command, export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
-from timm_nhl.cli.expert import expert_command, router_command
+from timm_nhl.cli.expert import expert_command, merge_command, router_command
 from timm_nhl.cli.plan import plan_command
 from timm_nhl.cli.run import run_command
-from timm_nhl.cli.train import train_command
+from timm_nhl.cli.train import convert_command, train_command
 from timm_nhl.errors import NHLError
 
 HELP = "Nested models: what they cost, and how they are trained, evaluated, cut into experts and exported."
@@ -23,11 +23,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=HELP, pretty_
 app.command("cost")(cost_command)
 app.command("plan", no_args_is_help=True)(plan_command)
 app.command("train", no_args_is_help=True)(train_command)
+app.command("convert", no_args_is_help=True)(convert_command)
 app.command("evaluate")(evaluate_command)
 app.command("expert")(expert_command)
+app.command("merge", no_args_is_help=True)(merge_command)
 app.command("router")(router_command)
 app.command("export")(export_command)
 app.command("predict")(predict_command)
+app.command("bench")(bench_command)
 app.command(
     "run",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from hierarchy.dataset import (
     Problems,
     Relabelling,
     Unreadable,
+    assign_parts,
     find_image_column,
     image_bytes,
     open_data,
@@ -76,6 +78,35 @@ class Images:
         """Every `of`-th image, starting at `number`: the part of one of several processes."""
         return replace(self, rows=self.rows[number::of], labels=self.labels[number::of])
 
+    def hold_out(self, share: float, *, seed: int) -> tuple[Images, Images]:
+        """Two parts: the images to keep, and a share of each class; a class with two images or more is in both."""
+        held = assign_parts(self.labels, (1 - share, share), seed=seed) == 1
+        return self.select(~held, name=self.name), self.select(held, name=f"{self.name} (held out)")
+
+    def select(self, kept: Any, *, name: str) -> Images:
+        """The images at some positions, or for which a mask (M,) is true."""
+        return replace(self, name=name, rows=self.rows[kept], labels=self.labels[kept])
+
+    def of_labels(self, labels: Sequence[int], *, each: int) -> Images:
+        """The first images of some labels, at most so many of each; they keep their labels."""
+        kept = np.concatenate([np.flatnonzero(self.labels == label)[:each] for label in labels])
+        return self.select(np.sort(kept), name=self.name)
+
+    def name_of(self, label: int) -> str:
+        """The display name of a class."""
+        return self.classes[label] if self.hierarchy is None else self.hierarchy.names[label]
+
+    def digest(self) -> bytes:
+        """A digest of the images as they are stored, in order; labels and names do not count."""
+        whole = hashlib.blake2b(digest_size=16)
+        for row in self.rows:
+            try:
+                content = image_bytes(self.data[int(row)][self._column])
+            except Unreadable as fault:
+                raise BrokenImage(f"{self.name} row {row}: {fault}") from None
+            whole.update(len(content).to_bytes(8, "little") + content)
+        return whole.digest()
+
     @cached_property
     def _column(self) -> str:
         (column,) = self.data.column_names
@@ -108,8 +139,6 @@ def open_images(
         UnknownNode: there is no such class or node.
         AmbiguousName: a name belongs to several classes or nodes.
     """
-    from datasets import Image as ImageFeature
-
     part = open_data(source, split=split)
     found = find_image_column(read_features(part), image)
     if hierarchy is None:
@@ -128,5 +157,35 @@ def open_images(
         new = placing.new(read.numbers)
         rows, tree = np.flatnonzero(new >= 0), placing.small
         labels, ids = new[rows], tree.classes
-    undecoded = part.select_columns([found]).cast_column(found, ImageFeature(decode=False))
-    return Images(f"{source} {split}", undecoded, rows, labels, tuple(ids), tree)
+    return Images(f"{source} {split}", _undecoded(part, found), rows, labels, tuple(ids), tree)
+
+
+def open_unlabelled(source: str, *, hierarchy: Hierarchy, split: str, image: str | None = None) -> Images:
+    """Opens a split of a dataset whose labels are missing or do not matter: all are -1.
+
+    Args:
+        source, split, image: as for `open_images`.
+        hierarchy: of the classes that the images may show.
+
+    Raises:
+        SourceError: there is no such dataset or split.
+        DataError: there is no image column, or several.
+    """
+    part = open_data(source, split=split)
+    found = find_image_column(read_features(part), image)
+    rows = np.arange(len(part))
+    return Images(
+        f"{source} {split}",
+        _undecoded(part, found),
+        rows,
+        np.full(len(rows), -1),
+        hierarchy.classes,
+        hierarchy,
+    )
+
+
+def _undecoded(part: Any, column: str) -> Any:
+    """The image column alone, as bytes."""
+    from datasets import Image as ImageFeature
+
+    return part.select_columns([column]).cast_column(column, ImageFeature(decode=False))

@@ -20,6 +20,7 @@ from hierarchy import Hierarchy
 from timm_nhl.costs import Cost, CostCounter, cost
 from timm_nhl.data import Images
 from timm_nhl.errors import OptionError
+from timm_nhl.eval.device.bundles import Opened
 from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean
 from timm_nhl.eval.metrics import Measures, Outcomes, measure
 from timm_nhl.eval.model_io import Classifier
@@ -39,6 +40,7 @@ class Row:
         outcomes: of each image.
         measures: of all images together.
         cost: of the network.
+        bundle: if the row is about one.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Row:
     outcomes: Outcomes
     measures: Measures
     cost: Cost
+    bundle: Opened | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Evaluation:
     differences: tuple[Difference, ...]
     random: RandomExperts | None
 
+    def find_model(self, bundle: Row) -> Row:
+        """The row that a bundle's is compared with: the expert of its classes, or else the first of these classes."""
+        rows = [row for row in self.rows if row.bundle is None and row.hierarchy == bundle.hierarchy]
+        return next((row for row in rows if row.name == "expert"), rows[0])
+
 
 def evaluate(
     main: Classifier,
@@ -99,6 +107,7 @@ def evaluate(
     classes: Iterable[str] = (),
     flat: Classifier | None = None,
     draws: Sequence[tuple[int, ...]] = (),
+    bundles: Sequence[Opened] = (),
     inference: Inference | None = None,
     track: Track = skip_tracking,
 ) -> Evaluation:
@@ -110,6 +119,7 @@ def evaluate(
         classes: ids, names and paths of the expert's classes; without any there is no expert.
         flat: what a nested model is compared with; it may know more classes than the images.
         draws: labels of more experts. They are not run: their logits are the full network's at their classes.
+        bundles: opened along the images' hierarchy; each has a row, next to the model restricted to its classes.
         inference: how networks are run; by default on the CPU.
         track: reports how far a network is.
 
@@ -123,11 +133,13 @@ def evaluate(
     assert tree is not None
     if flat is not None and not isinstance(main.model, NHL):
         raise OptionError(f"--flat compares a nested model with a plain one, but {main.source!r} is plain itself")
-    parts = [tuple(range(len(tree))), *([tree.labels(*wanted)] if wanted else [])]  # each has a row of its own
+    asked = [tree.labels(*wanted)] if wanted else []
+    parts = [tuple(range(len(tree))), *asked]  # each has a row of its own
+    parts += dict.fromkeys(each.labels for each in bundles if each.labels not in parts)
     found = predict(main, images, [*parts, *draws], inference=inference, track=track)
     rows = list(_make_rows(main, tree, parts, found, inference))
     if wanted and isinstance(main.model, NHL):
-        some = select_classes(images, parts[1])
+        some = select_classes(images, asked[0])
         assert some.hierarchy is not None
         expert, every = cut_expert(main, some.classes), [tuple(range(len(some.classes)))]
         outcomes = predict(expert, some, every, inference=inference, track=track)
@@ -136,6 +148,9 @@ def evaluate(
     if flat is not None:
         found_flat = predict(flat, images, [*parts, *draws], inference=inference, track=track)
         rows += _make_rows(flat, tree, parts, found_flat, inference)
+    for each in bundles:
+        small, judged = each.judge(images, track)
+        rows.append(Row(each.name, small, judged, measure(judged, small), each.cost, each))
     drawn = None
     if draws:
         drawn = _measure_draws(main, tree, draws, found[len(parts) :], found_flat[len(parts) :], inference)

@@ -40,16 +40,7 @@ class Classifier:
         Raises:
             EvaluationError: classes that it does not have, or two outputs for one class; all of them are named.
         """
-        repeated = sorted(name for name, uses in Counter(self.classes).items() if uses > 1)
-        if repeated:
-            raise EvaluationError(
-                f"{self.source!r} has several outputs named {', '.join(map(repr, repeated))}; name each class once"
-            )
-        try:
-            label_of = match(self.classes, hierarchy)
-        except HierarchyError as error:
-            raise EvaluationError(f"{self.source!r}: {error}") from None
-        return replace(self, classes=tuple(hierarchy.classes[label_of[name]] for name in self.classes))
+        return replace(self, classes=match_classes(self.source, self.classes, hierarchy))
 
     def outputs(self, classes: Sequence[str]) -> tuple[int, ...]:
         """The output of each of some classes, by id.
@@ -63,6 +54,24 @@ class Classifier:
             some = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             raise EvaluationError(f"{self.source!r} has no output for {some}; use a model of these classes")
         return tuple(output_of[id] for id in classes)
+
+
+def match_classes(source: str, classes: Sequence[str], hierarchy: Hierarchy) -> tuple[str, ...]:
+    """The ids of some classes in a hierarchy that has all of them, by id or else by name.
+
+    Raises:
+        EvaluationError: classes that it does not have, or two outputs for one class; all of them are named.
+    """
+    repeated = sorted(name for name, uses in Counter(classes).items() if uses > 1)
+    if repeated:
+        raise EvaluationError(
+            f"{source!r} has several outputs named {', '.join(map(repr, repeated))}; name each class once"
+        )
+    try:
+        label_of = match(classes, hierarchy)
+    except HierarchyError as error:
+        raise EvaluationError(f"{source!r}: {error}") from None
+    return tuple(hierarchy.classes[label_of[name]] for name in classes)
 
 
 def open_classifier(

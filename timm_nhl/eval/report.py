@@ -67,7 +67,7 @@ def show_routing(routing: Routing) -> None:
         made.add_column(name, justify="left" if name == "what runs" else "right")
     for row in routing.rows:
         macs = _format_millions(row.macs), _format_millions(row.most_macs)
-        made.add_row(row.name, _format(row.top1, 100, 1), _format_points(row.difference), *macs)
+        made.add_row(row.name, format_estimate(row.top1, 100, 1), _format_points(row.difference), *macs)
     if routing.mean_none is not None:
         areas = [area for area in routing.none_of_these if area is not None]
         made.caption = f"none of these: area under the ROC curve {routing.mean_none}, {count(len(areas), 'expert')}"
@@ -79,14 +79,14 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
     rows = [
         {
             "name": row.name,
-            "top1": _plain(row.top1),
-            "difference": _plain(row.difference),
+            "top1": to_plain(row.top1),
+            "difference": to_plain(row.difference),
             "macs": row.macs,
             "most_macs": row.most_macs,
         }
         for row in routing.rows
     ]
-    return {"rows": rows, "none_of_these": list(routing.none_of_these), "mean_none": _plain(routing.mean_none)}
+    return {"rows": rows, "none_of_these": list(routing.none_of_these), "mean_none": to_plain(routing.mean_none)}
 
 
 def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
@@ -104,7 +104,7 @@ def _tabulate(rows: Sequence[Row], *, title: str) -> Table:
         made.add_row(label, *cells)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
-        made.add_row(label, *(_format(row.measures.estimates[measure], factor, decimals) for row in rows))
+        made.add_row(label, *(format_estimate(row.measures.estimates[measure], factor, decimals) for row in rows))
     return made
 
 
@@ -133,7 +133,7 @@ def _tabulate_random(drawn: RandomExperts) -> Table:
     made.add_row("MACs, M", _format_millions(drawn.macs), *blank)
     made.add_section()
     for measure, (label, factor, decimals, *_) in SHOWN.items():
-        made.add_row(label, *(_format(column[measure], factor, decimals) for column in columns.values()))
+        made.add_row(label, *(format_estimate(column[measure], factor, decimals) for column in columns.values()))
     if drawn.gain is not None:
         made.caption = f"experts minus flat, restricted, in top-1: {_format_points(drawn.gain)} points"
     return made
@@ -156,7 +156,7 @@ def to_dict(evaluation: Evaluation) -> dict[str, Any]:
                 "first": each.first.name,
                 "second": each.second.name,
                 "classes": len(each.first.hierarchy),
-                "top1": _plain(each.top1),
+                "top1": to_plain(each.top1),
             }
             for each in evaluation.differences
         ],
@@ -167,9 +167,9 @@ def to_dict(evaluation: Evaluation) -> dict[str, Any]:
             "size": len(drawn.labels[0]),
             "params": drawn.params,
             "macs": drawn.macs,
-            "mean": {name: _plain(estimate) for name, estimate in _average(drawn.experts).items()},
-            "flat_mean": {name: _plain(estimate) for name, estimate in _average(drawn.flat).items()} or None,
-            "gain": _plain(drawn.gain),
+            "mean": {name: to_plain(estimate) for name, estimate in _average(drawn.experts).items()},
+            "flat_mean": {name: to_plain(estimate) for name, estimate in _average(drawn.flat).items()} or None,
+            "gain": to_plain(drawn.gain),
             "experts": [
                 {"labels": list(labels), "images": one.images, **_describe(one)}
                 for labels, one in zip(drawn.labels, drawn.experts, strict=True)
@@ -199,10 +199,10 @@ def list_predictions(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _format(estimate: Estimate | None, factor: float, decimals: int) -> str:
+def format_estimate(estimate: Estimate | None, factor: float, decimals: int) -> str:
     """A value, and its interval, if it has one, on the next line.
 
-    >>> _format(Estimate(0.857, 0.841, 0.872), 100, 1)
+    >>> format_estimate(Estimate(0.857, 0.841, 0.872), 100, 1)
     '85.7\\n84.1–87.2'
     """
     if estimate is None:
@@ -244,8 +244,8 @@ def _describe_row(row: Row) -> dict[str, Any]:
 
 
 def _describe(measures: Measures) -> dict[str, Any]:
-    return {name: _plain(estimate) for name, estimate in measures.estimates.items()}
+    return {name: to_plain(estimate) for name, estimate in measures.estimates.items()}
 
 
-def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
+def to_plain(estimate: Estimate | None) -> dict[str, Any] | None:
     return None if estimate is None else {"value": estimate.value, "interval": estimate.interval}

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from hierarchy.english import count
 from timm_nhl.costs import CostCounter
 from timm_nhl.data import Images
 from timm_nhl.errors import EvaluationError
-from timm_nhl.eval.intervals import Estimate, Floats, estimate_difference, estimate_mean, estimate_share
+from timm_nhl.eval.intervals import Estimate, estimate_difference, estimate_mean, estimate_share
 from timm_nhl.eval.model_io import Classifier
 from timm_nhl.eval.predict import Inference, Track, prepare, skip_tracking
 from timm_nhl.models import NHL, choose
+from timm_nhl.rejection import measure_area
 
 CHOICES: tuple[dict[str, Any], ...] = (
     *({"keep": keep} for keep in (1, 2, 3)),
@@ -142,15 +141,3 @@ def _find_area(groups: Tensor, group_of: Tensor, targets: Tensor, labels: Sequen
     if inside.all() or not inside.any() or len(own) == groups.shape[1]:
         return None
     return measure_area(groups[:, own].sum(1).numpy(), inside)
-
-
-def measure_area(values: Any, positive: Any) -> float:
-    """The probability that a positive image has a larger value than another; ties count half.
-
-    >>> measure_area([0.9, 0.8, 0.4, 0.8], [True, True, False, False])
-    0.875
-    """
-    ranks: Floats = rankdata(values)
-    mine = np.asarray(positive, dtype=bool)
-    hits, others = int(mine.sum()), int((~mine).sum())
-    return float((ranks[mine].sum() - hits * (hits + 1) / 2) / (hits * others))

@@ -227,7 +227,9 @@ class NHL(RoutedModel):
         parts: dict[int, Any] = {id(self.trunk): trunk, id(self.levels): nn.ModuleList(levels), id(self.head): head}
         if self.router is not None:
             parts[id(self.router)] = router
-        parts[id(self.hierarchy)] = self.hierarchy  # nothing that is replaced below is copied
+        for name in ("hierarchy", "labels", "pretrained_cfg", "default_cfg"):  # replaced below, so they are not copied
+            if hasattr(self, name):
+                parts[id(getattr(self, name))] = getattr(self, name)
         clone = copy.deepcopy(self, parts)
         clone.levels.training = self.levels.training
         clone.scored = False if router is None else router.scored

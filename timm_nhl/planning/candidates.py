@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,7 +13,7 @@ from torch import nn
 
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.errors import nearest
-from timm_nhl.costs import CostCounter, cost, create_on_meta
+from timm_nhl.costs import CostCounter, CountedTrunk, cost, create_on_meta
 from timm_nhl.errors import NHLError, OptionError, summarize
 from timm_nhl.experts import Rows, select_rows
 from timm_nhl.models import SUFFIX
@@ -111,7 +111,13 @@ def describe_backbone(name: str, *, img_size: int | None) -> Backbone:
 
 
 def count_nested(
-    backbone: Backbone, shape: str, options: Mapping[str, Any], tree: Hierarchy, tasks: Sequence[Draws]
+    backbone: Backbone,
+    shape: str,
+    options: Mapping[str, Any],
+    tree: Hierarchy,
+    tasks: Sequence[Draws],
+    *,
+    count_trunk: Callable[[nn.Module], CountedTrunk],
 ) -> Candidate:
     """The nested network of a shape; raises OptionError if it cannot be counted."""
     given = {**backbone.options, **options}
@@ -121,7 +127,8 @@ def count_nested(
     # one class shows what the nodes of each level cost; only a router has a row for every group
     shown = tree if given.get("router") else tree.at([0])
     with explained(backbone.nested):
-        counter = CostCounter(backbone.nested, hierarchy=shown, input_size=backbone.input_size, **given)
+        model: Any = create_on_meta(backbone.nested, hierarchy=shown, **given)
+        counter = CostCounter(model, input_size=backbone.input_size, trunk=count_trunk(model.trunk))
     whole = counter.count(select_rows(tree, range(len(tree))))
     return Candidate(
         backbone.nested,

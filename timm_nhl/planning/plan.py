@@ -9,6 +9,7 @@ from typing import Any
 import timm
 
 from hierarchy import Hierarchy
+from timm_nhl.costs import CountedTrunk, count_trunk
 from timm_nhl.experts import select_rows
 from timm_nhl.planning.candidates import (
     NESTED,
@@ -112,8 +113,16 @@ def count_all(
     """The candidates of one backbone; siblings that are backbones of the plan themselves are left out."""
     plain = count_plain(backbone, PLAIN, backbone.name, tree, tasks)
     yield plain
+    counted: dict[str, CountedTrunk] = {}
+
+    def count_once(trunk: Any) -> CountedTrunk:
+        key = f"{trunk.split} {trunk.backbone_args}"  # many shapes share a trunk
+        if key not in counted:
+            counted[key] = count_trunk(trunk, backbone.input_size)
+        return counted[key]
+
     for shape, options in shapes.items():
-        yield count_nested(backbone, shape, options, tree, tasks)
+        yield count_nested(backbone, shape, options, tree, tasks, count_trunk=count_once)
     for name in smaller_siblings(backbone.name):
         cfg: Any = timm.get_pretrained_cfg(name)
         fixed = cfg is not None and cfg.fixed_input_size

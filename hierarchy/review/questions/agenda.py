@@ -1,16 +1,14 @@
-"""What is asked in a review: the most doubtful of all questions, and the votes that a new meaning calls for."""
+"""What is asked in a review: the most doubtful of all questions, and what the witnesses say after an edit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
-from hierarchy.proposal import Finding, Proposal, Vote
+from hierarchy.proposal import Finding, Vote
+from hierarchy.review.questions.meanings import Witnesses
 from hierarchy.review.questions.queue import Question, choose_worthy, find_now, list_questions
 from hierarchy.review.state import History, State
-
-Ask: TypeAlias = Callable[[Proposal, Mapping[str, str], Iterable[str]], Mapping[str, tuple[Vote, ...]]]
 
 
 class Agenda:
@@ -20,10 +18,18 @@ class Agenda:
         first: the state before any decision.
         findings: what the checks found in it.
         only: kinds of questions to ask, all of each; if empty, the most doubtful of all kinds.
+        witnesses: look for mixed nodes among those that edits change; if None, nothing does.
     """
 
-    def __init__(self, first: State, findings: Sequence[Finding], only: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        first: State,
+        findings: Sequence[Finding],
+        only: Iterable[str] = (),
+        witnesses: Witnesses | None = None,
+    ) -> None:
         self._first, self._given, self._only = first.proposal, tuple(findings), tuple(only)
+        self._witnesses = witnesses
         self._checked: tuple[State, tuple[Finding, ...]] | None = None
         asked = list_questions(first, self._find(first))
         self._worthy = choose_worthy(asked, len(first.proposal.classes))
@@ -33,14 +39,18 @@ class Agenda:
         return list_questions(state, self._find(state))
 
     def list_asked(self, state: State, is_done: Callable[[Question], bool]) -> tuple[Question, ...]:
-        """What is asked: of a class, as long as something speaks against its place, or once it is answered."""
+        """What is asked: the most doubtful of the first questions, as long as something speaks for them or once they
+        are answered; of each class without a place; and of each node that edits have made mixed.
+        """
         if self._only:
             return list_questions(state, self._find(state), self._only)
         worthy = {state.current_path(subject) for subject in self._worthy}
+        mixed = {state.current_path(finding.node) for finding in self._given if finding.kind == "mixed"}
         return tuple(
             question
             for question in self.list_all(state)
             if "unsettled" in question.kinds
+            or ("mixed" in question.kinds and question.subject not in mixed)
             or (question.subject in worthy and (question.kinds != ("undoubted",) or is_done(question)))
         )
 
@@ -49,7 +59,8 @@ class Agenda:
             state.proposal,
             state.meanings,
         ):
-            self._checked = state, find_now(state, self._given, self._first)
+            seek = self._witnesses.find_mixed if self._witnesses else None
+            self._checked = state, find_now(state, self._given, self._first, seek)
         return self._checked[1]
 
 
@@ -57,11 +68,11 @@ class Renewal:
     """Asks the witnesses again about classes that mean something else by now, once for every meaning.
 
     Args:
-        ask: (proposal, chosen meanings, ids) -> the votes of WordNet and the embedding about these classes.
+        witnesses: who is asked; if None, nobody votes on these classes.
     """
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, witnesses: Witnesses | None) -> None:
+        self._witnesses = witnesses
         self._known: dict[tuple[str, str, str], tuple[Vote, ...]] = {}
 
     def __call__(self, history: History) -> History:
@@ -73,7 +84,7 @@ class Renewal:
         keys = {id: (id, definitions[id], wnid) for id, wnid in state.meanings.items()}
         new = [id for id, key in keys.items() if key not in self._known]
         if new:
-            cast = self._ask(state.proposal, state.meanings, new)
+            cast = self._witnesses.vote(state.proposal, state.meanings, new) if self._witnesses else {}
             self._known |= {keys[id]: tuple(cast.get(id, ())) for id in new}
         votes = dict(state.proposal.votes)
         for id, key in keys.items():

@@ -8,15 +8,16 @@ answered with care.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from hierarchy.checks import check
 from hierarchy.errors import ReviewError, nearest
 from hierarchy.names import join_path
-from hierarchy.proposal import Edit, Finding, Merge, Proposal, Rename, Split
+from hierarchy.proposal import Edit, Finding, Merge, Move, Proposal, Rename, Split
 from hierarchy.review.questions.votes import current_votes, measure_disagreement, measure_doubt
-from hierarchy.review.state import State, list_members
+from hierarchy.review.state import State, groups, list_members
 
 KINDS = {  # in the order in which they are asked
     "unsettled": "a class without a place",
@@ -31,6 +32,8 @@ KINDS = {  # in the order in which they are asked
 }
 KINDS_OF_NODES = ("mixed", "oversized", "near-duplicate", "chain")
 GIVEN = ("mixed", "ambiguous")  # what needs vectors or WordNet to find; taken from the findings about the proposal
+Seek: TypeAlias = Callable[[Proposal, Mapping[str, str], Collection[str]], Iterable[Finding]]
+
 SHARE, LEAST = 0.1, 5  # questions per class, and the fewest of a small hierarchy
 
 
@@ -93,35 +96,53 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def find_now(state: State, given: Iterable[Finding] = (), base: Proposal | None = None) -> tuple[Finding, ...]:
-    """What the cheap checks find in a state, and which of the given findings still hold, each once.
+def find_now(
+    state: State, given: Iterable[Finding] = (), base: Proposal | None = None, seek: Seek | None = None
+) -> tuple[Finding, ...]:
+    """What the checks find in a state, and which of the given findings still hold, each once.
 
     Args:
         state: the state of the review.
         given: findings about the first proposal.
         base: the first proposal.
+        seek: (proposal, chosen meanings, nodes) -> those of the nodes that are mixed; it is asked about the nodes that
+            hold other classes than in the first proposal, or a class that means something else.
     """
     proposal = state.proposal
     if not any(proposal.places):
         return ()
     here = check(Proposal.from_hierarchy(proposal.settled))
     found = [finding for finding in here if finding.kind in KINDS]
-    before, now = list_members(base or proposal), list_members(proposal)
+    now = list_members(proposal)
+    same = _find_unchanged(state, base or proposal)
     for finding in given:
         if finding.kind == "ambiguous" and finding.node not in state.meanings:
             found.append(finding)
         elif finding.kind == "mixed":
             node = state.current_path(finding.node)
-            if before.get(finding.node) == now.get(node):
-                found.append(replace(finding, node=node, edit=_follow(finding.edit, node)))
+            if node in same:
+                said = finding.message.replace(repr(finding.node), repr(node))
+                found.append(replace(finding, node=node, message=said, edit=_follow(finding.edit, node, state)))
+    changed = now.keys() - same
+    found += seek(proposal, state.meanings, changed) if seek and changed else ()
     unique: dict[tuple[str, str], Finding] = {}  # the checks may find again what was given
     for finding in found:
         unique.setdefault((finding.node, finding.message), finding)
     return tuple(unique.values())
 
 
-def _follow(edit: Edit | None, node: str) -> Edit | None:
-    """An edit of a node that was renamed since."""
+def _find_unchanged(state: State, base: Proposal) -> set[str]:
+    """Paths of the nodes that hold the same classes, with the same meanings, as in the first proposal."""
+    now, before = list_members(state.proposal), list_members(base)
+    paths = ((state.current_path(node), ids) for node, ids in before.items())
+    return {path for path, ids in paths if now.get(path) == ids and ids.isdisjoint(state.meanings)}
+
+
+def _follow(edit: Edit | None, node: str, state: State) -> Edit | None:
+    """An edit about nodes that were renamed since; None if the group of a move is gone."""
+    if isinstance(edit, Move):
+        to = state.current_path(edit.to)
+        return replace(edit, to=to) if to in groups(state.proposal) else None
     return replace(edit, node=node) if isinstance(edit, Rename | Merge | Split) else edit
 
 

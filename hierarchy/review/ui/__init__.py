@@ -29,6 +29,7 @@ def run_full_screen(session: Session, *, title: str, edit_text: Callable[[str], 
     """Runs the review on the full screen until the person quits; `title` is the name of the file."""
     from hierarchy.review.ui.tui.app import ReviewApp  # textual is heavy
 
+    session.prepare()
     ReviewApp(session, title=title, edit_text=edit_text).run()
 
 
@@ -45,4 +46,5 @@ def run_in_browser(
     """
     from hierarchy.review.ui.web import serve  # starlette and uvicorn
 
+    session.prepare()
     serve(session, title=title, pictures=pictures, opened=opened)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from hierarchy.errors import ReviewError
 from hierarchy.names import split_path
-from hierarchy.proposal import Define, Merge, Move, Rename, Split
-from hierarchy.review.questions import Sense, list_senses
+from hierarchy.proposal import Merge, Move, Rename, Split
+from hierarchy.review.questions import Sense, list_senses, read_meaning
 from hierarchy.review.session import Session
 from hierarchy.review.state import groups
 from hierarchy.review.ui.search import find_group, find_sibling
@@ -53,7 +53,6 @@ KEYS = (
     Key("q", "quit", "stop here; every decision is saved, continue at any time"),
     Key("?", "help", "explain the numbers on the screen, and the keys"),
 )
-MOST_CHARACTERS = 500  # of a definition
 DIGITS = "1-9"
 DIGITS_HELP = "take the suggestion with that number"
 
@@ -118,21 +117,14 @@ def list_meanings(session: Session) -> tuple[Sense, ...]:
 
 
 def define(session: Session, text: str) -> str:
-    """Says what the class in question means: one of `list_meanings` by its number or synset, or a description."""
-    id, text = _class_to_define(session), " ".join(text.split())
-    senses = list_meanings(session)
-    chosen = [sense for sense in senses if sense.wnid == text]
+    """Says what the class in question means: one of `list_meanings` by its number, a synset, or a description."""
+    id, text = _class_to_define(session), text.strip()
     if is_number(text):
+        senses = list_meanings(session)
         if not 1 <= int(text) <= len(senses):
             raise ReviewError(f"there is no meaning {text}; give a number from 1 to {len(senses)}, or a description")
-        chosen = [senses[int(text) - 1]]
-    if chosen:
-        return session.edit(Define(id, chosen[0].definition, chosen[0].wnid))
-    if not text.isprintable() or not 0 < len(text) <= MOST_CHARACTERS:
-        raise ReviewError(
-            f"cannot define {session.name(id)!r} by that; give a line of 1 to {MOST_CHARACTERS} characters"
-        )
-    return session.edit(Define(id, text))
+        text = senses[int(text) - 1].wnid
+    return session.edit(read_meaning(id, text))
 
 
 def find_node(session: Session, *, superclass: bool = False) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierarchy.checks import Evidence, check
+from hierarchy.checks import Evidence, check, find_mixed
 from hierarchy.checks.checks import ALIKE, _alike, _find_alike, _plain
 from hierarchy.proposal import Merge, Move, Proposal, apply
 from hierarchy.sources import ClassList
@@ -156,6 +156,25 @@ def test_a_node_of_two_kinds_of_things_is_mixed_and_its_split_is_the_edit(wordne
     tops = {name: top for name, (top, _) in zip(after.classes, after.groups, strict=True)}
     assert tops["tiger"] == tops["mako"] != tops["canoe"] == tops["pickup"]
     assert "'nature' holds two kinds of things: " in found["nature"].message and found["nature"].weight > 0.1
+
+
+def test_a_group_of_two_is_mixed_if_one_of_them_is_far_nearer_to_a_class_of_another_superclass():
+    rows = [("wolf", "wolf", "predators", "canines"), ("bear", "bear", "predators", "bears")]
+    rows += [("fox", "fox", "night animals", "furry"), ("porcupine", "porcupine", "night animals", "furry")]
+    rows += [(f"x{i}", f"x{i}", f"s{i}", f"g{i}") for i in range(8)]  # classes that are like no other
+    tree = Hierarchy.from_rows(rows)
+
+    def find(fox, *, nodes=None):
+        vectors = np.zeros((len(rows), 20))
+        vectors[np.arange(len(rows)), np.arange(len(rows))] = 1
+        vectors[tree.classes.index("fox")] = fox @ vectors[[0, 1, 2, 3]]
+        return [(found.node, found.edit) for found in find_mixed(tree, vectors, None, nodes) if found.edit]
+
+    away = Move("fox", "predators/canines")
+    assert find(np.array([0.7, 0, 0.7, 0.1])) == [("night animals/furry", away)]
+    assert find(np.array([0.3, 0, 0.9, 0.1])) == []  # hardly nearer
+    assert find(np.array([0.7, 0, 0.1, 0.7])) == []  # as near to its sibling
+    assert find(np.array([0.7, 0, 0.7, 0.1]), nodes=["predators"]) == []
 
 
 def test_names_of_two_classes_and_of_two_senses_are_ambiguous(wordnet):

@@ -18,8 +18,8 @@ from support.small_models import create
 
 from timm_nhl.bundle import BundleSettings, Preparation, open_bundle, write_bundle
 from timm_nhl.bundle import write as writing
-from timm_nhl.bundle.onnx_graph import build_preparation
-from timm_nhl.bundle.openvino_graph import _prepend
+from timm_nhl.bundle.graphs.onnx_graph import build_preparation
+from timm_nhl.bundle.graphs.openvino_graph import _prepend
 from timm_nhl.bundle.preparation import Prepare
 from timm_nhl.data import decode_image
 from timm_nhl.errors import ExportError

@@ -16,9 +16,10 @@ from support.small_models import create
 
 import timm_nhl
 from timm_nhl.bundle import BundleSettings, check, find_preparation, open_bundle, write_bundle
-from timm_nhl.bundle.openvino_graph import import_openvino
+from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
+from timm_nhl.rejection import choose_threshold
 
 pytestmark = pytest.mark.xdist_group("bundle")
 GOLDEN = Golden("bundle_messages.txt", lambda: [*BROKEN, *REFUSED, *COMMANDS])
@@ -117,6 +118,8 @@ REFUSED = {  # a wish -> what asks for it
     "python: int8 without images": lambda *_: write_bundle(create(), "small", BundleSettings(precision="int8")),
     "python: an unknown format": lambda *_: BundleSettings(formats=("tflite",)),
     "python: a torch program in int8": lambda *_: BundleSettings(formats=("torch",), precision="int8"),
+    "python: a false-accept rate that is no share": lambda *_: BundleSettings(reject=5),
+    "python: too few images to reject others": lambda *_: choose_threshold({}, {}, 0.05),
     "python: experts that keep none": lambda *_: timm_nhl.Experts(create().eval(), size=0),
     "python: experts of a model in train mode": lambda *_: timm_nhl.Experts(create().train()),
     "python: a graph with other numbers": lambda *_: check._compare(
@@ -138,8 +141,10 @@ COMMANDS = {
     "timm-nhl export: neither a bundle nor a file": ["export", "model"],
     "timm-nhl export: two precisions": ["export", "model", "--bundle", "b", "--fp16", "--int8"],
     "timm-nhl export: an option of bundles for a file": ["export", "model", "--out", "model.onnx", "--int8"],
+    "timm-nhl export: a threshold without images": ["export", "model", "--bundle", "b", "--reject", "0.05"],
     "timm-nhl predict: no such image": ["predict", "plain", "cat.jpg"],
     "timm-nhl predict: a folder without images": ["predict", "plain", "plain"],
+    "timm-nhl bench: a folder that is no bundle": ["bench", "plain"],
     "timm-nhl predict: a runtime for a saved model": ["predict", "plain", "plain/config.json", "--runtime", "onnx"],
     "timm-nhl export: an expert of a plain model": ["export", "plain", "--bundle", "b", "--classes", "a"],
     "timm-nhl export: images without a hierarchy": ["export", "plain", "--bundle", "b", "--images", "data"],

@@ -78,6 +78,23 @@ def test_a_bundle_and_its_model_say_the_same_and_list_what_cannot_be_read(folder
         assert one["none_of_these"] is None
 
 
+def test_a_bundle_with_a_threshold_says_none_of_these(folder, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder / "bundle", tmp_path / "strict")
+    facts, file = json.loads((tmp_path / "strict" / "bundle.json").read_text()), folder / "photos" / "a.png"
+    largest = max(json.loads((tmp_path / "strict" / "golden.json").read_text())["onnx"]["logits"])
+    for value, accepted in ((largest - 0.1, True), (largest + 0.1, False)):
+        chosen = {"score": "largest logit", "value": value, "false_accepts": 0.05, "kept": 0.9, "area": 0.9}
+        facts["reject"] = {**chosen, "images": [100, 100]}
+        (tmp_path / "strict" / "bundle.json").write_text(json.dumps(facts))
+        said = {
+            form: predict(monkeypatch, capsys, tmp_path / "strict", file, "--form", form)[1]
+            for form in ("json", "csv", "table")
+        }
+        assert json.loads(said["json"])["accepted"] is accepted
+        assert next(csv.DictReader(io.StringIO(said["csv"])))["accepted"] == str(accepted).lower()
+        assert (" none of these " in said["table"].splitlines()[-2]) is not accepted
+
+
 def test_the_golden_image_has_the_golden_answer_in_every_form(folder, monkeypatch, capsys):
     bundle = open_bundle(folder / "bundle")
     golden = json.loads((folder / "bundle" / "golden.json").read_text())["onnx"]

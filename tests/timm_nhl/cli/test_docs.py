@@ -12,6 +12,7 @@ import pytest
 from support import ROOT
 
 from timm_nhl.cli.main import main
+from timm_nhl.converting import Conversion
 from timm_nhl.train import Settings
 
 TEXT = "".join(
@@ -53,8 +54,14 @@ def test_the_blocks_of_the_page_on_export_run(tmp_path, monkeypatch):
 
 def test_the_page_on_training_names_flags_that_are():
     flags = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "how-to" / "train.md").read_text()))
-    known = {"--" + field.name.replace("_", "-") for field in fields(Settings)}
+    known = {"--" + field.name.replace("_", "-") for field in fields(Settings)} | {"--try", "--split", "--seed"}
     assert len(flags) > 20 and flags <= known
+
+
+def test_the_page_on_converting_names_flags_that_are():
+    flags = set(re.findall(r"(--[a-z][a-z-]+)", (ROOT / "docs" / "how-to" / "convert.md").read_text()))
+    known = {"--" + field.name.replace("_", "-") for field in fields(Conversion)}
+    assert len(flags) > 8 and flags <= known | {"--array", "--nproc-per-node", "--no-python"}  # Slurm's and torchrun's
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

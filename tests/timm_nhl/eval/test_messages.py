@@ -120,6 +120,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "images of no whole patches": ["patches", "data", "--hierarchy", "tree.json", "--img-size", "50"],
     "images of no whole patches for a nested model": ["nested-patches", "data", "--img-size", "50"],
     "images of another size than a model has": ["fixed", "data", "--hierarchy", "tree.json", "--img-size", "50"],
+    "a limit for no bundle": ["nested", "data", "--max-drop", "1"],
+    "none of all classes": ["nested", "data", "--reject"],
+    "a bundle that is none": ["nested", "data", "--bundle", "expert"],
     "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
 }
 SAID = {"a measured model": ["nested", "data", "--experts", "2", "--size", "3", "--flat", "named"]}

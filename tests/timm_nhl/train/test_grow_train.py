@@ -45,7 +45,6 @@ def growing(data, trained, out, **values):
         "mixup": 0.2,
         "clip_grad": 1.0,
         "layer_decay": 0.8,
-        "level_loss": (0.1, 0.2),
         "model_ema": True,
         "model_ema_decay": 0.7,
         "grad_checkpointing": True,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
@@ -31,7 +31,6 @@ RANDOM = {  # everything that draws random numbers, and everything that has a st
     "model_kwargs": ["widths=8,4,4 expansion=2 drop=0.1"],
     "grad_accum_steps": 2,
     "clip_grad": 1.0,
-    "level_loss": (0.1, 0.2),
     "epochs": 2,
 }
 LOOP, RUN_DIR = "timm_nhl.train.loop", "timm_nhl.train.run_dir"
@@ -102,14 +101,16 @@ def test_training_needs_no_posix_locks(data, tmp_path):
 
 @pytest.mark.slow
 def test_torchrun_trains_and_one_process_speaks(data, tmp_path):
-    settings = small(data, tmp_path / "run", epochs=1, level_loss=(0.1, 0.2), amp=True)
+    settings = small(data, tmp_path / "run", epochs=1, scale=(0.1, 0.2), amp=True)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
     command = [*torchrun, str(free_port()), "-m", "timm_nhl", "train", *as_flags(settings)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == [str(tmp_path / "run")]
     assert done.stderr.count("eval_top1") == 1
     saved = json.loads((tmp_path / "run" / "settings.json").read_text())
-    assert Settings(**saved["settings"]) == settings and saved["facts"]["processes"] == 2
+    given = json.loads(json.dumps(asdict(settings)))
+    assert all(saved["settings"][name] == value for name, value in given.items() if value is not None)
+    assert saved["facts"]["processes"] == 2
 
 
 def as_flags(settings):

@@ -44,7 +44,7 @@ def test_the_routers_loss_equals_its_definition(case, mixed):
     [
         {"clip_grad": 0.5, "clip_mode": "agc"},
         {"model_ema": True, "model_ema_decay": 0.5},
-        {"mixup": 0.2, "level_loss": (0.1, 0.2), "layer_decay": 0.9},
+        {"mixup": 0.2, "layer_decay": 0.9},
         pytest.param({"torchcompile": "eager"}, marks=pytest.mark.slow),
     ],
     ids=str,

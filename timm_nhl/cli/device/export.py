@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CALIBRATION = 256  # images
+REJECT = 2000  # images of the classes, and of others, that a threshold is chosen with
 WRITES = (".onnx", ".pt2")
 
 Checkpoint = Annotated[
@@ -30,7 +32,8 @@ Classes = Annotated[
 ]
 ModelOption = Annotated[str | None, typer.Option(help="The architecture, if CHECKPOINT is a file of weights.")]
 HierarchyOption = Annotated[
-    str | None, typer.Option(help="Its hierarchy, if CHECKPOINT is a file of weights: shipped, .json or .csv.")
+    str | None,
+    typer.Option(help="That of a file of weights; or that of --images, if they have more classes than CHECKPOINT."),
 ]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="A new folder with everything that a device needs.", show_default=False)
@@ -50,6 +53,13 @@ Images = Annotated[
 Split = Annotated[str, typer.Option(help="Split of --images.")]
 Fp16 = Annotated[bool, typer.Option("--fp16", help="Store weights in float16: half the size.")]
 Int8 = Annotated[bool, typer.Option("--int8", help="Weights and activations in int8; needs --images.")]
+Reject = Annotated[
+    float | None,
+    typer.Option(help="Choose a threshold that this share of --images of other classes passes, like 0.05."),
+]
+RejectSplit = Annotated[
+    str, typer.Option(help="Split of --images for --reject: not one that the model was trained on.")
+]
 ReduceRange = Annotated[
     bool, typer.Option("--reduce-range", help="int8 weights of 7 bits, for x86 processors without VNNI.")
 ]
@@ -72,6 +82,8 @@ def export_command(
     int8: Int8 = False,
     images: Images = None,
     split: Split = "train",
+    reject: Reject = None,
+    reject_split: RejectSplit = "validation",
     reduce_range: ReduceRange = False,
     raw: Raw = False,
     img_size: ImageSize = None,
@@ -86,14 +98,10 @@ def export_command(
     --bundle writes a folder: graphs that take images as they are, labels, an image with its expected output, a README.
     --out writes one file.
     """
-    if (bundle is None) == (out is None):
-        raise OptionError("pass either --bundle, a new folder, or --out, a .onnx or .pt2 file")
     if fp16 and int8:
         raise OptionError("--fp16 and --int8 exclude each other; choose one")
-    if out is not None:
-        _refuse_with_out(format=format, fp16=fp16, int8=int8, images=images, raw=raw, weights=weights, license=license)
-        if out.suffix not in WRITES:
-            raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
+    asked = {"format": format, "fp16": fp16, "int8": int8, "images": images, "reject": reject, "raw": raw}
+    _check(bundle, out, **asked, weights=weights, license=license)
     from timm_nhl.bundle import OPSET, BundleSettings, write_bundle
     from timm_nhl.eval import open_classifier
 
@@ -113,12 +121,33 @@ def export_command(
         reduce_range=reduce_range,
         weights=weights,
         license=license,
+        reject=reject,
         facts={"source": checkpoint, "command": shlex.join(["timm-nhl", *sys.argv[1:]])},
     )
-    write_bundle(cut, bundle, settings, images=_sample(images, split, opened, cut) if images else ())
+    photos, own, others = _sample(images, split, None if reject is None else reject_split, opened, cut, hierarchy)
+    write_bundle(cut, bundle, settings, images=photos, own=own, others=others)
+    _report(cut, bundle, settings.formats[0])
+
+
+def _report(model: Any, bundle: Path, runtime: str) -> None:
+    """Says on stderr what was written."""
+    from timm_nhl.bundle import open_bundle
+
     size = sum(file.stat().st_size for file in bundle.iterdir())
     typer.echo(
-        f"{bundle}: {count(cut.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
+        f"{bundle}: {count(model.num_classes, 'class')}, {size / 1e6:.2f} MB, verified against the model", err=True
+    )
+    threshold = open_bundle(bundle, runtime=runtime).threshold
+    if threshold is not None:
+        typer.echo(_describe_rejection(threshold), err=True)
+
+
+def _describe_rejection(threshold: Any) -> str:
+    """What a threshold does, in one line."""
+    own, others = (count(number, "image") for number in threshold.images)
+    return (
+        f"none of these: {threshold.score} of at most {threshold.value:.4g}; {threshold.false_accepts:.1%} of {others}"
+        f" of other classes pass, and {threshold.kept:.1%} of {own} of its own (AUROC {threshold.area:.3f})"
     )
 
 
@@ -149,24 +178,54 @@ def _cut(opened: Any, classes: list[str] | None) -> Any:
     return opened.model.expert(classes)
 
 
-def _sample(source: str, split: str, opened: Any, cut: Any) -> list[Image.Image]:
-    """Images of the model's own classes, the same ones each time.
+def _sample(
+    source: str | None, split: str, reject_split: str | None, opened: Any, cut: Any, hierarchy: str | None
+) -> tuple[list[Image.Image], Iterator[Image.Image], Iterator[Image.Image]]:
+    """Images of the model's own classes, and those for a threshold: of its classes, and of others.
 
     Raises:
         OptionError: a plain model's folder has no hierarchy.
     """
+    if source is None:
+        return [], iter(()), iter(())
+    from hierarchy import load
+
+    tree = opened.hierarchy if hierarchy is None else load(hierarchy)
+    if tree is None:
+        raise OptionError(f"{opened.source!r} has no hierarchy.json, which names the classes of --images; add it")
+    known = list(cut.hierarchy.classes) if hasattr(cut, "hierarchy") else list(tree.classes)
+    other = [id for id in tree.classes if id not in known]
+    photos = list(_draw(source, tree, split, known, CALIBRATION))
+    if reject_split is None:
+        return photos, iter(()), iter(())
+    return (
+        photos,
+        _draw(source, tree, reject_split, known, REJECT),
+        _draw(source, tree, reject_split, other, REJECT),
+    )
+
+
+def _draw(source: str, tree: Any, split: str, classes: list[str], most: int) -> Iterator[Image.Image]:
+    """Some images of some classes, the same ones each time."""
     from timm_nhl.data import open_images
 
-    if opened.hierarchy is None:
-        raise OptionError(f"{opened.source!r} has no hierarchy.json, which names the classes of --images; add it")
-    classes = cut.hierarchy.classes if hasattr(cut, "hierarchy") else ()
-    images = open_images(source, hierarchy=opened.hierarchy, split=split, classes=classes)
-    numbers = random.Random(0).sample(range(len(images)), min(CALIBRATION, len(images)))
-    return [images[number][0] for number in numbers]
+    if classes:
+        images = open_images(source, hierarchy=tree, split=split, classes=classes)
+        for number in random.Random(0).sample(range(len(images)), min(most, len(images))):
+            yield images[number][0]
 
 
-def _refuse_with_out(**asked: Any) -> None:
-    """Raises OptionError for options of a bundle."""
-    given = [name for name, value in asked.items() if value]
-    if given:
-        raise OptionError(f"--{given[0]} is an option of --bundle; leave it out, or pass --bundle in place of --out")
+def _check(bundle: Path | None, out: Path | None, **asked: Any) -> None:
+    """Raises OptionError for what does not go together: a bundle and a file, or a file and options of a bundle."""
+    if (bundle is None) == (out is None):
+        raise OptionError("pass either --bundle, a new folder, or --out, a .onnx or .pt2 file")
+    if out is not None:
+        given = [name for name, value in asked.items() if value]
+        if given:
+            raise OptionError(
+                f"--{given[0]} is an option of --bundle; leave it out, or pass --bundle in place of --out"
+            )
+        if out.suffix not in WRITES:
+            raise OptionError(f"unknown format of {str(out)!r}; end the name in .onnx or .pt2")
+    if asked["reject"] is not None and asked["images"] is None:
+        raise OptionError("--reject is chosen with images of other classes, and none are given; pass --images")

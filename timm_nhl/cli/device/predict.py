@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 STDIN = "-"
+NONE = "none of these"
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
 
 Source = Annotated[str, typer.Argument(help="A bundle, or a saved folder, nested or plain.", show_default=False)]
@@ -39,17 +40,20 @@ class Prediction:
         image: its file.
         classes: the most likely ones, (id, name, path, probability) each.
         none_of_these: the probability that it is of none of the classes, where the model has a router.
+        accepted: whether it is of one of the classes, where a bundle has a threshold.
     """
 
     image: str
     classes: tuple[tuple[str, str, str, float], ...]
     none_of_these: float | None
+    accepted: bool | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         keys = ("id", "name", "path", "probability")
         classes = [dict(zip(keys, each, strict=True)) for each in self.classes]
-        return {"image": self.image, "classes": classes, "none_of_these": self.none_of_these}
+        none = {"none_of_these": self.none_of_these, "accepted": self.accepted}
+        return {"image": self.image, "classes": classes, **none}
 
 
 def predict_command(
@@ -60,14 +64,14 @@ def predict_command(
     runtime: Runtime = None,
     threads: Threads = None,
 ) -> None:
-    """Says which classes images are of.
+    """Says which classes images are of, or that they are of none, where a bundle has a threshold for that.
 
     Images that cannot be read are listed on stderr and left out; the exit code is then 1.
     """
     files = list(_find_files(images))
-    say, labels = _open(source, runtime, threads)
+    say, labels, accept = _open(source, runtime, threads)
     unreadable: list[str] = []
-    _print(_predict(_track(files), say, labels, min(top, len(labels)), unreadable), form)
+    _print(_predict(_track(files), say, labels, accept, min(top, len(labels)), unreadable), form)
     for fault in unreadable:
         typer.echo(fault, err=True)
     if unreadable:
@@ -94,13 +98,15 @@ def _find_files(images: Iterable[str]) -> Iterator[str]:
             raise OptionError(f"no such image: {asked!r}; name a file, a folder, or - for stdin")
 
 
-def _open(source: str, runtime: str | None, threads: int | None) -> tuple[Callable[[Any], dict[str, Any]], Any]:
-    """How to get the outputs of an image, and the labels of the outputs."""
+def _open(
+    source: str, runtime: str | None, threads: int | None
+) -> tuple[Callable[[Any], dict[str, Any]], Any, Callable[[Any], Any] | None]:
+    """How to get the outputs of an image, the labels of the outputs, and what says which images are accepted."""
     from timm_nhl.bundle import Scored, find_preparation, is_bundle, list_labels, open_bundle
 
     if is_bundle(source):
         bundle = open_bundle(source, runtime=runtime, threads=threads)
-        return bundle.predict, bundle.labels
+        return bundle.predict, bundle.labels, None if bundle.threshold is None else bundle.threshold.accept
     if runtime is not None:
         raise OptionError(
             f"--runtime chooses among the graphs of a bundle, and {source!r} is a saved model; leave it out"
@@ -119,11 +125,16 @@ def _open(source: str, runtime: str | None, threads: int | None) -> tuple[Callab
             outputs = scored(preparation.transform(image)[None])
         return {name: y.numpy() for name, y in zip(scored.outputs, outputs, strict=True)}
 
-    return say, list_labels(model)
+    return say, list_labels(model), None
 
 
 def _predict(
-    files: Iterable[str], say: Callable[[Any], dict[str, Any]], labels: Any, top: int, unreadable: list[str]
+    files: Iterable[str],
+    say: Callable[[Any], dict[str, Any]],
+    labels: Any,
+    accept: Callable[[Any], Any] | None,
+    top: int,
+    unreadable: list[str],
 ) -> Iterator[Prediction]:
     """Predictions of the files that can be read; the others are added to `unreadable`."""
     from hierarchy.dataset import Unreadable
@@ -143,6 +154,7 @@ def _predict(
             file,
             tuple((*labels[i], float(probabilities[i])) for i in best),
             None if none is None else float(none[0]),
+            None if accept is None else bool(accept(outputs)[0]),
         )
 
 
@@ -153,11 +165,12 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
             typer.echo(json.dumps(each.to_dict(), ensure_ascii=False))
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["image", "rank", "id", "name", "path", "probability", "none_of_these"])
+        writer.writerow(["image", "rank", "id", "name", "path", "probability", "none_of_these", "accepted"])
         for each in predictions:
             none = "" if each.none_of_these is None else f"{each.none_of_these:.6g}"
+            accepted = "" if each.accepted is None else str(each.accepted).lower()
             for rank, (*label, probability) in enumerate(each.classes, 1):
-                writer.writerow([each.image, rank, *label, f"{probability:.6g}", none])
+                writer.writerow([each.image, rank, *label, f"{probability:.6g}", none, accepted])
     else:
         from rich.console import Console
         from rich.table import Table
@@ -166,6 +179,9 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
         for column in ("image", "class", "path", "%", "none of these, %"):
             table.add_column(column, justify="right" if "%" in column else "left")
         for each in predictions:
+            if each.accepted is False:
+                table.add_row(each.image, NONE)
+                continue
             for rank, (_, name, path, probability) in enumerate(each.classes):
                 none = "" if rank or each.none_of_these is None else f"{100 * each.none_of_these:.1f}"
                 table.add_row("" if rank else each.image, name, path, f"{100 * probability:.1f}", none)

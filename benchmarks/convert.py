@@ -1,0 +1,231 @@
+"""What converting a flat classifier gives, beside training a nested network from scratch and the flat one itself.
+
+    python benchmarks/icons.py build/icons
+    python benchmarks/experts.py run
+    python benchmarks/convert.py run --seeds 1
+    python benchmarks/convert.py report
+
+Flat networks and those trained from scratch are the ones of `experts.py`. Each conversion has a folder below
+`build/convert`; a run skips those that are done and goes on with a stopped one at its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accuracy import claim
+from accuracy_run import compute_logits
+from accuracy_statistics import estimate, estimate_difference
+from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
+from experts_report import Row
+from experts_run import SPLITS, place
+from experts_tasks import draw_tasks
+
+import hierarchy
+from hierarchy.dataset import HIERARCHY_FILE, open_data, save_data
+from hierarchy.files import write_text
+from timm_nhl.converting import Conversion, convert, merge
+from timm_nhl.data import open_images
+from timm_nhl.export import load_model
+from timm_nhl.train import Settings, train
+
+FOLDER, EXPERTS, DATA = Path("build") / "convert", Path("build") / "experts", Path("build") / "icons"
+SHAPE = f"split=-3 strides=2,2,1 widths={EDGE}"
+KINDS = ("all", "20 random", "5 random", "5 related")
+SHARED: dict[str, Any] = {"workers": 0, "device": "cpu", "model_kwargs": [SHAPE]}
+SHARED |= {name: RECIPE[name] for name in ("batch_size", "scale", "hflip", "color_jitter")}
+TEACHER = LONGER[0]  # the best flat network there is
+SCRATCH = SHAPES[1]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to a nested network.
+
+    Args:
+        name: of its row.
+        teacher: the flat network that is converted; none for training from scratch.
+        images: of each class; none for all.
+        shards: parts that are converted apart and merged.
+        values: settings that differ.
+    """
+
+    name: str
+    teacher: Network | None = TEACHER
+    images: int | None = None
+    shards: int = 1
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+ARMS = (
+    Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
+    Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
+    Arm("converted without labels, 4 epochs", values={"epochs": 4, "views": 4, "no_labels": True}),
+    Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
+    Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
+    Arm("converted, 8 epochs", values={"epochs": 8, "views": 8}),
+    Arm("converted, 10 images a class", images=10),
+    Arm("from scratch, 10 images a class", teacher=None, images=10),
+    Arm("converted, 50 images a class", images=50),
+    Arm("from scratch, 50 images a class", teacher=None, images=50),
+)
+
+
+def find(arm: Arm, seed: int) -> Path:
+    """The folder of an arm."""
+    return FOLDER / f"{''.join(letter if letter.isalnum() else '_' for letter in arm.name)}_seed{seed}"
+
+
+def take_images(images: int | None, seed: int) -> Path:
+    """The data with at most so many training images of each class."""
+    if images is None:
+        return DATA
+    folder = FOLDER / f"icons_{images}_seed{seed}"
+    if not folder.exists():
+        data = open_data(str(DATA))
+        labels = np.array(data["train"]["label"])
+        order = np.random.default_rng(seed).permutation(len(labels))
+        chosen = np.concatenate([order[labels[order] == label][:images] for label in np.unique(labels)])
+        data["train"] = data["train"].select(np.sort(chosen))
+        temporary = folder.with_suffix(".part")
+        save_data(data, temporary)
+        (temporary / HIERARCHY_FILE).write_bytes((DATA / HIERARCHY_FILE).read_bytes())
+        temporary.rename(folder)
+    return folder
+
+
+def run(arm: Arm, seed: int) -> Path:
+    """Does an arm, or goes on where a stopped run left it; returns its folder, which then has `result.json`."""
+    own = find(arm, seed)
+    own.mkdir(parents=True, exist_ok=True)
+    data = take_images(arm.images, seed)
+    clock = own / "seconds.txt"
+    before = float(clock.read_text()) if clock.exists() else 0.0
+    began = time.process_time()
+    try:
+        made = train_afresh(own, data, seed) if arm.teacher is None else convert_parts(arm, own, data, seed)
+    finally:
+        seconds = before + time.process_time() - began
+        write_text(clock, f"{seconds:.1f}\n")
+    tree = hierarchy.load(data / HIERARCHY_FILE)
+    hierarchy.save(tree, own / "tree.json")
+    model = load_model(str(made))
+    arrays = {}
+    for split in SPLITS:
+        images = open_images(str(data), hierarchy=tree, split=split)
+        arrays[split] = compute_logits(model, images).numpy()
+        arrays[f"{split}_labels"] = np.asarray(images.labels)
+    np.savez_compressed(own / "logits.npz", **arrays)
+    write_text(own / "result.json", json.dumps({"name": arm.name, "seed": seed, "cpu_seconds": round(seconds)}))
+    return own
+
+
+def convert_parts(arm: Arm, own: Path, data: Path, seed: int) -> Path:
+    """Converts in one part or several."""
+    assert arm.teacher is not None
+    flat = place(arm.teacher, seed, EXPERTS) / "run"
+    values = {**SHARED, **arm.values, "seed": seed, "hierarchy": str(data / HIERARCHY_FILE)}
+    if arm.shards == 1:
+        return convert(Conversion(str(flat), str(data), str(own / "run"), **values)) / "last"
+    parts = [
+        convert(Conversion(str(flat), str(data), str(own / f"part{k}"), shard=f"{k}/{arm.shards}", **values))
+        for k in range(1, arm.shards + 1)
+    ]
+    if not (own / "merged").exists():
+        merge([str(part) for part in parts], own / "merged")
+    return own / "merged"
+
+
+def train_afresh(own: Path, data: Path, seed: int) -> Path:
+    """Trains from scratch, for as many epochs as give half of all steps on all images."""
+    images = len(open_images(str(data), hierarchy=hierarchy.load(data / HIERARCHY_FILE), split="train"))
+    epochs = round(RECIPE["epochs"] * 12_000 / images / 2)
+    values = {**RECIPE, "epochs": epochs, "warmup_epochs": epochs / 12, "seed": seed}
+    values |= {"model": SCRATCH.model, "model_kwargs": [SHAPE], "hierarchy": str(data / HIERARCHY_FILE)}
+    return train(Settings(str(data), out=str(own / "run"), **values)) / "last"
+
+
+def list_rows(seeds: range) -> Iterator[Row]:
+    """The rows of the table: what there was, then what was converted."""
+    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    for network in (SCRATCH, *SHAPES[:1], TEACHER):
+        folders = {seed: place(network, seed, EXPERTS) for seed in seeds}
+        yield Row(network, {seed: each for seed, each in folders.items() if (each / "result.json").exists()}, tree)
+    for arm in ARMS:
+        folders = {seed: find(arm, seed) for seed in seeds}
+        done = {seed: each for seed, each in folders.items() if (each / "result.json").exists()}
+        yield Row(Network(arm.name, SCRATCH.model, SHAPE, "people"), done, tree)
+
+
+def format_rows(seeds: range) -> Iterator[str]:
+    """Lines of a table: top-1 by kind of task, how far from the nested network that was trained from scratch."""
+    rows = [row for row in list_rows(seeds) if row.folders]
+    yield f"| test images | {' | '.join(KINDS)} | core-minutes |"
+    yield "|---" * (2 + len(KINDS)) + "|"
+    base = rows[0]
+    for row in rows:
+        shared = [seed for seed in row.folders if seed in base.folders]
+        cells = []
+        for kind in KINDS:
+            mine = row.mark(kind, "test")
+            if row is base or not shared:
+                cells.append(str(estimate({"": mine})))
+                continue
+            pair = [
+                each.mark(kind, "test")[:, [sorted(each.folders).index(seed) for seed in shared]]
+                for each in (row, base)
+            ]
+            gap = estimate_difference({"": pair[0]}, {"": pair[1]}).format_signed()
+            cells.append(f"{100 * np.nanmean(mine):.2f} ({gap})")
+        yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} | {row.minutes:.1f} |"
+
+
+def measure_task(seed: int) -> Path:
+    """Converts for the first task of 5 random classes alone, to compare its minutes with those of all classes."""
+    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    task = draw_tasks("5 random", tree, seed=seed)[0]
+    arm = Arm("converted for 5 classes, 4 epochs", values={"epochs": 4, "views": 4, "classes": list(task)})
+    own = find(arm, seed)
+    own.mkdir(parents=True, exist_ok=True)
+    began = time.process_time()
+    convert_parts(arm, own, DATA, seed)
+    print(f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes for {', '.join(task)}", file=sys.stderr)
+    return own
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("run", "task", "report"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", help="arms whose name contains this")
+    options = parser.parse_args()
+    seeds = range(options.seeds)
+    if options.action == "report":
+        print("\n".join(format_rows(seeds)))
+        return
+    import torch
+
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if options.action == "task":
+        measure_task(0)
+        return
+    for seed in seeds:
+        for arm in ARMS:
+            if (find(arm, seed) / "result.json").exists() or (options.only or "") not in arm.name:
+                continue
+            with claim(FOLDER / f"{find(arm, seed).name}.lock") as mine:
+                if mine:
+                    run(arm, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Converting a flat classifier: its trunk stays, its answers are learned, a stopped conversion goes on."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.flat import converting, save_flat
+from support.training_runs import TREE, dataset
+
+import timm_nhl
+from timm_nhl.converting import convert
+from timm_nhl.export import load_model
+from timm_nhl.train import RunDir
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return dataset(tmp_path_factory.mktemp("data") / "noise")
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    return save_flat(tmp_path_factory.mktemp("flat") / "model")
+
+
+def rows_of(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", epochs=6))
+    nested, before = timm_nhl.load(out / "last"), load_model(flat).state_dict()
+    for name, value in nested.trunk.net.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    rows = rows_of(out)
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(7)]
+    assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
+    assert nested.hierarchy == TREE and timm_nhl.load(out / "best").expert([TREE.classes[2]]).hierarchy.classes
+
+
+def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", no_labels=True, val_split="none"))
+    row = rows_of(out)[-1]
+    assert float(row["ce"]) == 0 and float(row["kl"]) > 0
+    assert "eval_top1" not in row and 0 <= float(row["agreement"]) <= 100
+
+
+def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(data, tmp_path):
+    half = save_flat(tmp_path / "half", classes=TREE.classes[:3])
+    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]]))
+    assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
+    row = rows_of(out)[-1]
+    assert float(row["kl"]) > 0 and float(row["ce"]) > 0
+
+
+def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
+    files = {"weights": f"{flat}/model.safetensors", "labels": str(tmp_path / "names.txt")}
+    out = convert(converting("test_resnet", data, tmp_path / "out", steps="init", **files))
+    trunk, before = timm_nhl.load(out / "last").trunk.net.state_dict(), load_model(flat).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in trunk.items())
+    (row,) = rows_of(out)
+    assert row["epoch"] == "0" and 0 <= float(row["teacher_top1"]) <= 100
+
+
+def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monkeypatch):
+    calm = convert(converting(flat, data, tmp_path / "calm"))
+    save = RunDir.save_epoch
+
+    def stop(self, rows, *rest):
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+        save(self, rows, *rest)
+
+    stopped = converting(flat, data, tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "save_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(stopped)
+    again = convert(stopped)
+    expected, found = (load_file(folder / "last" / "model.safetensors") for folder in (calm, again))
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name

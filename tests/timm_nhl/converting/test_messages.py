@@ -1,0 +1,97 @@
+"""Every message of `timm-nhl convert` and `merge` is in ../../golden/convert_messages.txt, to be read aloud.
+
+After a change of wording, write it with `WRITE_GOLDEN=1 pytest tests/timm_nhl/converting/test_messages.py` and read the
+difference.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+from support.flat import converting, save_flat
+from support.golden_messages import Golden
+from support.small_models import create
+from support.training_runs import SMALL, TREE, dataset
+
+from timm_nhl.cli.main import main
+from timm_nhl.converting import convert
+from timm_nhl.export import save
+
+
+def command(*flags, model="flat", data="data", out="new"):
+    return [
+        *["convert", model, data, "--out", out, "--val-split", "test", "--workers", "0", "--device", "cpu"],
+        *["--model-kwargs", SMALL[0], "--batch-size", "8", "--epochs", "1", "--views", "1", *flags],
+    ]
+
+
+COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
+    "no data": ["convert", "flat", "--out", "new"],
+    "a model that does not exist": command(model="falt"),
+    "a timm model that does not exist": command(model="resnt50"),
+    "a timm model without weights": command("--labels", "names.txt", model="lcnet_035"),
+    "weights of a timm model without classes": command("--weights", "names.txt", model="test_resnet"),
+    "weights that do not exist": command("--weights", "no.pth", "--labels", "names.txt", model="test_resnet"),
+    "weights of a saved model": command("--weights", "names.txt"),
+    "a nested model": command(model="nested"),
+    "no hierarchy": command(model="alone", data="bare"),
+    "a step that does not exist": command("--steps", "init,destil"),
+    "steps in another order": command("--steps", "distil,init"),
+    "two choices of classes": command("--classes", "super 00", "--shard", "1/2"),
+    "a class that does not exist": command("--classes", "super 07"),
+    "a part that does not exist": command("--shard", "3/2"),
+    "more parts than superclasses": command("--shard", "1/3"),
+    "numbers out of range": command("--epochs", "0", "--temperature", "0"),
+    "classes that nothing teaches": command("--no-labels", model="half"),
+    "a shape that does not exist": command("--preset", "egde"),
+    "options that the model does not have": command("--model-kwargs", "widhts=8,4,4"),
+    "a folder of another conversion": command("--shard", "2/2", out="done"),
+    "nothing to merge": ["merge", "done", "--out", "new"],
+    "merging what was not converted": ["merge", "done", "nested", "--out", "new"],
+    "merging a part with itself": ["merge", "done", "done", "--out", "new"],
+    "merging parts of other teachers": ["merge", "done", "other", "--out", "new"],
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Data, flat models, and parts that do not fit together."""
+    made = tmp_path_factory.mktemp("conversion")
+    dataset(made / "data")
+    dataset(made / "bare")
+    (made / "bare" / "hierarchy.json").unlink()
+    save_flat(made / "flat")
+    save_flat(made / "alone", hierarchy=None)
+    save_flat(made / "half", classes=TREE.classes[:3])
+    torch.manual_seed(0)
+    save(create(hierarchy=TREE), made / "nested")
+    (made / "names.txt").write_text("\n".join(TREE.classes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        for name in ("done", "other"):
+            convert(converting("flat", "data", name, shard="1/2", steps="init", epochs=1, views=1))
+    settings = made / "other" / "settings.json"
+    content = json.loads(settings.read_text())
+    content["facts"]["teacher"] = 64 * "0"
+    settings.write_text(json.dumps(content))
+    return made
+
+
+GOLDEN = Golden("convert_messages.txt", lambda: list(COMMANDS))
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_message_is_the_golden_one(case, files, monkeypatch, capsys):
+    monkeypatch.chdir(files)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", ["timm-nhl", *COMMANDS[case]])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert (ended.value.code, len(lines)) == (2, 1), lines
+    assert lines[0].startswith("error: ")
+    GOLDEN.compare(case, lines[0].removeprefix("error: "))
+    assert not (files / "new").exists()

@@ -1,0 +1,54 @@
+"""The nested network around a flat network's trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+from timm.data import resolve_data_config
+
+from hierarchy import Hierarchy, HierarchyError
+from timm_nhl.converting.teacher import Teacher
+from timm_nhl.errors import NHLError, OptionError, summarize
+from timm_nhl.models import NHL, SUFFIX
+from timm_nhl.weights import list_differences
+
+OF_THE_HEAD = ("num_classes", "global_pool", "drop_rate", "drop_path_rate", "pretrained_cfg", "pretrained_cfg_overlay")
+
+
+def build_network(teacher: Teacher, tree: Hierarchy, *, preset: str | None, options: Mapping[str, Any]) -> NHL:
+    """A nested network of some classes, whose trunk is the teacher's own; the branches are fresh.
+
+    Args:
+        preset, options: its shape, as `timm.create_model` takes them.
+
+    Raises:
+        NHLError: the options are invalid.
+        OptionError: the teacher's layers are not those of its architecture.
+    """
+    flat: Any = teacher.model
+    backbone = {name: value for name, value in getattr(flat, "_model_args", {}).items() if name not in OF_THE_HEAD}
+    try:
+        model: Any = timm.create_model(
+            f"{teacher.backbone}{SUFFIX}", hierarchy=tree, preset=preset, **{**backbone, **options}
+        )
+    except (NHLError, HierarchyError):
+        raise
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise OptionError(f"cannot nest {teacher.source!r}: {summarize(error)}; see --model-kwargs") from error
+    assert isinstance(model, NHL)
+    mine, theirs = model.trunk.net.state_dict(), flat.state_dict()
+    odd = list_differences(mine, {name: value for name, value in theirs.items() if name in mine})
+    if odd:
+        raise OptionError(
+            f"{teacher.source!r} does not have the layers of a {teacher.backbone}: {len(odd)} tensors differ (like"
+            f" {odd[0]!r}); convert a model as timm creates it"
+        )
+    model.trunk.net.load_state_dict({name: theirs[name] for name in mine})
+    model.trunk.requires_grad_(False)
+    inputs = resolve_data_config({}, model=flat)
+    # what timm recommends for testing its own weights was measured with another end
+    inputs |= {"test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
+    model.pretrained_cfg |= inputs
+    return model

@@ -1,0 +1,234 @@
+"""Converts a trained flat classifier into a nested network, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from timm.data import resolve_data_config
+
+import hierarchy
+from hierarchy import Hierarchy
+from hierarchy.dataset import HIERARCHY_FILE
+from hierarchy.english import count
+from hierarchy.errors import nearest
+from timm_nhl.converting.distil import Distiller
+from timm_nhl.converting.images import open_splits
+from timm_nhl.converting.loss import CompletedLoss
+from timm_nhl.converting.measure import measure
+from timm_nhl.converting.network import build_network
+from timm_nhl.converting.outputs import FrozenOutputs, Kept, keep_outputs
+from timm_nhl.converting.parts import choose_shard
+from timm_nhl.converting.settings import STEPS, Conversion
+from timm_nhl.converting.teacher import Teacher, open_flat
+from timm_nhl.costs import cost
+from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all
+from timm_nhl.errors import OptionError
+from timm_nhl.models import NHL
+from timm_nhl.train import RunDir, Settings, parse_kwargs, train_transform
+
+
+def convert(settings: Conversion) -> Path:
+    """Converts a flat classifier; returns the folder that `settings.out` names.
+
+    The trunk is the classifier's own and stays as it is. The folder is like that of a training: `settings.json`,
+    `metrics.csv`, `resume.pt` and the models `last/` and, if there are labels, `best/` for timm's `local-dir:`. A
+    conversion that was stopped resumes after its last finished epoch.
+
+    Raises:
+        OptionError: settings that cannot be.
+        TrainingError: the folder belongs to another conversion, or the loss is not finite.
+        HierarchyError: the data or the hierarchy cannot be read, or do not fit each other.
+        NHLError: the classifier cannot be loaded, or the network not be created.
+    """
+    steps = parse_steps(settings.steps)
+    teacher, tree = open_teacher(settings)
+    learned = choose_classes(settings, tree)
+    images, held_out = open_splits(settings, tree)
+    check_taught(teacher, tree, learned, labelled=not settings.no_labels)
+    seed_all(settings.seed, INITIALIZATION)
+    options = parse_kwargs("--model-kwargs", settings.model_kwargs or ())
+    model = build_network(teacher, tree.at(learned), preset=settings.preset, options=options)
+    facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(images)}
+    run_dir = RunDir(settings, facts=facts)
+    checkpoint = run_dir.load_checkpoint()
+    console = Console(stderr=True)
+    work = Work(settings, model, teacher, learned, images, held_out, console)
+    with run_dir.lock():
+        hierarchy.save(tree, run_dir.path / HIERARCHY_FILE)
+        work.run(steps, run_dir, checkpoint)
+    return run_dir.path
+
+
+class Work:
+    """The steps of a conversion on one network, and what they print."""
+
+    def __init__(
+        self,
+        settings: Conversion,
+        model: NHL,
+        teacher: Teacher,
+        learned: tuple[int, ...],
+        images: Images,
+        held_out: Images,
+        console: Console,
+    ) -> None:
+        self.settings, self.teacher, self.learned, self.console = settings, teacher, learned, console
+        self.images, self.held_out = images, held_out
+        self.device = choose_device(settings.device)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.inputs = dict(resolve_data_config({}, model=model))
+        self.frozen = FrozenOutputs(model.trunk, teacher).to(self.device).to(memory_format=torch.channels_last).eval()
+        self.known = teacher.known
+
+    def run(self, steps: tuple[str, ...], run_dir: RunDir, checkpoint: Mapping[str, Any] | None) -> None:
+        """Does the steps that are not done yet, and writes what each one made."""
+        rows = list(checkpoint["rows"]) if checkpoint is not None else []
+        began = time.monotonic()
+        evaluation = self.keep(self.held_out, transform=False)
+        if not rows:
+            rows.append({"epoch": 0, **self.measure(evaluation, "init", began)})
+            run_dir.save_epoch(rows, self.model, self.part, {"model": self.model.state_dict(), "optimizer": None})
+        if "distil" not in steps:
+            return
+        began = time.monotonic()
+        loss = CompletedLoss(
+            self.learned,
+            self.known,
+            temperature=self.settings.temperature,
+            label_weight=self.settings.label_weight,
+            smoothing=self.settings.smoothing,
+        )
+        distiller = Distiller(self.model, self.keep(self.images, transform=True), loss.to(self.device), self.settings)
+        if checkpoint is not None and len(rows) > 1:
+            distiller.load_state_dict(checkpoint["trainer"])
+            self.say(f"{self.settings.out}: resuming after epoch {len(rows) - 1} of {distiller.epochs}")
+        for epoch in range(len(rows) - 1, distiller.epochs):
+            row = distiller.train_one_epoch(epoch)
+            rows.append({**row, **measure(self.model, evaluation, self.learned, self.known)})
+            self.say("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
+            run_dir.save_epoch(rows, self.model, self.part, distiller.state_dict())
+        self.measure(evaluation, "distil", began)
+
+    @property
+    def part(self) -> Images:
+        """The training images, with the classes that are learned as their names."""
+        tree = self.model.hierarchy
+        return replace(self.images, classes=tree.classes, hierarchy=tree)
+
+    def keep(self, images: Images, *, transform: bool) -> Kept:
+        """What the frozen networks give for images, augmented or not."""
+        settings = self.settings
+        augmented = Settings(
+            settings.source,
+            settings.out,
+            scale=settings.scale,
+            hflip=settings.hflip,
+            color_jitter=settings.color_jitter,
+        )
+        return keep_outputs(
+            self.frozen,
+            images,
+            self.inputs,
+            transform=train_transform(augmented, self.inputs) if transform else None,
+            views=settings.views if transform else 1,
+            seed=settings.seed,
+            workers=settings.workers,
+            device=self.device,
+        )
+
+    def measure(self, evaluation: Kept, step: str, began: float) -> dict[str, float]:
+        """Measures the network after a step, and prints a line about it."""
+        found = measure(self.model, evaluation, self.learned, self.known)
+        size = self.inputs["input_size"]
+        mine, flat = cost(self.model, input_size=size), cost(self.teacher.model, input_size=size)
+        words = [f"{step}:"]
+        if "eval_top1" in found:
+            flat_too = f" (flat {found['teacher_top1']:.1f} %)" if "teacher_top1" in found else ""
+            words.append(f"accuracy {found['eval_top1']:.1f} %{flat_too},")
+        if "agreement" in found:
+            words.append(f"agreement {found['agreement']:.1f} %,")
+        words.append(f"{mine.macs / 1e6:.1f}M MACs (flat {flat.macs / 1e6:.1f}M),")
+        words.append(f"{mine.params / 1e6:.2f}M parameters (flat {flat.params / 1e6:.2f}M),")
+        words.append(f"{(time.monotonic() - began) / 60:.1f} minutes")
+        self.say(" ".join(words))
+        return found
+
+    def say(self, text: str) -> None:
+        """Prints a line to stderr, as it is."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def parse_steps(text: str) -> tuple[str, ...]:
+    """The steps that are wanted.
+
+    Raises:
+        OptionError: one is unknown, or they do not begin with the first.
+
+    >>> parse_steps("init,distil")
+    ('init', 'distil')
+    """
+    steps = tuple(word.strip() for word in text.split(","))
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown:
+        known = ", ".join(STEPS)
+        raise OptionError(f"--steps {text!r}: {unknown[0]!r} is not one of {known}{nearest(unknown[0], STEPS)}")
+    if steps[0] != STEPS[0] or list(steps) != sorted(set(steps), key=STEPS.index):
+        raise OptionError(
+            f"--steps {text!r}: steps build on each other; begin with init and keep the order {', '.join(STEPS)}"
+        )
+    return steps
+
+
+def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
+    """The flat classifier and the hierarchy of all classes.
+
+    Raises:
+        OptionError: there is no hierarchy.
+        NHLError, HierarchyError: one of them cannot be loaded.
+    """
+    teacher, classes = open_flat(settings.model, labels=settings.labels, weights=settings.weights)
+    file = Path(settings.source) / HIERARCHY_FILE
+    if settings.hierarchy is not None:
+        tree = hierarchy.load(settings.hierarchy)
+    elif teacher.hierarchy is not None:
+        tree = teacher.hierarchy
+    elif file.is_file():
+        tree = hierarchy.load(file)
+    else:
+        raise OptionError(f"a conversion needs a hierarchy; pass --hierarchy, or add {str(file)!r}")
+    return teacher.along(tree, classes), tree
+
+
+def choose_classes(settings: Conversion, tree: Hierarchy) -> tuple[int, ...]:
+    """Labels of the classes that are learned.
+
+    Raises:
+        OptionError: they are chosen in two ways, or there is no such part.
+        hierarchy.errors.UnknownNode, AmbiguousName: as in `Hierarchy.labels`.
+    """
+    if settings.shard is not None and settings.classes:
+        raise OptionError("--classes and --shard both choose classes; remove one")
+    if settings.shard is not None:
+        return choose_shard(tree, settings.shard)
+    return tree.labels(*settings.classes) if settings.classes else tuple(range(len(tree)))
+
+
+def check_taught(teacher: Teacher, tree: Hierarchy, learned: tuple[int, ...], *, labelled: bool) -> None:
+    """Makes sure that every class that is learned has a teacher.
+
+    Raises:
+        OptionError: the flat network does not have some, and there are no labels.
+    """
+    unknown = [tree.classes[label] for label in learned if not teacher.known[label]]
+    if unknown and not labelled:
+        some = ", ".join(map(repr, unknown[:3])) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        raise OptionError(
+            f"{teacher.source!r} has no output for {some}, so {count(len(unknown), 'class')} cannot be learned without"
+            " labels; remove --no-labels, or pass a hierarchy of the classes that it has"
+        )

@@ -22,8 +22,7 @@ from timm_nhl.converting.fit import fit
 from timm_nhl.converting.images import open_splits
 from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
-from timm_nhl.converting.network import build_network
-from timm_nhl.converting.outputs import FrozenOutputs
+from timm_nhl.converting.network import FrozenOutputs, build_network
 from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
 from timm_nhl.converting.teacher import Teacher, open_flat

@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 BACKBONE := mobilenetv4_conv_small_050
 RECIPE := --hierarchy $(DEMO)/tree.json --val-split test --img-size 32 --epochs 12 --batch-size 64 --opt adamw \
-  --lr 3e-3 --warmup-epochs 1 --scale 0.7 1 --hflip 0 --color-jitter 0 --channels-last --workers 0 --eval-every 4
+  --lr 3e-3 --weight-decay 2e-5 --warmup-epochs 1 --scale 0.7 1 --hflip 0 --color-jitter 0 --channels-last --workers 0 --eval-every 4
 
 demo: $(READY)
 	rm -rf $(DEMO) && mkdir -p $(DEMO)

@@ -50,6 +50,7 @@ RECIPE = (
     ("lr", 2e-3),
     ("weight_decay", 0.05),
     ("scale", (0.6, 1.0)),
+    ("color_jitter", 0.4),
     ("hflip", 0.0),  # the direction of arrows and hands matters
     ("smoothing", 0.1),
 )

@@ -17,7 +17,7 @@ import argparse
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -35,10 +35,12 @@ from torch import Tensor, nn
 import hierarchy
 import timm_nhl
 from hierarchy import Hierarchy
+from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.data import open_images
 
 STRIDES = (2, 1, 1)  # a third of the operations of the published strides: minutes instead of hours
 BATCH = 50
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (B, K) logits, (B,) labels, (B, C, H, W) images -> the loss
 COLUMNS = ("new in old groups", "new groups", "old", "all", "old among old")
 
 
@@ -83,8 +85,43 @@ def draw_new_classes(tree: Hierarchy, *, classes: int, groups: int, seed: int) -
     return inside, {id for group in fresh for id in members[group]}
 
 
+class Teaching(nn.Module):
+    """Cross-entropy on labels and, on images of old classes, the KL divergence from what the old network answers."""
+
+    def __init__(self, old: nn.Module, model: timm_nhl.NHL, known: Hierarchy) -> None:
+        super().__init__()
+        self.old = old.eval()
+        self.loss = CompletedLoss(
+            range(len(model.hierarchy)),
+            torch.tensor([id in known.classes for id in model.hierarchy.classes]),
+            temperature=2.0,
+            smoothing=0.1,
+        )
+        place = {id: label for label, id in enumerate(known.classes)}
+        self.columns = [place.get(id, 0) for id in model.hierarchy.classes]  # of new ones: any, they are not compared
+
+    def forward(self, logits: Tensor, labels: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            answers = self.old(x)[:, self.columns]  # (B, old classes) -> (B, K)
+        loss: Tensor = self.loss(logits, answers, labels)["loss"]
+        return loss
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, x: Tensor) -> Tensor:
+    """The loss on labels alone."""
+    return F.cross_entropy(logits, labels, label_smoothing=0.1)
+
+
 def fit(
-    module: nn.Module, train: LabelledImages, tree: Hierarchy, *, epochs: int, side: int, flip: float, lr: float
+    module: nn.Module,
+    train: LabelledImages,
+    tree: Hierarchy,
+    *,
+    epochs: int,
+    side: int,
+    flip: float,
+    lr: float,
+    loss: Loss = cross_entropy,
 ) -> float:
     """Trains the parameters that require gradients; returns the processor seconds per step."""
     transform = create_transform(side, is_training=True, scale=(0.5, 1.0), hflip=flip, color_jitter=0.4)
@@ -98,6 +135,8 @@ def fit(
     )  # fmt: skip
     seconds = 0.0
     module.train()
+    if isinstance(module, timm_nhl.NHL) and not any(value.requires_grad for value in module.trunk.parameters()):
+        module.trunk.eval()
     for epoch in range(epochs):
         order = torch.randperm(len(target))
         for step in range(steps):
@@ -105,7 +144,7 @@ def fit(
             x = torch.stack([transform(train.images[row]) for row in rows])
             start = time.process_time()
             optimizer.zero_grad()
-            F.cross_entropy(module(x), target[rows], label_smoothing=0.1).backward()
+            loss(module(x), target[rows], x).backward()
             optimizer.step()
             seconds += time.process_time() - start
             schedule.step_update(epoch * steps + step + 1)
@@ -146,11 +185,16 @@ def compare_methods(folder: Path, options: argparse.Namespace, seed: int) -> Ite
     recipe = {"side": side, "flip": options.flip}
 
     def run(
-        module: nn.Module, images: LabelledImages, *, lr: float = options.lr, epochs: int = options.epochs
+        module: nn.Module,
+        images: LabelledImages,
+        *,
+        lr: float = options.lr,
+        epochs: int = options.epochs,
+        loss: Loss = cross_entropy,
     ) -> dict[str, float]:
         torch.manual_seed(seed)
         params = sum(value.numel() for value in module.parameters() if value.requires_grad)
-        seconds = fit(module, images, tree, lr=lr, epochs=epochs, **recipe)
+        seconds = fit(module, images, tree, lr=lr, epochs=epochs, loss=loss, **recipe)
         logits = compute_logits(module, test, side)
         return {
             **compute_accuracies(logits, test, tree, inside, fresh),
@@ -168,18 +212,36 @@ def compare_methods(folder: Path, options: argparse.Namespace, seed: int) -> Ite
     among = compute_logits(model, test.select(old), side).argmax(1) == test.select(old).labels(old)
     yield "the old network", {"old among old": 100 * among.float().mean().item()}
     growth = timm_nhl.grow(model, tree)
+
+    def train_branches(*, teach: bool) -> dict[str, float]:
+        torch.manual_seed(seed)
+        branches = timm_nhl.grow(model, tree).grown().requires_grad_(True)
+        branches.trunk.requires_grad_(False)
+        return run(branches, train, loss=Teaching(model, branches, old) if teach else cross_entropy)
+
+    def grow_and_check() -> dict[str, float]:
+        numbers = run(growth, train)
+        own = compute_logits(growth.grown().expert(old.classes), test.select(old), side)
+        assert torch.equal(own, compute_logits(model, test.select(old), side))
+        return numbers
+
     before = growth.grown()
-    yield "grown", run(growth, train)
-    expert = growth.grown().expert(old.classes)
-    assert torch.equal(compute_logits(expert, test.select(old), side), compute_logits(model, test.select(old), side))
-    yield "grown, learning rate x 4", run(timm_nhl.grow(model, tree), train, lr=4 * options.lr)
-    yield "grown, epochs x 4", run(timm_nhl.grow(model, tree), train, epochs=4 * options.epochs)
     new, known = train.select(tree.subset(*inside, *fresh)), train.select(old)
     share = LabelledImages(new.images + known.images[::10], new.ids + known.ids[::10])
-    yield "grown, with every tenth old image", run(timm_nhl.grow(model, tree), share)
-    yield "grown, without old images", run(timm_nhl.grow(model, tree), new)
-    yield "all weights fine-tuned", run(before, train, lr=options.lr / 3)
-    yield "retrained", run(make(tree), train)
+    methods: dict[str, Callable[[], dict[str, float]]] = {
+        "grown": grow_and_check,
+        "grown, learning rate x 4": lambda: run(timm_nhl.grow(model, tree), train, lr=4 * options.lr),
+        "grown, epochs x 4": lambda: run(timm_nhl.grow(model, tree), train, epochs=4 * options.epochs),
+        "grown, with every tenth old image": lambda: run(timm_nhl.grow(model, tree), share),
+        "grown, without old images": lambda: run(timm_nhl.grow(model, tree), new),
+        "all branches": lambda: train_branches(teach=False),
+        "all branches, taught by the old network": lambda: train_branches(teach=True),
+        "all weights fine-tuned": lambda: run(before, train, lr=options.lr / 3),
+        "retrained": lambda: run(make(tree), train),
+    }
+    for name, method in methods.items():
+        if not options.only or name in options.only:
+            yield name, method()
 
 
 def format_mean(values: list[float]) -> str:
@@ -200,6 +262,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--flip", type=float, default=0.0, help="probability of a horizontal flip")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", action="append", help="a method; may be repeated; the others are left out")
     options = parser.parse_args()
     results: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for seed in range(options.seeds):
@@ -215,7 +278,7 @@ def main() -> None:
         for name in columns:
             values = [row[name] for row in rows if name in row]
             gaps = [
-                row[name] - other[name] for row, other in zip(rows, results["retrained"], strict=True) if name in row
+                row[name] - other[name] for row, other in zip(rows, results["retrained"], strict=False) if name in row
             ]
             cell = format_mean(values) if name in COLUMNS and values else f"{mean(values):.3g}" if values else ""
             cells.append(

@@ -44,6 +44,7 @@ ORDER = {
         ["growing"],
         ["export", "serving"],
         ["data", "bundle"],
+        ["features"],
         ["routers"],
         ["train", "eval", "planning", "latency"],
         ["converting"],

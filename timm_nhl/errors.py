@@ -64,5 +64,9 @@ class EvaluationError(NHLError):
     """A model that cannot be evaluated on these images, or metrics that cannot be computed."""
 
 
+class FeatureError(NHLError):
+    """Outputs of a network that cannot be kept on disk."""
+
+
 class TrainingError(NHLError):
     """A training run that cannot be started or resumed, or whose loss is not finite."""

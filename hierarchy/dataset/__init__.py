@@ -12,7 +12,7 @@ from hierarchy.dataset.labels import LEVELS, Numbers, Part, match, read_labels, 
 from hierarchy.dataset.loading import HIERARCHY_FILE, new_folder, open_data, save_data
 from hierarchy.dataset.relabel import label, subset
 from hierarchy.dataset.rows import Data, Problems, read_features
-from hierarchy.dataset.stratify import Split, split
+from hierarchy.dataset.stratify import Split, assign_parts, split
 
 __all__ = [
     "FORMS",
@@ -25,6 +25,7 @@ __all__ = [
     "Relabelling",
     "Split",
     "Unreadable",
+    "assign_parts",
     "check_images",
     "export",
     "find_image_column",

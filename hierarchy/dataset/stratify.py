@@ -73,8 +73,7 @@ def split(
     problems.raise_all()
     (part,) = parts
     sizes = np.bincount(part.numbers, minlength=len(part.values))
-    counts = [allot(int(size), tuple(shares.values())) for size in sizes]
-    member = _members(part.numbers, counts, seed)
+    member = assign_parts(part.numbers, tuple(shares.values()), seed=seed)
     made = DatasetDict()
     for i, name in enumerate(shares):
         made[name] = data.select(np.flatnonzero(member == i))
@@ -103,15 +102,24 @@ def allot(rows: int, shares: Sequence[float]) -> list[int]:
     return counts
 
 
-def _members(numbers: Numbers, counts: Sequence[Sequence[int]], seed: int) -> Numbers:
-    """The part of each row: rows are shuffled, sorted by class, and assigned by the counts of each class."""
+def assign_parts(numbers: Numbers, shares: Sequence[float], *, seed: int) -> Numbers:
+    """The part of each row: rows are shuffled, sorted by class, and assigned by what each class is allotted.
+
+    Args:
+        numbers: (M,) the class of each row, from 0.
+        shares: of the parts; they add up to 1.
+
+    Returns:
+        (M,) the part of each row, from 0.
+    """
     import numpy as np
 
+    counts = [allot(int(size), shares) for size in np.bincount(numbers)]
     shuffled = np.random.default_rng(seed).permutation(len(numbers))
     by_class = shuffled[np.argsort(numbers[shuffled], kind="stable")]
     member = np.empty(len(numbers), dtype=np.int64)
     if counts:
-        part = np.tile(np.arange(len(counts[0])), len(counts))
+        part = np.tile(np.arange(len(shares)), len(counts))
         member[by_class] = np.repeat(part, np.array(counts).reshape(-1))
     return member
 

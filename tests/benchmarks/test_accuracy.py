@@ -36,7 +36,7 @@ from timm_nhl.costs import cost
 from timm_nhl.data import open_images
 from timm_nhl.train import train, train_in_memory
 from timm_nhl.train.build import parse_kwargs
-from timm_nhl.train.conflicts import check
+from timm_nhl.train.settings import check
 
 pytestmark = pytest.mark.xdist_group("accuracy")  # the tests share trained networks
 

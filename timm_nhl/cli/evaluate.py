@@ -105,13 +105,16 @@ def evaluate_command(
     With --classes, also of the model restricted to them and of their expert; with --flat, also of a plain model.
     """
     _check(predictions, max_drop, bundle)
+    from timm_nhl.data import keep_rows, read_held_out
     from timm_nhl.eval import draw_classes, evaluate, list_predictions, measure_routing, open_bundles
 
     precision = amp_dtype if amp else None
     inference = _choose_inference(device, batch_size, workers, precision, channels_last, img_size, crop_pct)
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
-    columns: dict[str, Any] = {"split": split, "image": image, "column": column}
-    images = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
+    kept = read_held_out(checkpoint, data, split=split)
+    columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
+    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
+    images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
     options: dict[str, Any] = {"inference": inference, "track": _track}

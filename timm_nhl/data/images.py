@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from hierarchy.dataset import (
     Problems,
     Relabelling,
     Unreadable,
+    assign_parts,
     find_image_column,
     image_bytes,
     open_data,
@@ -75,6 +77,35 @@ class Images:
     def part(self, number: int, of: int) -> Images:
         """Every `of`-th image, starting at `number`: the part of one of several processes."""
         return replace(self, rows=self.rows[number::of], labels=self.labels[number::of])
+
+    def hold_out(self, share: float, *, seed: int) -> tuple[Images, Images]:
+        """Two parts: the images to keep, and a share of each class; a class with two images or more is in both."""
+        held = assign_parts(self.labels, (1 - share, share), seed=seed) == 1
+        return self.select(~held, name=self.name), self.select(held, name=f"{self.name} (held out)")
+
+    def select(self, kept: Any, *, name: str) -> Images:
+        """The images at some positions, or for which a mask (M,) is true."""
+        return replace(self, name=name, rows=self.rows[kept], labels=self.labels[kept])
+
+    def of_labels(self, labels: Sequence[int], *, each: int) -> Images:
+        """The first images of some labels, at most so many of each; they keep their labels."""
+        kept = np.concatenate([np.flatnonzero(self.labels == label)[:each] for label in labels])
+        return self.select(np.sort(kept), name=self.name)
+
+    def name_of(self, label: int) -> str:
+        """The display name of a class."""
+        return self.classes[label] if self.hierarchy is None else self.hierarchy.names[label]
+
+    def digest(self) -> bytes:
+        """A digest of the images as they are stored, in order; labels and names do not count."""
+        whole = hashlib.blake2b(digest_size=16)
+        for row in self.rows:
+            try:
+                content = image_bytes(self.data[int(row)][self._column])
+            except Unreadable as fault:
+                raise BrokenImage(f"{self.name} row {row}: {fault}") from None
+            whole.update(len(content).to_bytes(8, "little") + content)
+        return whole.digest()
 
     @cached_property
     def _column(self) -> str:

@@ -13,7 +13,7 @@ from timm.data.loader import PrefetchLoader, fast_collate
 from torch.utils.data import DataLoader
 
 from timm_nhl.data.images import Images
-from timm_nhl.data.sampler import Draw, EpochSampler
+from timm_nhl.data.sampler import BlockSampler, Draw, EpochSampler
 from timm_nhl.data.seeds import IMAGE, seed_all
 
 
@@ -48,7 +48,7 @@ def train_loader(
     config: Mapping[str, Any],
     *,
     transform: Callable[[Image.Image], Any],
-    sampler: EpochSampler,
+    sampler: EpochSampler | BlockSampler,
     workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> Any:
@@ -70,7 +70,7 @@ def train_loader(
         num_workers=workers,
         collate_fn=fast_collate,
         pin_memory=torch.device(device).type == "cuda",
-        persistent_workers=workers > 0,
+        persistent_workers=workers > 0 and isinstance(sampler, EpochSampler),
     )
     return PrefetchLoader(loader, mean=config["mean"], std=config["std"], device=torch.device(device))
 

@@ -61,3 +61,21 @@ class EpochSampler(Sampler[list[Draw]]):
 
     def __len__(self) -> int:
         return self.steps_per_epoch * self.grad_accum_steps
+
+
+class BlockSampler(Sampler[list[Draw]]):
+    """Batches of some images of one epoch, in order.
+
+    >>> [[draw.number for draw in batch] for batch in BlockSampler(0, range(4, 7), batch_size=2, seed=0)]
+    [[4, 5], [6]]
+    """
+
+    def __init__(self, epoch: int, numbers: range, *, batch_size: int, seed: int) -> None:
+        self.epoch, self.numbers, self.batch_size, self.seed = epoch, numbers, batch_size, seed
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for start in range(0, len(self.numbers), self.batch_size):
+            yield [Draw(self.epoch, number) for number in self.numbers[start : start + self.batch_size]]
+
+    def __len__(self) -> int:
+        return -(-len(self.numbers) // self.batch_size)

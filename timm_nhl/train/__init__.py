@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from timm_nhl.train.config import Settings, describe
+from timm_nhl.train.settings import Settings, describe
 
 if TYPE_CHECKING:
     from timm_nhl.train.build import parse_kwargs, train_transform
     from timm_nhl.train.loop import train, train_in_memory
     from timm_nhl.train.run_dir import RunDir
+    from timm_nhl.train.trial import try_out
 
-__all__ = ["RunDir", "Settings", "describe", "parse_kwargs", "train", "train_in_memory", "train_transform"]
+__all__ = ["RunDir", "Settings", "describe", "parse_kwargs", "train", "train_in_memory", "train_transform", "try_out"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.train import loop
 
         return getattr(loop, name)
+    if name == "try_out":
+        from timm_nhl.train.trial import try_out
+
+        return try_out
     if name in ("parse_kwargs", "train_transform"):
         from timm_nhl.train import build
 

@@ -18,14 +18,14 @@ from timm_nhl.errors import CheckpointError, NHLError, OptionError, TrainingErro
 from timm_nhl.export import find_folder, list_label_names, load, load_model
 from timm_nhl.growing import grow
 from timm_nhl.models import NHL, SUFFIX
-from timm_nhl.train.config import Settings
+from timm_nhl.train.settings import Chosen, Settings
 from timm_nhl.weights import read_weights
 
 POSITIONAL = ("pos_embed", "relative_position_bias_table")  # tensors that grow with the image
 FIXED_BY_DATA = ("hierarchy", "num_classes", "in_chans")  # model arguments that follow from the data
 
 
-def create_model(settings: Settings, *, hierarchy: Hierarchy | None, num_classes: int) -> nn.Module:
+def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, num_classes: int) -> nn.Module:
     """Creates the model of a training.
 
     Args:
@@ -57,7 +57,7 @@ def create_model(settings: Settings, *, hierarchy: Hierarchy | None, num_classes
     return model
 
 
-def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
+def _create(settings: Chosen, classes: Mapping[str, Any]) -> nn.Module:
     options = {**_fixed_size(settings), **parse_kwargs("--model-kwargs", settings.model_kwargs or ())}
     taken = [name for name in options if name in FIXED_BY_DATA]
     if taken:
@@ -84,7 +84,7 @@ def _create(settings: Settings, classes: Mapping[str, Any]) -> nn.Module:
         ) from error
 
 
-def _fixed_size(settings: Settings) -> dict[str, Any]:
+def _fixed_size(settings: Chosen) -> dict[str, Any]:
     """The image size, for a backbone that has one built in."""
     backbone, dot, tag = settings.model.partition(".")
     cfg = timm.get_pretrained_cfg(backbone.removesuffix(SUFFIX) + dot + tag)
@@ -92,7 +92,7 @@ def _fixed_size(settings: Settings) -> dict[str, Any]:
     return {"img_size": settings.img_size} if settings.img_size is not None and fixed else {}
 
 
-def resolve_inputs(settings: Settings, model: nn.Module) -> dict[str, Any]:
+def resolve_inputs(settings: Chosen, model: nn.Module) -> dict[str, Any]:
     """Size, normalisation and crop of the images, as timm resolves them."""
     names = ("img_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
     return dict(resolve_data_config({name: getattr(settings, name) for name in names}, model=model))
@@ -197,7 +197,7 @@ def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:
             ratio=settings.ratio,
             hflip=settings.hflip,
             vflip=settings.vflip,
-            color_jitter=settings.color_jitter,
+            color_jitter=settings.color_jitter or 0.0,
             auto_augment=settings.aa,
             interpolation=settings.train_interpolation,
             mean=inputs["mean"],
@@ -211,14 +211,14 @@ def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def random_erasing(settings: Settings, device: torch.device) -> RandomErasing | None:
+def random_erasing(settings: Chosen, device: torch.device) -> RandomErasing | None:
     """Random erasing of normalised images; None if it is off."""
     if settings.no_aug or not settings.reprob:
         return None
     return RandomErasing(settings.reprob, mode=settings.remode, max_count=settings.recount, device=device)
 
 
-def mixup(settings: Settings, *, num_classes: int) -> Mixup | None:
+def mixup(settings: Chosen, *, num_classes: int) -> Mixup | None:
     """Mixup and CutMix, which turn (B,) labels into (B, K) probabilities; None if both are off."""
     if not settings.mixup and not settings.cutmix:
         return None

@@ -6,30 +6,24 @@ end of an epoch has the same weights, bit for bit, as one that was never stopped
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from hierarchy import Hierarchy, load
-from hierarchy.dataset import HIERARCHY_FILE, open_data
 from hierarchy.english import count
-from hierarchy.errors import DataError
-from timm_nhl.data import EpochSampler, Images, open_images
-from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.data import Images, write_held_out
+from timm_nhl.errors import TrainingError
 from timm_nhl.growing import Growth
 from timm_nhl.train import distributed
-from timm_nhl.train.config import Settings
-from timm_nhl.train.conflicts import check
-from timm_nhl.train.distributed import Process
-from timm_nhl.train.run_dir import Row, RunDir
+from timm_nhl.train.run_dir import Row, RunDir, rank
+from timm_nhl.train.settings import Chosen, Settings, check, complete
+from timm_nhl.train.splits import Splits, create_sampler, open_splits
 from timm_nhl.train.trainer import Trainer
 
 
@@ -47,36 +41,43 @@ def train(settings: Settings) -> Path:
     """
     check(settings)
     with distributed.join(settings.device) as process:
-        images, val_images = open_splits(settings)
-        sampler = create_sampler(settings, images, val_images, process)
-        run_dir = RunDir(settings, facts=summarize(images, val_images, process))
+        console = Console(stderr=True, quiet=not process.is_main)
+        splits = open_splits(settings)
+        chosen, choices = complete(settings, splits.find_facts(settings, process))
+        sampler = create_sampler(chosen, splits.images, process)
+        run_dir = RunDir(chosen, facts=splits.describe(process))
         checkpoint = run_dir.load_checkpoint()
-        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        trainer = Trainer(chosen, splits.images, sampler=sampler, process=process)
         rows: list[Row] = []
         if checkpoint is not None:
             rows = checkpoint["rows"]
             trainer.load_state_dict(checkpoint["trainer"])
         process.wait()  # no process writes to the folder before all have looked at it
-        console = Console(stderr=True, quiet=not process.is_main)
-        if len(rows) == trainer.epochs:
+        if is_finished(rows, trainer.epochs, chosen.patience):
             say(console, f"{settings.out}: this training is finished; nothing to do")
             return run_dir.path
-        if isinstance(trainer.model, Growth):
-            say(console, trainer.model.summary)
         if rows:
             say(console, f"{settings.out}: resuming after epoch {len(rows)} of {trainer.epochs}")
+        else:
+            for line in [*describe_splits(splits), *choices]:
+                say(console, line)
+        if isinstance(trainer.model, Growth):
+            say(console, trainer.model.summary)
+        if trainer.cached is not None:
+            without = trainer.epochs * len(splits.images)
+            say(console, f"{trainer.cached.summary}; {trainer.epochs} epochs would compute {without:,} without it")
         with run_dir.lock() if process.is_main else nullcontext(), progress_bar(console) as bar:
-            for epoch in range(len(rows), trainer.epochs):
-                began = time.monotonic()
-                losses = train_one_epoch(trainer, epoch, bar)
-                row: Row = {"epoch": epoch + 1, "lr": trainer.lr, **losses}
-                if evaluates(settings, epoch + 1, trainer.epochs):
-                    row |= trainer.evaluate(val_images)
-                row["seconds"] = time.monotonic() - began
+            if splits.share and process.is_main:
+                assert splits.val_images is not None
+                write_held_out(run_dir.path, splits.val_images, split=chosen.train_split)
+            while not is_finished(rows, trainer.epochs, chosen.patience):
+                row = run_epoch(trainer, len(rows), splits.val_images, bar)
                 say(console, "  ".join(f"{name} {value:.4g}" for name, value in row.items()))
                 rows.append(row)
                 if process.is_main:
-                    run_dir.save_epoch(rows, trainer.best_model, images, trainer.state_dict())
+                    run_dir.save_epoch(rows, trainer.best_model, splits.images, trainer.state_dict())
+            if len(rows) < trainer.epochs:
+                say(console, f"stopped: no better top-1 in {chosen.patience} epochs; see --patience")
     return run_dir.path
 
 
@@ -87,8 +88,9 @@ def train_in_memory(settings: Settings, images: Images) -> nn.Module:
     """
     check(settings)
     with distributed.join(settings.device) as process:
-        sampler = create_sampler(settings, images, images, process)
-        trainer = Trainer(settings, images, sampler=sampler, process=process)
+        chosen, _ = complete(settings, Splits(images, None).find_facts(settings, process))
+        sampler = create_sampler(chosen, images, process)
+        trainer = Trainer(chosen, images, sampler=sampler, process=process)
         for epoch in range(trainer.epochs):
             train_one_epoch(trainer, epoch, Progress(disable=True))
         return trainer.best_model
@@ -126,99 +128,45 @@ def train_one_epoch(trainer: Trainer, epoch: int, bar: Progress) -> dict[str, fl
     return means
 
 
-def evaluates(settings: Settings, epoch: int, epochs: int) -> bool:
+def run_epoch(trainer: Trainer, epoch: int, val_images: Images | None, bar: Progress) -> Row:
+    """Trains an epoch, counted from 0, and evaluates; returns what is known of it."""
+    began = time.monotonic()
+    losses = train_one_epoch(trainer, epoch, bar)
+    row: Row = {"epoch": epoch + 1, "lr": trainer.lr, **losses}
+    if val_images is not None and evaluates(trainer.settings, epoch + 1, trainer.epochs):
+        row |= trainer.evaluate(val_images)
+    row["seconds"] = time.monotonic() - began
+    return row
+
+
+def is_finished(rows: Sequence[Row], epochs: int, patience: int) -> bool:
+    """Whether all epochs are trained, or the last `patience` of them were no better than one before.
+
+    >>> rows = [{"epoch": 1, "eval_top1": 50.0}, {"epoch": 2, "eval_top1": 40.0}, {"epoch": 3, "eval_top1": 45.0}]
+    >>> is_finished(rows, 9, 2), is_finished(rows, 9, 3), is_finished(rows, 9, 0), is_finished(rows, 3, 0)
+    (True, False, False, True)
+    """
+    if len(rows) >= epochs:
+        return True
+    if not rows or not patience or "eval_top1" not in rows[-1]:
+        return False
+    return len(rows) - max(rows, key=rank)["epoch"] >= patience
+
+
+def describe_splits(splits: Splits) -> list[str]:
+    """What to evaluate on, if that was decided here."""
+    if splits.share:
+        assert splits.val_images is not None
+        held = count(len(splits.val_images), "image")
+        return [
+            f"no validation split: {held} ({splits.share:.0%} of each class) held out; see --val-split, --val-share"
+        ]
+    return [] if splits.val_images is not None else ["no validation split: this training is not evaluated"]
+
+
+def evaluates(settings: Chosen, epoch: int, epochs: int) -> bool:
     """Whether an epoch, counted from 1, ends with an evaluation."""
     return bool(settings.eval_every) and (epoch % settings.eval_every == 0 or epoch == epochs)
-
-
-def open_splits(settings: Settings) -> tuple[Images, Images]:
-    """The images to train and to evaluate on, with the same labels.
-
-    Raises:
-        HierarchyError: they cannot be read, do not fit the hierarchy or, without one, number their classes differently.
-        OptionError: the settings need a hierarchy.
-    """
-    hierarchy = find_hierarchy(settings)
-    images, val_images = (
-        open_images(
-            settings.source,
-            hierarchy=hierarchy,
-            split=split,
-            classes=settings.classes or (),
-            image=settings.image,
-            column=settings.column,
-        )
-        for split in (settings.train_split, settings.val_split)
-    )
-    for label, pair in enumerate(zip_longest(images.classes, val_images.classes)):
-        if pair[0] != pair[1]:
-            mine, theirs = ("missing" if name is None else repr(name) for name in pair)
-            raise DataError(
-                [
-                    f"label {label} is {mine} in {images.name} and {theirs} in {val_images.name};"
-                    " pass --hierarchy to number both"
-                ]
-            )
-    return images, val_images
-
-
-def find_hierarchy(settings: Settings) -> Hierarchy | None:
-    """The hierarchy of the settings, or the one in the folder of the data."""
-    file = Path(settings.source) / HIERARCHY_FILE
-    if settings.hierarchy is not None:
-        return load(settings.hierarchy)
-    if file.is_file():
-        return load(file)
-    needs = {
-        "--grow": settings.grow is not None,
-        f"--model {settings.model}": settings.nested and settings.grow is None,
-        "--classes": bool(settings.classes),
-    }
-    flags = [flag for flag, given in needs.items() if given]
-    if flags:
-        open_data(settings.source)  # data that do not exist are the first problem to report
-        raise OptionError(
-            f"{' and '.join(flags)} need{'s' * (len(flags) == 1)} a hierarchy; pass --hierarchy, or add {str(file)!r}"
-        )
-    return None
-
-
-def create_sampler(settings: Settings, images: Images, val_images: Images, process: Process) -> EpochSampler:
-    """The batches of this process.
-
-    Raises:
-        TrainingError: there are fewer images than a step needs, or none to evaluate on.
-    """
-    sampler = EpochSampler(
-        len(images),
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        grad_accum_steps=settings.grad_accum_steps,
-        rank=process.rank,
-        world_size=process.world_size,
-    )
-    if not sampler.steps_per_epoch:
-        raise TrainingError(
-            f"a step needs {count(sampler.step_size, 'image')} (--batch-size {settings.batch_size} x --grad-accum-steps"
-            f" {settings.grad_accum_steps} x {process.world_size} processes), but there are {len(images)}; lower"
-            " --batch-size"
-        )
-    if not len(val_images):
-        raise TrainingError(f"{val_images.name} has no image of these classes; pass another --val-split")
-    return sampler
-
-
-def summarize(images: Images, val_images: Images, process: Process) -> dict[str, Any]:
-    """What decides the result of a training files its settings."""
-    labels = hashlib.blake2b(digest_size=16)
-    for part in (images, val_images):
-        labels.update("\n".join(part.classes).encode() + part.labels.tobytes())
-    return {
-        "processes": process.world_size,
-        "hierarchy": None if images.hierarchy is None else images.hierarchy.digest,
-        "images": len(images),
-        "labels": labels.hexdigest(),
-    }
 
 
 def progress_bar(console: Console) -> Progress:

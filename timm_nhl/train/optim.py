@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 
 from timm_nhl.errors import OptionError, summarize
 from timm_nhl.train.build import parse_kwargs
-from timm_nhl.train.config import Settings
+from timm_nhl.train.settings import Chosen
 
 
-def create_optimizer(model: nn.Module, settings: Settings, *, step_size: int) -> Optimizer:
+def create_optimizer(model: nn.Module, settings: Chosen, *, step_size: int) -> Optimizer:
     """Creates timm's optimizer over a model's parameter groups.
 
     Args:
@@ -36,7 +36,7 @@ def create_optimizer(model: nn.Module, settings: Settings, *, step_size: int) ->
         ) from error
 
 
-def param_groups(model: nn.Module, settings: Settings) -> Iterator[dict[str, Any]]:
+def param_groups(model: nn.Module, settings: Chosen) -> Iterator[dict[str, Any]]:
     """timm's groups by weight decay and layer, split further by the learning rates of trunk, levels and head.
 
     A group's `lr_scale` is its factor on the learning rate, as in timm's layer decay; timm's schedulers apply it.
@@ -66,23 +66,18 @@ def param_groups(model: nn.Module, settings: Settings) -> Iterator[dict[str, Any
             yield {**group, "params": parameters, "lr_scale": group.get("lr_scale", 1.0) * scale}
 
 
-def base_lr(settings: Settings, *, step_size: int) -> float:
-    """The highest learning rate, by default as timm's train.py scales it with the images of a step.
-
-    >>> base_lr(Settings("digits", "run"), step_size=512)
-    0.2
-    >>> base_lr(Settings("digits", "run", opt="adamw"), step_size=1024)
-    0.2
-    """
+def base_lr(settings: Chosen, *, step_size: int) -> float:
+    """The highest learning rate, scaled with the images of a step as in timm's train.py unless it is given."""
     if settings.lr is not None:
         return settings.lr
+    assert settings.lr_base is not None  # one of them is chosen
     adaptive = any(word in settings.opt.lower() for word in ("ada", "lamb"))
     ratio = step_size / settings.lr_base_size
     scale = settings.lr_base_scale or ("sqrt" if adaptive else "linear")
     return settings.lr_base * (ratio**0.5 if scale == "sqrt" else ratio)
 
 
-def create_scheduler(optimizer: Optimizer, settings: Settings, *, steps_per_epoch: int) -> tuple[Any, int]:
+def create_scheduler(optimizer: Optimizer, settings: Chosen, *, steps_per_epoch: int) -> tuple[Any, int]:
     """Creates timm's schedule, a function of the step alone.
 
     Returns:

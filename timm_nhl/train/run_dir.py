@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import pickle
 import shlex
 import shutil
@@ -26,9 +27,10 @@ from hierarchy.files import lock, read_json, replacing, write_text
 from timm_nhl.data import Images
 from timm_nhl.errors import TrainingError, summarize
 from timm_nhl.export import write_files
-from timm_nhl.train.config import flag
+from timm_nhl.train.settings import flag
 
 SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
+PICTURE = "try.png"  # what a trial leaves; a training may follow in its folder
 FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may resume with another value of these
 Row = dict[str, float]  # what is known about an epoch
 
@@ -60,7 +62,9 @@ class RunDir:
         Raises:
             TrainingError: the folder belongs to another training, or the checkpoint is broken.
         """
-        if self.path.is_file() or (self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers()}):
+        if self.path.is_file() or (
+            self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers(), self.path / PICTURE}
+        ):
             self._check_same()
         path = self.path / CHECKPOINT
         return load_checkpoint(path) if path.exists() else None
@@ -95,8 +99,8 @@ class RunDir:
         """
         write_text(self.path / METRICS, as_csv(rows))
         self._log_to_tensorboard(rows[-1])
-        best = max(rows, key=_top1)  # the first of equals
-        for name in ("last", "best") if best is rows[-1] and _top1(best) >= 0 else ("last",):
+        best = max(rows, key=rank)  # the first of equals
+        for name in ("last", "best") if best is rows[-1] and rank(best)[0] >= 0 else ("last",):
             self._write_model(name, model, images)
         save_checkpoint(self.path / CHECKPOINT, {"rows": rows, "trainer": state})
 
@@ -158,7 +162,7 @@ class RunDir:
             )
 
 
-LEFTOVERS = ("lock", "settings", "resume", "metrics", "last", "best")  # how the names of hidden files begin
+LEFTOVERS = ("lock", "settings", "resume", "metrics", "held_out", "last", "best")  # how the names of hidden files begin
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -203,9 +207,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _top1(row: Row) -> float:
-    """The accuracy that decides which model is best; -1 without an evaluation."""
-    return row.get("ema_top1", row.get("eval_top1", -1.0))
+def rank(row: Row) -> tuple[float, float]:
+    """What decides which model is best: top-1, then the loss, since a few images give many epochs the same top-1."""
+    kind = "ema" if "ema_top1" in row else "eval"
+    return row.get(f"{kind}_top1", -1.0), -row.get(f"{kind}_loss", math.inf)
 
 
 def _shown(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,15 +16,25 @@ from timm.utils.clip_grad import dispatch_clip_grad
 from torch import Tensor, nn
 
 from hierarchy.errors import nearest
-from timm_nhl.data import INITIALIZATION, STEP, EpochSampler, Images, eval_loader, seed_all, train_loader
+from timm_nhl.data import (
+    INITIALIZATION,
+    STEP,
+    BlockSampler,
+    EpochSampler,
+    Images,
+    eval_loader,
+    seed_all,
+    train_loader,
+)
 from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.features import TRUNK, Cached, FeatureLoader, OnFeatures, TrunkOutputs, cache_outputs
 from timm_nhl.growing import Growth
 from timm_nhl.models import NHL
 from timm_nhl.train.build import create_model, load_teacher, mixup, random_erasing, resolve_inputs, train_transform
-from timm_nhl.train.config import Settings
 from timm_nhl.train.distributed import Process
 from timm_nhl.train.losses import RouterLoss, WithScores
 from timm_nhl.train.optim import create_optimizer, create_scheduler
+from timm_nhl.train.settings import Chosen
 
 
 class Trainer:
@@ -37,7 +48,7 @@ class Trainer:
         NHLError, HierarchyError: the model, the teacher, the optimizer or the schedule cannot be created.
     """
 
-    def __init__(self, settings: Settings, images: Images, *, sampler: EpochSampler, process: Process) -> None:
+    def __init__(self, settings: Chosen, images: Images, *, sampler: EpochSampler, process: Process) -> None:
         self.settings, self.sampler, self.process = settings, sampler, process
         seed_all(settings.seed, INITIALIZATION)  # on the CPU, where it is created: the same weights on any device
         self.model = create_model(settings, hierarchy=images.hierarchy, num_classes=len(images.classes))
@@ -50,14 +61,13 @@ class Trainer:
             if process.device.type == "cpu":
                 raise OptionError("--sync-bn needs GPUs: torch's SyncBatchNorm does not run on the CPU; remove it")
             self.model = convert_sync_batchnorm(self.model)
-        self.loader = train_loader(
-            images,
-            self.inputs,
-            transform=train_transform(settings, self.inputs),
-            sampler=sampler,
-            workers=settings.workers,
-            device=process.device,
-        )
+        self.cached: Cached | None = None
+        self.tested: tuple[tuple[str, int], Cached] | None = None  # features of the images of the last evaluation
+        if settings.cache is None:
+            self.loader = self.create_loader(images, sampler)
+        else:
+            self.cached = self.cache(images, transform=train_transform(settings, self.inputs))
+            self.loader = FeatureLoader(self.cached, sampler, TRUNK, device=process.device)
         self.erasing = random_erasing(settings, process.device)
         self.mixup = mixup(settings, num_classes=len(images.classes))
         self.optimizer = create_optimizer(self.model, settings, step_size=sampler.step_size)
@@ -67,18 +77,50 @@ class Trainer:
         # float16 loses small gradients unless the loss is scaled; bfloat16 has the range of float32
         scales = settings.amp and settings.amp_dtype == "float16"
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=scales)
-        self.with_scores = self.router_loss = None
-        if isinstance(self.model, NHL | Growth) and self.model.router is not None:
-            self.with_scores = WithScores(self.model)
+        self.wrapped: OnFeatures | WithScores | None = None
+        self.router_loss = None
+        if self.cached is not None:
+            assert isinstance(self.model, NHL)
+            self.wrapped = OnFeatures(self.model)
+        elif isinstance(self.model, NHL | Growth) and self.model.router is not None:
+            self.wrapped = WithScores(self.model)
             self.router_loss = RouterLoss(
                 self.model.hierarchy, self.model.find_group_columns(), smoothing=settings.smoothing
             ).to(process.device)
         self.task = self._create_task(images)
 
+    def create_loader(self, images: Images, sampler: EpochSampler) -> Any:
+        """The sampler's batches of some images, augmented."""
+        return train_loader(
+            images,
+            self.inputs,
+            transform=train_transform(self.settings, self.inputs),
+            sampler=sampler,
+            workers=self.settings.workers,
+            device=self.process.device,
+        )
+
+    def cache(self, images: Images, *, transform: Any = None) -> Cached:
+        """What the trunk gives for some images, with the views of a random transform, from disk or now computed."""
+        assert isinstance(self.model, NHL) and self.settings.cache is not None
+        return cache_outputs(
+            TrunkOutputs(self.model),
+            images,
+            folder=Path(self.settings.cache),
+            inputs=self.inputs,
+            transform=transform,
+            views=1 if transform is None else min(self.settings.cache_views, self.settings.epochs),
+            seed=self.settings.seed,
+            limit=int(self.settings.cache_gb * 2**30),
+            batch_size=self.settings.validation_batch_size or self.settings.batch_size,
+            workers=self.settings.workers,
+            device=self.process.device,
+        )
+
     def _create_task(self, images: Images) -> TrainingTask:
         """timm's task: the model and its losses, perhaps with a moving average, compiled, or distributed."""
         s, device = self.settings, self.process.device
-        model = self.with_scores or self.model
+        model = self.wrapped or self.model
         loss = create_classification_loss(smoothing=s.smoothing, soft_targets=self.mixup is not None)
         task: TrainingTask
         if s.teacher is None:
@@ -138,9 +180,9 @@ class Trainer:
                 f"a batch norm sees one value per channel: {len(x)} image of {x.shape[-2]}x{x.shape[-1]} pixels shrinks"
                 " to one pixel; raise --batch-size or --img-size"
             ) from error
-        if self.with_scores is not None and self.router_loss is not None:
-            assert self.with_scores.scores is not None  # the task has just run the model
-            result["router"] = self.router_loss(self.with_scores.scores, target)
+        if isinstance(self.wrapped, WithScores) and self.router_loss is not None:
+            assert self.wrapped.scores is not None  # the task has just run the model
+            result["router"] = self.router_loss(self.wrapped.scores, target)
             result["loss"] = result["loss"] + self.settings.router_weight * result["router"]
         return result
 
@@ -165,25 +207,35 @@ class Trainer:
     def evaluate(self, images: Images) -> dict[str, float]:
         """Loss, top-1 and top-5 in percent, of the model and of its moving average; each process takes a part."""
         process = self.process
-        self.task.eval()
         models = {"eval": self.model} | ({} if self.ema_model is None else {"ema": self.ema_model})
         evaluators = {name: self.task.create_evaluator() for name in models}
         if process.world_size > 1:
             for model in models.values():
                 distribute_bn(model, process.world_size, reduce=False)
-        batches = eval_loader(
-            images.part(process.rank, process.world_size),
-            self.inputs,
-            batch_size=self.settings.validation_batch_size or self.settings.batch_size,
-            workers=self.settings.workers,
-            device=process.device,
-        )
-        with torch.no_grad(), self._autocast():
-            for x, target in batches:
-                for name, model in models.items():
-                    evaluators[name].update(model(x.to(memory_format=self.memory_format)), target)
+        for target, *logits in self.predict(images.part(process.rank, process.world_size), *models.values()):
+            for evaluator, each in zip(evaluators.values(), logits, strict=True):
+                evaluator.update(each, target)
         results = {name: each.compute(distributed=process.world_size > 1) for name, each in evaluators.items()}
         return {f"{name}_{metric}": value for name, result in results.items() for metric, value in result.items()}
+
+    def predict(self, images: Images, *models: nn.Module) -> Iterator[tuple[Tensor, ...]]:
+        """The labels (B,) of each batch of images and, by each model, their logits (B, K)."""
+        self.task.eval()
+        size = self.settings.validation_batch_size or self.settings.batch_size
+        batches: Iterable[tuple[Tensor, Tensor]]
+        if self.cached is not None:
+            if self.tested is None or self.tested[0] != (images.name, len(images)):
+                self.tested = ((images.name, len(images)), self.cache(images))
+            sampler = BlockSampler(0, range(len(images)), batch_size=size, seed=self.settings.seed)
+            batches = FeatureLoader(self.tested[1], sampler, TRUNK, device=self.process.device)
+            models = tuple(OnFeatures(model) for model in models if isinstance(model, NHL))
+        else:
+            workers, device = self.settings.workers, self.process.device
+            batches = eval_loader(images, self.inputs, batch_size=size, workers=workers, device=device)
+        with torch.no_grad():
+            for x, target in batches:
+                with self._autocast():
+                    yield (target, *(model(x.to(memory_format=self.memory_format)) for model in models))
 
     @property
     def ema_model(self) -> nn.Module | None:
@@ -191,7 +243,7 @@ class Trainer:
         ema: Any = self.task.get_trainable_module(ema=True)
         if ema is None:
             return None
-        module: nn.Module = ema.module if self.with_scores is None else ema.module.model
+        module: nn.Module = ema.module if self.wrapped is None else ema.module.model
         return module
 
     @property

@@ -49,6 +49,24 @@ def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tm
     assert "eval_top1" not in row and 0 <= float(row["agreement"]) <= 100
 
 
+def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(data, tmp_path):
+    half = save_flat(tmp_path / "half", classes=TREE.classes[:3])
+    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]]))
+    assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
+    row = rows_of(out)[-1]
+    assert float(row["kl"]) > 0 and float(row["ce"]) > 0
+
+
+def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
+    files = {"weights": f"{flat}/model.safetensors", "labels": str(tmp_path / "names.txt")}
+    out = convert(converting("test_resnet", data, tmp_path / "out", steps="init", **files))
+    trunk, before = timm_nhl.load(out / "last").trunk.net.state_dict(), load_model(flat).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in trunk.items())
+    (row,) = rows_of(out)
+    assert row["epoch"] == "0" and 0 <= float(row["teacher_top1"]) <= 100
+
+
 def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monkeypatch):
     calm = convert(converting(flat, data, tmp_path / "calm"))
     save = RunDir.save_epoch

@@ -18,7 +18,7 @@ import hierarchy
 from timm_nhl.data import STEP, EpochSampler, eval_loader, open_images, seed_all, train_loader
 from timm_nhl.errors import TrainingError
 from timm_nhl.train.build import load_teacher, train_transform
-from timm_nhl.train.loop import open_splits
+from timm_nhl.train.splits import open_splits
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,8 @@ def imagenet(tmp_path_factory):
 def test_an_image_folder_gets_the_labels_of_the_hierarchy_not_of_sorted_names(imagenet):
     tree = hierarchy.load("imagenet100")
     assert list(tree.classes) != sorted(tree.classes)
-    for images in open_splits(small(imagenet, hierarchy="imagenet100", val_split="validation")):
+    splits = open_splits(small(imagenet, hierarchy="imagenet100", val_split="validation"))
+    for images in (splits.images, splits.val_images):
         assert images.classes == tree.classes and len(images) == 100
         assert all(image.getpixel((0, 0))[0] == label for image, label in map(images.__getitem__, range(100)))
     theirs = create_dataset("", root=str(imagenet / "train"))  # timm's own numbers, which sort the names
@@ -136,7 +137,7 @@ def test_an_image_folder_gets_the_labels_of_the_hierarchy_not_of_sorted_names(im
 
 
 def test_without_a_hierarchy_a_model_names_the_classes_of_its_labels(imagenet):
-    images, _ = open_splits(small(imagenet, model="test_resnet", model_kwargs=None, val_split="validation"))
+    images = open_splits(small(imagenet, model="test_resnet", model_kwargs=None, val_split="validation")).images
     ids = hierarchy.load("imagenet100").classes
     assert images.classes == tuple(sorted(ids))
     assert all(ids[images[i][0].getpixel((0, 0))[0]] == images.classes[images[i][1]] for i in range(100))

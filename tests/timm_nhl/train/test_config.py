@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from timm_nhl.cli.main import app
 from timm_nhl.errors import OptionError
 from timm_nhl.train import Settings, describe
-from timm_nhl.train.conflicts import check
+from timm_nhl.train.settings import check
 
 NAMES = [field.name for field in fields(Settings)]
 
@@ -26,7 +26,7 @@ def test_every_setting_is_a_flag_with_a_help_text():
 
 
 def test_every_setting_is_used():
-    code = "".join(path.read_text() for path in (ROOT / "timm_nhl" / "train").glob("*.py") if path.stem != "config")
+    code = "".join(path.read_text() for path in (ROOT / "timm_nhl" / "train").rglob("*.py") if path.stem != "config")
     assert [name for name in NAMES if not re.search(rf"\b(settings|s)\.{name}\b|\"{name}\"", code)] == []
 
 
@@ -50,6 +50,6 @@ def test_settings_cannot_be_changed_but_copied_with_changes():
 
 def test_all_conflicts_are_reported_at_once():
     with pytest.raises(
-        OptionError, match=r"--model 'resnet49' .*; --opt 'sdg' .*; --warmup-epochs 9 .*; --batch-size 3"
+        OptionError, match=r"--model 'resnet49' .*; --opt 'sdg' .*; --batch-size 3 .*; --val-share has no effect"
     ):
-        check(small("", model="resnet49", opt="sdg", warmup_epochs=9, mixup=0.1, batch_size=3))
+        check(small("", model="resnet49", opt="sdg", val_share=0.1, mixup=0.1, batch_size=3))

@@ -21,9 +21,10 @@ from timm_nhl.data import STEP, EpochSampler, open_images, seed_all
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.train import Settings, train
 from timm_nhl.train.distributed import Process
-from timm_nhl.train.loop import open_splits
 from timm_nhl.train.optim import param_groups
 from timm_nhl.train.run_dir import load_checkpoint
+from timm_nhl.train.settings import Facts, complete
+from timm_nhl.train.splits import open_splits
 from timm_nhl.train.trainer import Trainer
 
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"))
@@ -42,7 +43,8 @@ def plain(data, tmp_path_factory):
 
 
 def create_trainer(settings, process=ALONE):
-    images, _ = open_splits(settings)
+    splits = open_splits(settings)
+    images, (settings, _) = splits.images, complete(settings, splits.find_facts(settings, process))
     sampler = EpochSampler(
         len(images),
         batch_size=settings.batch_size,
@@ -84,7 +86,7 @@ def test_a_training_learns_and_leaves_what_timm_loads(data, tmp_path):
     model = timm.create_model(f"local-dir:{out / 'last'}", pretrained=True).eval()
     assert isinstance(model, NHL) and model.hierarchy == TREE
     assert model.pretrained_cfg["input_size"] == (3, 32, 32) and tuple(model.pretrained_cfg["mean"]) == (0.5,) * 3
-    best = max(rows, key=lambda row: float(row["eval_top1"]))  # the first of equals
+    best = max(rows, key=lambda row: (float(row["eval_top1"]), -float(row["eval_loss"])))
     trainer = create_trainer(settings)
     for name, row in (("last", rows[-1]), ("best", best)):
         trainer.model.load_state_dict(load_file(out / name / "model.safetensors"))
@@ -98,7 +100,7 @@ def test_a_plain_model_needs_no_hierarchy_and_its_folder_names_the_classes(plain
     assert type(timm.create_model(f"local-dir:{plain / 'last'}", pretrained=True)).__name__ == "ResNet"
     without = dataset(tmp_path / "other")
     (tmp_path / "other" / "hierarchy.json").unlink()
-    images = open_splits(small(without, model="test_resnet", model_kwargs=None))[0]
+    images = open_splits(small(without, model="test_resnet", model_kwargs=None)).images
     assert images.hierarchy is None and images.classes == TREE.classes
 
 
@@ -113,7 +115,8 @@ def test_the_moving_average_is_what_is_saved(data, tmp_path):
 
 def test_some_classes_are_trained_with_labels_of_their_own(data):
     settings = small(data, classes=["super 01", TREE.classes[0]])
-    images, val_images = open_splits(settings)
+    splits = open_splits(settings)
+    images, val_images = splits.images, splits.val_images
     small_tree = TREE.subset("super 01", TREE.classes[0])
     assert images.hierarchy == val_images.hierarchy == small_tree
     whole = open_images(data, hierarchy=TREE, split="train")
@@ -143,6 +146,7 @@ def test_a_trunk_is_taken_from_a_nested_model_too(data, tmp_path):
 def test_each_part_has_its_own_learning_rate():
     model = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
     settings = small("", trunk_lr_scale=0.1, branch_lr_scale=(2.0, 3.0, 4.0), weight_decay=0.1)
+    settings, _ = complete(settings, Facts(26, 6, "scratch"))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = {}
     for group in param_groups(model, settings):
@@ -282,6 +286,7 @@ def test_a_training_does_not_resume_with_classes_of_other_names(tmp_path):
 def test_settings_json_holds_the_settings_the_versions_and_the_hierarchy(data, tmp_path):
     settings = small(data, tmp_path / "run", epochs=1, scale=(0.1, 0.2), classes=["super 01"])
     saved = json.loads((train(settings) / "settings.json").read_text())
-    assert Settings(**saved["settings"]) == settings and asdict(settings)["scale"] == (0.1, 0.2)
+    chosen, _ = complete(settings, open_splits(settings).find_facts(settings, ALONE))
+    assert Settings(**saved["settings"]) == Settings(**asdict(chosen)) and asdict(settings)["scale"] == (0.1, 0.2)
     assert saved["facts"]["hierarchy"] == TREE.subset("super 01").digest
     assert saved["versions"]["timm"] == timm.__version__ and "command" in saved

@@ -85,7 +85,11 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "optimizer arguments out of range": training("--opt", "adamw", "--opt-kwargs", "betas=0.9,1.5"),
     "too few optimizer arguments": training("--opt", "adan", "--opt-kwargs", "betas=0.9,0.99"),
     "a schedule of no warm-up": training("--sched", "rsqrt"),
-    "a warm-up without an end": training("--warmup-epochs", "5"),
+    "a cache of a trunk that changes": training("--cache", "features", "--router"),
+    "a cache that is too small": training("--freeze-trunk", "--cache", "features", "--cache-gb", "1e-9"),
+    "views without a cache": training("--cache-views", "2"),
+    "a share with a split": training("--val-share", "0.1"),
+    "nothing to hold out": ["train", "single", *NESTED, "--out", "new"],
     "a decay longer than the training": training("--sched", "wsd", "--epochs", "9", "--decay-epochs", "30"),
     "a cool-down without an end": training("--sched", "constant", "--cooldown-epochs", "2"),
     "pairs of an odd batch": training("--mixup", "0.2", "--batch-size", "5"),
@@ -110,6 +114,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a loss that is not finite": training("--lr", "1e30", "--log-interval", "2", out="nan"),
 }
 WRITES = ("an image that cannot be decoded", "a batch of one value")  # found after the folder was created
+STARTED = (*WRITES, "a folder that cannot be created", "a loss that is not finite")  # after the choices
 
 
 def train_while_locked():
@@ -117,6 +122,12 @@ def train_while_locked():
         train(small("data", "stopped"))
 
 
+UNSPLIT = ["train", "unsplit", *NESTED, "--img-size", "32", "--workers", "0", "--device", "cpu", "--out", "new"]
+CHOICES = {  # what is left open -> arguments; the lines before the first epoch
+    "a warm-up longer than the training": training("--warmup-epochs", "5"),
+    "everything but the epochs": [*UNSPLIT, "--epochs", "1"],
+    "no evaluation": [*UNSPLIT, "--epochs", "1", "--batch-size", "4", "--opt", "sgd", "--val-share", "0"],
+}
 CALLS = {  # what is wrong -> a call
     "settings of other types": lambda: small("", epochs="two", scale=0.5, aa=9, mean=(0.5, "x", 0.5)),
     "an image that is missing": lambda: open_images("broken", hierarchy=TREE, split="train")[1],
@@ -149,9 +160,11 @@ def save_datasets(folder):
         "named": data.map(lambda row: {"label": "x"}, features=strings),
         "swapped": {"train": train, "test": swapped},
         "longer": {"train": train, "test": longer},
+        "unsplit": {"train": train},
+        "single": {"train": train.select([0])},
     }.items():
-        DatasetDict(parts).save_to_disk(str(folder / name), num_shards={"train": 1, "test": 1})
-    for name in ("empty", "broken"):
+        DatasetDict(parts).save_to_disk(str(folder / name), num_shards=dict.fromkeys(parts, 1))
+    for name in ("empty", "broken", "unsplit", "single"):
         shutil.copy(folder / "data" / "hierarchy.json", folder / name)
 
 
@@ -219,7 +232,7 @@ def answer(arguments, monkeypatch, capsys):
 
 
 def all_cases():
-    tables = {"timm-nhl": COMMANDS, "python": CALLS, "said": SAID}
+    tables = {"timm-nhl": COMMANDS, "python": CALLS, "said": SAID, "chosen": CHOICES}
     return [f"{kind}: {case}" for kind, table in tables.items() for case in table]
 
 
@@ -230,6 +243,9 @@ pytestmark = pytest.mark.xdist_group("train_messages")  # the folder takes secon
 @pytest.mark.parametrize("case", COMMANDS)
 def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(case, folder, monkeypatch, capsys):
     code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
+    if case in STARTED:
+        assert lines[0].startswith("chosen for ")
+        lines = lines[-1:]
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
     assert not (folder / "new").exists() or case in WRITES
@@ -249,6 +265,13 @@ def test_the_command_says_what_it_does(case, monkeypatch, capsys):
     code, out, lines = answer(SAID[case], monkeypatch, capsys)
     assert code == 0 and out == f"{SAID[case][-1]}\n"
     GOLDEN.compare(f"said: {case}", lines[0])
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_the_command_says_what_it_chooses_and_why(case, monkeypatch, capsys):
+    code, _, lines = answer(CHOICES[case], monkeypatch, capsys)
+    assert code == 0 and lines[-1].startswith("epoch 1")
+    GOLDEN.compare(f"chosen: {case}", " / ".join(line.strip() for line in lines[:-1]))
 
 
 def test_only_the_first_process_of_torchrun_reports_an_error(monkeypatch, capsys):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
@@ -108,7 +108,9 @@ def test_torchrun_trains_and_one_process_speaks(data, tmp_path):
     assert done.stdout.splitlines() == [str(tmp_path / "run")]
     assert done.stderr.count("eval_top1") == 1
     saved = json.loads((tmp_path / "run" / "settings.json").read_text())
-    assert Settings(**saved["settings"]) == settings and saved["facts"]["processes"] == 2
+    given = json.loads(json.dumps(asdict(settings)))
+    assert all(saved["settings"][name] == value for name, value in given.items() if value is not None)
+    assert saved["facts"]["processes"] == 2
 
 
 def as_flags(settings):

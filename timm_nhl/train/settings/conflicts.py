@@ -11,7 +11,7 @@ from timm.optim import list_optimizers
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
 from timm_nhl.presets import PRESETS
-from timm_nhl.train.config import Settings, flag
+from timm_nhl.train.settings.config import Settings, flag
 
 
 def check(settings: Settings) -> None:
@@ -20,10 +20,10 @@ def check(settings: Settings) -> None:
     Raises:
         OptionError: with everything that is wrong.
 
-    >>> check(Settings("digits", "run", model="test_resnet", epochs=5, mixup=0.2, batch_size=3))
+    >>> check(Settings("digits", "run", model="test_resnet", mixup=0.2, batch_size=3))
     Traceback (most recent call last):
-    timm_nhl.errors.OptionError: --warmup-epochs 5 is not less than --epochs 5; use fewer, or 0 for none; --batch-size 3 is odd, but mixup and CutMix need pairs of images
-    """  # noqa: E501
+    timm_nhl.errors.OptionError: --batch-size 3 is odd, but mixup and CutMix need pairs of images
+    """
     problems = [*unknown_names(settings), *conflicts(settings)]
     if problems:
         raise OptionError("; ".join(problems))
@@ -38,7 +38,7 @@ def unknown_names(settings: Settings) -> Iterator[str]:
     if preset is not None and preset not in PRESETS:
         known = ", ".join(map(repr, PRESETS))
         yield f"--preset {preset!r} is not available; use one of {known}{nearest(preset, PRESETS)}"
-    opt, optimizers = settings.opt, [str(name) for name in list_optimizers()]
+    opt, optimizers = settings.opt or "adamw", [str(name) for name in list_optimizers()]
     if opt.lower().removeprefix("lookahead_") not in optimizers:
         yield f"--opt {opt!r} is not a timm optimizer{nearest(opt, optimizers)}"
     elif opt.lower().endswith("adahessian"):
@@ -48,12 +48,10 @@ def unknown_names(settings: Settings) -> Iterator[str]:
 def conflicts(settings: Settings) -> Iterator[str]:
     """Settings that do not go together."""
     s, defaults = settings, {field.name: field.default for field in dataclasses.fields(Settings)}
-    if s.warmup_epochs >= s.epochs:
-        yield f"--warmup-epochs {s.warmup_epochs:g} is not less than --epochs {s.epochs}; use fewer, or 0 for none"
-    if (s.mixup or s.cutmix) and s.batch_size % 2:
+    if (s.mixup or s.cutmix) and s.batch_size is not None and s.batch_size % 2:
         yield f"--batch-size {s.batch_size} is odd, but mixup and CutMix need pairs of images"
     for name in ("scale", "ratio"):
-        low, high = getattr(s, name)
+        low, high = getattr(s, name) or (0, 0)
         if low > high:
             yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
     if not s.nested and s.grow is None:
@@ -70,5 +68,16 @@ def conflicts(settings: Settings) -> Iterator[str]:
             yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"
     elif s.trunk_from is not None and s.pretrained:
         yield "--trunk-from and --pretrained both set the trunk's weights; remove one"
-    if s.trunk_lr_scale != 1.0 and (s.freeze_trunk or s.grow is not None):
+    if s.cache is not None:
+        if not s.freeze_trunk:
+            yield "--cache needs a trunk that does not change; add --freeze-trunk"
+        images = ("router", "teacher", "mixup", "cutmix", "reprob")
+        given = [flag(name) for name in images if getattr(s, name) != defaults[name]]
+        if given:
+            yield f"{', '.join(given)}: need the images, which --cache does not keep; remove one"
+    elif (s.cache_views, s.cache_gb) != (defaults["cache_views"], defaults["cache_gb"]):
+        yield "--cache-views and --cache-gb have no effect without --cache; remove them"
+    if s.val_split is not None and s.val_share is not None:
+        yield "--val-share has no effect with --val-split; remove one"
+    if s.trunk_lr_scale is not None and (s.freeze_trunk or s.grow is not None):
         yield f"--trunk-lr-scale has no effect with {'--grow' if s.grow is not None else '--freeze-trunk'}; remove one"

@@ -1,54 +1,36 @@
 """The settings of a training: one frozen dataclass, whose fields are also the flags of `timm-nhl train`.
 
-Names and defaults are those of timm's train.py; where one differs, its help says why.
+Names are those of timm's train.py, and so are most defaults. What is best chosen by the data is None, and `Chosen` is a
+`Settings` in which nothing of that is left open (`timm_nhl.train.settings.defaults`).
 """
 
 # no `from __future__ import annotations`: typer evaluates the signature of `Settings` in the command's file
 
-import math
 import re
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from typer import Argument, Option
 
 from timm_nhl.presets import PRESETS
-
-Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
-Count = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-DropRate = Annotated[float, Field(ge=0, lt=1)]
-
-
-def each(low: float, high: float = math.inf) -> AfterValidator:
-    """A bound for every number of a tuple; typer takes no bounds inside one."""
-
-    def validate(values: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(low <= value <= high for value in values):
-            raise ValueError(
-                f"should be numbers of at least {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
-            )
-        return values
-
-    return AfterValidator(validate)
-
-
-DATA, MODEL, OPTIMIZER, SCHEDULE, AUGMENTATION, LOSS, AVERAGE, MACHINE, RECORD = (
-    partial(Option, rich_help_panel=panel)
-    for panel in (
-        "Data",
-        "Model",
-        "Optimizer",
-        "Schedule",
-        "Augmentation",
-        "Loss",
-        "Moving average",
-        "Machine",
-        "Evaluation and logging",
-    )
+from timm_nhl.train.settings.fields import (
+    AUGMENTATION,
+    AVERAGE,
+    BY_DATA,
+    DATA,
+    LOSS,
+    MACHINE,
+    MODEL,
+    OPTIMIZER,
+    RECORD,
+    SCHEDULE,
+    Count,
+    DropRate,
+    Interpolation,
+    NonNegative,
+    Probability,
+    each,
 )
 
 
@@ -57,8 +39,8 @@ class Settings:
     """Everything that decides a training. A value that cannot be is a `pydantic.ValidationError`, a `ValueError`.
 
     >>> settings = Settings("digits", "run", model="test_resnet", epochs=3)
-    >>> settings.model, settings.epochs, settings.opt
-    ('test_resnet', 3, 'sgd')
+    >>> settings.model, settings.epochs, settings.opt  # the data choose the optimizer
+    ('test_resnet', 3, None)
     """
 
     source: Annotated[
@@ -74,7 +56,17 @@ class Settings:
         list[str] | None, DATA(help="Train on these classes only: an id, name or node path; may be repeated.")
     ] = None
     train_split: Annotated[str, DATA(help="Split to train on.")] = "train"
-    val_split: Annotated[str, DATA(help="Split to evaluate on.")] = "validation"
+    val_split: Annotated[
+        str | None, DATA(help="Split to evaluate on; by default validation or, without one, held-out training images.")
+    ] = None
+    val_share: Annotated[
+        float | None,
+        Field(ge=0, lt=1),
+        DATA(
+            help="Without a validation split: share of each class to hold out; 0 for no evaluation.",
+            show_default=BY_DATA,
+        ),
+    ] = None
     image: Annotated[str | None, DATA(help="Image column; by default the only one.")] = None
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
@@ -97,6 +89,11 @@ class Settings:
         str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")
     ] = None
     freeze_trunk: Annotated[bool, MODEL(help="Do not train the trunk; its norms stay in eval mode.")] = False
+    cache: Annotated[
+        str | None, MODEL(help="Keep what a frozen trunk gives in this folder: each view of an image is computed once.")
+    ] = None
+    cache_views: Annotated[Count, MODEL(help="Augmented views of each image to keep; epochs take them in turn.")] = 8
+    cache_gb: Annotated[float, Field(gt=0), MODEL(help="GiB that the folder of --cache may take.")] = 10.0
     router: Annotated[
         bool, MODEL(help="Also train a router, which scores groups by the trunk: what branches does an image need?")
     ] = False
@@ -122,27 +119,38 @@ class Settings:
         False
     )
 
-    opt: Annotated[str, OPTIMIZER(help="A timm optimizer.")] = "sgd"
+    opt: Annotated[str | None, OPTIMIZER(help="A timm optimizer.", show_default=BY_DATA)] = None
     opt_kwargs: Annotated[
         list[str] | None,
         OPTIMIZER(help="Further arguments of the optimizer, like 'betas=0.9,0.99 eps=1e-6'; may be repeated."),
     ] = None
     momentum: Annotated[Probability, OPTIMIZER(help="Momentum.")] = 0.9
-    weight_decay: Annotated[NonNegative, OPTIMIZER(help="Weight decay.")] = 2e-5
+    weight_decay: Annotated[float | None, Field(ge=0), OPTIMIZER(help="Weight decay.", show_default=BY_DATA)] = None
     clip_grad: Annotated[float | None, Field(gt=0), OPTIMIZER(help="Clip gradients; see --clip-mode.")] = None
     clip_mode: Annotated[Literal["norm", "value", "agc"], OPTIMIZER(help="How gradients are clipped.")] = "norm"
     layer_decay: Annotated[
         float | None, Field(gt=0, le=1), OPTIMIZER(help="Learning rate of each layer relative to the next.")
     ] = None
-    trunk_lr_scale: Annotated[NonNegative, OPTIMIZER(help="Factor on --lr for a nested model's trunk.")] = 1.0
+    trunk_lr_scale: Annotated[
+        float | None, Field(ge=0), OPTIMIZER(help="Factor on --lr for a nested model's trunk.", show_default=BY_DATA)
+    ] = None
     branch_lr_scale: Annotated[
         tuple[float, float, float],
         each(0),
         OPTIMIZER(help="Factors on --lr for superclass, group and class branches."),
     ] = (1.0, 1.0, 1.0)
 
-    epochs: Annotated[Count, SCHEDULE(help="Number of epochs, warm-up included.")] = 300
-    batch_size: Annotated[Count, SCHEDULE(help="Images per process and forward pass.")] = 128
+    epochs: Annotated[
+        int | None, Field(ge=1), SCHEDULE(help="Number of epochs, warm-up included.", show_default=BY_DATA)
+    ] = None
+    patience: Annotated[
+        int | None,
+        Field(ge=0),
+        SCHEDULE(help="Stop after this many epochs without a better top-1; 0 for never.", show_default=BY_DATA),
+    ] = None
+    batch_size: Annotated[
+        int | None, Field(ge=1), SCHEDULE(help="Images per process and forward pass.", show_default=BY_DATA)
+    ] = None
     grad_accum_steps: Annotated[Count, SCHEDULE(help="Forward passes per optimizer step.")] = 1
     validation_batch_size: Annotated[
         int | None, Field(ge=1), SCHEDULE(help="Batch size of evaluation; by default --batch-size.")
@@ -156,7 +164,11 @@ class Settings:
         Field(ge=0),
         SCHEDULE(help="Learning rate; by default --lr-base at --lr-base-size images per step."),
     ] = None
-    lr_base: Annotated[NonNegative, SCHEDULE(help="Learning rate at --lr-base-size images per step.")] = 0.1
+    lr_base: Annotated[
+        float | None,
+        Field(ge=0),
+        SCHEDULE(help="Learning rate at --lr-base-size images per step.", show_default=BY_DATA),
+    ] = None
     lr_base_size: Annotated[Count, SCHEDULE(help="Images a step that --lr-base is for.")] = 256
     lr_base_scale: Annotated[
         Literal["linear", "sqrt"] | None,
@@ -164,7 +176,9 @@ class Settings:
             help="How --lr-base scales with images per step; by default sqrt for adaptive optimizers, otherwise linear."
         ),
     ] = None
-    warmup_epochs: Annotated[NonNegative, SCHEDULE(help="Epochs of linear warm-up.")] = 5.0
+    warmup_epochs: Annotated[
+        float | None, Field(ge=0), SCHEDULE(help="Epochs of linear warm-up; at most half of all.", show_default=BY_DATA)
+    ] = None
     warmup_lr: Annotated[NonNegative, SCHEDULE(help="Learning rate at the start of the warm-up.")] = 1e-5
     min_lr: Annotated[NonNegative, SCHEDULE(help="Learning rate at the end.")] = 0.0
     cooldown_epochs: Annotated[int, Field(ge=0), SCHEDULE(help="Epochs at --min-lr after the schedule ends.")] = 0
@@ -182,14 +196,18 @@ class Settings:
     train_crop_mode: Annotated[Literal["rrc", "rkrc", "rkrr"] | None, AUGMENTATION(help="Crop mode of training.")] = (
         None
     )
-    scale: Annotated[tuple[float, float], each(0, 1), AUGMENTATION(help="Random crop: range of the area.")] = (0.08, 1)
+    scale: Annotated[
+        tuple[float, float] | None,
+        each(0, 1),
+        AUGMENTATION(help="Random crop: range of the area.", show_default=BY_DATA),
+    ] = None
     ratio: Annotated[tuple[float, float], each(0.01), AUGMENTATION(help="Random crop: range of the aspect ratio.")] = (
         3 / 4,
         4 / 3,
     )
     hflip: Annotated[Probability, AUGMENTATION(help="Probability of a horizontal flip.")] = 0.5
     vflip: Annotated[Probability, AUGMENTATION(help="Probability of a vertical flip.")] = 0.0
-    color_jitter: Annotated[NonNegative, AUGMENTATION(help="Color jitter.")] = 0.4
+    color_jitter: Annotated[float | None, Field(ge=0), AUGMENTATION(help="Color jitter.", show_default=BY_DATA)] = None
     aa: Annotated[str | None, AUGMENTATION(help="AutoAugment policy, like rand-m9-mstd0.5.")] = None
     train_interpolation: Annotated[
         Literal["random", Interpolation], AUGMENTATION(help="Interpolation in training.")
@@ -242,6 +260,20 @@ class Settings:
         return self.model.partition(".")[0].endswith("_nhl")
 
 
+class Chosen(Settings):
+    """Settings of which nothing is left to choose; `defaults.complete` makes them."""
+
+    opt: str
+    weight_decay: float
+    trunk_lr_scale: float
+    epochs: int
+    patience: int
+    batch_size: int
+    warmup_epochs: float
+    scale: tuple[float, float]
+    color_jitter: float
+
+
 def describe(error: ValidationError) -> str:
     """All wrong values in one sentence, as flags.
 
@@ -252,9 +284,9 @@ def describe(error: ValidationError) -> str:
     '--epochs 0 should be greater than or equal to 1; --scale 0 2 should be numbers of at least 0 and at most 1'
     """
     problems = {}
-    for each in error.errors():
-        value = each["input"] if not isinstance(each["input"], tuple) else " ".join(map(str, each["input"]))
-        problems[f"{flag(str(each['loc'][0]))} {value}"] = re.sub("^(Input|Value error,) ", "", each["msg"])
+    for fault in error.errors():
+        value = fault["input"] if not isinstance(fault["input"], tuple) else " ".join(map(str, fault["input"]))
+        problems[f"{flag(str(fault['loc'][0]))} {value}"] = re.sub("^(Input|Value error,) ", "", fault["msg"])
     return "; ".join(f"{what} {why}" for what, why in problems.items())
 
 

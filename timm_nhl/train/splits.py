@@ -1,0 +1,163 @@
+"""The images of a training: which split, with which labels, and what is held out if nothing is there to evaluate on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from hierarchy import Hierarchy, load
+from hierarchy.dataset import HIERARCHY_FILE, open_data
+from hierarchy.english import count
+from hierarchy.errors import DataError
+from timm_nhl.data import EpochSampler, Images, find_validation, open_images
+from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.train.distributed import Process
+from timm_nhl.train.settings import Chosen, Facts, Settings, find_start
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The images of a training.
+
+    Args:
+        images: to train on.
+        val_images: to evaluate on, with the same labels; None if there are none.
+        share: of each class that was held out of the training images to evaluate on; 0 if a split was there.
+    """
+
+    images: Images
+    val_images: Images | None
+    share: float = 0.0
+
+    def describe(self, process: Process) -> dict[str, Any]:
+        """What decides the result of a training besides its settings."""
+        labels = hashlib.blake2b(digest_size=16)
+        parts = [self.images] if self.val_images is None else [self.images, self.val_images]
+        for part in parts:
+            labels.update("\n".join(part.classes).encode() + part.labels.tobytes())
+        hierarchy = self.images.hierarchy
+        return {
+            "processes": process.world_size,
+            "hierarchy": None if hierarchy is None else hierarchy.digest,
+            "images": len(self.images),
+            "held_out": self.share,
+            "labels": labels.hexdigest(),
+        }
+
+    def find_facts(self, settings: Settings, process: Process) -> Facts:
+        """What the defaults depend on."""
+        images = self.images
+        nested = settings.nested or settings.grow is not None
+        return Facts(len(images), len(images.classes), find_start(settings), nested, process.world_size)
+
+
+def open_splits(settings: Settings) -> Splits:
+    """The images to train and to evaluate on.
+
+    Without a validation split, a share of each class of the training images is held out, by the seed.
+
+    Raises:
+        HierarchyError: they cannot be read, do not fit the hierarchy or, without one, number their classes differently.
+        OptionError: the settings need a hierarchy.
+        TrainingError: there is nothing to evaluate on.
+    """
+    hierarchy = find_hierarchy(settings)
+    images = open_split(settings, settings.train_split, hierarchy)
+    val_split = settings.val_split or find_validation(settings.source)
+    if val_split is not None:
+        val_images = open_split(settings, val_split, hierarchy)
+        check_same_labels(images, val_images)
+        if not len(val_images):
+            raise TrainingError(f"{val_images.name} has no image of these classes; pass another --val-split")
+        return Splits(images, val_images)
+    share = choose_val_share(len(images)) if settings.val_share is None else settings.val_share
+    if not share:
+        return Splits(images, None)
+    rest, held_out = images.hold_out(share, seed=settings.seed)
+    if not len(held_out):
+        raise TrainingError(
+            f"{images.name} has too few images to hold out {share:g} of each class; raise --val-share, or pass"
+            " --val-share 0 to train without evaluation"
+        )
+    return Splits(rest, held_out, share)
+
+
+def choose_val_share(images: int) -> float:
+    """A fifth of few images, since a class needs some to be judged by; a tenth of many."""
+    return 0.2 if images < 1_000 else 0.1
+
+
+def open_split(settings: Settings, split: str, hierarchy: Hierarchy | None) -> Images:
+    """The images of one split."""
+    return open_images(
+        settings.source,
+        hierarchy=hierarchy,
+        split=split,
+        classes=settings.classes or (),
+        image=settings.image,
+        column=settings.column,
+    )
+
+
+def check_same_labels(images: Images, val_images: Images) -> None:
+    """Checks that two splits number their classes alike.
+
+    Raises:
+        DataError: they do not.
+    """
+    for label, pair in enumerate(zip_longest(images.classes, val_images.classes)):
+        if pair[0] != pair[1]:
+            mine, theirs = ("missing" if name is None else repr(name) for name in pair)
+            raise DataError(
+                [
+                    f"label {label} is {mine} in {images.name} and {theirs} in {val_images.name};"
+                    " pass --hierarchy to number both"
+                ]
+            )
+
+
+def find_hierarchy(settings: Settings) -> Hierarchy | None:
+    """The hierarchy of the settings, or the one in the folder of the data."""
+    file = Path(settings.source) / HIERARCHY_FILE
+    if settings.hierarchy is not None:
+        return load(settings.hierarchy)
+    if file.is_file():
+        return load(file)
+    needs = {
+        "--grow": settings.grow is not None,
+        f"--model {settings.model}": settings.nested and settings.grow is None,
+        "--classes": bool(settings.classes),
+    }
+    flags = [flag for flag, given in needs.items() if given]
+    if flags:
+        open_data(settings.source)  # data that do not exist are the first problem to report
+        raise OptionError(
+            f"{' and '.join(flags)} need{'s' * (len(flags) == 1)} a hierarchy; pass --hierarchy, or add {str(file)!r}"
+        )
+    return None
+
+
+def create_sampler(settings: Chosen, images: Images, process: Process) -> EpochSampler:
+    """The batches of this process.
+
+    Raises:
+        TrainingError: there are fewer images than a step needs.
+    """
+    sampler = EpochSampler(
+        len(images),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        grad_accum_steps=settings.grad_accum_steps,
+        rank=process.rank,
+        world_size=process.world_size,
+    )
+    if not sampler.steps_per_epoch:
+        raise TrainingError(
+            f"a step needs {count(sampler.step_size, 'image')} (--batch-size {settings.batch_size} x --grad-accum-steps"
+            f" {settings.grad_accum_steps} x {process.world_size} processes), but there are {len(images)}; lower"
+            " --batch-size"
+        )
+    return sampler

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
-from hierarchy.views import DEFAULT_EMBED, View, combine, look
+from hierarchy.views import DEFAULT_EMBED, View, combine, compare_senses, look
 from hierarchy.wordnet import Senses, find_senses
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def gather(
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes, sheet=sheet, decided=meanings or {})
+    senses = find_senses(classes, sheet=sheet, decided=meanings or {}, liken=compare_senses)
     progress(f"embedding with {spec}")
     views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     known = replace(classes, definitions=senses.definitions) if senses else classes

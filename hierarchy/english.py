@@ -17,7 +17,8 @@ spermatophyte; angiosperm; reproductive structure; natural phenomenon; aquatic v
 metatherian; prototherian; cyprinid; soft-finned fish; spiny-finned fish; teleost fish; ganoid; saurian;
 testudine; game; piece; aggregation; passerine; self-propelled vehicle; white goods; durable goods; material;
 physical property; social group; food product; dry goods; soft goods; drygoods; generality; concept; idea;
-indication; signal; time; game bird; evidence; written communication; protective covering; human action; trace; information
+indication; signal; time; game bird; evidence; written communication; protective covering; human action; trace;
+information
 """
 _VAGUE = """
 structure; construction; covering; protective covering; device; implement; mechanism; support; area; surface;

@@ -17,7 +17,7 @@ from hierarchy.wordnet import WordNet
 pytest.register_assert_rewrite("support.golden_messages")  # so that a message that differs is shown
 
 # Tests share their processors, so examples count and milliseconds do not.
-settings.register_profile("shared", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("shared", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the commands that it starts.

@@ -73,7 +73,7 @@ def describe_numbers(session: Session) -> list[str]:
     lines = [
         f"({number}/{of}): question {number} of {of}. The most doubtful come first, about one for every ten classes."
         if number <= of
-        else f"({number}/{of}): you went here yourself; all {of} questions are answered or skipped."
+        else f"You went here yourself; all {of} questions are answered or skipped."
     ]
     if session.is_class(question.subject):
         lines += [_explain_vote(session, question.subject, vote) for vote in session.votes(question.subject)]

@@ -75,7 +75,7 @@ def is_comparable(theirs):
     return any(1 < level.count(node) < len(level) for level in nodes for node in level)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=10)
 @given(pairs_of_trees())
 def test_a_hierarchy_is_a_perfect_match_of_itself(trees):
     tree, _ = trees
@@ -92,7 +92,7 @@ def test_a_hierarchy_is_a_perfect_match_of_itself(trees):
         assert result.measures[name].value == pytest.approx(1), name
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=10)
 @given(pairs_of_trees(), st.randoms(use_true_random=False))
 def test_the_order_of_labels_changes_nothing(trees, chance):
     ours, theirs = trees
@@ -108,7 +108,7 @@ def test_the_order_of_labels_changes_nothing(trees, chance):
             assert after.measures[name].random == pytest.approx(figure.random), name
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=10)
 @given(pairs_of_trees())
 def test_counting_agrees_with_looking_at_every_pair_and_triplet(trees):
     ours, theirs = trees
@@ -119,7 +119,7 @@ def test_counting_agrees_with_looking_at_every_pair_and_triplet(trees):
     assert result.dendrogram_purity.value == pytest.approx(slow_purity(ours, wanted))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=10)
 @given(pairs_of_trees())
 def test_a_map_counts_triplets_of_superclasses_only(trees):
     ours, theirs = trees

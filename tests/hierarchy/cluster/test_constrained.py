@@ -27,7 +27,6 @@ def sizes_of(placement):
     return supers, groups, Counter(top for top, _ in groups)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(3, 80), st.integers(0, 10**6))
 def test_any_number_of_classes_gets_a_tree_without_chains(count, seed):
     supers, groups, groups_of = sizes_of(cluster(random_rows(count, seed)))
@@ -40,7 +39,6 @@ def test_any_number_of_classes_gets_a_tree_without_chains(count, seed):
         assert 2 <= len(supers) <= max(2, count // 3)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(20, 90), st.integers(2, 6), st.integers(0, 10**6), st.booleans())
 def test_the_numbers_and_sizes_asked_for_are_the_numbers_and_sizes_given(count, many, seed, chains):
     shape = Shape(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hierarchy.cluster import Range, Shape, propose_by_clustering
@@ -24,7 +24,6 @@ def propose(places, shape=None, vectors=None, ids=None):
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(NAMES, NAMES), min_size=3, max_size=40).filter(lambda places: any(map(any, places))))
 def test_what_the_source_states_is_kept(places):
     proposal = propose(places)

@@ -1,7 +1,7 @@
 """A superclass as text in an editor: changes become edits, and a text with problems comes back."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import apply_all
@@ -87,7 +87,6 @@ def test_giving_up_changes_nothing():
     assert revise(PROPOSAL, "mammals", lambda text: next(answers)(text)) == ()
 
 
-@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_a_text_survives_any_names(case, data):
     proposal = case[0]

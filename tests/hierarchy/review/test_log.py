@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import NOON, act, start, start_on_disk
@@ -28,7 +28,6 @@ def sessions(draw):
     return session
 
 
-@settings(max_examples=50)
 @given(sessions())
 def test_replaying_a_log_gives_the_same_hierarchy_and_undoing_all_of_it_the_proposal(session):
     assert replay(session.log, session.base) == session.history
@@ -41,7 +40,6 @@ def test_replaying_a_log_gives_the_same_hierarchy_and_undoing_all_of_it_the_prop
     assert replay(session.log, session.base).proposal == session.base
 
 
-@settings(max_examples=50)
 @given(sessions(), proposals_and_edits())
 def test_a_log_applies_to_another_proposal_except_for_its_conflicts(session, other):
     log = session.log
@@ -53,7 +51,6 @@ def test_a_log_applies_to_another_proposal_except_for_its_conflicts(session, oth
     assert (again.proposal, again.conflicts, again.decisions) == (replayed.proposal, (), replayed.decisions)
 
 
-@settings(max_examples=50)
 @given(sessions(), st.data())
 def test_a_log_cut_anywhere_keeps_every_complete_decision(session, data):
     text = log_to_text(session.log).encode()

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.editing import proposals_and_edits
 from support.reviewing import ZOO, act, start, zoo
@@ -404,7 +404,6 @@ def test_changes_state_both_groups_and_who_moved_the_classes():
     ]
 
 
-@settings(max_examples=50)
 @given(proposals_and_edits(), st.data())
 def test_every_question_is_asked_once(case, data):
     session = start(case[0])
@@ -421,7 +420,6 @@ def test_every_question_is_asked_once(case, data):
     assert len(set(seen)) == len(seen)
 
 
-@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_every_suggestion_can_be_taken(case):
     session = start(case[0])

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.editing import PETS, proposals_and_edits
 from support.reviewing import apply_all
@@ -57,7 +57,6 @@ def test_a_cell_is_never_a_formula_and_comes_back(text):
     assert from_sheet(sheet, proposal, "s.csv") == ()
 
 
-@settings(max_examples=50)
 @given(proposals_and_edits())
 def test_the_difference_that_one_edit_makes_is_one_edit(case):
     proposal, edit = case
@@ -89,7 +88,6 @@ def test_the_difference_equals_the_edits_of_a_person(edits):
     assert list(find_edits(PROPOSAL, apply_all(edits, PROPOSAL))) == expected
 
 
-@settings(max_examples=50)
 @given(two_proposals(), st.randoms(use_true_random=False))
 def test_an_exported_changed_and_imported_sheet_gives_its_contents(case, random):
     before, after = case

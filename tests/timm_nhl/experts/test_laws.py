@@ -72,7 +72,7 @@ def test_an_expert_of_an_expert_is_the_expert(backbone, case):
 @pytest.mark.parametrize(
     ("backbone", "options"),
     [
-        *((backbone, {}) for backbone in FAMILIES),
+        *((backbone, {}) for backbone in ("test_resnet", "test_vit")),  # levels know of a trunk only its channels
         ("test_resnet", {"depths": (2, 1, 3)}),
         ("test_resnet", {"strides": (2, 1, 1)}),
         ("test_resnet", {"expansion": 1}),

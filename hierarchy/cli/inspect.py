@@ -12,7 +12,7 @@ from hierarchy.cli.console import notify, print_json, show_progress
 from hierarchy.english import count
 from hierarchy.errors import OutputError, UnknownNode, WordNetMissing
 from hierarchy.names import split_path
-from hierarchy.views import DEFAULT_EMBED
+from hierarchy.views import DEFAULT_EMBED, compare_senses
 
 if TYPE_CHECKING:
     from hierarchy.proposal import Finding, Proposal
@@ -237,7 +237,7 @@ def senses_command(
             f"cannot write {str(out)!r}: it exists; give --senses {out} to keep what was chosen there, or another --out"
         )
     classes = read_classes(source, fewest=1)
-    found = find_senses(classes, WordNet(), sheet=senses)
+    found = find_senses(classes, WordNet(), sheet=senses, liken=compare_senses)
     assert found is not None, "there is a WordNet"
     write_text(out, senses_to_sheet(classes, found.meanings, found.wordnet))
     unsure = sum(not meaning.is_sure for meaning in found.meanings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hierarchy.cluster.shape import Range, Shape, fill_in
@@ -25,7 +25,11 @@ BLOCK = 512  # rows whose products with all others are in memory at a time
 DECIMALS = 6  # of distances, so that ties break alike whatever the order of summation
 
 
-def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int]]:
+def cluster(
+    vectors: Vectors,
+    shape: Shape | None = None,
+    settle: Callable[[Labels, Range], Labels] = lambda labels, sizes: labels,
+) -> list[tuple[int, int]]:
     """Assigns each class to a superclass and a group.
 
     Classes first move towards their neighbours. Ward's linkage over their distances is cut into superclasses; classes
@@ -36,6 +40,7 @@ def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int
     Args:
         vectors: (K, D), rows of length 1, or 0.
         shape: the contract; it is met exactly or refused.
+        settle: what may move single classes to other superclasses of some size, given the superclass of each.
 
     Returns:
         K pairs: the index of the superclass, and the index of the group within it.
@@ -53,7 +58,7 @@ def cluster(vectors: Vectors, shape: Shape | None = None) -> list[tuple[int, int
     vectors = _gather_neighbours(vectors)
     tree = link(vectors)
     number = _widest_gap(tree, supers, count)
-    top = _refine(vectors, cut(tree, number), per_super)
+    top = settle(_refine(vectors, cut(tree, number), per_super), per_super)
     members = [np.flatnonzero(top == index) for index in range(top.max() + 1)]
     trees = [link(vectors[rows]) for rows in members]
     fewest = 1 if wanted.chains else 2

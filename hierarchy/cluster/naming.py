@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, count
-from math import log
 
-from hierarchy.english import PLAIN, UNSAID, VAGUE, plural
-from hierarchy.names import name_fault
+from hierarchy.cluster.terms import Term, Terms, list_labels, to_set
+from hierarchy.english import plural
 from hierarchy.sources import ClassList
-from hierarchy.wordnet import Confidence, Senses, Synset
+from hierarchy.wordnet import Senses
 
-LONGEST = 40  # characters of a name made of two
-PAIR = 0.65  # score of a name made of two relative to a plain one
-HONEST = 0.9  # score of a name that needs "and others", relative to the same name without
-SURE = 0.6  # least coverage of a hypernym that names a node alone,
-SURE_OF_FEW = 0.75  # and a node of up to four classes: "males" is not a name for a boy, a man and a woman
+LONGEST = 40  # characters of a name made of several
+PAIR, TRIPLE = 0.65, 0.55  # score of a name made of two or three terms, relative to a single one,
+WITH_EXCEPTIONS = 0.75  # of a term with the one or two classes that it is not true of, by their own names,
+WITH_OTHERS = 0.7  # and of a name that needs "and others"
+SURE_OF_MANY = 0.4  # least coverage of terms that name a node of more than six classes,
+SURE = 0.6  # one of five or six,
+SURE_OF_FEW = 0.75  # or one of four: "males" is not a name for a boy, a man and a woman
+MOST_DOUBTFUL = 0.25  # share of a node's classes that a name may say nothing of, since WordNet does not know them
+SMALL = 20  # classes; in a name for more, two exceptions would seem more than they are
+FIRSTS, PARTNERS = 10, 5  # terms that are tried as the first of several, and with each
 
 
 @dataclass(frozen=True)
 class _Name:
-    """A possible name: the words, in the plural; the classes it is true of; its score, from 0 to 1."""
+    """A possible name and its score, from 0 to 1."""
 
     words: str
-    covers: frozenset[int]
     score: float
 
 
@@ -42,10 +43,10 @@ def name_nodes(
 ) -> tuple[tuple[str, str], ...]:
     """Names the nodes of a clustering.
 
-    A node is named by the hypernym that covers its classes and few others ("sharks"), or by two that do together
-    ("cups and mugs"), else by a word its classes' names begin or end with, else by its two most central classes. A name
-    that is not true of all its classes ends in "and others". No two siblings, and no node and its parent, get the same
-    name.
+    A node is named by the hypernym that covers its classes and few others ("sharks"), or by two or three that do
+    together ("cups and mugs"), else by a word its classes' names begin or end with, else by its two most central
+    classes. One or two classes that a name is not true of are named, too ("vehicles and traffic lights"); with more of
+    them, it ends in "and others". No two siblings, and no node and its parent, get the same name.
 
     Args:
         classes: the classes.
@@ -58,19 +59,19 @@ def name_nodes(
         The names (superclass, group) of each class, in label order.
     """
     namer = _Namer(classes, senses, centrality)
-    everything = frozenset(range(len(classes)))
-    supers: dict[int, frozenset[int]] = {}
-    for index in dict.fromkeys(superclass for superclass, _ in placement):
-        supers[index] = frozenset(label for label, place in enumerate(placement) if place[0] == index)
-    names = namer.name_siblings(supers, everything, taken=set(classes.ids), given=superclasses or {})
+    supers: dict[int, dict[int, list[int]]] = {}  # superclass -> group -> labels
+    for label, (index, group) in enumerate(placement):
+        supers.setdefault(index, {}).setdefault(group, []).append(label)
+    members = {index: to_set(chain.from_iterable(parts.values())) for index, parts in supers.items()}
+    everything = to_set(range(len(classes)))
+    names = namer.name_siblings(members, everything, taken=set(classes.ids), given=superclasses or {})
     result: dict[int, tuple[str, str]] = {}
-    for index, members in supers.items():
-        parts = {
-            group: frozenset(label for label in members if placement[label][1] == group)
-            for group in sorted({placement[label][1] for label in members})
-        }
+    for index, parts in supers.items():
+        inside = {group: to_set(labels) for group, labels in sorted(parts.items())}
         named = {group: name for (top, group), name in (groups or {}).items() if top == index}
-        for group, name in namer.name_siblings(parts, members, taken={names[index]}, given=named).items():
+        only = len(parts) == 1 and members[index].bit_count() > 1  # its second best term is wider than its superclass's
+        chosen = namer.name_siblings(inside, members[index], taken={names[index]}, given=named, by_example=only)
+        for group, name in chosen.items():
             for label in parts[group]:
                 result[label] = (names[index], name)
     return tuple(result[label] for label in range(len(classes)))
@@ -78,26 +79,18 @@ def name_nodes(
 
 class _Namer:
     def __init__(self, classes: ClassList, senses: Senses | None, centrality: Sequence[float]) -> None:
-        self.classes = classes
-        self.wordnet = senses.wordnet if senses else None
+        self.names = classes.names
+        self.terms = Terms(classes, senses)
         self.centrality = centrality or [0.0] * len(classes)
-        self.known: set[int] = set()  # labels of the classes that WordNet knows by their whole name
-        self.below: dict[str, set[int]] = {}  # wnid -> labels of the classes below it
-        self.above: list[dict[str, int]] = [{} for _ in classes.ids]
-        for label, meaning in enumerate(senses.meanings if senses else ()):
-            if senses and meaning.confidence > Confidence.HEAD:  # a sense of the last word only is a guess
-                self.known.add(label)
-                self.above[label] = senses.wordnet.ancestors(meaning.wnid)
-                for wnid in self.above[label]:
-                    self.below.setdefault(wnid, set()).add(label)
 
     def name_siblings(
         self,
-        nodes: Mapping[int, frozenset[int]],
-        rivals: frozenset[int],
+        nodes: Mapping[int, int],
+        rivals: int,
         *,
         taken: Collection[str],
         given: Mapping[int, str],
+        by_example: bool = False,
     ) -> dict[int, str]:
         """Gives each node its best free name; nodes with a given name keep it, then the best name chooses first."""
         used = {name.casefold() for name in taken}
@@ -105,7 +98,7 @@ class _Namer:
         for index, name in given.items():
             result[index] = next(word for word in _variants(name) if word.casefold() not in used)
             used.add(result[index].casefold())
-        choices = {index: list(self._names(nodes[index], rivals)) for index in nodes if index not in given}
+        choices = {index: self._names(nodes[index], rivals, by_example) for index in nodes if index not in given}
         for index in sorted(choices, key=lambda index: (-choices[index][0].score, index)):
             named = (name.words for name in choices[index])
             free = (words for words in chain(named, self._by_example(nodes[index])) if words.casefold() not in used)
@@ -114,107 +107,117 @@ class _Namer:
             result[index] = name
         return result
 
-    def _names(self, members: frozenset[int], rivals: frozenset[int]) -> list[_Name]:
+    def _names(self, members: int, rivals: int, by_example: bool) -> list[_Name]:
         """Possible names of a node, best first; never empty."""
-        singles = sorted(self._singles(members, rivals), key=lambda name: (-name.score, name.words))
-        least = (SURE if len(members) > 4 else SURE_OF_FEW) * len(members)
-        sure = [self._honest(name, members) for name in singles if len(name.covers & members) >= least]
-        pairs = list(self._pairs(singles, members, rivals))
-        example = 0.45 if len(members) <= 3 else 0.3 if len(members) <= 6 else 0.02
-        listed = [_Name(next(self._by_example(members)), members, example)]
-        found = sorted((*sure, *pairs, *listed), key=lambda name: (-name.score, name.words))
+        number = members.bit_count()
+        if by_example:
+            return [_Name(next(self._by_example(members)), 1)]
+        terms = [term for term in self.terms.find(members) if term.covers & rivals != rivals or members == rivals]
+        ranked = _rank(terms, members, rivals)
+        least = number * (SURE_OF_FEW if number <= 4 else SURE if number <= 6 else SURE_OF_MANY)
+        found = [
+            self._complete([term.words], term.covers, term.clear, members, rivals)
+            for term, _ in ranked
+            if _count(term, members) >= least
+        ]
+        found += self._combine(ranked, members, rivals)
+        example = 0.45 if number <= 3 else 0.3 if number <= 6 else 0.02
+        found.append(_Name(next(self._by_example(members)), example))
         best: dict[str, _Name] = {}
-        for name in found:
+        for name in sorted(found, key=lambda name: (-name.score, name.words)):
             best.setdefault(name.words.casefold(), name)
         return list(best.values())
 
-    def _honest(self, name: _Name, members: frozenset[int]) -> _Name:
-        """The name with "and others" if it is not true of all classes of the node, as far as WordNet knows them."""
-        if not (members & self.known) - name.covers:
-            return name
-        words = name.words.replace(" and ", ", ") + " and others"
-        return _Name(words, name.covers, HONEST * name.score)
+    def _complete(self, parts: Sequence[str], covers: int, clear: float, members: int, rivals: int) -> _Name:
+        """The name made of some terms, and what must be said of the classes that none of them is true of."""
+        number, missed = members.bit_count(), members & ~covers
+        rest = missed & self.terms.known
+        doubtful = (missed ^ rest).bit_count() > MOST_DOUBTFUL * number
+        if not doubtful and not rest:
+            return _Name(_enumerate(parts) or parts[0], clear * _fit(covers, members, rivals))
+        if not doubtful and rest.bit_count() <= (2 if number <= SMALL else 1) and number > 2 * rest.bit_count():
+            exceptions = sorted(self.terms.say(label, self.names[label]) for label in list_labels(rest))
+            words = _enumerate([*parts, *exceptions])
+            if words and _share_no_words([*parts, *exceptions]):
+                return _Name(words, WITH_EXCEPTIONS * clear * _fit(covers | rest, members, rivals))
+        return _Name(f"{', '.join(parts)} and others", WITH_OTHERS * clear * _fit(covers, members, rivals))
 
-    def _singles(self, members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
-        """Hypernyms, and words that names begin or end with, each with the classes it is true of."""
-        for wnid in dict.fromkeys(wnid for label in sorted(members) for wnid in self.above[label]):
-            assert self.wordnet is not None
-            synset, covers = self.wordnet.synset(wnid), frozenset(self.below[wnid])
-            words = _plain(synset)
-            if words is None or name_fault(words) or (covers >= rivals and len(members) < len(rivals)):
+    def _combine(self, ranked: Sequence[tuple[Term, float]], members: int, rivals: int) -> Iterator[_Name]:
+        """Names of two terms, each true of a tenth of a node and two classes at least; of three if they cover all."""
+        number = members.bit_count()
+        least = max(2, number // 10)
+        terms = [term for term, _ in ranked]
+        for first, _ in sorted(ranked, key=lambda pair: (-pair[1] * _count(pair[0], members), pair[0].words))[:FIRSTS]:
+            rest = members & ~first.covers
+            if rest.bit_count() < least or number - rest.bit_count() < least:
                 continue
-            common = 0.03 * min(5.0, log(1 + max(synset.uses)))
-            clear = self.wordnet.information(wnid) ** 0.5 + common
-            yield _Name(
-                words,
-                covers,
-                _fit(covers, members, rivals) * min(1.0, clear) * (0.6 if synset.words[0] in VAGUE else 1),
-            )
-        for words, shared in self._shared_words(members):
-            covers = frozenset(label for label in rivals if shared in self._edges[label])
-            yield _Name(words, covers, 0.7 * _fit(covers, members, rivals))
-
-    def _shared_words(self, members: frozenset[int]) -> Iterator[tuple[str, tuple[str, str]]]:
-        """What several names begin or end with: a name for it, and the edge itself; the plural only of nouns."""
-        uses = Counter(edge for label in members for edge in self._edges[label])
-        for edge, number in sorted(uses.items()):
-            side, word = edge
-            if number > 1 and len(word) > 2 and not re.search(r"\d", word) and not name_fault(word):
-                yield (self._many(word) if side == "end" else word), edge
-
-    @cached_property
-    def _edges(self) -> list[set[tuple[str, str]]]:
-        """The last and first word of each class's name, and what narrows it down ("food" of "toast (food)")."""
-        edges = []
-        for phrase in self.classes.phrases:
-            words = phrase.head.lower().split() or [""]
-            start = phrase.head if phrase.qualifier else words[0] if len(words) > 1 else ""
-            edges.append({("end", words[-1]), ("start", start), ("qualifier", phrase.qualifier)} - {("start", "")})
-        return edges
-
-    def _many(self, word: str) -> str:
-        """The plural of an English noun; any other word as it is."""
-        is_noun = word.isascii() and self.wordnet is not None and bool(self.wordnet.senses(word.split()[-1]))
-        return plural(word) if is_noun else word
-
-    def _pairs(self, singles: Sequence[_Name], members: frozenset[int], rivals: frozenset[int]) -> Iterator[_Name]:
-        """Two names that cover half of a node or more together, each a tenth of it and two classes at least."""
-        least = max(1 if len(members) <= 4 else 2, len(members) // 10)
-        for first in sorted(singles, key=lambda name: (-name.score * len(name.covers & members), name.words))[:10]:
-            rest = members - first.covers
-            if len(rest) < least or len(members) - len(rest) < least:
-                continue
-            partners = [name for name in self._singles(rest, rivals) if len(name.covers & rest) >= least]
-            for second in sorted(partners, key=lambda name: (-name.score * len(name.covers & rest), name.words))[:5]:
-                covers = first.covers | second.covers
-                if first.covers & second.covers & members or len(covers & members) < SURE * len(members):
+            for second in _partners(first, terms, rest, members, rivals, least):
+                pair = first.covers | second.covers
+                if (pair & members).bit_count() < (SURE if number <= 6 else SURE_OF_MANY) * number:
                     continue
-                words = _joined(*sorted((first, second), key=lambda name: (-len(name.covers & members), name.words)))
-                if words:
-                    clear = min(1.0, (first.score * second.score) ** 0.25)
-                    pair = _Name(words, covers, PAIR * _fit(covers, members, rivals) * clear)
-                    yield self._honest(pair, members)
+                clear = (first.clear * second.clear) ** 0.5
+                yield from self._join((first, second), PAIR * clear, members, rivals)
+                left = members & self.terms.known & ~pair
+                if left.bit_count() > 1:
+                    for third in _partners(first, terms, left, members, rivals, left.bit_count())[:1]:
+                        yield from self._join((first, second, third), TRIPLE * clear, members, rivals)
 
-    def _by_example(self, members: frozenset[int]) -> Iterator[str]:
+    def _join(self, terms: Sequence[Term], factor: float, members: int, rivals: int) -> Iterator[_Name]:
+        parts = _joined(sorted(terms, key=lambda term: (-_count(term, members), term.words)))
+        covers = 0
+        for term in terms:
+            covers |= term.covers
+        if parts:
+            yield self._complete(parts, covers, factor, members, rivals)
+
+    def _by_example(self, members: int) -> Iterator[str]:
         """Names made of the node's own classes, the most central first; one of them is always free.
 
-        Those whose names have no digits come first. Names are in the plural only if WordNet knows them as nouns.
+        Those whose names have no digits come first.
         """
-        order = sorted(members, key=lambda label: (self._has_digits(label), -self.centrality[label], label))
-        names = {self.classes.names[label]: label in self.known for label in reversed(order)}
+        order = sorted(
+            list_labels(members), key=lambda label: (self._has_digits(label), -self.centrality[label], label)
+        )
+        names = {self.names[label]: self.terms.say(label, self.names[label]) for label in reversed(order)}
         shown = list(reversed(names))
         rest = " and others" if len(names) > 2 else ""
+        if len(names) == 3 and (words := _enumerate([names[name] for name in shown])):
+            yield words
         for start in range(max(1, len(names) - 1)):
-            pair = shown[start : start + 2]
-            if all(names[name] and name.isascii() for name in pair):
-                pair = [plural(name) for name in pair]
+            pair = [names[name] for name in shown[start : start + 2]]
+            if any(said == name != plural(name) for said, name in zip(pair, shown[start:], strict=False)):
+                pair = shown[start : start + 2]  # both in the plural or neither
             both = (", " if rest else " and ").join(pair) + rest
             yield both if len(both) <= LONGEST or not rest else f"{pair[0]}{rest}"
         yield from (f"{name} and others" for name in shown)
         yield from (f"{shown[0]} and others ({number})" for number in count(2))  # of classes with equal names
 
     def _has_digits(self, label: int) -> bool:
-        return bool(re.search(r"\d", self.classes.names[label]))
+        return bool(re.search(r"\d", self.names[label]))
+
+
+def _rank(terms: Sequence[Term], members: int, rivals: int) -> list[tuple[Term, float]]:
+    """Terms with their scores as names of a node, best first."""
+    scored = [(term, _fit(term.covers, members, rivals) * term.clear) for term in terms]
+    return sorted(scored, key=lambda pair: (-pair[1], pair[0].words))
+
+
+def _partners(first: Term, terms: Sequence[Term], rest: int, members: int, rivals: int, least: int) -> list[Term]:
+    """The terms that are best for what the first of several leaves over."""
+    able = [term for term in terms if _count(term, rest) >= least and not term.covers & first.covers & members]
+    ranked = _rank(able, rest, rivals)
+    ranked.sort(key=lambda pair: (-pair[1] * _count(pair[0], rest), pair[0].words))
+    return [term for term, _ in ranked[:PARTNERS]]
+
+
+def _count(term: Term, members: int) -> int:
+    return (term.covers & members).bit_count()
+
+
+def _fit(covers: int, members: int, rivals: int) -> float:
+    """How well a name separates a node's classes from all others: coverage, which weighs double, times precision."""
+    inside, all_of_them = (covers & members).bit_count(), (covers & rivals).bit_count()
+    return float((inside / members.bit_count()) ** 1.5 * (inside / all_of_them) ** 0.7) if inside else 0.0
 
 
 def _variants(name: str) -> Iterator[str]:
@@ -224,43 +227,24 @@ def _variants(name: str) -> Iterator[str]:
     yield from (f"{name} ({word})" for word in ("all", "group", "others"))
 
 
-def _joined(first: _Name, second: _Name) -> str | None:
-    """Two names as one, "working and hunting dogs"; None if that would not read well."""
-    head, _, end = first.words.rpartition(" ")
-    other_head, _, other_end = second.words.rpartition(" ")
-    if head and other_head and end == other_end:
-        words = f"{head} and {second.words}"
-    elif set(first.words.split()) & set(second.words.split()):
-        return None
-    else:
-        words = f"{first.words} and {second.words}"
-    return words if words.count(" and ") == 1 and len(words) <= LONGEST else None
+def _joined(terms: Sequence[Term]) -> list[str]:
+    """The parts of a name, "working" and "hunting dogs"; empty if that would not read well."""
+    first, second, *more = (term.words for term in terms)
+    head, _, end = first.rpartition(" ")
+    other_head, _, other_end = second.rpartition(" ")
+    if head and other_head and end == other_end and not more:
+        return [head, second]
+    parts = [first, second, *more]
+    return parts if _share_no_words(parts) and not any(" and " in part for part in parts) and _enumerate(parts) else []
 
 
-def _fit(covers: frozenset[int], members: frozenset[int], rivals: frozenset[int]) -> float:
-    """How well a name separates a node's classes from all others: coverage, which weighs double, times precision."""
-    inside = len(covers & members)
-    others = len((covers & rivals) - members)
-    return (inside / len(members)) ** 1.5 * (inside / (inside + others)) ** 0.7 if inside else 0.0
+def _share_no_words(parts: Sequence[str]) -> bool:
+    words = [plural(word.casefold()) for part in parts for word in part.split()]
+    return len(set(words)) == len(words)
 
 
-def _plain(synset: Synset) -> str | None:
-    """The word that people use for a synset, in the plural; None if it should not be used."""
-    first = synset.words[0]
-    if first in PLAIN:
-        return plural(PLAIN[first])
-    if first in UNSAID:
-        return None
-    known = [
-        (uses, -place, word)
-        for place, (word, uses) in enumerate(zip(synset.words, synset.uses, strict=True))
-        if not re.search(r"\d|\.", word) and (word == word.lower() or uses or (place == 0 and " " in word))
-    ]
-    if not known:  # a proper name, or Latin
-        return plural(first) if " " not in first and not _latin(synset) else None
-    return plural(max(known)[2])
-
-
-def _latin(synset: Synset) -> bool:
-    """Whether a synset is a taxon: genus, family, order, ... of animals or plants."""
-    return bool(re.match(r"(type )?(genus|family|order|class|phylum|subclass|suborder)\b", synset.words[-1].lower()))
+def _enumerate(parts: Sequence[str]) -> str:
+    """The parts in one phrase, "cups, mugs and bowls"; "" if it is too long."""
+    *most, last = parts
+    words = f"{', '.join(most)} and {last}" if most else last
+    return words if len(words) <= LONGEST or not most else ""

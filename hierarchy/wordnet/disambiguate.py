@@ -1,8 +1,9 @@
 """Which WordNet synset a class means: its id if that is a WNID, else the sense that fits the other classes best.
 
 Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are related: a sense is likelier if its
-hypernyms are close to those of other classes. On ImageNet-1k, from names alone, this finds the right synset of 917 of
-1,000 classes; the most frequent sense is right for 791.
+hypernyms are close to those of other classes, and if a sentence model finds its words close to the name. On
+ImageNet-1k, from names alone, this finds the right synset of 930 of 1,000 classes, without the model of 917; the most
+frequent sense is right for 791.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hierarchy.names import are_titled
 from hierarchy.sources import ClassList
@@ -34,6 +36,12 @@ SURE = 0.5  # least share of a sense whose gloss is a definition
 LEAST_SHARE = 0.02  # a smaller share is not evidence of anything
 FIT_WEIGHT = 8.0  # of what a name says besides, such as "animal" of "mouse (animal)"
 PROPER = -1.5  # for a sense of a proper name only
+LIKENESS_WEIGHT = 5.0  # of what a sentence model says; with 7 or more, superclasses of CIFAR-100 lose .07 of ARI
+GLOSS = 40  # characters of a gloss that it reads
+MOST_LIKENED = 20_000  # senses that a sentence model reads, at 3 ms each
+
+# (all names, pairs of a label and a description of a sense) -> how alike each two are
+Liken: TypeAlias = Callable[[Sequence[str], Sequence[tuple[int, str]]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,12 @@ def mean_exactly(wnid: str) -> Meaning:
     return Meaning(wnid, Confidence.EXACT, ((wnid, 1.0),)) if wnid else UNKNOWN
 
 
-def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
+def choose_senses(classes: ClassList, wordnet: WordNet, liken: Liken | None = None) -> tuple[Meaning, ...]:
     """The meaning of each class, in label order.
 
     A class whose id is a WNID means that synset. For all others the senses of all names are weighed together, in
     rounds: prior (frequency in WordNet's tagged texts, order, how often the field is photographed, words shared with
-    a given definition) times kinship with the current senses of the other classes.
+    a given definition, likeness to the name) times kinship with the current senses of the other classes.
     """
     titled = are_titled(classes.names)
     found = [
@@ -85,6 +93,8 @@ def choose_senses(classes: ClassList, wordnet: WordNet) -> tuple[Meaning, ...]:
         [_prior(place, candidates, name, definition, wordnet) for place in range(len(candidates.wnids))]
         for candidates, name, definition in zip(found, classes.names, classes.definitions, strict=True)
     ]
+    if liken is not None:
+        _add_likeness(priors, found, classes.names, wordnet, liken)
     senses = [candidates.wnids for candidates in found]
     shares = [_softmax(prior) for prior in priors]
     if any(len(wnids) > 1 for wnids in senses):
@@ -107,6 +117,30 @@ def _prior(place: int, candidates: Candidates, name: str, definition: str, wordn
     lesk = 4 * len(shared) / len(_content(definition)) if shared else 0
     said = FIT_WEIGHT * candidates.fits[place] + PROPER * candidates.proper[place]
     return said + lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
+
+
+def _add_likeness(
+    priors: list[list[float]], found: Sequence[Candidates], names: Sequence[str], wordnet: WordNet, liken: Liken
+) -> None:
+    """Adds to each sense of an ambiguous name how alike the name and the sense's words are."""
+    places = [
+        (label, place)
+        for label, candidates in enumerate(found)
+        if len(candidates.wnids) > 1
+        for place in range(len(candidates.wnids))
+    ]
+    if not 0 < len(places) <= MOST_LIKENED:
+        return
+    likeness = liken(names, [(label, _describe(found[label].wnids[place], wordnet)) for label, place in places])
+    for (label, place), alike in zip(places, likeness, strict=True):
+        priors[label][place] += LIKENESS_WEIGHT * alike
+
+
+def _describe(wnid: str, wordnet: WordNet) -> str:
+    """A sense in a few words: "spider, arachnid, animal, predatory arachnid with eight legs"."""
+    synset = wordnet.synset(wnid)
+    above = [wordnet.synset(parent).words[0] for parent in synset.hypernyms[:1]]
+    return ", ".join((*synset.words[:3], *above, synset.field, synset.gloss.split(";")[0][:GLOSS]))
 
 
 def _content(text: str) -> set[str]:

@@ -9,7 +9,7 @@ from hierarchy.errors import WordNetMissing
 from hierarchy.sources import ClassList
 from hierarchy.wordnet.column import read_senses
 from hierarchy.wordnet.database import WordNet
-from hierarchy.wordnet.disambiguate import Meaning, choose_senses, mean_exactly
+from hierarchy.wordnet.disambiguate import Liken, Meaning, choose_senses, mean_exactly
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def find_senses(
     *,
     sheet: str | None = None,
     decided: Mapping[str, str] = {},
+    liken: Liken | None = None,
 ) -> Senses | None:
     """Looks classes up in WordNet.
 
@@ -45,6 +46,8 @@ def find_senses(
         wordnet: an open database; opened if None.
         sheet: a CSV file with senses that a person chose, as for `read_senses`.
         decided: class id -> the WNID that a person chose for it in a review, "" for none.
+        liken: a sentence model's opinion: all names, and pairs of a label and a description of a sense -> how alike
+            each two are.
 
     Returns:
         Their meanings, and their definitions filled in; None if WordNet is not installed.
@@ -59,7 +62,7 @@ def find_senses(
         if sheet is not None:
             raise
         return None
-    meanings = choose_senses(classes, wordnet)
+    meanings = choose_senses(classes, wordnet, liken)
     if sheet is not None:
         meanings = read_senses(sheet, classes, meanings, wordnet)
     meanings = tuple(

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from timm_nhl.converting.loss import CompletedLoss
-from timm_nhl.converting.outputs import Kept
 from timm_nhl.converting.settings import Conversion
 from timm_nhl.data import ORDER, STEP, generator, seed_all
 from timm_nhl.errors import TrainingError
+from timm_nhl.features import Cached
 from timm_nhl.models import NHL
 
 WARM_UP = 0.1  # of all steps
-EPOCHS, FEWEST_STEPS = 8, 1500  # see docs/decisions/0060
+EPOCHS, FEWEST_STEPS = 8, 1500  # not tuned; few images are seen more often
 
 
 class Distiller:
@@ -31,9 +31,10 @@ class Distiller:
         loss: of the branches' logits.
     """
 
-    def __init__(self, model: NHL, kept: Kept, loss: CompletedLoss, settings: Conversion) -> None:
+    def __init__(self, model: NHL, kept: Cached, loss: CompletedLoss, settings: Conversion) -> None:
         self.model, self.kept, self.loss, self.settings = model, kept, loss, settings
-        self.images = len(kept.labels)
+        self.images = kept.images
+        self.labels = torch.from_numpy(kept.labels)
         self.batch_size = min(settings.batch_size, self.images)
         self.steps_per_epoch = self.images // self.batch_size
         self.epochs = settings.epochs or max(EPOCHS, math.ceil(FEWEST_STEPS / self.steps_per_epoch))
@@ -60,9 +61,9 @@ class Distiller:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.lr * self._lr_factor(step)
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
-            made = self.kept.read(epoch % self.settings.views, rows)
+            made = self.kept.read(epoch % self.settings.views, rows.tolist())
             logits = run_branches(self.model, made["trunk"].to(device).float())
-            losses = self.loss(logits, made["logits"].to(device), self.kept.labels[rows].to(device))
+            losses = self.loss(logits, made["logits"].to(device), self.labels[rows].to(device))
             self.optimizer.zero_grad()
             losses["loss"].backward()
             self.optimizer.step()

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from timm_nhl.converting.distil import run_branches
-from timm_nhl.converting.outputs import Kept
+from timm_nhl.features import Cached
 from timm_nhl.models import NHL
 
 BATCH = 256
 
 
-def measure(model: NHL, kept: Kept, learned: Sequence[int], known: Tensor) -> dict[str, float]:
+def measure(model: NHL, kept: Cached, learned: Sequence[int], known: Tensor) -> dict[str, float]:
     """Accuracy of a network and of its teacher, and how often both agree, in percent; what cannot be known is missing.
 
     All of it among the classes that are learned, on images that show one of them: by their label, else by the
@@ -31,8 +31,8 @@ def measure(model: NHL, kept: Kept, learned: Sequence[int], known: Tensor) -> di
     place[columns] = torch.arange(len(columns))
     hits: dict[str, list[Tensor]] = {"eval_top1": [], "teacher_top1": [], "agreement": []}
     device = next(model.parameters()).device
-    for rows in torch.arange(len(kept.labels)).split(BATCH):
-        made, labels = kept.read(0, rows), kept.labels[rows]
+    for rows in torch.arange(kept.images).split(BATCH):
+        made, labels = kept.read(0, rows.tolist()), torch.from_numpy(kept.labels)[rows]
         with torch.no_grad():
             mine = run_branches(model, made["trunk"].to(device).float()).cpu().argmax(1)
         theirs = made["logits"][:, columns].float().masked_fill(~known[columns], -torch.inf)

@@ -1,4 +1,4 @@
-"""The nested network around a flat network's trunk."""
+"""The nested network around a flat network's trunk, and what both give for images while they are frozen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
+import torch
 from timm.data import resolve_data_config
+from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
 from timm_nhl.converting.teacher import Teacher
 from timm_nhl.errors import NHLError, OptionError, summarize
-from timm_nhl.models import NHL, SUFFIX
+from timm_nhl.models import NHL, SUFFIX, Trunk
 from timm_nhl.weights import list_differences
 
 OF_THE_HEAD = ("num_classes", "global_pool", "drop_rate", "drop_path_rate", "pretrained_cfg", "pretrained_cfg_overlay")
@@ -52,3 +54,34 @@ def build_network(teacher: Teacher, tree: Hierarchy, *, preset: str | None, opti
     inputs |= {"test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
     model.pretrained_cfg |= inputs
     return model
+
+
+class FrozenOutputs(nn.Module):
+    """A trunk and a teacher, run together: (B, 3, H, W) -> {"trunk": (B, C, h, w), "logits": (B, K)}.
+
+    Logits of classes that the teacher does not have are 0.
+
+    Args:
+        maps: also the teacher's last maps, "maps": (B, D, h', w').
+    """
+
+    outputs: Tensor
+
+    def __init__(self, trunk: Trunk, teacher: Teacher, *, maps: bool = False) -> None:
+        super().__init__()
+        self.trunk, self.teacher, self.maps = trunk, teacher.model, maps
+        self.register_buffer("outputs", torch.tensor(teacher.outputs))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        logits = self.teacher(x)  # (B, outputs)
+        known = self.outputs >= 0
+        logits = torch.where(known, logits[:, self.outputs.clamp(min=0)], 0.0)  # (B, outputs) -> (B, K)
+        made = {"trunk": self.trunk(x), "logits": logits}
+        if self.maps:
+            teacher: Any = self.teacher
+            last = len(teacher.feature_info) - 1
+            made["maps"] = teacher.forward_intermediates(x, indices=[last], output_fmt="NCHW", intermediates_only=True)[
+                0
+            ]
+        return made

@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from timm_nhl.presets import PRESETS
 
-STEPS = ("init", "distil")
+STEPS = ("init", "fit", "distil")
 Count = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 DATA, SHAPE, PART, DISTIL, MACHINE = (
@@ -25,7 +25,7 @@ class Conversion:
     """Everything that decides a conversion. A value that cannot be is a `pydantic.ValidationError`, a `ValueError`.
 
     >>> Conversion("runs/flat", "photos", "runs/nested").steps
-    'init,distil'
+    'init,fit,distil'
     """
 
     model: Annotated[
@@ -60,6 +60,12 @@ class Conversion:
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
+    cache: Annotated[
+        str | None,
+        DATA(help="Folder of what trunk and MODEL give for the images; by default in --out. Parts may share one."),
+    ] = None
+    cache_gb: Annotated[float, Field(gt=0), DATA(help="GiB that the folder of --cache may take.")] = 10.0
+
     preset: Annotated[
         str | None, SHAPE(help=f"Shape ({', '.join(PRESETS)}); --model-kwargs replace some of its values.")
     ] = None
@@ -77,7 +83,7 @@ class Conversion:
         PART(help="Build one of N parts only, like 2/4: whole superclasses. Merge the parts when all are done."),
     ] = None
 
-    steps: Annotated[str, DISTIL(help="Which steps to do, the last ones left out or not: init, distil.")] = ",".join(
+    steps: Annotated[str, DISTIL(help="Which steps to do, in order: init, fit, distil; init comes first.")] = ",".join(
         STEPS
     )
     epochs: Annotated[

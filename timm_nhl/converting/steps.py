@@ -18,19 +18,22 @@ from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.english import count
 from hierarchy.errors import nearest
 from timm_nhl.converting.distil import Distiller
+from timm_nhl.converting.fit import fit
 from timm_nhl.converting.images import open_splits
 from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
-from timm_nhl.converting.network import build_network
-from timm_nhl.converting.outputs import FrozenOutputs, Kept, keep_outputs
+from timm_nhl.converting.network import FrozenOutputs, build_network
 from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
 from timm_nhl.converting.teacher import Teacher, open_flat
 from timm_nhl.costs import cost
 from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all
 from timm_nhl.errors import OptionError
+from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
 from timm_nhl.train import RunDir, Settings, parse_kwargs, train_transform
+
+FITTED = 2000  # images that closed-form fits use; more than the numbers that each fit has
 
 
 def convert(settings: Conversion) -> Path:
@@ -83,16 +86,20 @@ class Work:
         self.device = choose_device(settings.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.inputs = dict(resolve_data_config({}, model=model))
-        self.frozen = FrozenOutputs(model.trunk, teacher).to(self.device).to(memory_format=torch.channels_last).eval()
         self.known = teacher.known
 
     def run(self, steps: tuple[str, ...], run_dir: RunDir, checkpoint: Mapping[str, Any] | None) -> None:
         """Does the steps that are not done yet, and writes what each one made."""
         rows = list(checkpoint["rows"]) if checkpoint is not None else []
         began = time.monotonic()
-        evaluation = self.keep(self.held_out, transform=False)
+        evaluation = self.keep(self.held_out)
         if not rows:
-            rows.append({"epoch": 0, **self.measure(evaluation, "init", began)})
+            found = self.measure(evaluation, "init", began)
+            if "fit" in steps:
+                began = time.monotonic()
+                self.fit()
+                found = self.measure(evaluation, "fit", began)
+            rows.append({"epoch": 0, **found})
             run_dir.save_epoch(rows, self.model, self.part, {"model": self.model.state_dict(), "optimizer": None})
         if "distil" not in steps:
             return
@@ -104,7 +111,7 @@ class Work:
             label_weight=self.settings.label_weight,
             smoothing=self.settings.smoothing,
         )
-        distiller = Distiller(self.model, self.keep(self.images, transform=True), loss.to(self.device), self.settings)
+        distiller = Distiller(self.model, self.keep(self.images, augmented=True), loss.to(self.device), self.settings)
         if checkpoint is not None and len(rows) > 1:
             distiller.load_state_dict(checkpoint["trainer"])
             self.say(f"{self.settings.out}: resuming after epoch {len(rows) - 1} of {distiller.epochs}")
@@ -115,34 +122,50 @@ class Work:
             run_dir.save_epoch(rows, self.model, self.part, distiller.state_dict())
         self.measure(evaluation, "distil", began)
 
+    def fit(self) -> None:
+        """Fits the branches to what the flat network gives for some images, as they are."""
+        images = self.images
+        if not self.known[list(self.learned)].all():
+            self.say("fit: left out, because the flat network does not have all classes")
+            return
+        some = images.part(0, -(-len(images) // FITTED))
+        kept = self.keep(some, maps=True)
+        fit(self.model, kept.read(0, range(len(some))), self.learned)
+
     @property
     def part(self) -> Images:
         """The training images, with the classes that are learned as their names."""
         tree = self.model.hierarchy
         return replace(self.images, classes=tree.classes, hierarchy=tree)
 
-    def keep(self, images: Images, *, transform: bool) -> Kept:
-        """What the frozen networks give for images, augmented or not."""
+    def keep(self, images: Images, *, augmented: bool = False, maps: bool = False) -> Cached:
+        """What the frozen networks give for images, computed unless it is on the disk."""
         settings = self.settings
-        augmented = Settings(
+        recipe = Settings(
             settings.source,
             settings.out,
             scale=settings.scale,
             hflip=settings.hflip,
             color_jitter=settings.color_jitter,
         )
-        return keep_outputs(
-            self.frozen,
+        frozen = FrozenOutputs(self.model.trunk, self.teacher, maps=maps).to(self.device)
+        kept = cache_outputs(
+            frozen.to(memory_format=torch.channels_last),
             images,
-            self.inputs,
-            transform=train_transform(augmented, self.inputs) if transform else None,
-            views=settings.views if transform else 1,
+            folder=Path(settings.cache or Path(settings.out) / "features"),
+            inputs=self.inputs,
+            transform=train_transform(recipe, self.inputs) if augmented else None,
+            views=settings.views if augmented else 1,
             seed=settings.seed,
+            limit=int(settings.cache_gb * 2**30),
             workers=settings.workers,
             device=self.device,
         )
+        if kept.computed:
+            self.say(kept.summary)
+        return kept
 
-    def measure(self, evaluation: Kept, step: str, began: float) -> dict[str, float]:
+    def measure(self, evaluation: Cached, step: str, began: float) -> dict[str, float]:
         """Measures the network after a step, and prints a line about it."""
         found = measure(self.model, evaluation, self.learned, self.known)
         size = self.inputs["input_size"]

@@ -45,7 +45,8 @@ class Timing:
 
     Args:
         batch: images at once.
-        median, low, high: milliseconds of a run: the median and the quartiles over all runs.
+        median, low, high: milliseconds of a run: the median and the quartiles over the turns.
+        least: of the fastest run, which a busy machine changes least.
         ratio: the median over the rounds of its time over that of the first entry in the same round.
     """
 
@@ -53,6 +54,7 @@ class Timing:
     median: float
     low: float
     high: float
+    least: float
     ratio: float
 
 
@@ -133,21 +135,20 @@ def time_in_turns(runs: Sequence[Callable[[], Any]], batch: int, rounds: int) ->
     """Times some runs, one turn of each after the other, first to last and then last to first."""
     repeats = []
     for run in runs:
-        for _ in range(WARM_UP):
-            run()
-        repeats.append(max(1, int(LEAST_SECONDS / max(_time(run), 1e-6))))
-    seconds = np.zeros((rounds, len(runs)))  # of a run, on average over a turn
+        fastest = min(_time(run) for _ in range(WARM_UP))
+        repeats.append(max(1, int(LEAST_SECONDS / max(fastest, 1e-6))))
+    seconds = np.zeros((rounds, len(runs)))  # of a run, the median of a turn
+    least = np.full(len(runs), np.inf)
     for number in range(rounds):
         turns = range(len(runs)) if number % 2 == 0 else reversed(range(len(runs)))
         for place in turns:
-            start = time.perf_counter()
-            for _ in range(repeats[place]):
-                runs[place]()
-            seconds[number, place] = (time.perf_counter() - start) / repeats[place]
+            turn = [_time(runs[place]) for _ in range(repeats[place])]
+            seconds[number, place] = np.median(turn)
+            least[place] = min(least[place], *turn)
     quartiles = 1000 * np.quantile(seconds, (0.5, 0.25, 0.75), axis=0)
     ratios = np.median(seconds / seconds[:, :1], axis=0)
-    columns = zip(*quartiles.tolist(), ratios.tolist(), strict=True)
-    return [Timing(batch, median, low, high, ratio) for median, low, high, ratio in columns]
+    columns = zip(*quartiles.tolist(), (1000 * least).tolist(), ratios.tolist(), strict=True)
+    return [Timing(batch, *column) for column in columns]
 
 
 def weigh(bundle: Bundle) -> int:

@@ -15,14 +15,14 @@ from timm_nhl.latency.measure import Row
 
 def show(rows: Sequence[Row], *, threads: int) -> None:
     """Prints a table on stdout."""
-    made = Table(title=f"milliseconds of a run on {count(threads, 'thread')}: median [quartiles], in turns")
+    made = Table(title=f"milliseconds of a run on {count(threads, 'thread')}: median [quartiles] least, in turns")
     made.add_column("")
     for name in ("runtime", "numbers"):
         made.add_column(name)
     for name in ("MB", "peak memory, MB", *(f"batch {each.batch}" for each in rows[0].timings), "over the first"):
         made.add_column(name, justify="right")
     for row in rows:
-        times = [f"{each.median:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in row.timings]
+        times = [f"{each.median:.2f} [{each.low:.2f}, {each.high:.2f}] {each.least:.2f}" for each in row.timings]
         memory = "" if row.memory is None else f"{row.memory / 1e6:,.0f}"
         ratios = ", ".join(f"{each.ratio:.2f}" for each in row.timings)
         made.add_row(row.entry.name, row.entry.runtime, row.precision, f"{row.size / 1e6:,.2f}", memory, *times, ratios)

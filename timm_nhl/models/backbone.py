@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +97,9 @@ class Trunk(nn.Module):
         memo: dict[int, Any] = {id(buffer): buffer.detach() for buffer in self.buffers()}
         for parameter in self.parameters():
             memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+        for module in self.modules():  # a module has a dozen empty tables, and deepcopy takes long for each
+            tables = [table for table in vars(module).values() if type(table) in (dict, OrderedDict) and not table]
+            memo |= {id(table): type(table)() for table in tables}
         return copy.deepcopy(self, memo)
 
     def measure(self, input_size: Sequence[int]) -> tuple[int, int]:

@@ -129,6 +129,17 @@ def test_groups_of_different_superclasses_may_have_the_same_name():
     ]
 
 
+def test_a_node_whose_classes_have_little_in_common_is_mixed():
+    groups = {"a": range(4), "b": range(4, 8), "c": range(8, 12), "odds": range(12, 15)}
+    rows = np.eye(16)[[0] * 4 + [1] * 4 + [2] * 4 + [3, 4, 5]]
+    ids = tuple(f"id{label}" for label in range(15))
+    places = tuple(("top" if group < "c" else "rest", group) for group, labels in groups.items() for _ in labels)
+    classes = ClassList(ids, ids, ("",) * 15, "")
+    found = [f for f in check(Proposal(classes, places), Evidence(classes, vectors=rows)) if f.kind == "mixed"]
+    assert [f.node for f in found if "/" in f.node] == ["rest/odds"]
+    assert "'rest/odds' holds classes that have little in common: id12, id13 and id14" in [f.message for f in found]
+
+
 def test_a_node_of_two_kinds_of_things_is_mixed_and_its_split_is_the_edit(wordnet):
     rows = [("nature", group, name) for group, names in ANIMALS.items() for name in names]
     rows += [("nature", group, name) for group, names in VEHICLES.items() for name in names]
@@ -157,7 +168,7 @@ def test_a_group_of_two_is_mixed_if_one_of_them_is_far_nearer_to_a_class_of_anot
         vectors = np.zeros((len(rows), 20))
         vectors[np.arange(len(rows)), np.arange(len(rows))] = 1
         vectors[tree.classes.index("fox")] = fox @ vectors[[0, 1, 2, 3]]
-        return [(found.node, found.edit) for found in find_mixed(tree, vectors, None, nodes)]
+        return [(found.node, found.edit) for found in find_mixed(tree, vectors, None, nodes) if found.edit]
 
     away = Move("fox", "predators/canines")
     assert find(np.array([0.7, 0, 0.7, 0.1])) == [("night animals/furry", away)]

@@ -68,3 +68,14 @@ def test_the_order_of_lines_does_not_matter():
         evidence = gather(listed(*order), "sentences")
         trees.append(dict(zip(order, propose_by_clustering(*given(evidence)).places, strict=True)))
     assert trees[0] == trees[1] == trees[2]
+
+
+def test_a_looked_up_definition_is_no_further_evidence():
+    names = ("spider", "ant", "skillet", "seal", "stamp", "envelope", "c7")
+    classes = ClassList(names, names, ("",) * 6 + ("a small boat for racing",), "a list")
+    first = gather(classes)
+    again = gather(first.classes)  # as a review does, of the classes in the proposal's file
+    assert any(first.classes.definitions[:6])
+    assert again.senses.meanings == first.senses.meanings
+    assert again.classes == first.classes
+    assert (again.vectors == first.vectors).all()

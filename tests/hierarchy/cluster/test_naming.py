@@ -40,6 +40,27 @@ def test_two_kinds_are_named_together(wordnet, named):
     assert groups[0] == "big cats and boats"
 
 
+def test_what_a_name_is_not_true_of_is_named_too(wordnet, named):
+    _, groups = names_of(
+        wordnet, named, ("car", "truck", "bus", "tractor", "traffic light"), ("apple", "banana", "pear", "orange")
+    )
+    assert groups[0] == "vehicles and traffic lights"
+
+
+def test_a_name_is_true_of_all_if_a_word_for_all_is_known(wordnet, named):
+    top, _ = names_of(wordnet, named, ("apple", "banana", "broccoli", "carrot"), ("pizza", "sandwich", "cake", "donut"))
+    assert top == "food"
+
+
+def test_brackets_are_not_put_in_the_plural_nor_what_cannot_be_counted(wordnet, named):
+    names = names_of(wordnet, named, ("steak (food)", "lamp"), ("yoga", "angel"))[1]
+    assert names == ["steak (food) and lamp", "yoga and angels"]
+
+
+def test_the_only_group_of_a_superclass_is_named_by_its_classes(wordnet, named):
+    assert names_of(wordnet, named, ("cat", "dog", "horse")) == ("mammals", ["cats, dogs and horses"])
+
+
 def test_siblings_never_share_a_name(wordnet, named):
     _, groups = names_of(wordnet, named, ("beagle", "collie"), ("poodle", "boxer"), ("pug", "husky"))
     assert len(set(groups)) == 3

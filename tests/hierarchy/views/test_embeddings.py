@@ -15,7 +15,7 @@ from support.openai_server import Server
 from hierarchy.errors import EmbedError
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList, read_classes
-from hierarchy.views import embed
+from hierarchy.views import compare_senses, embed
 from hierarchy.views.embed_server import BATCH, embed_texts
 from hierarchy.views.tfidf import EXACT
 from hierarchy.wordnet import find_senses
@@ -232,3 +232,10 @@ def test_the_timm_view_is_the_classifiers_rows_of_these_classes(saved_model):
 def test_the_timm_view_refuses_classes_the_model_never_saw(saved_model, named):
     with pytest.raises(EmbedError, match="was not trained on: 'tiger'"):
         embed(named("tiger", "n01440764", "n01443537"), f"timm:local-dir:{saved_model[0]}")
+
+
+def test_a_sense_is_read_together_with_the_names_near_its_own():
+    senses = [(0, "mouse, rodent, animal"), (0, "mouse, computer mouse, electronic device, artifact")]
+    animal, device = compare_senses(("mouse", "cat", "squirrel", "horse"), senses)
+    other_animal, other_device = compare_senses(("mouse", "keyboard", "printer", "monitor"), senses)
+    assert other_device - other_animal > device - animal

@@ -118,3 +118,14 @@ def test_a_meaning_says_how_it_was_found(wordnet, named):
     found = choose_senses(named(*names), wordnet)
     assert [meaning.confidence.name for meaning in found] == ["EXACT", "NAME", "KIN", "HEAD", "UNKNOWN"]
     assert [meaning.is_sure for meaning in found[:2]] == [True, True] and not found[3].is_sure
+
+
+def test_a_sentence_model_helps_to_choose_a_sense(wordnet, named):
+    classes = named("spider", "frying pan", "knife", "fork", "spoon")
+
+    def liken(names, senses):
+        return [float("arachnid" in text) for _, text in senses]
+
+    alone, helped = choose_senses(classes, wordnet)[0], choose_senses(classes, wordnet, liken)[0]
+    assert wordnet.synset(alone.wnid).field == "artifact"
+    assert wordnet.synset(helped.wnid).field == "animal"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 
@@ -27,7 +28,7 @@ def test_times_are_of_each_run_in_turns_that_change_direction():
 
     fast, slow = time_in_turns([wait("a", 0.006), wait("b", 0.018)], batch=7, rounds=4)
     assert (fast.batch, fast.ratio) == (7, 1) and fast.low <= fast.median <= fast.high < slow.low
-    assert fast.median >= 6 and slow.median >= 18 and slow.ratio > 1.5
+    assert 6 <= fast.least <= fast.median and 18 <= slow.least <= slow.median and slow.ratio > 1.5
     assert "".join(turns[-8:]) == "abbaabba"
 
 
@@ -57,7 +58,9 @@ def test_a_bundle_is_timed_next_to_its_plain_backbone(form, written, monkeypatch
     assert own["bytes"] == (written / "model.onnx").stat().st_size and plain["name"] == "plain test_resnet, 4 classes"
     for row in (own, plain):
         (timing,) = row["timings"]
-        assert row["peak_memory_bytes"] > 3e7 and timing["batch"] == 2 and timing["median"] > 0
+        here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        assert 3e7 < row["peak_memory_bytes"] < here / 2  # torch is in this process and not in that one
+        assert timing["batch"] == 2 and timing["median"] > 0
 
 
 def test_the_golden_image_is_what_runs(written):

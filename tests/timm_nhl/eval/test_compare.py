@@ -313,7 +313,7 @@ def test_what_a_training_wrote_is_evaluated_as_it_evaluated_itself(command, tmp_
     models = {"nested": {}, "flat": {"model": "test_resnet", "model_kwargs": ()}}
     logged = {}
     for name, options in models.items():
-        train(small(data, tmp_path / name, epochs=3, **options))
+        train(small(data, tmp_path / name, epochs=3, patience=0, **options))
         logged[name] = list(csv.DictReader((tmp_path / name / "metrics.csv").open()))[-1]
     words = ("evaluate", tmp_path / "nested" / "last", data, "--flat", tmp_path / "flat" / "last", "-j", 0, "--json")
     rows = {row["name"]: row for row in json.loads(command(*words))["rows"]}

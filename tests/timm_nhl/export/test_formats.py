@@ -83,10 +83,10 @@ GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason
 
 @pytest.mark.parametrize("form", [pytest.param(form, marks=GPU if form == "GPU" else []) for form in FORMS])
 def test_a_model_is_exported_in_its_own_type_and_layout(form, tmp_path):
-    model = FORMS[form](create()).eval()
+    model = FORMS[form](create(pretrained_cfg_overlay={"input_size": (3, 64, 64)})).eval()
     export_program(model, tmp_path / "model.pt2")
     weight = next(model.parameters())
-    x = torch.randn(2, 3, 160, 160).to(weight)
+    x = torch.randn(2, 3, 64, 64).to(weight)
     logits = torch.export.load(tmp_path / "model.pt2").module()(x)
     assert (logits.device, logits.dtype) == (weight.device, weight.dtype)
     torch.testing.assert_close(logits, model(x), rtol=2e-2, atol=2e-2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from itertools import product
 
 import pytest
 import timm
@@ -170,8 +171,14 @@ def test_norms_are_not_decayed():
     assert free["weight_decay"] == 0.0
 
 
-@pytest.mark.parametrize("form", ["trace", "fx", "deepcopy", "pickle", "channels_last", "export"])
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(
+    ("form", "backbone"),
+    [
+        *product(["trace", "fx", "deepcopy", "pickle", "channels_last"], FAMILIES),
+        ("export", "test_resnet"),  # seconds for each trunk, and trunks are timm's
+        ("export", "test_vit"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_a_model_survives_being_turned_into(form, backbone):

@@ -155,8 +155,9 @@ def test_an_exported_fused_expert_convolves_with_parameters_only(fused):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("fuse", [False, True], ids=["unfused", "fused"])
-@pytest.mark.parametrize("dynamo", [False, True], ids=["legacy", "dynamo"])
+@pytest.mark.parametrize(
+    ("dynamo", "fuse"), [(False, False), (False, True), (True, True)], ids=["legacy", "legacy, fused", "dynamo, fused"]
+)
 @torch.no_grad()
 def test_onnx_runs_any_batch_and_reshapes_no_weight(dynamo, fuse):
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")

@@ -47,7 +47,7 @@ def test_a_cached_training_is_the_training(frozen, tmp_path, capsys):
 
 
 def test_epochs_take_fewer_views_in_turn_and_a_second_run_computes_none(frozen, tmp_path, capsys):
-    settings = replace(frozen, cache=str(tmp_path / "features"), cache_views=1, epochs=3, model_ema=True)
+    settings = replace(frozen, cache=str(tmp_path / "features"), cache_views=1, epochs=3, patience=0, model_ema=True)
     train(replace(settings, out=str(tmp_path / "one")))
     assert "computed 26 in" in capsys.readouterr().err
     out = train(replace(settings, out=str(tmp_path / "two"), seed=settings.seed, lr=0.01))

@@ -76,7 +76,7 @@ def read_rows(out):
 
 
 def test_a_training_learns_and_leaves_what_timm_loads(data, tmp_path):
-    settings = small(data, tmp_path / "run", epochs=4, batch_size=6, lr=0.05, mean=(0.5, 0.5, 0.5))
+    settings = small(data, tmp_path / "run", epochs=4, patience=0, batch_size=6, lr=0.05, mean=(0.5, 0.5, 0.5))
     out = train(settings)
     rows = read_rows(out)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]

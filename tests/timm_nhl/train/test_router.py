@@ -50,7 +50,11 @@ def test_the_routers_loss_equals_its_definition(case, mixed):
     ids=str,
 )
 def test_a_router_learns_beside_the_classes(data, tmp_path, options):
-    out = train(small(data, tmp_path, router=True, epochs=8, opt="adamw", lr=0.02, no_aug=True, hflip=0.0, **options))
+    out = train(
+        small(
+            data, tmp_path, router=True, epochs=8, patience=0, opt="adamw", lr=0.02, no_aug=True, hflip=0.0, **options
+        )
+    )
     rows = list(csv.DictReader((out / "metrics.csv").open()))
     assert float(rows[-1]["router"]) < float(rows[0]["router"]) - 0.1
     model = timm_nhl.load(out / "last")

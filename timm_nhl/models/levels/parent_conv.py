@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import torch
@@ -56,7 +56,7 @@ class ParentConv(nn.Module):
 
     def take(self, rows: Sequence[int], counts: Sequence[int], *, share: bool = False) -> ParentConv:
         """The layer of some children, in the order given; `counts` says how many each kept parent has."""
-        starts = [sum(self.counts[:parent]) for parent in range(len(self.counts))]
+        starts = [0, *accumulate(self.counts)]
         parent_of = [parent for parent, count in enumerate(self.counts) for _ in range(count)]
         left = iter(rows)
         kept = [self._take_siblings(list(islice(left, count)), starts, parent_of, share=share) for count in counts]

@@ -1,0 +1,232 @@
+"""From a trained network to the device: size, time and accuracy of bundles, and how well they reject other classes.
+
+    python benchmarks/icons.py build/icons && python benchmarks/experts.py run --plan shapes   # the trained networks
+    python benchmarks/device.py reject    # "none of these", from the logits that the trainings left
+    python benchmarks/device.py export    # bundles of an expert of 5 and of plain networks, and their accuracy
+    python benchmarks/device.py time      # all bundles in turns, batch 1, one thread; again with --img-size 224
+    python benchmarks/device.py report    # the table
+
+`export` and `time` leave their results in build/device, one file for each bundle, and go on where they were stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from experts_tasks import Task, draw_tasks
+
+import hierarchy
+import timm_nhl  # noqa: F401  registers the nested models
+from timm_nhl.bundle import BundleSettings, open_bundle, write_bundle
+from timm_nhl.data import open_images
+from timm_nhl.eval import (
+    Seen,
+    estimate_difference,
+    estimate_mean,
+    estimate_share,
+    measure_rejection,
+)
+from timm_nhl.export import load_model
+from timm_nhl.latency import Entry, measure
+from timm_nhl.rejection import choose_threshold, compute_score
+
+TRAINED = {  # name -> folder of its training
+    "plain": "plain_seed0",
+    "plain, half the width": "plain_050_seed0",
+    "expert, edge": "nested_48_24_12__people_seed0",
+    "expert, tiny": "nested_32_16_8__people_seed0",
+}
+RESNET = {
+    "resnet18": {},
+    "resnet18 expert, edge": {"preset": "edge"},
+    "resnet18 expert, published": {"preset": "published"},
+}
+PRECISIONS = ("fp32", "fp16", "int8")
+RUNTIMES = ("onnx", "openvino")
+CALIBRATION = 256  # training images of the task
+TASKS = 3  # experts whose accuracy is measured; the first is timed
+
+
+def cut(name: str, runs: Path, tree: hierarchy.Hierarchy, task: Task, img_size: int) -> Any:
+    """The network of a task's classes: an expert, or a plain network whose classifier has their rows only."""
+    labels = list(tree.labels(*task))
+    ids = [tree.classes[label] for label in labels]
+    if name in RESNET:
+        torch.manual_seed(0)
+        if "expert" not in name:
+            plain: Any = timm.create_model("resnet18", num_classes=len(task)).eval()
+            plain.pretrained_cfg = {**plain.pretrained_cfg, "label_names": ids, "input_size": (3, img_size, img_size)}
+            return plain
+        whole: Any = timm.create_model("resnet18_nhl", hierarchy=tree, **RESNET[name]).eval()
+        whole.pretrained_cfg = {**whole.pretrained_cfg, "input_size": (3, img_size, img_size)}
+        return whole.expert(ids)
+    model: Any = load_model(runs / TRAINED[name] / "run" / "last")
+    if hasattr(model, "expert"):
+        return model.expert(ids)
+    old = model.get_classifier()
+    model.reset_classifier(len(labels))
+    with torch.no_grad():
+        model.get_classifier().weight.copy_(old.weight[labels])
+        model.get_classifier().bias.copy_(old.bias[labels])
+    model.pretrained_cfg = {**model.pretrained_cfg, "label_names": ids, "num_classes": len(labels)}
+    return model.eval()
+
+
+def export(options: argparse.Namespace) -> None:
+    """Writes the bundles that are missing and measures their accuracy."""
+    tree = hierarchy.load(options.data / "hierarchy.json")
+    tasks = draw_tasks("5 random", tree, seed=0)[:TASKS]
+    for number, task in enumerate(tasks):
+        for name in options.names:
+            for precision in PRECISIONS:
+                folder = options.out / f"{options.img_size}" / f"{name} {number} {precision}"
+                if (number and precision == "fp16") or folder.with_suffix(".json").exists():
+                    continue
+                if number and (name in RESNET or options.img_size != 48):
+                    continue
+                photos = open_images(str(options.data), hierarchy=tree, split="train", classes=task)
+                some = np.random.default_rng(0).permutation(len(photos))[:CALIBRATION]
+                if not folder.exists():
+                    folder.parent.mkdir(parents=True, exist_ok=True)
+                    settings = BundleSettings(formats=RUNTIMES, precision=precision, img_size=options.img_size)
+                    write_bundle(
+                        cut(name, options.runs, tree, task, options.img_size),
+                        folder,
+                        settings,
+                        images=[photos[int(i)][0] for i in some],
+                    )
+                trained = name in TRAINED and options.img_size == 48
+                found = judge(folder, options.data, tree) if trained else {}
+                folder.with_suffix(".json").write_text(json.dumps(found))
+                print(folder.name, {key: float(np.mean(value)) for key, value in found.items()}, flush=True)
+
+
+def judge(folder: Path, data: Path, tree: hierarchy.Hierarchy) -> dict[str, list[bool]]:
+    """Whether each runtime of a bundle is right about each test image of its classes."""
+    found = {}
+    for runtime in RUNTIMES:
+        bundle = open_bundle(folder, runtime=runtime, threads=1)
+        ids = [label.id for label in bundle.labels]
+        images = open_images(str(data), hierarchy=tree, split="test", classes=ids)
+        outputs = [ids[int(bundle.predict(image)["logits"].argmax())] for image, _ in images]
+        found[runtime] = [said == images.classes[label] for said, label in zip(outputs, images.labels, strict=True)]
+    return found
+
+
+def time(options: argparse.Namespace) -> None:
+    """Times the first task's bundles in turns, plain first."""
+    place = options.out / f"{options.img_size}"
+    names = [name for name in (*TRAINED, *RESNET) if (place / f"{name} 0 int8").exists()]
+    entries = [
+        Entry(f"{name}|{precision}", place / f"{name} 0 {precision}", runtime)
+        for name in names
+        for precision in PRECISIONS
+        for runtime in RUNTIMES
+    ]
+    rows = measure(entries, batches=(1,), rounds=options.rounds)
+    found = {
+        f"{row.entry.name}|{row.entry.runtime}": {"bytes": row.size, "memory": row.memory, **vars(row.timings[0])}
+        for row in rows
+    }
+    (place / "times.json").write_text(json.dumps(found, indent=1))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Prints the table: size, time over plain's in the same form, accuracy, and its difference to fp32."""
+    place = options.out / f"{options.img_size}"
+    times = json.loads((place / "times.json").read_text())
+    print("| | | ONNX: MB | ms | OpenVINO: MB | ms | top-1, ONNX | less fp32 | top-1, OpenVINO | less fp32 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name in (*TRAINED, *RESNET):
+        for precision in PRECISIONS:
+            cells = []
+            for runtime in RUNTIMES:
+                row = times.get(f"{name}|{precision}|{runtime}")
+                base = times.get(f"{'resnet18' if name in RESNET else 'plain'}|{precision}|{runtime}")
+                if row is None:
+                    break
+                cells.append(f"{row['bytes'] / 1e6:.2f} ({row['bytes'] / base['bytes']:.0%})")
+                cells.append(f"{row['least']:.2f} ({row['least'] / base['least']:.0%})")
+            else:
+                for runtime in RUNTIMES:
+                    cells += _describe_accuracy(place, name, precision, runtime)
+                print(f"| {name} | {precision} | {' | '.join(cells)} |")
+
+
+def _describe_accuracy(place: Path, name: str, precision: str, runtime: str) -> Iterator[str]:
+    """Top-1 over all tasks measured, and the paired difference to fp32."""
+    pairs = []
+    for number in range(TASKS):
+        files = [place / f"{name} {number} {each}.json" for each in (precision, "fp32")]
+        if all(file.exists() for file in files):
+            pairs.append([json.loads(file.read_text()).get(runtime) for file in files])
+    if not pairs or pairs[0][0] is None:
+        yield from ("", "")
+        return
+    own, wide = (np.concatenate([pair[place] for pair in pairs]) for place in (0, 1))
+    share, less = estimate_share(int(own.sum()), len(own)), estimate_difference(own, wide)
+    yield "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * each for each in (share.value, share.low, share.high)))
+    yield "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * each for each in (less.value, less.low, less.high)))
+
+
+def reject(options: argparse.Namespace) -> None:
+    """Prints AUROC, FPR95 and what is kept at 5 % false accepts; and what a threshold from validation does on test."""
+    tree = hierarchy.load(options.data / "hierarchy.json")
+    for kind in ("5 random", "5 related", "20 random"):
+        parts = [tree.labels(*task) for task in draw_tasks(kind, tree, seed=0)]
+        print(f"\n| {kind}, {len(parts)} experts | score | AUROC | FPR95 | kept at 5 % | test: others pass | kept |")
+        print("|---|---|---|---|---|---|---|")
+        for name, folder in TRAINED.items():
+            found = np.load(options.runs / folder / "logits.npz")
+            whole = np.arange(len(tree))
+            test = Seen(name, whole, found["test"], None, None, found["test_labels"])
+            for row in measure_rejection([test], parts):
+                values = [
+                    f"{each.value:.3f} ± {each.high - each.value:.3f}" for each in (row.area, row.fpr95, row.kept)
+                ]
+                print(
+                    f"| {name} | {row.score} | {' | '.join(values)} | {' | '.join(transfer(found, parts, row.score))} |"
+                )
+
+
+def transfer(found: Any, parts: list[tuple[int, ...]], score: str) -> list[str]:
+    """What a threshold for 5 % of the validation images of other classes lets pass of the test images."""
+    passed, kept = [], []
+    for part in parts if score in ("largest logit", "energy") else ():
+        scores = {}
+        for split in ("validation", "test"):
+            values = compute_score(score, {"logits": found[split][:, list(part)]})
+            inside = np.isin(found[f"{split}_labels"], part)
+            scores[split] = values[inside], values[~inside]
+        chosen = choose_threshold(*({score: each} for each in scores["validation"]), 0.05)
+        own, others = scores["test"]
+        passed.append((others > chosen.value).mean())
+        kept.append((own > chosen.value).mean())
+    means = [estimate_mean(each, 0, 1) for each in (passed, kept) if each]
+    return [f"{each.value:.3f} ± {each.high - each.value:.3f}" for each in means] or ["", ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=["reject", "export", "time", "report"])
+    parser.add_argument("--data", type=Path, default=Path("build") / "icons")
+    parser.add_argument("--runs", type=Path, default=Path("build") / "experts")
+    parser.add_argument("--out", type=Path, default=Path("build") / "device")
+    parser.add_argument("--img-size", type=int, default=48)
+    parser.add_argument("--names", nargs="*", default=[*TRAINED, *RESNET], help="what to export; everything by default")
+    parser.add_argument("--rounds", type=int, default=60)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    {"reject": reject, "export": export, "time": time, "report": report}[options.step](options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -143,7 +143,7 @@ def test_a_bundle_that_loses_too_much_is_an_error_that_names_layers(folder):
     with pytest.raises(EvaluationError) as caught:
         check_drop(opened, "expert", drop=3.21, most=1)
     worst = json.loads((folder / "bundle" / "bundle.json").read_text())["layers"][0]
-    assert f"are {worst['output']} ({worst['decibels']} dB)" in str(caught.value)
+    assert f"quantising changes {worst['output']} ({worst['decibels']} dB)" in str(caught.value)
     assert str(caught.value).startswith(
         "'bundle (int8)' loses 3.2 points of top-1 to 'expert', and --max-drop allows 1;"
     )

@@ -126,6 +126,9 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "images of another size than a model has": ["fixed", "data", "--hierarchy", "tree.json", "--img-size", "50"],
     "a limit for no bundle": ["nested", "data", "--max-drop", "1"],
     "none of all classes": ["nested", "data", "--reject"],
+    "none of all classes that have images": [
+        *["nested", "data", "--reject", *(word for id in TREE.classes[:5] for word in ("--classes", id))]
+    ],
     "a bundle that is none": ["nested", "data", "--bundle", "expert"],
     "predictions into no folder": ["nested", "data", "--predictions", "nowhere/it.csv"],
 }

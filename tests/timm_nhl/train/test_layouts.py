@@ -9,6 +9,7 @@ from support.training_runs import dataset, run, small
 
 # plain gradient descent: Adam would divide differences of rounding by tiny gradients
 STEPS = {
+    "opt": "sgd",
     "model": "test_convnext_nhl",  # without batch norms, which see a process's own part of a batch
     "lr": 0.05,
     "epochs": 2,

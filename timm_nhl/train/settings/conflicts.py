@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-import timm
-from timm.optim import list_optimizers
-
 from hierarchy.errors import nearest
 from timm_nhl.errors import OptionError
 from timm_nhl.presets import PRESETS
@@ -31,6 +28,9 @@ def check(settings: Settings) -> None:
 
 def unknown_names(settings: Settings) -> Iterator[str]:
     """What timm does not know."""
+    import timm  # not above: the command line reads the settings without torch
+    from timm.optim import list_optimizers
+
     models = timm.list_models(include_tags="." in settings.model)
     if settings.model not in models:
         yield f"--model {settings.model!r} is not a timm model, plain or nested{nearest(settings.model, models)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,9 @@ from timm_nhl.bundle.graphs.onnx_graph import Scored, convert_to_onnx, prepend
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino, write_openvino
 from timm_nhl.bundle.graphs.quantize import halve, quantize, rank_layers
 from timm_nhl.bundle.labels import list_labels, write_labels
-from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation
+from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation, to_array
 from timm_nhl.bundle.readme import write_readme
-from timm_nhl.bundle.runner import BUNDLE, GRAPHS, open_bundle
+from timm_nhl.bundle.runner import BUNDLE, GRAPHS, OPENERS, open_bundle
 from timm_nhl.bundle.settings import BundleSettings
 from timm_nhl.errors import ExportError, OptionError, summarize
 from timm_nhl.export import export_checked, write_files
@@ -83,6 +83,7 @@ class _Writer:
     def __post_init__(self) -> None:
         self.settings, self.preparation = self.about.settings, self.about.preparation
         self.reference = Reference.of_torch(self.network, self.preparation)
+        self.answer: Callable[[Image.Image], dict[str, Array]] = self._answer_prepared
 
     def write(self, folder: Path) -> None:
         """All files but the golden outputs, which are what the checked graphs say."""
@@ -128,10 +129,14 @@ class _Writer:
 
     def _score(self, images: Iterable[Image.Image]) -> dict[str, Array]:
         """(N,) each score of N images."""
-        assert self.preparation is not None
-        found = [self.reference.run(self.preparation.transform(image)[None]) for image in images]
+        found = [self.answer(image) for image in images]
         every = {name: np.concatenate([each[name] for each in found]) for name in (found[0] if found else ())}
         return {name: compute_score(name, every) for name in list_scores(every)} if found else {}
+
+    def _answer_prepared(self, image: Image.Image) -> dict[str, Array]:
+        """What the network says of an image that timm prepares."""
+        assert self.preparation is not None
+        return self.reference.run(self.preparation.transform(image)[None])
 
     def _write_onnx(self, plain: Path, folder: Path, embedded: Preparation | None) -> list[tuple[str, float]]:
         """The network for prepared images, and, if asked for, model.onnx; the int8 layers, worst first."""
@@ -152,7 +157,13 @@ class _Writer:
             self.reference = Reference.of_onnx(plain, self.preparation, self.network.outputs)
         if "onnx" in self.settings.formats:
             stored = halve(made) if self.settings.precision == "fp16" else made
-            stored = stored if embedded is None else prepend(embedded, stored)
+            if embedded is not None:
+                stored = prepend(embedded, stored)
+                if self.settings.reject is not None:  # int8 enlarges what the graph's resampling rounds otherwise
+                    whole = plain.with_name("whole.onnx")
+                    onnx.save(stored, whole)
+                    run, _ = OPENERS["onnx"](whole, None, self.network.outputs)
+                    self.answer = lambda image: run(to_array(image))
             onnx.helper.set_model_props(stored, self.about.for_onnx(self.threshold))
             onnx.save(stored, folder / GRAPHS["onnx"])
         return layers

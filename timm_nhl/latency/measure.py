@@ -122,7 +122,9 @@ def make_input(bundle: Bundle, batch: int) -> np.ndarray[Any, Any]:
     with Image.open(bundle.folder / "golden.png") as image:
         golden = image.convert("RGB")
     if bundle.raw and bundle.preparation is None:
-        raise BundleError(f"{str(bundle.folder)!r} is raw and says nothing of preparation, so it cannot be timed")
+        raise BundleError(
+            f"{str(bundle.folder)!r} is raw and does not say how to prepare images, so it cannot be timed; leave it out"
+        )
     if bundle.raw:
         assert bundle.preparation is not None
         one = bundle.preparation.transform(golden)[None].numpy()

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import timm
 from support.golden_messages import Golden
-from support.small_models import create
+from support.small_models import TREE, create
 
 import timm_nhl
 from timm_nhl.bundle import BundleSettings, check, find_preparation, open_bundle, write_bundle
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
+from timm_nhl.eval import check_drop, open_bundles
 from timm_nhl.rejection import choose_threshold
 
 pytestmark = pytest.mark.xdist_group("bundle")
@@ -108,6 +109,18 @@ def write_large(monkeypatch, written):
     write_bundle(create(), "large", BundleSettings(img_size=1))
 
 
+def opened(written):
+    (bundle,) = open_bundles([written], TREE)
+    return bundle
+
+
+def quantised(written):
+    """The same, as if quantising had changed two of its layers."""
+    one = opened(written)
+    layers = [{"output": name, "decibels": ratio} for name, ratio in (("add_1 of stem", 9.1), ("conv of layer1", 12.5))]
+    return replace(one, name="expert (int8)", bundle=replace(one.bundle, facts={**one.bundle.facts, "layers": layers}))
+
+
 REFUSED = {  # a wish -> what asks for it
     "python: OpenVINO is not installed": without("openvino", lambda written: import_openvino()),
     "python: ONNX Runtime is not installed": without("onnxruntime", open_bundle),
@@ -122,6 +135,8 @@ REFUSED = {  # a wish -> what asks for it
     "python: too few images to reject others": lambda *_: choose_threshold({}, {}, 0.05),
     "python: experts that keep none": lambda *_: timm_nhl.Experts(create().eval(), size=0),
     "python: experts of a model in train mode": lambda *_: timm_nhl.Experts(create().train()),
+    "python: an int8 bundle that loses too much": lambda _, written: check_drop(quantised(written), "expert", 3.21, 1),
+    "python: a bundle of another model": lambda _, written: check_drop(opened(written), "expert", 3.21, 1),
     "python: a graph with other numbers": lambda *_: check._compare(
         np.array(1.5), np.array(1.0), allowed=0.01, what="model.onnx"
     ),
@@ -145,6 +160,7 @@ COMMANDS = {
     "timm-nhl predict: no such image": ["predict", "plain", "cat.jpg"],
     "timm-nhl predict: a folder without images": ["predict", "plain", "plain"],
     "timm-nhl bench: a folder that is no bundle": ["bench", "plain"],
+    "timm-nhl bench: a raw bundle that does not know its preparation": ["bench", "raw", "--no-plain"],
     "timm-nhl predict: a runtime for a saved model": ["predict", "plain", "plain/config.json", "--runtime", "onnx"],
     "timm-nhl export: an expert of a plain model": ["export", "plain", "--bundle", "b", "--classes", "a"],
     "timm-nhl export: images without a hierarchy": ["export", "plain", "--bundle", "b", "--images", "data"],
@@ -152,12 +168,16 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("case", COMMANDS)
-def test_a_command_refuses_bad_input_in_one_line(case, tmp_path, monkeypatch, capsys):
+def test_a_command_refuses_bad_input_in_one_line(case, written, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "plain" in COMMANDS[case]:
         plain = timm.create_model("test_resnet", num_classes=2)
         names = {"label_names": ["a", "b"]}
         timm.models.save_for_hf(plain, "plain", model_config=names, safe_serialization=True)
+    if "raw" in COMMANDS[case]:
+        shutil.copytree(written, "raw")
+        facts = json.loads(Path("raw", "bundle.json").read_text())
+        Path("raw", "bundle.json").write_text(json.dumps({**facts, "raw": True, "preparation": None}))
     monkeypatch.setattr(sys, "argv", ["timm-nhl", *COMMANDS[case]])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     """A dataset, a nested and a plain model, and a bundle of an expert that rejects."""
     made = tmp_path_factory.mktemp("device")
     dataset(made / "data", images=60)
+    torch.manual_seed(2)  # untrained int8: 4 of 30 images pass, or 5 where timm prepares them
     sized = {"input_size": (3, 32, 32), "test_input_size": None, "test_crop_pct": None}
     model = scrambled(timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2))
     model.pretrained_cfg |= sized
@@ -103,9 +104,8 @@ def test_scores_of_none_of_these_are_those_by_hand(folder, command):
             fpr95 = measure_fpr95(each[inside], each[~inside])
             assert found[name, score]["fpr95"]["value"] == pytest.approx(fpr95, abs=2e-2)
     chosen = found["bundle (int8)", bundle.threshold.score]["at_threshold"]
-    # it was chosen with these images, which timm prepared: int8 may round one of them otherwise
-    assert chosen["false_accepts"]["value"] <= 0.25
-    assert chosen["kept"]["value"] == pytest.approx(bundle.threshold.kept, abs=0.05)
+    assert chosen["false_accepts"]["value"] <= 0.2  # it was chosen with these images
+    assert chosen["kept"]["value"] == pytest.approx(bundle.threshold.kept)
 
 
 def test_an_expert_alone_is_measured_on_images_of_classes_that_it_does_not_know(folder, command, tmp_path):
@@ -143,7 +143,7 @@ def test_a_bundle_that_loses_too_much_is_an_error_that_names_layers(folder):
     with pytest.raises(EvaluationError) as caught:
         check_drop(opened, "expert", drop=3.21, most=1)
     worst = json.loads((folder / "bundle" / "bundle.json").read_text())["layers"][0]
-    assert f"are {worst['output']} ({worst['decibels']} dB)" in str(caught.value)
+    assert f"quantising changes {worst['output']} ({worst['decibels']} dB)" in str(caught.value)
     assert str(caught.value).startswith(
         "'bundle (int8)' loses 3.2 points of top-1 to 'expert', and --max-drop allows 1;"
     )

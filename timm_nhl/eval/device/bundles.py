@@ -53,14 +53,8 @@ class Opened:
         return {**every, "logits": every["logits"][:, list(self.columns)]}
 
     def judge(self, images: Images, track: Track = skip_tracking) -> tuple[Hierarchy, Outcomes]:
-        """What it predicts for the images of its classes, and their hierarchy.
-
-        Raises:
-            EvaluationError: there are none.
-        """
+        """What it predicts for the images of its classes, of which there is one at least, and their hierarchy."""
         some = select_classes(images, self.labels)
-        if not len(some):
-            raise EvaluationError(f"{images.name} has no images of the classes of {self.name!r}; choose another split")
         assert some.hierarchy is not None
         logits = torch.from_numpy(self.outputs(some, track)["logits"])
         return some.hierarchy, judge(logits, torch.from_numpy(some.labels), images=some.rows)
@@ -125,8 +119,11 @@ def check_drop(opened: Opened, model: str, drop: float, most: float) -> None:
         return
     layers: Sequence[dict[str, Any]] = opened.bundle.facts.get("layers") or ()
     worst = ", ".join(f"{each['output']} ({each['decibels']} dB)" for each in layers[:NAMED_LAYERS])
-    said = f"the layers that quantising changes most are {worst}" if worst else "nothing in it is quantised"
+    said = (
+        f"quantising changes {worst} most; calibrate on more images of the classes, or export with --fp16"
+        if worst
+        else "nothing in it is quantised, so it may be of another model; export the model again"
+    )
     raise EvaluationError(
-        f"{opened.name!r} loses {drop:.1f} points of top-1 to {model!r}, and --max-drop allows {most:g}; {said};"
-        " calibrate on more images of the classes, or export with --fp16"
+        f"{opened.name!r} loses {drop:.1f} points of top-1 to {model!r}, and --max-drop allows {most:g}; {said}"
     )

@@ -159,7 +159,8 @@ def _measure(seen: Seen, part: Sequence[int]) -> Iterator[tuple[str, tuple[Estim
 def _estimate(scores: Mapping[str, Array], inside: Array) -> Iterator[tuple[str, tuple[Estimate, Estimate, Estimate]]]:
     if inside.all() or not inside.any():
         raise EvaluationError(
-            "--reject needs images of the classes and of others; choose another split or other classes"
+            f"--reject needs images of the classes and of others, and {'all' if inside.all() else 'none'} are of the"
+            " classes; choose another split or other classes"
         )
     for name, each in scores.items():
         own, others = each[inside], each[~inside]

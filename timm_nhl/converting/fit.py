@@ -21,6 +21,16 @@ RIDGE = 1e-2  # of the mean variance of the inputs
 SMALLEST = 1e-3  # standard deviation of a channel, below which it is not scaled up
 
 
+def check_norms(model: NHL) -> None:
+    """Makes sure that the branches can be fitted.
+
+    Raises:
+        OptionError: their norms are not batch norms.
+    """
+    if any(isinstance(module, nn.GroupNorm) for module in model.levels.modules()):
+        raise OptionError("--steps fit needs batch norms; remove norm=group, or pass --steps init,distil")
+
+
 def fit(model: NHL, outputs: dict[str, Tensor], learned: Sequence[int]) -> None:
     """Fits the branches of a fresh network; its trunk stays.
 
@@ -28,12 +38,7 @@ def fit(model: NHL, outputs: dict[str, Tensor], learned: Sequence[int]) -> None:
         model: its branches have batch norms.
         outputs: for M images, `trunk` (M, C, h, w), `logits` (M, K) and `maps` (M, D, h', w') of the flat network.
         learned: for each output of the model, its class among all K.
-
-    Raises:
-        OptionError: the branches have other norms.
     """
-    if any(isinstance(module, nn.GroupNorm) for module in model.levels.modules()):
-        raise OptionError("--steps fit needs batch norms, whose statistics can be set; leave fit out with norm=group")
     fc: Any = model.head.fc
     targets = outputs["logits"].to(fc.weight)[:, list(learned)]  # (M, S)
     maps = outputs["maps"].to(fc.weight)

@@ -32,7 +32,7 @@ def open_splits(settings: Conversion, tree: Hierarchy) -> tuple[Images, Images]:
         held_out = _open(settings, tree, settings.val_split)
     for part in (images, held_out):
         if not len(part):
-            raise TrainingError(f"{part.name} has no images to convert with; pass another split")
+            raise TrainingError(f"{part.name} has no images; add some, or pass another --train-split or --val-split")
     return images, held_out
 
 
@@ -44,7 +44,7 @@ def hold_out(images: Images, *, seed: int) -> tuple[Images, Images]:
     kept, held = (np.sort(order[chosen]) for chosen in (~last, last))
     return (
         replace(images, rows=images.rows[kept], labels=images.labels[kept]),
-        replace(images, rows=images.rows[held], labels=images.labels[held], name=f"{images.name}, a tenth"),
+        replace(images, rows=images.rows[held], labels=images.labels[held], name=f"a tenth of {images.name}"),
     )
 
 

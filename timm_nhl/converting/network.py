@@ -11,6 +11,7 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from hierarchy import Hierarchy, HierarchyError
+from hierarchy.english import count
 from timm_nhl.converting.teacher import Teacher
 from timm_nhl.errors import NHLError, OptionError, summarize
 from timm_nhl.models import NHL, SUFFIX, Trunk
@@ -27,7 +28,7 @@ def build_network(teacher: Teacher, tree: Hierarchy, *, preset: str | None, opti
 
     Raises:
         NHLError: the options are invalid.
-        OptionError: the teacher's layers are not those of its architecture.
+        OptionError: the options change the layers of the trunk.
     """
     flat: Any = teacher.model
     backbone = {name: value for name, value in getattr(flat, "_model_args", {}).items() if name not in OF_THE_HEAD}
@@ -44,8 +45,8 @@ def build_network(teacher: Teacher, tree: Hierarchy, *, preset: str | None, opti
     odd = list_differences(mine, {name: value for name, value in theirs.items() if name in mine})
     if odd:
         raise OptionError(
-            f"{teacher.source!r} does not have the layers of a {teacher.backbone}: {len(odd)} tensors differ (like"
-            f" {odd[0]!r}); convert a model as timm creates it"
+            f"--model-kwargs change the trunk: it cannot load {count(len(odd), 'tensor')} of {teacher.source!r} (like"
+            f" {odd[0]!r}); keep only options of the branches"
         )
     model.trunk.net.load_state_dict({name: theirs[name] for name in mine})
     model.trunk.requires_grad_(False)

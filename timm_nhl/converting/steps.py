@@ -18,7 +18,7 @@ from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.english import count
 from hierarchy.errors import nearest
 from timm_nhl.converting.distil import Distiller
-from timm_nhl.converting.fit import fit
+from timm_nhl.converting.fit import check_norms, fit
 from timm_nhl.converting.images import open_splits
 from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
@@ -57,6 +57,8 @@ def convert(settings: Conversion) -> Path:
     seed_all(settings.seed, INITIALIZATION)
     options = parse_kwargs("--model-kwargs", settings.model_kwargs or ())
     model = build_network(teacher, tree.at(learned), preset=settings.preset, options=options)
+    if "fit" in steps:
+        check_norms(model)
     facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(images)}
     run_dir = RunDir(settings, facts=facts)
     checkpoint = run_dir.load_checkpoint()

@@ -14,6 +14,7 @@ from torch import nn
 
 from hierarchy import Hierarchy
 from hierarchy.dataset import match
+from hierarchy.english import count
 from hierarchy.errors import nearest
 from hierarchy.sources import read_classes
 from timm_nhl.errors import OptionError, summarize
@@ -128,7 +129,7 @@ def _create(name: str, classes: Sequence[str] | None, weights: str | None) -> Cl
         ) from error
     named = tuple(classes or list_label_names(model))
     if len(named) != model.num_classes:
-        found = f"{len(named)} classes" if named else "no names"
+        found = count(len(named), "name") if named else "no names"
         raise OptionError(
             f"{name!r} has {model.num_classes} outputs, but {found} for them; pass --labels, a source of its classes in"
             " order (a .txt file with one id per line, or imagenet-1k)"

@@ -52,7 +52,9 @@ def read_held_out(checkpoint: str, source: str, *, split: str) -> tuple[str, lis
     try:
         return str(content["split"]), [int(row) for row in content["rows"]]
     except (KeyError, TypeError, ValueError):
-        raise FormatError(f"{path} does not say which rows were held out; restore it, or pass --split") from None
+        raise FormatError(
+            f"{path} does not say which rows were held out; restore it, or pass another --split"
+        ) from None
 
 
 def keep_rows(images: Images, rows: list[int]) -> Images:
@@ -63,5 +65,7 @@ def keep_rows(images: Images, rows: list[int]) -> Images:
     """
     kept = np.isin(images.rows, rows)
     if not kept.any():
-        raise HierarchyError(f"{images.name} has none of the held-out images; pass the data of the training")
+        raise HierarchyError(
+            f"{images.name} has none of the held-out images; pass the data that the model was trained on"
+        )
     return images.select(kept, name=f"{images.name} (held out)")

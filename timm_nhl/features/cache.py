@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from hierarchy.english import count
 from hierarchy.errors import Locked, os_reason
 from hierarchy.files import lock, replacing
 from timm_nhl.data import BlockSampler, Images, eval_loader, train_loader
@@ -160,7 +161,10 @@ def fill(cached: Cached, view: int, block: int, compute: nn.Module, load: Any) -
         outputs = {name: torch.cat(part).contiguous() for name, part in parts.items()}
         odd = [name for name, value in outputs.items() if not torch.isfinite(value).all()]
         if odd:
-            raise FeatureError(f"outputs {odd[0]!r} do not fit into float16; train without a cache")
+            raise FeatureError(
+                f"the cache cannot hold outputs {odd[0]!r}: they exceed the range of float16; check the weights, or"
+                " train without --cache"
+            )
         with replacing(path) as temporary:
             save_file(outputs, temporary)
         return len(numbers)
@@ -214,6 +218,7 @@ def check_limit(cached: Cached, folder: Path, limit: int) -> None:
     if cached.bytes > left:
         fit = left // (cached.bytes // cached.views or 1)
         raise FeatureError(
-            f"{cached.views} views of {cached.images:,} images need {cached.bytes / GIB:.2f} GiB, but {str(folder)!r}"
-            f" may grow by {left / GIB:.2f}, for {fit} of them; use fewer views, empty the folder, or raise the limit"
+            f"{count(cached.views, 'view')} of {count(cached.images, 'image')} would take {cached.bytes / GIB:.2f} GiB,"
+            f" but {str(folder)!r} may grow by {left / GIB:.2f}, for {fit} of them; use fewer views, empty the folder,"
+            " or raise the limit"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from timm.utils.distributed import is_distributed_env
 from torch import Tensor
 
 from hierarchy.errors import os_reason
@@ -84,10 +85,11 @@ def try_out(settings: Settings, *, seconds: float = SECONDS, least: int = 2) -> 
     Raises the errors of `train`.
     """
     check(settings)
+    if is_distributed_env():
+        raise OptionError("--try runs in one process; start it without torchrun")
     with distributed.join(settings.device) as process:
-        if process.world_size > 1:
-            raise OptionError("--try runs in one process; start it without torchrun")
         splits = open_splits(settings)
+        labels = choose_labels(splits)
         chosen, lines = complete(settings, splits.find_facts(settings, process))
         constant = replace(chosen, sched="constant", warmup_epochs=0.0, cooldown_epochs=0, cache=None)
         sampler = create_sampler(constant, splits.images, process)
@@ -95,7 +97,6 @@ def try_out(settings: Settings, *, seconds: float = SECONDS, least: int = 2) -> 
         x, target = next(iter(trainer.loader))
         picture = Path(settings.out) / PICTURE
         _save(draw(x, target, trainer, splits.images), picture)
-        labels = choose_labels(splits)
         few = splits.images.of_labels(labels, each=EACH)
         per_image = fit(trainer, few, seconds, least=least)
         held = few if splits.val_images is None else splits.val_images.of_labels(labels, each=EACH)
@@ -125,7 +126,10 @@ def choose_labels(splits: Splits) -> list[int]:
     if enough[first].min() == 0:
         first = first[enough[first] > 0]
     if len(first) < 2:
-        raise TrainingError("a trial needs two classes with images to train and to evaluate on; pass --val-share 0")
+        raise TrainingError(
+            f"--try needs two classes with images to train and to evaluate on, found {len(first)}; add images or"
+            " classes"
+        )
     return sorted(map(int, first))
 
 

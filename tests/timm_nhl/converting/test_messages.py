@@ -7,15 +7,21 @@ difference.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
+import timm
 import torch
+from datasets import DatasetDict
+from safetensors.torch import save_file
 from support.flat import converting, save_flat
 from support.golden_messages import Golden
 from support.small_models import create
 from support.training_runs import SMALL, TREE, dataset
 
+import hierarchy
 from timm_nhl.cli.main import main
 from timm_nhl.converting import convert
 from timm_nhl.export import save
@@ -48,12 +54,21 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "classes that nothing teaches": command("--no-labels", model="half"),
     "a shape that does not exist": command("--preset", "egde"),
     "options that the model does not have": command("--model-kwargs", "widhts=8,4,4"),
+    "a trunk of other channels": command("--model-kwargs", "in_chans=1"),
+    "a fit of group norms": command("--model-kwargs", "norm=group"),
+    "a split without images": command(data="empty"),
+    "too few images to set some aside": command("--val-split", "validation", data="few"),
+    "a loss that is not finite": command("--lr", "1e30", "--steps", "init,distil", out="nan"),
+    "labels of another number of outputs": command("--labels", "names.txt", model="test_resnet"),
+    "a timm model that does not name its classes": command(model="test_resnet"),
     "a folder of another conversion": command("--shard", "2/2", out="done"),
     "nothing to merge": ["merge", "done", "--out", "new"],
     "merging what was not converted": ["merge", "done", "nested", "--out", "new"],
     "merging a part with itself": ["merge", "done", "done", "--out", "new"],
     "merging parts of other teachers": ["merge", "done", "other", "--out", "new"],
+    "merging a part whose hierarchy was changed": ["merge", "done", "edited", "--out", "new"],
 }
+STARTED = ("a loss that is not finite",)  # after what is measured at the start
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +78,19 @@ def files(tmp_path_factory):
     dataset(made / "data")
     dataset(made / "bare")
     (made / "bare" / "hierarchy.json").unlink()
+    splits = DatasetDict.load_from_disk(str(made / "data"))
+    for name, parts in {
+        "empty": {"train": splits["train"], "test": splits["test"].select([])},
+        "few": {"train": splits["train"].select(range(5))},
+    }.items():
+        DatasetDict(parts).save_to_disk(str(made / name), num_shards=dict.fromkeys(parts, 1))
     save_flat(made / "flat")
     save_flat(made / "alone", hierarchy=None)
     save_flat(made / "half", classes=TREE.classes[:3])
     torch.manual_seed(0)
     save(create(hierarchy=TREE), made / "nested")
     (made / "names.txt").write_text("\n".join(TREE.classes))
+    save_file(timm.create_model("test_resnet").state_dict(), made / "timm.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
         for name in ("done", "other"):
@@ -77,6 +99,8 @@ def files(tmp_path_factory):
     content = json.loads(settings.read_text())
     content["facts"]["teacher"] = 64 * "0"
     settings.write_text(json.dumps(content))
+    shutil.copytree(made / "done", made / "edited")
+    hierarchy.save(TREE.at(range(5)), made / "edited" / "hierarchy.json")
     return made
 
 
@@ -87,10 +111,14 @@ GOLDEN = Golden("convert_messages.txt", lambda: list(COMMANDS))
 def test_the_message_is_the_golden_one(case, files, monkeypatch, capsys):
     monkeypatch.chdir(files)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pretrained = replace(timm.models.get_pretrained_cfg("test_resnet"), file="timm.safetensors")  # as if downloaded
+    monkeypatch.setitem(timm.models._registry._model_pretrained_cfgs, "test_resnet", pretrained)
     monkeypatch.setattr(sys, "argv", ["timm-nhl", *COMMANDS[case]])
     with pytest.raises(SystemExit) as ended:
         main()
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    if case in STARTED:
+        lines = lines[-1:]
     assert (ended.value.code, len(lines)) == (2, 1), lines
     assert lines[0].startswith("error: ")
     GOLDEN.compare(case, lines[0].removeprefix("error: "))

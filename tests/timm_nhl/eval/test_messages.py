@@ -7,10 +7,12 @@ difference.
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import datasets
 import pytest
@@ -97,6 +99,8 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     ],
     "no such data": ["nested", "dtaa"],
     "no such split": ["nested", "data", "--split", "tset"],
+    "no word of which rows were held out": ["damaged/last", "data", "--split", "validation"],
+    "data without the rows that were held out": ["trained/last", "data", "--split", "validation"],
     "no such class": ["nested", "data", "--classes", "super 07"],
     "a plain model without hierarchy": ["flat", "data"],
     "a plain model that does not know its classes": ["unnamed", "data", "--hierarchy", "tree.json"],
@@ -178,6 +182,10 @@ def files(tmp_path_factory):
     expert = nested.expert("super 00")
     for name, model in {"nested": nested, "few": nested, "expert": expert, "nested-patches": patches}.items():
         save(model, made / name)
+    for name, held_out in {"trained": {"split": "test", "rows": [98, 99]}, "damaged": {"split": "test"}}.items():
+        (made / name).mkdir()
+        (made / name / "held_out.json").write_text(json.dumps(held_out))
+        save(nested, made / name / "last")
     plain("flat", TREE.classes, num_classes=6)
     plain("named", TREE.names, num_classes=6)
     plain("unnamed", None, num_classes=6)
@@ -239,7 +247,7 @@ def test_the_command_refuses_bad_input_in_one_line(case, monkeypatch, capsys):
     lines = [line for line in lines if not re.fullmatch(r" *[\d.]+ s  .*", line)]  # networks that were run before
     assert (code, out, len(lines)) == (2, "", 1), lines
     assert lines[0].startswith("error: ")
-    GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: "))
+    GOLDEN.compare(f"timm-nhl evaluate: {case}", lines[0].removeprefix("error: ").replace(str(Path.cwd()), "FOLDER"))
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])

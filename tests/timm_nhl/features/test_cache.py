@@ -128,14 +128,16 @@ def test_other_images_are_another_entry_but_other_labels_are_not(images, tmp_pat
 def test_the_limit_counts_other_entries_and_says_how_many_views_fit(images, tmp_path):
     first = keep(images, tmp_path, views=1)
     keep(images, tmp_path, views=1, limit=first.bytes)
-    with pytest.raises(FeatureError, match=r"3 views of 26 images need 0.00 GiB, but .* grow by 0.00, for 2 of them"):
+    with pytest.raises(
+        FeatureError, match=r"3 views of 26 images would take 0.00 GiB, but .* grow by 0.00, for 2 of them"
+    ):
         keep(images, tmp_path, views=3, limit=2 * first.bytes)
     with pytest.raises(FeatureError, match=r"for 0 of them"):
         keep(images, tmp_path, views=1, seed=1, limit=first.bytes)
 
 
 def test_outputs_beyond_float16_are_an_error(images, tmp_path):
-    with pytest.raises(FeatureError, match="outputs 'means' do not fit into float16; train without a cache"):
+    with pytest.raises(FeatureError, match="cannot hold outputs 'means': they exceed the range of float16"):
         keep(images, tmp_path, compute=Means(1e6))
 
 

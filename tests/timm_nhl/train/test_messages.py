@@ -87,6 +87,13 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a schedule of no warm-up": training("--sched", "rsqrt"),
     "a cache of a trunk that changes": training("--cache", "features", "--router"),
     "a cache that is too small": training("--freeze-trunk", "--cache", "features", "--cache-gb", "1e-9"),
+    "a cache in no folder": training("--freeze-trunk", "--cache", "plain/config.json"),
+    "a cache of numbers that are too large": training(
+        *["--freeze-trunk", "--cache", "features", "--trunk-from", "overflowing"]
+    ),
+    "a trial of one class": training("--try", "--classes", "n0000"),
+    "a trial of several processes": training("--try"),
+    "a trial in a folder that cannot be created": training("--try", out="plain/config.json/new"),
     "views without a cache": training("--cache-views", "2"),
     "a share with a split": training("--val-share", "0.1"),
     "nothing to hold out": ["train", "single", *NESTED, "--out", "new"],
@@ -114,6 +121,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a loss that is not finite": training("--lr", "1e30", "--log-interval", "2", out="nan"),
 }
 WRITES = ("an image that cannot be decoded", "a batch of one value")  # found after the folder was created
+ENVIRONMENT = {"a trial of several processes": {"RANK": "0", "WORLD_SIZE": "2"}}  # as torchrun sets it
 STARTED = (*WRITES, "a folder that cannot be created", "a loss that is not finite")  # after the choices
 
 
@@ -170,10 +178,12 @@ def save_datasets(folder):
 
 def save_models(folder):
     """Saved models that do not fit the data."""
-    plain, five = (timm.create_model("test_resnet", num_classes=count) for count in (6, 5))
+    plain, overflowing, five = (timm.create_model("test_resnet", num_classes=count) for count in (6, 6, 5))
+    torch.nn.init.constant_(overflowing.conv1[0].weight, 1e9)
     for name, model, names in (
         ("positions", timm.create_model("test_vit"), None),
         ("plain", plain, TREE.classes),
+        ("overflowing", overflowing, TREE.classes),
         ("others", plain, [*TREE.classes[:-1], "stranger"]),
         ("reversed", plain, TREE.classes[::-1]),
         ("nameless", plain, None),
@@ -217,7 +227,7 @@ def _there(folder, monkeypatch):
 
     before = times()
     yield
-    for name in ("new", "nan"):
+    for name in ("new", "nan", "features"):
         shutil.rmtree(folder / name, ignore_errors=True)
     assert times() == before
 
@@ -242,6 +252,8 @@ pytestmark = pytest.mark.xdist_group("train_messages")  # the folder takes secon
 
 @pytest.mark.parametrize("case", COMMANDS)
 def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(case, folder, monkeypatch, capsys):
+    for name, value in ENVIRONMENT.get(case, {}).items():
+        monkeypatch.setenv(name, value)
     code, out, lines = answer(COMMANDS[case], monkeypatch, capsys)
     if case in STARTED:
         assert lines[0].startswith("chosen for ")

@@ -1,6 +1,6 @@
 """The defaults of a training that depend on its data: one table, with the reason of each value.
 
-An option that is given always wins; what is chosen is printed, and stands in settings.json like what was given.
+An option that is given always wins; what is chosen is printed, and saved in settings.json like what was given.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a trained network to the device: size, time and accuracy of bundles, and how well they reject other classes.
 
-    python benchmarks/icons.py build/icons && python benchmarks/experts.py run --plan shapes   # the trained networks
+    python benchmarks/icons.py build/icons && python benchmarks/experts.py run   # the trained networks
     python benchmarks/device.py reject    # "none of these", from the logits that the trainings left
     python benchmarks/device.py export    # bundles of an expert of 5 and of plain networks, and their accuracy
     python benchmarks/device.py time      # all bundles in turns, batch 1, one thread; again with --img-size 224

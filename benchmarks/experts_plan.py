@@ -48,6 +48,7 @@ class Network:
         tree: hierarchy of a nested network: "people", "generated", "random" or "single"; none for a plain one.
         settings: what differs from RECIPE.
         task: kind and number of the task on whose classes alone it is trained (see experts_tasks.py).
+        teacher: the name of the row whose network of the same seed teaches it (`train --teacher`).
         expected: the prediction.
     """
 
@@ -57,6 +58,7 @@ class Network:
     tree: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     task: tuple[str, int] | None = None
+    teacher: str = ""
     expected: str = ""
 
 
@@ -84,6 +86,10 @@ LONGER = (
     lengthen(SHAPES[1], expected="level with plain with twice the steps"),
     lengthen(SHAPES[2], expected="one point below plain with twice the steps"),
 )
+TAUGHT = tuple(
+    replace(network, name=f"{network.name}, taught by {LONGER[0].name}", teacher=LONGER[0].name, expected=expected)
+    for network, expected in ((SHAPES[2], "1.5 points above tiny"), (SHAPES[1], "one point above edge"))
+)
 TREES = (
     nest(EDGE, tree="random", expected="half a point below people's tree"),
     nest(EDGE, tree="generated", expected="within half a point of people's tree"),
@@ -100,7 +106,7 @@ PARTS = tuple(
 
 def list_networks() -> Iterator[tuple[Network, int]]:
     """The networks with their seeds: first what the claim needs, then other hierarchies and networks of a task."""
-    for networks in (SHAPES, LONGER[:1], (*TREES, *PARTS, *LONGER[1:])):
+    for networks in (SHAPES, LONGER[:1], TAUGHT, (*TREES, *PARTS, *LONGER[1:])):
         for seed in SEEDS:
             for network in networks:
                 yield network, seed

@@ -25,7 +25,12 @@ SPLITS = ("validation", "test")
 
 def place(network: Network, seed: int, folder: Path) -> Path:
     """The folder of a training."""
-    words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in network.name)
+    return place_name(network.name, seed, folder)
+
+
+def place_name(name: str, seed: int, folder: Path) -> Path:
+    """The folder of the training of a row."""
+    words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     return folder / f"{words}_seed{seed}"
 
 
@@ -74,6 +79,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
         "seed": seed,
         "hierarchy": str(tree_file) if network.tree else None,
         "classes": classes or None,
+        "teacher": str(place_name(network.teacher, seed, folder) / "run" / "last") if network.teacher else None,
         **network.settings,
     }
     if classes:  # a third of the images that all classes are trained on, seen more often

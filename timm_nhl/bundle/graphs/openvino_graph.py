@@ -66,7 +66,7 @@ def write_openvino(
 
 
 def _shape_biases(network: Any) -> None:
-    """Stores each bias of a convolution as (1, C, 1, 1): OpenVINO computes this shape at run time, in eight operators."""
+    """Stores each bias of a convolution as (1, C, 1, 1), a shape that eight operators compute otherwise."""
     import openvino.opset13 as ops
 
     for node in network.get_ordered_ops():

@@ -1,7 +1,7 @@
 """The int8 form of a network in OpenVINO: the ranges and weights that ONNX Runtime chose, in OpenVINO's own operators.
 
-OpenVINO reads an int8 ONNX file itself, too, but describes each quantised weight in ten operators, whose text takes more
-bytes than the weights of a small layer.
+OpenVINO reads an int8 ONNX file itself, too, but describes each quantised weight in ten operators, whose text takes
+more bytes than the weights of a small layer.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _limit(output: Any, scale: float, zero: int) -> None:
 def _is_miscomputed(node: Any) -> bool:
     """Whether OpenVINO 2026.4 gives wrong numbers for a convolution in int8, on an x86 processor with AVX-512 VNNI.
 
-    Of 144 grouped convolutions, these were off by half of the largest number and more, and all others exact: 1x1, stride
-    1, and for each group more than 64 input channels, not a multiple of 64.
+    Of 144 grouped convolutions, these were off by half of the largest number and more, and all others exact: 1x1,
+    stride 1, and for each group more than 64 input channels, not a multiple of 64.
     """
     if node.get_type_name() != "GroupConvolution":
         return False

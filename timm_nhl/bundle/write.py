@@ -96,9 +96,9 @@ class _Writer:
             if set(settings.formats) & {"onnx", "openvino"}:
                 layers = self._write_onnx(plain, folder, embedded)
             if "openvino" in settings.formats:
-                small = {"half": settings.precision == "fp16", "quantized": self.narrow}
-                info = self.about.for_openvino(self.threshold)
-                write_openvino(plain, folder / GRAPHS["openvino"], embedded, info=info, **small)
+                half, info = settings.precision == "fp16", self.about.for_openvino(self.threshold)
+                file = folder / GRAPHS["openvino"]
+                write_openvino(plain, file, embedded, info=info, half=half, quantized=self.narrow)
         if "torch" in settings.formats:
             self._write_torch(folder / GRAPHS["torch"], embedded)
         labels = self.about.labels

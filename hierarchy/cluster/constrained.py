@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hierarchy.cluster.shape import Range, Shape, fill_in
 from hierarchy.errors import ShapeError
-from hierarchy.views import unit_rows
+from hierarchy.views import find_nearest, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,18 +94,12 @@ def _gather_neighbours(vectors: Vectors) -> Vectors:
     count = min(NEIGHBOURS, len(vectors) // 4)
     if count == 0:
         return vectors
-    moved = np.empty_like(vectors)
-    for start in range(0, len(vectors), BLOCK):
-        near = (vectors[start : start + BLOCK] @ vectors.T).round(DECIMALS)  # (block, K)
-        rows = np.arange(len(near))
-        near[rows, start + rows] = -np.inf
-        order = np.argpartition(-near, count - 1, axis=1)[:, :count]  # (block, count)
-        weights = np.maximum(near[rows[:, None], order], 0)
-        mean = np.zeros((len(near), vectors.shape[1]))
-        for place in range(count):
-            mean += weights[:, place, None] * vectors[order[:, place]]
-        moved[start : start + len(near)] = (1 - BLEND) * vectors[start : start + len(near)] + BLEND * unit_rows(mean)
-    return unit_rows(moved)
+    order, near = find_nearest(vectors, count)
+    weights = np.maximum(near, 0)
+    mean = np.zeros_like(vectors)
+    for place in range(count):
+        mean += weights[:, place, None] * vectors[order[:, place]]
+    return unit_rows((1 - BLEND) * vectors + BLEND * unit_rows(mean))
 
 
 def link(vectors: Vectors) -> Vectors:
@@ -127,9 +121,9 @@ def pair_distances(vectors: Vectors) -> Vectors:
     found = np.empty(n * (n - 1) // 2)
     place = 0
     for start in range(0, n, BLOCK):
-        product = vectors[start : start + BLOCK] @ vectors.T  # (block, n)
+        product = vectors[start : start + BLOCK] @ vectors[start:].T  # (block, n - start)
         for row, products in enumerate(product, start):
-            rest = square[row] + square[row + 1 :] - 2 * products[row + 1 :]
+            rest = square[row] + square[row + 1 :] - 2 * products[row + 1 - start :]
             found[place : place + len(rest)] = np.sqrt(np.maximum(rest, 0)).round(DECIMALS)
             place += len(rest)
     return found

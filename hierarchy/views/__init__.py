@@ -5,7 +5,7 @@
 
 from hierarchy.views.embeddings import DEFAULT_EMBED, embed, look
 from hierarchy.views.sentences import compare_senses
-from hierarchy.views.view import KNOWN, View, combine, measure_knowledge, unit_rows
+from hierarchy.views.view import KNOWN, View, combine, find_nearest, measure_knowledge, unit_rows
 
 __all__ = [
     "DEFAULT_EMBED",
@@ -14,6 +14,7 @@ __all__ = [
     "combine",
     "compare_senses",
     "embed",
+    "find_nearest",
     "look",
     "measure_knowledge",
     "unit_rows",

@@ -50,7 +50,9 @@ def read_colours(content: Content) -> list[Entry] | None:
     """`tabby:128,0,0:parts:actions`, the labelmap.txt of CVAT's segmentation masks, with a comment above."""
     lines = [(place, line) for place, line in content.lines if not line.startswith("#")]
     found = [(place, re.fullmatch(r"([^:]+):\d+,\d+,\d+:[^:]*:[^:]*", line)) for place, line in lines]
-    return [from_word(match[1], place) for place, match in found if match] if found and all(m for _, m in found) else None
+    return (
+        [from_word(match[1], place) for place, match in found if match] if found and all(m for _, m in found) else None
+    )
 
 
 def read_synsets(content: Content) -> list[Entry] | None:

@@ -8,7 +8,16 @@ from typing import Any
 from hierarchy.sources.classes import Entry
 from hierarchy.sources.files.content import Content
 
-NAMES = ("name", "title", "label", "class_name", "className", "display_name", "displayName", "value")  # what the name is called,
+NAMES = (
+    "name",
+    "title",
+    "label",
+    "class_name",
+    "className",
+    "display_name",
+    "displayName",
+    "value",
+)  # what the name is called,
 IDS = ("mid", "freebase_id", "wnid", "LabelName", "id", "index")  # its id or its number,
 DEFINITIONS = ("def", "definition", "description")
 SUPERCLASSES = ("supercategory", "super_category", "superclass")

@@ -88,7 +88,10 @@ def test_files_that_hold_no_predictions_are_refused(tmp_path):
     names = ("a", "b", "c")
     three = ClassList(names, names, ("",) * 3, "three")
     for spec, message in (
-        (f"confusions:{tmp_path}", r"needs a file of predictions, not the folder .* `timm-nhl evaluate .*--predictions"),
+        (
+            f"confusions:{tmp_path}",
+            r"needs a file of predictions, not the folder .* `timm-nhl evaluate .*--predictions",
+        ),
         (f"confusions:{tmp_path / 'gone.csv'}", r"^embedder 'confusions': .*gone.csv"),
         (write_predictions(tmp_path / "p.csv", [("a", "x")]), r"has classes that SOURCE lacks: 'x'"),
         ("confusions", r"^embedder 'confusions' needs a file; use confusions:FILE$"),

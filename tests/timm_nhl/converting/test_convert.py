@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from support.flat import converting, save_flat
-from support.training_runs import TREE, dataset
+from support.training_runs import TREE, dataset, small
+from typer.testing import CliRunner
 
+import hierarchy
 import timm_nhl
+from timm_nhl.cli.main import app
 from timm_nhl.converting import convert
+from timm_nhl.converting.images import open_splits
 from timm_nhl.export import load_model
 from timm_nhl.train import RunDir
+from timm_nhl.train.splits import open_splits as train_splits
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, t
 
 
 def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tmp_path):
-    out = convert(converting(flat, data, tmp_path / "out", no_labels=True, val_split="none"))
+    out = convert(converting(flat, data, tmp_path / "out", no_labels=True))
     row = rows_of(out)[-1]
     assert float(row["ce"]) == 0 and float(row["kl"]) > 0
     assert "eval_top1" not in row and 0 <= float(row["agreement"]) <= 100
@@ -55,6 +61,33 @@ def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(dat
     assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
     row = rows_of(out)[-1]
     assert float(row["kl"]) > 0 and float(row["ce"]) > 0
+
+
+@pytest.fixture(scope="module")
+def unsplit(tmp_path_factory):
+    """A dataset without a validation split."""
+    return dataset(tmp_path_factory.mktemp("data") / "noise", images=40, splits=("train",))
+
+
+def test_a_training_a_conversion_and_their_evaluation_hold_out_the_same_images(unsplit, flat, tmp_path):
+    settings = converting(flat, unsplit, tmp_path / "out", val_split=None, steps="init")
+    row, held = rows_of(convert(settings))[-1], open_splits(settings, TREE).val_images
+    other = TREE.at([5, 3, 4, 0, 1, 2])  # the same classes with other numbers
+    hierarchy.save(other, tmp_path / "other.json")
+    of_training = train_splits(small(unsplit, val_split=None, seed=42, hierarchy=str(tmp_path / "other.json")))
+    assert list(held.rows) == list(of_training.val_images.rows)
+    command = ["evaluate", str(tmp_path / "out" / "last"), unsplit, "--split", "validation", "--json"]
+    done = CliRunner().invoke(app, [*command, "--workers", "0", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    full = json.loads(done.stdout)["rows"][0]
+    assert full["images"] == len(held) == 6
+    assert 100 * full["top1"]["value"] == pytest.approx(float(row["eval_top1"]), abs=1e-3)
+
+
+def test_images_without_labels_are_held_out_too(unsplit, flat, tmp_path):
+    splits = open_splits(converting(flat, unsplit, tmp_path, val_split=None, no_labels=True), TREE)
+    assert (len(splits.images), len(splits.val_images), splits.share) == (32, 8, 0.2)
+    assert set(splits.images.rows) | set(splits.val_images.rows) == set(range(40))
 
 
 def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -172,19 +173,26 @@ class Work:
     def measure(self, evaluation: Cached, step: str, began: float) -> dict[str, float]:
         """Measures the network after a step, and prints a line about it."""
         found = measure(self.model, evaluation, self.learned, self.known)
-        size = self.inputs["input_size"]
-        mine, flat = cost(self.model, input_size=size), cost(self.teacher.model, input_size=size)
         words = [f"{step}:"]
         if "eval_top1" in found:
             flat_too = f" (flat {found['teacher_top1']:.1f} %)" if "teacher_top1" in found else ""
             words.append(f"accuracy {found['eval_top1']:.1f} %{flat_too},")
         if "agreement" in found:
             words.append(f"agreement {found['agreement']:.1f} %,")
-        words.append(f"{mine.macs / 1e6:.1f}M MACs (flat {flat.macs / 1e6:.1f}M),")
-        words.append(f"{mine.params / 1e6:.2f}M parameters (flat {flat.params / 1e6:.2f}M),")
+        words.append(f"{self._size},")
         words.append(f"{(time.monotonic() - began) / 60:.1f} minutes")
         self.say(" ".join(words))
         return found
+
+    @cached_property
+    def _size(self) -> str:
+        """What both networks cost, which no step changes."""
+        size = self.inputs["input_size"]
+        mine, flat = cost(self.model, input_size=size), cost(self.teacher.model, input_size=size)
+        return (
+            f"{mine.macs / 1e6:.1f}M MACs (flat {flat.macs / 1e6:.1f}M),"
+            f" {mine.params / 1e6:.2f}M parameters (flat {flat.params / 1e6:.2f}M)"
+        )
 
     def say(self, text: str) -> None:
         """Prints a line to stderr, as it is."""

@@ -22,34 +22,24 @@ from timm_nhl.train import RunDir
 from timm_nhl.train.splits import open_splits as train_splits
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return dataset(tmp_path_factory.mktemp("data") / "noise")
-
-
-@pytest.fixture(scope="module")
-def flat(tmp_path_factory):
-    return save_flat(tmp_path_factory.mktemp("flat") / "model")
-
-
 def rows_of(folder):
     with (folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
 
 
-def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, tmp_path):
-    out = convert(converting(flat, data, tmp_path / "out", epochs=6))
+def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, cache, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", cache=cache))
     nested, before = timm_nhl.load(out / "last"), load_model(flat).state_dict()
     for name, value in nested.trunk.net.state_dict().items():
         assert torch.equal(value, before[name]), name
     rows = rows_of(out)
-    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(7)]
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(4)]
     assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
     assert nested.hierarchy == TREE and timm_nhl.load(out / "best").expert([TREE.classes[2]]).hierarchy.classes
 
 
-def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tmp_path):
-    out = convert(converting(flat, data, tmp_path / "out", no_labels=True))
+def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, cache, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", no_labels=True, epochs=1, cache=cache))
     row = rows_of(out)[-1]
     assert float(row["ce"]) == 0 and float(row["kl"]) > 0
     assert "eval_top1" not in row and 0 <= float(row["agreement"]) <= 100
@@ -57,7 +47,7 @@ def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tm
 
 def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(data, tmp_path):
     half = save_flat(tmp_path / "half", classes=TREE.classes[:3])
-    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]]))
+    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]], epochs=1))
     assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
     row = rows_of(out)[-1]
     assert float(row["kl"]) > 0 and float(row["ce"]) > 0
@@ -100,8 +90,9 @@ def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_pa
     assert row["epoch"] == "0" and 0 <= float(row["teacher_top1"]) <= 100
 
 
-def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monkeypatch):
-    calm = convert(converting(flat, data, tmp_path / "calm"))
+def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_path, monkeypatch):
+    shared = {"epochs": 2, "cache": cache}
+    calm = convert(converting(flat, data, tmp_path / "calm", **shared))
     save = RunDir.save_epoch
 
     def stop(self, rows, *rest):
@@ -109,7 +100,7 @@ def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monk
             raise KeyboardInterrupt
         save(self, rows, *rest)
 
-    stopped = converting(flat, data, tmp_path / "stopped")
+    stopped = converting(flat, data, tmp_path / "stopped", **shared)
     with monkeypatch.context() as patch:
         patch.setattr(RunDir, "save_epoch", stop)
         with pytest.raises(KeyboardInterrupt):

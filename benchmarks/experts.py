@@ -6,6 +6,9 @@
     python benchmarks/experts.py report
     python benchmarks/experts.py draw --out docs/images/experts.svg
 
+    python benchmarks/emoji_vendors.py build/emoji-vendors
+    python benchmarks/experts.py run --shapes --seeds 1 --epochs 16 --data build/emoji-vendors --folder build/emoji
+
 Each training has a folder below `build/experts`; a run skips those that are done and goes on with a stopped one at
 its last epoch.
 """
@@ -16,10 +19,11 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from accuracy import claim
-from experts_plan import list_networks
+from experts_plan import EPOCHS, SEEDS, SHAPES, list_networks
 
 FOLDER = Path("build") / "experts"
 DATA = Path("build") / "icons"
@@ -32,8 +36,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--out", type=Path, default=Path("experts.svg"), help="picture to draw")
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--shapes", action="store_true", help="only the presets, plain and its rival")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="number of seeds")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of networks that are not trained for twice as long")
     options = parser.parse_args()
     folder = options.folder
+    networks = [
+        (replace(network, settings={"epochs": options.epochs, **network.settings}), seed)
+        for network, seed in list_networks()
+        if seed < options.seeds and (network in SHAPES or not options.shapes)
+    ]
     if options.action == "run" and options.processes > 1:
         command = [sys.executable, *sys.argv, "--processes", "1"]
         workers = [subprocess.Popen(command) for _ in range(options.processes)]
@@ -42,20 +54,20 @@ def main() -> None:
         from experts_picture import draw
         from experts_report import format_accuracy, format_costs, format_parts, read_rows
 
-        rows = read_rows(list_networks(), folder, options.data)
+        rows = read_rows(networks, folder, options.data)
         if options.action == "draw":
             draw(rows, options.out)
             return
         for split in ("validation", "test"):
             print("\n".join(format_accuracy(rows, split)) + "\n")
         print("\n".join(format_costs(rows)) + "\n")
-        print("\n".join(format_parts(list_networks(), rows, folder)))
+        print("\n".join(format_parts(networks, rows, folder)))
         return
     import torch
     from experts_run import place, run
 
     torch.set_num_threads(1)
-    for network, seed in list_networks():
+    for network, seed in networks:
         own = place(network, seed, folder)
         done = (own / "result.json").exists()
         if options.action == "list":

@@ -161,13 +161,16 @@ def _read_set(entry: Mapping[str, Any], data: Mapping[str, Any], things: Collect
         if strip_style(name) in things:
             drawn = data["icons"].get(_original(name, same))
             if drawn is not None and "<animate" not in drawn["body"]:  # its first moment shows a part of it
-                left, top, width, height = (
-                    float(drawn.get(key, data.get(key, default)))
-                    for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))  # Iconify's defaults
-                )
-                found.append(Icon(name, drawn["body"], (left, top, width, height)))
+                found.append(read_icon(name, drawn, data))
     licence = entry["license"]
     return IconSet(data["prefix"], entry["author"]["name"], licence.get("spdx") or licence["title"], tuple(found))
+
+
+def read_icon(name: str, drawn: Mapping[str, Any], data: Mapping[str, Any]) -> Icon:
+    """An icon of Iconify's JSON; what its own entry does not say is said for the whole set."""
+    defaults = (("left", 0), ("top", 0), ("width", 16), ("height", 16))  # Iconify's
+    left, top, width, height = (float(drawn.get(key, data.get(key, default))) for key, default in defaults)
+    return Icon(name, drawn["body"], (left, top, width, height))
 
 
 def _original(name: str, same: Mapping[str, str]) -> str:
@@ -178,11 +181,11 @@ def _original(name: str, same: Mapping[str, str]) -> str:
     return name
 
 
-def render(icon: Icon) -> Image.Image:
-    """Draws an icon in black on white, its colours as shades of grey: SIDE x SIDE pixels, one channel.
+def draw(icon: Icon, side: int) -> Image.Image:
+    """Draws an icon on white, in its own colours and otherwise in black: side x side pixels, RGB.
 
     Raises:
-        Unrenderable: its SVG is broken, or the image is blank.
+        Unrenderable: its SVG is broken.
         SourceError: resvg-py is not installed.
     """
     try:
@@ -191,12 +194,22 @@ def render(icon: Icon) -> Image.Image:
         raise SourceError("cannot draw icons: resvg-py is not installed; run `pip install resvg-py`") from None
     box = " ".join(f"{value:g}" for value in icon.box)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    svg = f'<svg {spaces} width="{SIDE}" height="{SIDE}" viewBox="{box}" color="#000">{icon.body}</svg>'
+    svg = f'<svg {spaces} width="{side}" height="{side}" viewBox="{box}" color="#000">{icon.body}</svg>'
     try:
         drawn = resvg_py.svg_to_bytes(svg_string=svg, background="#ffffff", skip_system_fonts=True)
     except ValueError as error:
         raise Unrenderable(f"its SVG is broken: {str(error).splitlines()[0]}") from None
-    image = Image.open(io.BytesIO(drawn)).convert("L")
+    return Image.open(io.BytesIO(drawn)).convert("RGB")
+
+
+def render(icon: Icon) -> Image.Image:
+    """Draws an icon in black on white, its colours as shades of grey: SIDE x SIDE pixels, one channel.
+
+    Raises:
+        Unrenderable: its SVG is broken, or the image is blank.
+        SourceError: resvg-py is not installed.
+    """
+    image = draw(icon, SIDE).convert("L")
     darkest, lightest = image.getextrema()
     if lightest - darkest < FAINTEST:
         raise Unrenderable("it is blank")

@@ -82,6 +82,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.settings, self.preparation = self.about.settings, self.about.preparation
+        self.narrow: Path | None = None  # the int8 form of the network, for prepared images
         self.reference = Reference.of_torch(self.network, self.preparation)
         self.answer: Callable[[Image.Image], dict[str, Array]] = self._answer_prepared
 
@@ -95,9 +96,9 @@ class _Writer:
             if set(settings.formats) & {"onnx", "openvino"}:
                 layers = self._write_onnx(plain, folder, embedded)
             if "openvino" in settings.formats:
-                half = settings.precision == "fp16"
-                info = self.about.for_openvino(self.threshold)
-                write_openvino(plain, folder / GRAPHS["openvino"], embedded, info=info, half=half)
+                half, info = settings.precision == "fp16", self.about.for_openvino(self.threshold)
+                file = folder / GRAPHS["openvino"]
+                write_openvino(plain, file, embedded, info=info, half=half, quantized=self.narrow)
         if "torch" in settings.formats:
             self._write_torch(folder / GRAPHS["torch"], embedded)
         labels = self.about.labels
@@ -150,11 +151,11 @@ class _Writer:
         if self.settings.precision == "int8":
             assert self.preparation is not None
             prepared = [self.preparation.transform(image)[None].numpy() for image in self.images]
-            narrow = quantize(plain, prepared, reduce_range=self.settings.reduce_range)
-            layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, narrow, prepared)]
-            made = narrow
-            onnx.save(made, plain)
-            self.reference = Reference.of_onnx(plain, self.preparation, self.network.outputs)
+            made = quantize(plain, prepared, reduce_range=self.settings.reduce_range)
+            layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, made, prepared)]
+            self.narrow = plain.with_name("int8.onnx")
+            onnx.save(made, self.narrow)
+            self.reference = Reference.of_onnx(self.narrow, self.preparation, self.network.outputs)
         if "onnx" in self.settings.formats:
             stored = halve(made) if self.settings.precision == "fp16" else made
             if embedded is not None:

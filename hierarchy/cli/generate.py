@@ -55,8 +55,8 @@ Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <s
 Embed = Annotated[
     str,
     typer.Option(
-        help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, confusions:FILE, joined by"
-        " +."
+        help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, confusions:FILE, joined"
+        " by +."
     ),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]

@@ -1,7 +1,7 @@
 """Which classes a trained network takes for one another: those that look alike to it.
 
 `timm-nhl evaluate RUN DATA --predictions FILE` writes what is read here, so that this package needs no network. Classes
-are close if a few steps from one confusion to the next lead from one to the other (diffusion maps, Coifman & Lafon 2006).
+are close if a few steps from confusion to confusion lead from one to the other (diffusion maps, Coifman & Lafon 2006).
 """
 
 from __future__ import annotations

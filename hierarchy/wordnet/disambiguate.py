@@ -84,8 +84,8 @@ def choose_senses(classes: ClassList, wordnet: WordNet, liken: Liken | None = No
     """The meaning of each class, in label order.
 
     A class whose id is a WNID means that synset. For all others the senses of all names are weighed together, in
-    rounds: prior (frequency in WordNet's tagged texts, order, words shared with a given definition, likeness to the name)
-    times how often the field is photographed or in the list, times kinship with the current senses of the others.
+    rounds: prior (frequency in WordNet's tagged texts, order, words shared with a given definition, likeness to the
+    name) times how often the field is photographed or in the list, times kinship with the current senses of the others.
     """
     titled = are_titled(classes.names)
     found = [

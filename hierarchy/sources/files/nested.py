@@ -1,4 +1,4 @@
-"""Class names somewhere inside a larger JSON or YAML file, under a key that says so: the settings of a program, an export."""
+"""Class names inside a larger JSON or YAML file, such as the settings of a program, under a key that says so."""
 
 from __future__ import annotations
 

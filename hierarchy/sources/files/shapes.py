@@ -33,7 +33,7 @@ def read_yolo(content: Content) -> list[Entry] | None:
         SourceError: their number, `nc`, is another.
     """
     data = _mapping(content)
-    found, stated = read_numbered(data.get("names"), content), data.get("nc")
+    found, stated = read_numbered(data.get("names"), content), data.get("nc", "")
     if found and _is_index(stated) and int(stated) != len(found):
         raise SourceError(f"{content.path}: `nc` is {stated}, but `names` has {len(found)}; correct one of them")
     return found

@@ -77,6 +77,8 @@ ARMS = (
     Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
     Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
     Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
+    Arm("converted, 2 epochs, learning rate 0.004", values={"epochs": 2, "views": 2, "lr": 0.004}),
+    Arm("converted, 4 epochs, learning rate 0.004", values={"epochs": 4, "views": 4, "lr": 0.004}),
     Arm("converted, 10 images a class, 12 epochs", images=10, values={"epochs": 12, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
     Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),

@@ -59,6 +59,7 @@ class Conversion:
     ] = None
     image: Annotated[str | None, DATA(help="Image column; by default the only one.")] = None
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
+    img_size: Annotated[int | None, Field(ge=1), DATA(help="Image size; by default MODEL's.")] = None
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
     cache: Annotated[

@@ -26,7 +26,7 @@ from timm_nhl.converting.measure import measure
 from timm_nhl.converting.network import FrozenOutputs, build_network
 from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
-from timm_nhl.converting.teacher import Teacher, open_flat
+from timm_nhl.converting.teacher import Teacher, open_flat, resize
 from timm_nhl.costs import cost
 from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all, write_held_out
 from timm_nhl.errors import OptionError
@@ -228,6 +228,8 @@ def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
         NHLError, HierarchyError: one of them cannot be loaded.
     """
     teacher, classes = open_flat(settings.model, labels=settings.labels, weights=settings.weights)
+    if settings.img_size is not None:
+        resize(teacher, settings.img_size)
     file = Path(settings.source) / HIERARCHY_FILE
     if settings.hierarchy is not None:
         tree = hierarchy.load(settings.hierarchy)

@@ -90,6 +90,13 @@ def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_pa
     assert row["epoch"] == "0" and 0 <= float(row["teacher_top1"]) <= 100
 
 
+def test_images_have_the_size_that_is_asked_for(data, flat, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", steps="init", img_size=64))
+    assert timm_nhl.load(out / "last").pretrained_cfg["input_size"] == (3, 64, 64)
+    (kept,) = (out / "features").glob("*/*.safetensors")
+    assert load_file(kept)["trunk"].shape[2:] == (4, 4)  # 2 x 2 of 32 pixels
+
+
 def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_path, monkeypatch):
     shared = {"epochs": 2, "cache": cache}
     calm = convert(converting(flat, data, tmp_path / "calm", **shared))

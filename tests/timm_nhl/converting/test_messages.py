@@ -60,6 +60,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "classes that nothing teaches": command("--no-labels", model="half"),
     "a shape that does not exist": command("--preset", "egde"),
     "options that the model does not have": command("--model-kwargs", "widhts=8,4,4"),
+    "an image size that does not fit": command("--img-size", "33", model="patches"),
     "a trunk of other channels": command("--model-kwargs", "in_chans=1"),
     "a fit of group norms": command("--model-kwargs", "norm=group"),
     "a split without images": command(data="empty"),
@@ -93,6 +94,7 @@ def files(tmp_path_factory):
     save_flat(made / "flat")
     save_flat(made / "alone", hierarchy=None)
     save_flat(made / "half", classes=TREE.classes[:3])
+    save_flat(made / "patches", name="test_vit", img_size=32)
     torch.manual_seed(0)
     save(create(hierarchy=TREE), made / "nested")
     (made / "names.txt").write_text("\n".join(TREE.classes))

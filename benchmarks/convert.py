@@ -241,7 +241,10 @@ def measure_task(seed: int) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
     convert_parts(arm, own, DATA, seed)
-    print(f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes beside the views, for {', '.join(task)}", file=sys.stderr)
+    print(
+        f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes beside the views, for {', '.join(task)}",
+        file=sys.stderr,
+    )
     return own
 
 

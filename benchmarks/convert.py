@@ -4,6 +4,8 @@
     python benchmarks/experts.py run
     python benchmarks/convert.py run --seeds 1
     python benchmarks/convert.py report
+    python benchmarks/convert.py task      # branches of 5 classes alone
+    python benchmarks/convert.py halves    # the classifier has one half of the classes, the task is the other half
 
 Flat networks and those trained from scratch are the ones of `experts.py`. Each conversion has a folder below
 `build/convert`; a run skips those that are done and goes on with a stopped one at its last epoch. Conversions of one
@@ -14,9 +16,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ from experts_tasks import draw_tasks
 from rich.console import Console
 
 import hierarchy
-from hierarchy.dataset import HIERARCHY_FILE, open_data, save_data
+from hierarchy.dataset import HIERARCHY_FILE, open_data, save_data, subset
 from hierarchy.files import write_text
 from timm_nhl.converting import Conversion, convert, merge
 from timm_nhl.converting.images import open_splits
@@ -74,6 +77,8 @@ ARMS = (
     Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
     Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
     Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
+    Arm("converted, 2 epochs, learning rate 0.004", values={"epochs": 2, "views": 2, "lr": 0.004}),
+    Arm("converted, 4 epochs, learning rate 0.004", values={"epochs": 4, "views": 4, "lr": 0.004}),
     Arm("converted, 10 images a class, 12 epochs", images=10, values={"epochs": 12, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
     Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
@@ -236,14 +241,59 @@ def measure_task(seed: int) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
     convert_parts(arm, own, DATA, seed)
-    print(f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes for {', '.join(task)}", file=sys.stderr)
+    print(
+        f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes beside the views, for {', '.join(task)}",
+        file=sys.stderr,
+    )
     return own
+
+
+def take_half(seed: int) -> tuple[list[str], Path]:
+    """The classes of one half, drawn at random, and the data of the other half."""
+    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    drawn = set(random.Random(f"halves {seed}").sample(tree.classes, len(tree) // 2))
+    folder = FOLDER / f"half_seed{seed}"
+    if not folder.exists():
+        other = subset(open_data(str(DATA)), tree, [id for id in tree.classes if id not in drawn])
+        temporary = folder.with_suffix(".part")
+        save_data(other.data, temporary)
+        hierarchy.save(other.hierarchy, temporary / HIERARCHY_FILE)
+        temporary.rename(folder)
+    return [id for id in tree.classes if id in drawn], folder
+
+
+def measure_halves(seed: int, *, epochs: int) -> None:
+    """Trains a flat network on half of the classes and converts it for the others, beside training from scratch."""
+    first, data = take_half(seed)
+    own, tree = FOLDER / f"halves_seed{seed}", str(data / HIERARCHY_FILE)
+    recipe = {**RECIPE, "seed": seed, "epochs": epochs, "warmup_epochs": epochs / 12}
+    flat = {"model": SHAPES[0].model, "hierarchy": str(DATA / HIERARCHY_FILE), "classes": first}
+    nested = {"model": SCRATCH.model, "hierarchy": tree, "model_kwargs": [SHAPE]}
+    values = {**SHARED, "seed": seed, "hierarchy": tree, "epochs": 4, "views": 4}
+    ways: dict[str, Callable[[], Path]] = {
+        "flat": lambda: train(Settings(str(DATA), out=str(own / "flat"), **{**recipe, **flat})),
+        "converted": lambda: convert(Conversion(str(own / "flat"), str(data), str(own / "converted"), **values)),
+        "scratch": lambda: train(Settings(str(data), out=str(own / "scratch"), **{**recipe, **nested})),
+    }
+    images = open_images(str(data), hierarchy=hierarchy.load(tree), split="test")
+    for name, make in ways.items():
+        file = own / f"{name}.json"
+        if not file.exists():
+            began = time.process_time()
+            folder = make()
+            found: dict[str, Any] = {"name": name, "seed": seed, "cpu_seconds": round(time.process_time() - began)}
+            if name != "flat":
+                right = compute_logits(load_model(str(folder / "last")), images).numpy().argmax(1) == images.labels
+                found |= {"top1": 100 * float(right.mean()), "images": len(images)}
+            write_text(file, json.dumps(found))
+        print(file.read_text())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "task", "report"))
+    parser.add_argument("action", choices=("run", "task", "halves", "report"))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=6, help="of the trainings of `halves`")
     parser.add_argument("--only", help="arms whose name contains this")
     options = parser.parse_args()
     seeds = range(options.seeds)
@@ -256,6 +306,10 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     if options.action == "task":
         measure_task(0)
+        return
+    if options.action == "halves":
+        for seed in seeds:
+            measure_halves(seed, epochs=options.epochs)
         return
     for seed in seeds:
         for arm in ARMS:

@@ -54,10 +54,7 @@ UseGroups = Annotated[
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
 Embed = Annotated[
     str,
-    typer.Option(
-        help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, confusions:FILE, joined"
-        " by +."
-    ),
+    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, confusions:F."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_EMBED = "tfidf+sentences"
 PLAIN = ("tfidf", "sentences", "wordnet")
 WITH_A_MODEL = ("sentence-transformers", "openai", "timm", "images", "confusions")
+EMBEDDERS = (*PLAIN, *(f"{kind}:M" for kind in WITH_A_MODEL))  # as the help of commands names them
 
 
 def embed(

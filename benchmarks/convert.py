@@ -4,18 +4,22 @@
     python benchmarks/experts.py run
     python benchmarks/convert.py run --seeds 1
     python benchmarks/convert.py report
+    python benchmarks/convert.py task      # branches of 5 classes alone
+    python benchmarks/convert.py halves    # the classifier has one half of the classes, the task is the other half
 
 Flat networks and those trained from scratch are the ones of `experts.py`. Each conversion has a folder below
-`build/convert`; a run skips those that are done and goes on with a stopped one at its last epoch.
+`build/convert`; a run skips those that are done and goes on with a stopped one at its last epoch. Conversions of one
+classifier share the outputs of its frozen layers; each row's time has what its views cost, whoever computed them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,14 +32,18 @@ from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
 from experts_report import Row
 from experts_run import SPLITS, place
 from experts_tasks import draw_tasks
+from rich.console import Console
 
 import hierarchy
-from hierarchy.dataset import HIERARCHY_FILE, open_data, save_data
+from hierarchy.dataset import HIERARCHY_FILE, open_data, save_data, subset
 from hierarchy.files import write_text
 from timm_nhl.converting import Conversion, convert, merge
+from timm_nhl.converting.images import open_splits
+from timm_nhl.converting.network import build_network
+from timm_nhl.converting.steps import Work, open_teacher
 from timm_nhl.data import open_images
 from timm_nhl.export import load_model
-from timm_nhl.train import Settings, train
+from timm_nhl.train import Settings, parse_kwargs, train
 
 FOLDER, EXPERTS, DATA = Path("build") / "convert", Path("build") / "experts", Path("build") / "icons"
 SHAPE = f"split=-3 strides=2,2,1 widths={EDGE}"
@@ -67,15 +75,17 @@ class Arm:
 
 ARMS = (
     Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
-    Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
-    Arm("converted without labels, 4 epochs", values={"epochs": 4, "views": 4, "no_labels": True}),
     Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
-    Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
-    Arm("converted, 8 epochs", values={"epochs": 8, "views": 8}),
-    Arm("converted, 10 images a class", images=10),
+    Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
+    Arm("converted, 2 epochs, learning rate 0.004", values={"epochs": 2, "views": 2, "lr": 0.004}),
+    Arm("converted, 4 epochs, learning rate 0.004", values={"epochs": 4, "views": 4, "lr": 0.004}),
+    Arm("converted, 10 images a class, 12 epochs", images=10, values={"epochs": 12, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
-    Arm("converted, 50 images a class", images=50),
+    Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
+    Arm("converted without labels, 4 epochs", values={"epochs": 4, "views": 4, "no_labels": True}),
+    Arm("converted, 50 images a class, 4 epochs", images=50, values={"epochs": 4, "views": 4}),
     Arm("from scratch, 50 images a class", teacher=None, images=50),
+    Arm("converted, 8 epochs", values={"epochs": 8, "views": 8}),
 )
 
 
@@ -107,6 +117,7 @@ def run(arm: Arm, seed: int) -> Path:
     own = find(arm, seed)
     own.mkdir(parents=True, exist_ok=True)
     data = take_images(arm.images, seed)
+    frozen = compute_views(arm, data, seed) if arm.teacher is not None else 0.0
     clock = own / "seconds.txt"
     before = float(clock.read_text()) if clock.exists() else 0.0
     began = time.process_time()
@@ -124,15 +135,36 @@ def run(arm: Arm, seed: int) -> Path:
         arrays[split] = compute_logits(model, images).numpy()
         arrays[f"{split}_labels"] = np.asarray(images.labels)
     np.savez_compressed(own / "logits.npz", **arrays)
-    write_text(own / "result.json", json.dumps({"name": arm.name, "seed": seed, "cpu_seconds": round(seconds)}))
+    write_text(
+        own / "result.json", json.dumps({"name": arm.name, "seed": seed, "cpu_seconds": round(seconds + frozen)})
+    )
     return own
+
+
+def compute_views(arm: Arm, data: Path, seed: int) -> float:
+    """Has the classifier's outputs for an arm's views; returns the processor seconds that such views take."""
+    values = fill_in(arm, data, seed)
+    settings = Conversion(str(flat_folder(arm, seed)), str(data), str(find(arm, seed)), **values)
+    teacher, tree = open_teacher(settings)
+    splits = open_splits(settings, tree)
+    model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
+    work = Work(settings, model, teacher, tuple(range(len(tree))), splits, Console(stderr=True))
+    began = time.process_time()
+    kept = work.keep(splits.images, augmented=True)
+    file = kept.folder.parent / f"{kept.folder.name}.json"
+    if kept.computed:
+        done = json.loads(file.read_text()) if file.exists() else {"outputs": 0, "seconds": 0.0}
+        done["outputs"] += kept.computed
+        done["seconds"] += time.process_time() - began
+        write_text(file, json.dumps(done))
+    done = json.loads(file.read_text())
+    return settings.views * kept.images * done["seconds"] / done["outputs"]
 
 
 def convert_parts(arm: Arm, own: Path, data: Path, seed: int) -> Path:
     """Converts in one part or several."""
-    assert arm.teacher is not None
-    flat = place(arm.teacher, seed, EXPERTS) / "run"
-    values = {**SHARED, **arm.values, "seed": seed, "hierarchy": str(data / HIERARCHY_FILE)}
+    flat = flat_folder(arm, seed)
+    values = fill_in(arm, data, seed)
     if arm.shards == 1:
         return convert(Conversion(str(flat), str(data), str(own / "run"), **values)) / "last"
     parts = [
@@ -144,10 +176,22 @@ def convert_parts(arm: Arm, own: Path, data: Path, seed: int) -> Path:
     return own / "merged"
 
 
+def flat_folder(arm: Arm, seed: int) -> Path:
+    """The classifier that an arm converts."""
+    assert arm.teacher is not None
+    return place(arm.teacher, seed, EXPERTS) / "run"
+
+
+def fill_in(arm: Arm, data: Path, seed: int) -> dict[str, Any]:
+    """All settings of a conversion but its folders."""
+    shared = {"hierarchy": str(data / HIERARCHY_FILE), "cache": str(FOLDER / "features"), "cache_gb": 30.0}
+    return {**SHARED, **shared, **arm.values, "seed": seed}
+
+
 def train_afresh(own: Path, data: Path, seed: int) -> Path:
-    """Trains from scratch, for as many epochs as give half of all steps on all images."""
+    """Trains from scratch, for as many epochs as give a quarter of all steps on all images."""
     images = len(open_images(str(data), hierarchy=hierarchy.load(data / HIERARCHY_FILE), split="train"))
-    epochs = round(RECIPE["epochs"] * 12_000 / images / 2)
+    epochs = round(RECIPE["epochs"] * 12_000 / images / 4)
     values = {**RECIPE, "epochs": epochs, "warmup_epochs": epochs / 12, "seed": seed}
     values |= {"model": SCRATCH.model, "model_kwargs": [SHAPE], "hierarchy": str(data / HIERARCHY_FILE)}
     return train(Settings(str(data), out=str(own / "run"), **values)) / "last"
@@ -197,14 +241,59 @@ def measure_task(seed: int) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
     convert_parts(arm, own, DATA, seed)
-    print(f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes for {', '.join(task)}", file=sys.stderr)
+    print(
+        f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes beside the views, for {', '.join(task)}",
+        file=sys.stderr,
+    )
     return own
+
+
+def take_half(seed: int) -> tuple[list[str], Path]:
+    """The classes of one half, drawn at random, and the data of the other half."""
+    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    drawn = set(random.Random(f"halves {seed}").sample(tree.classes, len(tree) // 2))
+    folder = FOLDER / f"half_seed{seed}"
+    if not folder.exists():
+        other = subset(open_data(str(DATA)), tree, [id for id in tree.classes if id not in drawn])
+        temporary = folder.with_suffix(".part")
+        save_data(other.data, temporary)
+        hierarchy.save(other.hierarchy, temporary / HIERARCHY_FILE)
+        temporary.rename(folder)
+    return [id for id in tree.classes if id in drawn], folder
+
+
+def measure_halves(seed: int, *, epochs: int) -> None:
+    """Trains a flat network on half of the classes and converts it for the others, beside training from scratch."""
+    first, data = take_half(seed)
+    own, tree = FOLDER / f"halves_seed{seed}", str(data / HIERARCHY_FILE)
+    recipe = {**RECIPE, "seed": seed, "epochs": epochs, "warmup_epochs": epochs / 12}
+    flat = {"model": SHAPES[0].model, "hierarchy": str(DATA / HIERARCHY_FILE), "classes": first}
+    nested = {"model": SCRATCH.model, "hierarchy": tree, "model_kwargs": [SHAPE]}
+    values = {**SHARED, "seed": seed, "hierarchy": tree, "epochs": 4, "views": 4}
+    ways: dict[str, Callable[[], Path]] = {
+        "flat": lambda: train(Settings(str(DATA), out=str(own / "flat"), **{**recipe, **flat})),
+        "converted": lambda: convert(Conversion(str(own / "flat"), str(data), str(own / "converted"), **values)),
+        "scratch": lambda: train(Settings(str(data), out=str(own / "scratch"), **{**recipe, **nested})),
+    }
+    images = open_images(str(data), hierarchy=hierarchy.load(tree), split="test")
+    for name, make in ways.items():
+        file = own / f"{name}.json"
+        if not file.exists():
+            began = time.process_time()
+            folder = make()
+            found: dict[str, Any] = {"name": name, "seed": seed, "cpu_seconds": round(time.process_time() - began)}
+            if name != "flat":
+                right = compute_logits(load_model(str(folder / "last")), images).numpy().argmax(1) == images.labels
+                found |= {"top1": 100 * float(right.mean()), "images": len(images)}
+            write_text(file, json.dumps(found))
+        print(file.read_text())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "task", "report"))
+    parser.add_argument("action", choices=("run", "task", "halves", "report"))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=6, help="of the trainings of `halves`")
     parser.add_argument("--only", help="arms whose name contains this")
     options = parser.parse_args()
     seeds = range(options.seeds)
@@ -217,6 +306,10 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     if options.action == "task":
         measure_task(0)
+        return
+    if options.action == "halves":
+        for seed in seeds:
+            measure_halves(seed, epochs=options.epochs)
         return
     for seed in seeds:
         for arm in ARMS:

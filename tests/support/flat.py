@@ -12,10 +12,10 @@ from timm_nhl.converting import Conversion
 from timm_nhl.export import write_files
 
 
-def save_flat(folder, *, classes=TREE.classes, hierarchy=TREE, name="test_resnet"):
+def save_flat(folder, *, classes=TREE.classes, hierarchy=TREE, name="test_resnet", **options):
     """Saves a plain model with random weights, whose answers vary, as a training saves one; returns the folder."""
     torch.manual_seed(1)
-    model = timm.create_model(name, num_classes=len(classes))
+    model = timm.create_model(name, num_classes=len(classes), **options)
     model.pretrained_cfg |= {"input_size": (3, 32, 32)}
     with torch.no_grad():
         model.train()(torch.randn(16, 3, 32, 32))  # statistics of the norms

@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from timm_nhl.bundle.graphs.onnx_graph import Scored
-from timm_nhl.bundle.preparation import Preparation, to_array
-from timm_nhl.bundle.runner import Bundle
+from timm_nhl.bundle.preparation import Preparation
+from timm_nhl.bundle.runner import Bundle, make_input
 from timm_nhl.errors import ExportError
 
 # By how much logits may differ, as a share of the largest. Of the network alone: reordered sums. Of a whole graph:
@@ -34,10 +33,10 @@ class Reference:
     preparation: Preparation | None
 
     @staticmethod
-    def of_torch(network: Scored, preparation: Preparation | None) -> Reference:
+    def of_torch(network: nn.Module, preparation: Preparation | None, outputs: Sequence[str]) -> Reference:
         def run(x: Tensor) -> dict[str, np.ndarray[Any, Any]]:
             with torch.inference_mode():
-                return {name: y.numpy() for name, y in zip(network.outputs, network(x), strict=True)}
+                return {name: y.numpy() for name, y in zip(outputs, network(x), strict=True)}
 
         return Reference(run, preparation)
 
@@ -79,7 +78,7 @@ def check_bundle(bundle: Bundle, reference: Reference, images: Sequence[Image.Im
         return {}
     for image in _vary(images):
         x = preparation.transform(image)[None]
-        given = x.numpy() if bundle.raw else to_array(image)
+        given = make_input(bundle.runtime, preparation, image, raw=bundle.raw)
         wanted = reference.run(x)["logits"]
         for batch in (1, 3):
             found = bundle.run(np.repeat(given, batch, 0))

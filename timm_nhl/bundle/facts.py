@@ -102,6 +102,7 @@ class About:
         if isinstance(self.model, NHL):
             found["hierarchy_digest"] = self.model.hierarchy.digest
             found["labels_in_the_whole_model"] = list(self.model.labels)
-        packages = ["timm-nhl", "timm", "torch", *(["openvino"] if "openvino" in self.settings.formats else [])]
+        runtimes = [name for name in ("openvino", "executorch") if name in self.settings.formats]
+        packages = ["timm-nhl", "timm", "torch", *runtimes]
         found["versions"] = {name: version(name) for name in packages}
         return {**found, **self.settings.facts}

@@ -7,7 +7,7 @@ own Pillow-like resampling, so that a device cannot prepare images in another wa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,12 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
+from hierarchy.dataset import Unreadable
 from timm_nhl.errors import ExportError
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 CROP_MODES = ("center", "squash")
+MOST_PIXELS = 100_000_000  # of a resized image: 1.2 GB as float32
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,23 @@ class Preparation:
         """Whether timm rounds the longer side: it truncates for square inputs (torchvision's Resize)."""
         return self.scale_size[0] != self.scale_size[1]
 
+    def check_shape(self, image: Image.Image) -> None:
+        """Raises hierarchy.dataset.Unreadable for an image that is so narrow that resizing it takes gigabytes."""
+        if self.crop_mode == "center":
+            width, height = image.size
+            resized = keep_ratio((height, width), self.scale_size, rounds=self.rounds, most=max)
+            if math.prod(resized) > MOST_PIXELS:
+                raise Unreadable(
+                    f"the image is too narrow: resizing would make it {resized[1]:,} x {resized[0]:,} pixels"
+                )
+
     def transform(self, image: Image.Image) -> Tensor:
-        """An RGB image -> (C, H, W), by timm itself: what the graphs are compared with."""
+        """An RGB image -> (C, H, W), by timm itself: what the graphs are compared with.
+
+        Raises:
+            hierarchy.dataset.Unreadable: the image is too narrow.
+        """
+        self.check_shape(image)
         made: Any = create_transform(
             self.input_size,
             interpolation=self.interpolation,
@@ -118,28 +135,34 @@ class Prepare(nn.Module):
         asked, (_, height, width) = self.preparation, self.preparation.input_size
         size: Any = asked.scale_size
         if asked.crop_mode == "center":
-            size = _keep_ratio(images.shape[1:3], asked.scale_size, rounds=asked.rounds)
+            size = keep_ratio(images.shape[1:3], asked.scale_size, rounds=asked.rounds)
         x = nn.functional.interpolate(images.permute(0, 3, 1, 2), size, mode=asked.interpolation, antialias=True)
         for axis, (side, kept) in enumerate(zip(size, (height, width), strict=True), 2):
-            rows = torch.arange(kept, device=images.device) + _halve(side - kept)
+            rows = torch.arange(kept, device=images.device) + halve(side - kept)
             x = x.index_select(axis, rows)  # a slice would make torch.export guard the sizes
         return x * self.factor + self.offset
 
 
-def _keep_ratio(size: Sequence[Any], wanted: tuple[int, int], *, rounds: bool) -> tuple[Any, Any]:
-    """(H, W) of an image that is resized so that it just covers the wanted size; of symbols, too."""
+def keep_ratio(
+    size: Sequence[Any], wanted: tuple[int, int], *, rounds: bool, most: Callable[[int, Any], Any] = torch.sym_max
+) -> tuple[Any, Any]:
+    """(H, W) of an image that is resized so that it just covers the wanted size; of symbols, too.
+
+    Args:
+        most: the larger of two numbers; of tensors another function than of symbols.
+    """
     (height, width), (tall, wide) = size, wanted
     twice = 2 if rounds else 1  # floor((2 a + b) / 2 b) rounds a / b
     return (
-        torch.sym_max(tall, (twice * height * wide + (width if rounds else 0)) // (twice * width)),
-        torch.sym_max(wide, (twice * width * tall + (height if rounds else 0)) // (twice * height)),
+        most(tall, (twice * height * wide + (width if rounds else 0)) // (twice * width)),
+        most(wide, (twice * width * tall + (height if rounds else 0)) // (twice * height)),
     )
 
 
-def _halve(margin: Any) -> Any:
+def halve(margin: Any) -> Any:
     """Half of an integer, rounded to the even neighbour as torchvision's CenterCrop does.
 
-    >>> [_halve(margin) for margin in (1, 3, 5, 6)]
+    >>> [halve(margin) for margin in (1, 3, 5, 6)]
     [0, 2, 2, 3]
     """
     return (margin + (margin // 2) % 2) // 2

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hierarchy.english import count
+from timm_nhl.bundle.graphs.executorch_graph import LARGEST
 
-PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch", "torch": "torch"}
 OPEN = """image = np.asarray(ImageOps.exif_transpose(Image.open("golden.png")).convert("RGB"))[None]"""
 NAME = 'open("labels.txt", encoding="utf-8").read().splitlines()'
 LINES = {
@@ -19,6 +20,9 @@ print({NAME}[onnxruntime.InferenceSession("model.onnx").run(["probabilities"], {
     "openvino": f"""import numpy as np, openvino; from PIL import Image, ImageOps
 {OPEN}
 print({NAME}[openvino.compile_model("model.xml", "CPU")([image])["probabilities"].argmax()])""",
+    "executorch": f"""import numpy as np, torch; from executorch.runtime import Runtime; from PIL import Image, ImageOps
+{OPEN}; run = Runtime.get().load_program("model.pte").load_method("forward").execute
+print({NAME}[run([torch.from_numpy(image.copy())])[1].argmax()])""",
     "torch": f"""import numpy as np, torch; from PIL import Image, ImageOps
 {OPEN}
 print({NAME}[torch.export.load("model.pt2").module()(torch.from_numpy(image.copy()))[1].argmax()])""",
@@ -47,6 +51,10 @@ def write_readme(folder: Path, facts: Mapping[str, Any], classes: int, *, sample
             "The graph takes RGB images as they are: bytes, (batch, height, width, 3), of any size. It resizes, crops"
             " and normalises them itself, so do not.\n\n"
         )
+        if "executorch" in facts["graphs"]:
+            text += (
+                f"That of ExecuTorch takes one image of at most {LARGEST} pixels a side; halve larger ones first.\n\n"
+            )
     text += _explain_rejection(facts)
     text += "| file | |\n|---|---|\n" + "".join(f"| {name} | {what} |\n" for name, what in FILES.items())
     text += (

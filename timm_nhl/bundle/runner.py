@@ -1,7 +1,9 @@
-"""A bundle that is opened: images in, named outputs out, by ONNX Runtime, OpenVINO or torch."""
+"""A bundle that is opened: images in, named outputs out, by ONNX Runtime, OpenVINO, ExecuTorch or torch."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,12 @@ from PIL import Image
 
 from hierarchy.errors import FormatError, nearest
 from hierarchy.files import read_json
+from timm_nhl.bundle.graphs.executorch_graph import open_executorch, shrink_to_fit
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.bundle.labels import Label, read_labels
 from timm_nhl.bundle.preparation import Preparation, to_array
 from timm_nhl.errors import BundleError, ExportError, summarize
-from timm_nhl.rejection import Threshold
+from timm_nhl.rejection import SCORES, Threshold
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Outputs: TypeAlias = dict[str, Array]
@@ -25,7 +28,7 @@ Run: TypeAlias = Callable[[Array], Outputs]
 
 BUNDLE = "bundle.json"
 FORMAT = 1
-GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}  # format -> its file, as listed in docs
+GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "executorch": "model.pte", "torch": "model.pt2"}
 UNPICKLED = "torch"  # opening it runs code that the file holds
 REEXPORT = "export the bundle again"
 
@@ -36,7 +39,7 @@ class Bundle:
 
     Args:
         folder: where it lies.
-        runtime: `onnx`, `openvino` or `torch`.
+        runtime: `onnx`, `openvino`, `executorch` or `torch`.
         precision: `fp32`, `fp16` or `int8`.
         labels: (K,) of the outputs.
         preparation: how images are prepared; in the graph, unless the bundle is raw.
@@ -63,13 +66,11 @@ class Bundle:
         Raises:
             BundleError: the bundle is raw and does not know how images are prepared.
         """
-        if not self.raw:
-            return self.run(to_array(image))
-        if self.preparation is None:
+        if self.raw and self.preparation is None:
             raise BundleError(
                 f"{str(self.folder)!r} is raw and says nothing of preparation; prepare images and use run"
             )
-        return self.run(self.preparation.transform(image)[None].numpy())
+        return self.run(make_input(self.runtime, self.preparation, image, raw=self.raw))
 
     @property
     def graph(self) -> Path:
@@ -81,8 +82,8 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
     """Opens a bundle that `write_bundle` wrote, and makes sure that its files fit each other.
 
     Args:
-        runtime: `onnx`, `openvino` or `torch`; by default the first of the first two that the bundle holds. A torch
-            program is a pickle in parts: opening it runs what the file says, so it has to be asked for.
+        runtime: `onnx`, `openvino`, `executorch` or `torch`; by default the first of the first three that the bundle
+            holds. A torch program is a pickle in parts: opening it runs what the file says, so it has to be asked for.
         threads: of the runtime; by default the runtime decides.
 
     Raises:
@@ -95,6 +96,9 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
     file = folder / GRAPHS[runtime]
     if not file.is_file():
         raise BundleError(f"no {file.name} in {str(folder)!r}, which {BUNDLE} lists; {REEXPORT}")
+    _check_digests(
+        folder, facts.get("sha256"), file.name, *([] if runtime != "openvino" else [file.with_suffix(".bin").name])
+    )
     try:
         run, outputs = OPENERS[runtime](file, threads, facts.get("outputs", ()))
     except (BundleError, ExportError):
@@ -114,9 +118,48 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
             }
         )
         threshold = facts["reject"] and Threshold(**{**facts["reject"], "images": tuple(facts["reject"]["images"])})
+        if threshold and not (threshold.score in SCORES and math.isfinite(threshold.value)):
+            raise BundleError(
+                f"{str(folder / BUNDLE)!r} has a threshold of {threshold.value!r} for the score {threshold.score!r};"
+                f" expected a finite number, and one of {', '.join(SCORES)}: {REEXPORT}"
+            )
         return Bundle(folder, runtime, facts["precision"], labels, preparation, facts["raw"], threshold, facts, run)
     except (KeyError, TypeError) as error:
         raise BundleError(f"{str(folder / BUNDLE)!r} is not complete ({summarize(error)}); {REEXPORT}") from None
+
+
+def digest_graphs(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a graph."""
+    files = sorted(folder.glob("model.*"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix != ".safetensors"}
+
+
+def _check_digests(folder: Path, known: Any, *names: str) -> None:
+    """Makes sure that a graph's files are those that were written: runtimes crash over some damaged ones.
+
+    Raises:
+        BundleError: they are not.
+    """
+    found = digest_graphs(folder)
+    for name in names:
+        kept = known.get(name) if isinstance(known, dict) else None
+        if found.get(name) != kept:
+            raise BundleError(
+                f"{str(folder / name)!r} is not the file that was exported (its SHA-256 is not the one in {BUNDLE});"
+                " copy the bundle again, or export it again"
+            )
+
+
+def make_input(runtime: str, preparation: Preparation | None, image: Image.Image, *, raw: bool) -> Array:
+    """What a graph takes of one RGB image: its bytes, (1, H, W, 3), or prepared, (1, C, h, w)."""
+    if raw:
+        assert preparation is not None
+        return preparation.transform(image)[None].numpy()
+    if runtime == "executorch":
+        return to_array(shrink_to_fit(image))
+    if preparation is not None:
+        preparation.check_shape(image)
+    return to_array(image)
 
 
 def is_bundle(folder: str | Path) -> bool:
@@ -200,8 +243,18 @@ def _open_torch(file: Path, threads: int | None, names: Sequence[str]) -> tuple[
     return run, None
 
 
+def _open_executorch(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
+    run = open_executorch(file, threads)
+
+    def run_each(x: Array) -> Outputs:
+        return {name: torch.cat(y).numpy() for name, y in zip(names, zip(*run(x), strict=True), strict=True)}
+
+    return run_each, None
+
+
 OPENERS: Mapping[str, Callable[[Path, int | None, Sequence[str]], tuple[Run, int | None]]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
+    "executorch": _open_executorch,
     "torch": _open_torch,
 }

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,13 +19,14 @@ from torch import nn
 
 from timm_nhl.bundle.check import Reference, check_bundle, check_network, find_photos, shrink
 from timm_nhl.bundle.facts import About
+from timm_nhl.bundle.graphs.executorch_graph import import_executorch, quantize_executorch, write_executorch
 from timm_nhl.bundle.graphs.onnx_graph import Scored, convert_to_onnx, prepend
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino, write_openvino
 from timm_nhl.bundle.graphs.quantize import halve, quantize, rank_layers
 from timm_nhl.bundle.labels import list_labels, write_labels
-from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation, to_array
+from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation
 from timm_nhl.bundle.readme import write_readme
-from timm_nhl.bundle.runner import BUNDLE, GRAPHS, OPENERS, open_bundle
+from timm_nhl.bundle.runner import BUNDLE, GRAPHS, OPENERS, digest_graphs, make_input, open_bundle
 from timm_nhl.bundle.settings import BundleSettings
 from timm_nhl.errors import ExportError, OptionError, summarize
 from timm_nhl.export import export_checked, write_files
@@ -62,6 +63,8 @@ def write_bundle(
         raise OptionError("int8 is calibrated on images of your data, and none are given; pass --images")
     if "openvino" in settings.formats:
         import_openvino()
+    if "executorch" in settings.formats:
+        import_executorch()
     network, preparation = _make_network(model, settings), _find_preparation(model, settings)
     size = tuple(network.pretrained_cfg["input_size"]) if preparation is None else preparation.input_size
     about = About(model, list_labels(model), preparation, size, settings)
@@ -82,7 +85,9 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.settings, self.preparation = self.about.settings, self.about.preparation
-        self.reference = Reference.of_torch(self.network, self.preparation)
+        self.narrow: Path | None = None  # the int8 form of the network, for prepared images
+        self.reference = Reference.of_torch(self.network, self.preparation, self.network.outputs)
+        self.references: dict[str, Reference] = {}  # of formats that have an int8 form of their own
         self.answer: Callable[[Image.Image], dict[str, Array]] = self._answer_prepared
 
     def write(self, folder: Path) -> None:
@@ -92,21 +97,31 @@ class _Writer:
         layers: list[tuple[str, float]] = []
         with tempfile.TemporaryDirectory() as scratch:
             plain = Path(scratch) / "network.onnx"
+            if "torch" in settings.formats:
+                self._write_torch(folder / GRAPHS["torch"], embedded)
+                self._answer_with("torch", folder / GRAPHS["torch"])
+            if "executorch" in settings.formats:
+                self._write_executorch(folder / GRAPHS["executorch"], embedded)
+                self._answer_with("executorch", folder / GRAPHS["executorch"])
             if set(settings.formats) & {"onnx", "openvino"}:
                 layers = self._write_onnx(plain, folder, embedded)
             if "openvino" in settings.formats:
-                half = settings.precision == "fp16"
-                info = self.about.for_openvino(self.threshold)
-                write_openvino(plain, folder / GRAPHS["openvino"], embedded, info=info, half=half)
-        if "torch" in settings.formats:
-            self._write_torch(folder / GRAPHS["torch"], embedded)
+                file, half = folder / GRAPHS["openvino"], settings.precision == "fp16"
+                write = partial(write_openvino, plain, file, embedded, half=half, quantized=self.narrow)
+                if settings.reject is not None and "onnx" not in settings.formats:
+                    write(info={})
+                    self._answer_with("openvino", file)
+                write(info=self.about.for_openvino(self.threshold))
         labels = self.about.labels
         write_labels(labels, folder)
         write_files(self.about.model, folder, label_names=[label.id for label in labels])
         if not settings.weights:
             (folder / "model.safetensors").unlink()
         shrink(self.images[0]).save(folder / "golden.png")
-        facts = self.about.collect(self.network.outputs, layers, self.threshold)
+        facts = {
+            **self.about.collect(self.network.outputs, layers, self.threshold),
+            "sha256": digest_graphs(folder),
+        }
         (folder / BUNDLE).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         write_readme(folder, facts, len(labels), sample=not self.calibrated)
 
@@ -115,7 +130,7 @@ class _Writer:
         golden = {}
         for name in self.settings.formats:
             bundle = open_bundle(folder, runtime=name)
-            golden[name] = check_bundle(bundle, self.reference, self.images)
+            golden[name] = check_bundle(bundle, self.references.get(name, self.reference), self.images)
         (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 
     @cached_property
@@ -132,6 +147,13 @@ class _Writer:
         found = [self.answer(image) for image in images]
         every = {name: np.concatenate([each[name] for each in found]) for name in (found[0] if found else ())}
         return {name: compute_score(name, every) for name in list_scores(every)} if found else {}
+
+    def _answer_with(self, runtime: str, graph: Path) -> None:
+        """Makes a written graph say what the threshold is chosen with: it resamples as the device will."""
+        if self.settings.reject is not None and self.preparation is not None:
+            run, _ = OPENERS[runtime](graph, None, self.network.outputs)
+            make = partial(make_input, runtime, self.preparation, raw=self.settings.raw)
+            self.answer = lambda image: run(make(image))
 
     def _answer_prepared(self, image: Image.Image) -> dict[str, Array]:
         """What the network says of an image that timm prepares."""
@@ -150,20 +172,18 @@ class _Writer:
         if self.settings.precision == "int8":
             assert self.preparation is not None
             prepared = [self.preparation.transform(image)[None].numpy() for image in self.images]
-            narrow = quantize(plain, prepared, reduce_range=self.settings.reduce_range)
-            layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, narrow, prepared)]
-            made = narrow
-            onnx.save(made, plain)
-            self.reference = Reference.of_onnx(plain, self.preparation, self.network.outputs)
+            made = quantize(plain, prepared, reduce_range=self.settings.reduce_range)
+            layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, made, prepared)]
+            self.narrow = plain.with_name("int8.onnx")
+            onnx.save(made, self.narrow)
+            self.reference = Reference.of_onnx(self.narrow, self.preparation, self.network.outputs)
         if "onnx" in self.settings.formats:
             stored = halve(made) if self.settings.precision == "fp16" else made
             if embedded is not None:
                 stored = prepend(embedded, stored)
-                if self.settings.reject is not None:  # int8 enlarges what the graph's resampling rounds otherwise
-                    whole = plain.with_name("whole.onnx")
-                    onnx.save(stored, whole)
-                    run, _ = OPENERS["onnx"](whole, None, self.network.outputs)
-                    self.answer = lambda image: run(to_array(image))
+            if self.settings.reject is not None:
+                onnx.save(stored, whole := plain.with_name("whole.onnx"))
+                self._answer_with("onnx", whole)
             onnx.helper.set_model_props(stored, self.about.for_onnx(self.threshold))
             onnx.save(stored, folder / GRAPHS["onnx"])
         return layers
@@ -179,6 +199,14 @@ class _Writer:
             example = torch.zeros(size, dtype=torch.uint8).permute(0, 2, 3, 1).contiguous()
             dynamic = dict(enumerate(free))
         torch.export.save(torch.export.export(module, (example,), dynamic_shapes=(dynamic,)), path)
+
+    def _write_executorch(self, path: Path, embedded: Preparation | None) -> None:
+        network: nn.Module = self.network
+        if self.settings.precision == "int8":
+            assert self.preparation is not None
+            network = quantize_executorch(network, [self.preparation.transform(image)[None] for image in self.images])
+            self.references["executorch"] = Reference.of_torch(network, self.preparation, self.network.outputs)
+        write_executorch(network, path, embedded, example=self._draw(1))
 
     def _draw(self, batch: int) -> torch.Tensor:
         """Random prepared images."""

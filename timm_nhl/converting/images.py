@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
+from functools import partial
 
 from hierarchy import Hierarchy
-from hierarchy.dataset import open_data
-from hierarchy.errors import SourceError
 from timm_nhl.converting.settings import Conversion
 from timm_nhl.data import Images, open_images, open_unlabelled
 from timm_nhl.errors import TrainingError
+from timm_nhl.train import Splits, split_images
 
-HELD_OUT = 10  # every tenth image evaluates, where the data have no split for it
 
-
-def open_splits(settings: Conversion, tree: Hierarchy) -> tuple[Images, Images]:
-    """The images to learn from and to evaluate on; labels are those of the hierarchy, or all -1.
+def open_splits(settings: Conversion, tree: Hierarchy) -> Splits:
+    """The images to learn from and to evaluate on, as a training finds them; labels are of the hierarchy, or all -1.
 
     Raises:
         HierarchyError: they cannot be read, or do not fit the hierarchy.
         TrainingError: there are too few.
     """
-    images = _open(settings, tree, settings.train_split)
-    try:
-        open_data(settings.source, split=settings.val_split)
-    except SourceError:
-        images, held_out = hold_out(images, seed=settings.seed)
-    else:
-        held_out = _open(settings, tree, settings.val_split)
-    for part in (images, held_out):
+    splits = split_images(
+        partial(_open, settings, tree),
+        settings.source,
+        train_split=settings.train_split,
+        val_split=settings.val_split,
+        share=None,
+        seed=settings.seed,
+    )
+    assert splits.val_images is not None  # since the share is not 0
+    if splits.share and len(splits.images) and not len(splits.val_images):
+        raise TrainingError(
+            f"{splits.images.name} has too few images to hold out {splits.share:g} of each class; add some, or pass"
+            " --val-split"
+        )
+    for part in (splits.images, splits.val_images):
         if not len(part):
             raise TrainingError(f"{part.name} has no images; add some, or pass another --train-split or --val-split")
-    return images, held_out
-
-
-def hold_out(images: Images, *, seed: int) -> tuple[Images, Images]:
-    """Two parts of some images, nine tenths and one tenth; each class has its share of both."""
-    order = np.random.default_rng(seed).permutation(len(images))
-    order = order[np.argsort(images.labels[order], kind="stable")]
-    last = np.arange(len(order)) % HELD_OUT == HELD_OUT - 1
-    kept, held = (np.sort(order[chosen]) for chosen in (~last, last))
-    return (
-        replace(images, rows=images.rows[kept], labels=images.labels[kept]),
-        replace(images, rows=images.rows[held], labels=images.labels[held], name=f"a tenth of {images.name}"),
-    )
+    return splits
 
 
 def _open(settings: Conversion, tree: Hierarchy, split: str) -> Images:

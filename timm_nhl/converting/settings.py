@@ -53,11 +53,13 @@ class Conversion:
         bool, DATA("--no-labels", help="Ignore the labels of the images; only MODEL's answers teach.")
     ] = False
     train_split: Annotated[str, DATA(help="Split to learn from.")] = "train"
-    val_split: Annotated[str, DATA(help="Split to evaluate on; without it, a tenth of the images is set aside.")] = (
-        "validation"
-    )
+    val_split: Annotated[
+        str | None,
+        DATA(help="Split to evaluate on; by default the validation split, or else images held out of --train-split."),
+    ] = None
     image: Annotated[str | None, DATA(help="Image column; by default the only one.")] = None
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
+    img_size: Annotated[int | None, Field(ge=1), DATA(help="Image size; by default MODEL's.")] = None
     workers: Annotated[int, Field(ge=0), DATA(help="Processes that load images.")] = 4
 
     cache: Annotated[

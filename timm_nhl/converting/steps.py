@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ from timm_nhl.converting.measure import measure
 from timm_nhl.converting.network import FrozenOutputs, build_network
 from timm_nhl.converting.parts import choose_shard
 from timm_nhl.converting.settings import STEPS, Conversion
-from timm_nhl.converting.teacher import Teacher, open_flat
+from timm_nhl.converting.teacher import Teacher, open_flat, resize
 from timm_nhl.costs import cost
-from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all
+from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all, write_held_out
 from timm_nhl.errors import OptionError
 from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
-from timm_nhl.train import RunDir, Settings, parse_kwargs, train_transform
+from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, train_transform
 
 FITTED = 2000  # images that closed-form fits use; more than the numbers that each fit has
 
@@ -52,20 +53,22 @@ def convert(settings: Conversion) -> Path:
     steps = parse_steps(settings.steps)
     teacher, tree = open_teacher(settings)
     learned = choose_classes(settings, tree)
-    images, held_out = open_splits(settings, tree)
+    splits = open_splits(settings, tree)
     check_taught(teacher, tree, learned, labelled=not settings.no_labels)
     seed_all(settings.seed, INITIALIZATION)
     options = parse_kwargs("--model-kwargs", settings.model_kwargs or ())
     model = build_network(teacher, tree.at(learned), preset=settings.preset, options=options)
     if "fit" in steps:
         check_norms(model)
-    facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(images)}
+    facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(splits.images)}
     run_dir = RunDir(settings, facts=facts)
     checkpoint = run_dir.load_checkpoint()
     console = Console(stderr=True)
-    work = Work(settings, model, teacher, learned, images, held_out, console)
+    work = Work(settings, model, teacher, learned, splits, console)
     with run_dir.lock():
         hierarchy.save(tree, run_dir.path / HIERARCHY_FILE)
+        if splits.share:
+            write_held_out(run_dir.path, work.held_out, split=settings.train_split)
         work.run(steps, run_dir, checkpoint)
     return run_dir.path
 
@@ -79,12 +82,12 @@ class Work:
         model: NHL,
         teacher: Teacher,
         learned: tuple[int, ...],
-        images: Images,
-        held_out: Images,
+        splits: Splits,
         console: Console,
     ) -> None:
         self.settings, self.teacher, self.learned, self.console = settings, teacher, learned, console
-        self.images, self.held_out = images, held_out
+        assert splits.val_images is not None
+        self.images, self.held_out = splits.images, splits.val_images
         self.device = choose_device(settings.device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.inputs = dict(resolve_data_config({}, model=model))
@@ -170,19 +173,26 @@ class Work:
     def measure(self, evaluation: Cached, step: str, began: float) -> dict[str, float]:
         """Measures the network after a step, and prints a line about it."""
         found = measure(self.model, evaluation, self.learned, self.known)
-        size = self.inputs["input_size"]
-        mine, flat = cost(self.model, input_size=size), cost(self.teacher.model, input_size=size)
         words = [f"{step}:"]
         if "eval_top1" in found:
             flat_too = f" (flat {found['teacher_top1']:.1f} %)" if "teacher_top1" in found else ""
             words.append(f"accuracy {found['eval_top1']:.1f} %{flat_too},")
         if "agreement" in found:
             words.append(f"agreement {found['agreement']:.1f} %,")
-        words.append(f"{mine.macs / 1e6:.1f}M MACs (flat {flat.macs / 1e6:.1f}M),")
-        words.append(f"{mine.params / 1e6:.2f}M parameters (flat {flat.params / 1e6:.2f}M),")
+        words.append(f"{self._size},")
         words.append(f"{(time.monotonic() - began) / 60:.1f} minutes")
         self.say(" ".join(words))
         return found
+
+    @cached_property
+    def _size(self) -> str:
+        """What both networks cost, which no step changes."""
+        size = self.inputs["input_size"]
+        mine, flat = cost(self.model, input_size=size), cost(self.teacher.model, input_size=size)
+        return (
+            f"{mine.macs / 1e6:.1f}M MACs (flat {flat.macs / 1e6:.1f}M),"
+            f" {mine.params / 1e6:.2f}M parameters (flat {flat.params / 1e6:.2f}M)"
+        )
 
     def say(self, text: str) -> None:
         """Prints a line to stderr, as it is."""
@@ -218,6 +228,8 @@ def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
         NHLError, HierarchyError: one of them cannot be loaded.
     """
     teacher, classes = open_flat(settings.model, labels=settings.labels, weights=settings.weights)
+    if settings.img_size is not None:
+        resize(teacher, settings.img_size)
     file = Path(settings.source) / HIERARCHY_FILE
     if settings.hierarchy is not None:
         tree = hierarchy.load(settings.hierarchy)

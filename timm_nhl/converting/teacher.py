@@ -97,6 +97,26 @@ def open_flat(source: str, *, labels: str | None = None, weights: str | None = N
     return Teacher(source, model.eval().requires_grad_(False), backbone, (), opened.hierarchy), opened.classes
 
 
+def resize(teacher: Teacher, img_size: int) -> None:
+    """Has a classifier take images of another size.
+
+    Raises:
+        OptionError: its architecture cannot.
+    """
+    model: Any = teacher.model
+    channels = model.pretrained_cfg["input_size"][0]
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, channels, img_size, img_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise OptionError(
+            f"{teacher.source!r} cannot take images of {img_size} x {img_size} pixels ({summarize(error)}); pass"
+            " another --img-size, or leave it out"
+        ) from error
+    size = (channels, img_size, img_size)
+    model.pretrained_cfg = {**model.pretrained_cfg, "input_size": size, "test_input_size": None}
+
+
 def _find_model(folder: Path) -> Path:
     """The best model of a training, else its last; any other path as it is."""
     if folder.is_dir() and not (folder / "config.json").exists():

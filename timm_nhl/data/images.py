@@ -79,8 +79,12 @@ class Images:
         return replace(self, rows=self.rows[number::of], labels=self.labels[number::of])
 
     def hold_out(self, share: float, *, seed: int) -> tuple[Images, Images]:
-        """Two parts: the images to keep, and a share of each class; a class with two images or more is in both."""
-        held = assign_parts(self.labels, (1 - share, share), seed=seed) == 1
+        """Two parts: the images to keep, and a share of each class; a class with two images or more is in both.
+
+        Images whose label is unknown, -1, count as a class.
+        """
+        _, numbers = np.unique(self.labels, return_inverse=True)
+        held = assign_parts(numbers, (1 - share, share), seed=seed) == 1
         return self.select(~held, name=self.name), self.select(held, name=f"{self.name} (held out)")
 
     def select(self, kept: Any, *, name: str) -> Images:

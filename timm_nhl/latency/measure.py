@@ -86,7 +86,7 @@ def list_entries(folders: Sequence[Path], *, runtime: str | None = None) -> tupl
     found = []
     for folder in folders:
         first = open_bundle(folder, runtime=runtime)
-        held = [first.runtime] if runtime else [name for name in first.facts["graphs"] if name in IN_A_PROCESS]
+        held = [first.runtime] if runtime else [name for name in first.facts["graphs"] if name != "torch"]
         found += [Entry(str(folder), folder, name) for name in held]
     return tuple(found)
 

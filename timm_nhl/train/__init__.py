@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from timm_nhl.train.build import parse_kwargs, train_transform
     from timm_nhl.train.loop import train, train_in_memory
     from timm_nhl.train.run_dir import RunDir
+    from timm_nhl.train.splits import Splits, split_images
     from timm_nhl.train.trial import try_out
 
-__all__ = ["RunDir", "Settings", "describe", "parse_kwargs", "train", "train_in_memory", "train_transform", "try_out"]
+__all__ = [
+    "RunDir",
+    "Settings",
+    "Splits",
+    "describe",
+    "parse_kwargs",
+    "split_images",
+    "train",
+    "train_in_memory",
+    "train_transform",
+    "try_out",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +44,10 @@ def __getattr__(name: str) -> Any:
         from timm_nhl.train import build
 
         return getattr(build, name)
+    if name in ("Splits", "split_images"):
+        from timm_nhl.train import splits
+
+        return getattr(splits, name)
     if name == "RunDir":
         from timm_nhl.train.run_dir import RunDir
 

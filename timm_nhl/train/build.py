@@ -38,7 +38,9 @@ def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, num_classes: 
     """
     if settings.grow is not None:
         assert hierarchy is not None  # the loop has made sure
-        model: nn.Module = grow(load(settings.grow), hierarchy)
+        growth = grow(load(settings.grow), hierarchy)
+        # old branches that learn with the new ones end within a point of training from scratch; see RESULTS.md
+        model: nn.Module = growth.grown().requires_grad_(True) if settings.freeze_trunk else growth
     else:
         model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": num_classes})
     if settings.trunk_from is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -64,24 +66,54 @@ def open_splits(settings: Settings) -> Splits:
         OptionError: the settings need a hierarchy.
         TrainingError: there is nothing to evaluate on.
     """
-    hierarchy = find_hierarchy(settings)
-    images = open_split(settings, settings.train_split, hierarchy)
-    val_split = settings.val_split or find_validation(settings.source)
+    splits = split_images(
+        partial(open_split, settings, hierarchy=find_hierarchy(settings)),
+        settings.source,
+        train_split=settings.train_split,
+        val_split=settings.val_split,
+        share=settings.val_share,
+        seed=settings.seed,
+    )
+    if splits.val_images is None or len(splits.val_images):
+        return splits
+    if splits.share:
+        raise TrainingError(
+            f"{splits.images.name} has too few images to hold out {splits.share:g} of each class; raise --val-share, or"
+            " pass --val-share 0 to train without evaluation"
+        )
+    raise TrainingError(f"{splits.val_images.name} has no image of these classes; pass another --val-split")
+
+
+def split_images(
+    open_part: Callable[[str], Images],
+    source: str,
+    *,
+    train_split: str,
+    val_split: str | None,
+    share: float | None,
+    seed: int,
+) -> Splits:
+    """The images to learn from and to evaluate on: a split, else a share of each class of the first, by the seed.
+
+    Which rows are held out depends on the images and the seed alone, not on how the classes are numbered. Each part may
+    be empty.
+
+    Args:
+        open_part: opens a split.
+        source: of the data.
+        val_split: None for the one that the data have, if any.
+        share: to hold out where there is no such split; by default as many as the images need, none if 0.
+    """
+    images = open_part(train_split)
+    val_split = val_split or find_validation(source)
     if val_split is not None:
-        val_images = open_split(settings, val_split, hierarchy)
+        val_images = open_part(val_split)
         check_same_labels(images, val_images)
-        if not len(val_images):
-            raise TrainingError(f"{val_images.name} has no image of these classes; pass another --val-split")
         return Splits(images, val_images)
-    share = choose_val_share(len(images)) if settings.val_share is None else settings.val_share
+    share = choose_val_share(len(images)) if share is None else share
     if not share:
         return Splits(images, None)
-    rest, held_out = images.hold_out(share, seed=settings.seed)
-    if not len(held_out):
-        raise TrainingError(
-            f"{images.name} has too few images to hold out {share:g} of each class; raise --val-share, or pass"
-            " --val-share 0 to train without evaluation"
-        )
+    rest, held_out = images.hold_out(share, seed=seed)
     return Splits(rest, held_out, share)
 
 

@@ -18,6 +18,7 @@ MOST_BYTES = 64 << 20  # the names of ImageNet-21k take 0.5 MB; a larger file ho
 MOST_LITERAL = 1 << 20  # characters that are tried as a literal of Python
 DEEPEST = 50  # nested lists and mappings in YAML
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".npy", ".npz")
+ASSIGNED = re.compile(r"\A(?:\s*#[^\n]*\n)*\s*\w+\s*=\s*(?=[\[{(])")  # the beginning of TOML or Python
 UNKNOWN = object()  # no data: the text is neither JSON nor YAML
 
 
@@ -52,18 +53,19 @@ class Content:
         Raises:
             FormatError: it looks like one of these, and is broken, or has a key twice or aliases.
         """
-        start = self.text.lstrip()[:1]
         if self.ending in (".yaml", ".yml"):
             return parse_yaml(self.text, self.path)
         if self.ending == ".md" and self.text.startswith("---\n"):  # a dataset card
             return parse_yaml(self.text[4:].partition("\n---")[0], self.path)
         if self.ending == ".json":
-            return parse_json(self.text, self.path)
+            return _parse_rows(self.text, self.path) or parse_json(self.text, self.path)
+        text = ASSIGNED.sub("", self.text)  # classes = ("tabby", "carp")
+        start = text.lstrip()[:1]
         if start and start in "[{(" and self.ending not in (".csv", ".tsv"):
             try:
-                return parse_json(self.text, self.path)
+                return parse_json(text, self.path)
             except _NotJson:
-                return _parse_literal(self.text)
+                return _parse_rows(text, self.path) or _parse_literal(text)
         return UNKNOWN
 
     def place(self, word: str) -> str:
@@ -174,6 +176,14 @@ def _put(value: Any, stack: list[Any], keys: list[Any], place: str) -> None:
         keys[-1] = value
 
 
+def _parse_rows(text: str, where: str) -> list[Any] | None:
+    """The objects of JSON Lines, one per line; None if the text is something else."""
+    lines = text.strip().split("\n")
+    if len(lines) < 2 or not all(line.startswith("{") and line.rstrip().endswith("}") for line in lines):
+        return None
+    return [parse_json(line, f"{where}:{number}") for number, line in enumerate(lines, 1)]
+
+
 def _parse_literal(text: str) -> Any:
     """A list or a dict as Python writes it, ['tabby', 'carp']; nothing in it is run."""
     if len(text) > MOST_LITERAL:
@@ -182,7 +192,14 @@ def _parse_literal(text: str) -> Any:
         found = ast.literal_eval(text.strip())
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         return UNKNOWN
-    return list(found) if isinstance(found, tuple) else found if isinstance(found, list | Mapping) else UNKNOWN
+    return _listed(found) if isinstance(found, tuple | list | Mapping) else UNKNOWN
+
+
+def _listed(value: Any) -> Any:
+    """A value with lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _listed(part) for key, part in value.items()}
+    return [_listed(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def _refuse_unsafe(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hierarchy.errors import SourceError, nearest
 from hierarchy.sources.classes import Entry
-from hierarchy.sources.files import lines, markup, objects, shapes, table
+from hierarchy.sources.files import lines, markup, nested, objects, shapes, table
 from hierarchy.sources.files.content import UNKNOWN, Content
 
 
@@ -37,14 +37,18 @@ DATA = (  # of JSON, YAML and literals of Python
 )
 TEXT = (  # of anything else
     Form("label-studio", "a Label Studio config", markup.read_label_studio),
+    Form("annotations", "the labels of CVAT's annotations.xml", markup.read_annotations),
+    Form("darknet", "the .names file of a Darknet obj.data", lines.read_darknet),
+    Form("colours", "a labelmap.txt with colours", lines.read_colours),
     Form("pbtxt", "a TensorFlow label map", markup.read_pbtxt),
     Form("table", "a table", table.read_table),
     Form("synsets", "a list of WordNet ids", lines.read_synsets),
     Form("number-first", "lines of a number and a name", lines.read_number_first),
     Form("number-last", "lines of a name and a number", lines.read_number_last),
 )
+NESTED = Form("nested", "class names inside a larger file", nested.read_nested)  # of data in none of the forms above
 NAMES = Form("names", "names, one per line", lines.read_names)  # what every text can be
-FORMS = {form.name: form for form in (*DATA, *TEXT, NAMES)}
+FORMS = {form.name: form for form in (*DATA, NESTED, *TEXT, NAMES)}
 
 
 def read_file(path: str, form: str | None = None) -> tuple[list[Entry], str]:
@@ -68,6 +72,8 @@ def read_file(path: str, form: str | None = None) -> tuple[list[Entry], str]:
         return entries, FORMS[form].title
     data = content.ending not in (".csv", ".tsv") and content.data is not UNKNOWN
     found = [(entries, form) for form in (DATA if data else TEXT) if (entries := form.read(content)) is not None]
+    if not found and data and (entries := nested.read_nested(content)):
+        return entries, NESTED.title
     if not found and data:
         raise SourceError(f"{path} has no class names in a known form; use one of {', '.join(FORMS)} (see --format)")
     if not found:

@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from hierarchy.sources.classes import Entry
 from hierarchy.sources.files.content import Content
 from hierarchy.sources.imagenet import from_wnid, from_word
 
-NUMBER_FIRST = re.compile(r"(\d{1,6})(?:\s*[:,]\s*|\s+)(\S.*)")  # Coral: "0  person"; UCF101: "1 ApplyEyeMakeup"
+# Coral: "0  person"; UCF101: "1 ApplyEyeMakeup"; "0 - person"; "0=person"
+NUMBER_FIRST = re.compile(r"(\d{1,6})(?:\s*[:,=]\s*|[.)]\s+|\s+-\s+|\s+)(\S[^\t]*)")
 NUMBER_LAST = re.compile(r"(\S.*?)\s*[\s,:]\s*(\d{1,6})")  # Places365: "/a/airfield 0"
+
+AROUND = (re.compile(r"(.+?)\s*[,;]"), re.compile(r"[-*•]\s+(.+)"), re.compile(r"\"(.+)\""), re.compile(r"'(.+)'"))
 
 
 def read_names(content: Content) -> list[Entry]:
-    """A name per line, or a WordNet id; names in one line, separated by commas."""
+    """A name per line, or a WordNet id; names in one line, separated by commas or semicolons.
+
+    What all lines have around their names, bullets, quotes or a comma, does not belong to them; nor does a comment
+    above them.
+    """
     lines = content.lines
-    if len(lines) == 1 and lines[0][1].count(",") >= 2:
+    separator = next((mark for mark in ",;" if len(lines) == 1 and lines[0][1].count(mark) >= 2), "")
+    if separator:
         place, line = lines[0]
-        return [from_word(name.strip(), place) for name in line.strip(" ,").split(",")]
+        lines = [(place, name.strip()) for name in line.strip(f" {separator}").split(separator)]
+    if len(lines) > 1 and re.match(r"#\s", lines[0][1]) and not re.match(r"#\s", lines[1][1]):
+        lines = lines[1:]
+    for around in AROUND:
+        found = [around.fullmatch(line) for _, line in lines]
+        if len(found) > 1 and all(found[:-1]):  # the last of a list has no comma
+            lines = [(place, match[1] if match else line) for (place, line), match in zip(lines, found, strict=True)]
     return [from_word(line, place) for place, line in lines]
+
+
+def read_darknet(content: Content) -> list[Entry] | None:
+    """The .names file that Darknet's `obj.data` names, next to it or where its path says."""
+    settings = dict(pair for _, line in content.lines if len(pair := re.split(r"\s*=\s*", line, maxsplit=1)) == 2)
+    if "names" not in settings or not {"classes", "train", "valid", "backup"} & set(settings):
+        return None
+    named, folder = Path(settings["names"]), Path(content.path).parent
+    found = next((path for path in (folder / named, folder / named.name) if path.is_file()), folder / named)
+    return read_names(Content(str(found)))
+
+
+def read_colours(content: Content) -> list[Entry] | None:
+    """`tabby:128,0,0:parts:actions`, the labelmap.txt of CVAT's segmentation masks, with a comment above."""
+    lines = [(place, line) for place, line in content.lines if not line.startswith("#")]
+    found = [(place, re.fullmatch(r"([^:]+):\d+,\d+,\d+:[^:]*:[^:]*", line)) for place, line in lines]
+    return (
+        [from_word(match[1], place) for place, match in found if match] if found and all(m for _, m in found) else None
+    )
 
 
 def read_synsets(content: Content) -> list[Entry] | None:

@@ -8,7 +8,16 @@ from typing import Any
 from hierarchy.sources.classes import Entry
 from hierarchy.sources.files.content import Content
 
-NAMES = ("name", "title", "label", "class_name", "display_name", "displayName", "value")  # what the name is called,
+NAMES = (
+    "name",
+    "title",
+    "label",
+    "class_name",
+    "className",
+    "display_name",
+    "displayName",
+    "value",
+)  # what the name is called,
 IDS = ("mid", "freebase_id", "wnid", "LabelName", "id", "index")  # its id or its number,
 DEFINITIONS = ("def", "definition", "description")
 SUPERCLASSES = ("supercategory", "super_category", "superclass")
@@ -19,19 +28,24 @@ def read_coco(content: Content) -> list[Entry] | None:
     """`categories` of a COCO file: LVIS, Objects365 and iNaturalist have them, too."""
     data = content.data
     found = data.get("categories") if isinstance(data, Mapping) else None
-    return _read(found, content)
+    return read_rows(found, content)
 
 
 def read_objects(content: Content) -> list[Entry] | None:
     """A list of objects with names, alone or under `labels` or `classes`."""
     data = content.data
-    if not isinstance(data, Mapping):
-        return _read_ontology(data, content) or _read(data, content)
-    return next((found for key in ("labels", "classes") if (found := _read(data.get(key), content))), None)
+    if not isinstance(data, Mapping) or all(str(key).isdigit() for key in data):
+        return _read_ontology(data, content) or read_rows(data, content)
+    return next((found for key in ("labels", "classes") if (found := read_rows(data.get(key), content))), None)
 
 
-def _read(rows: Any, content: Content) -> list[Entry] | None:
+def read_rows(rows: Any, content: Content) -> list[Entry] | None:
+    """The classes of a list of objects that have a name each, or of a mapping of numbers to such objects."""
+    if isinstance(rows, Mapping) and rows and all(str(key).isdigit() for key in rows):  # {0: {"name": "tabby"}}
+        rows = [{"id": key} | dict(row) if isinstance(row, Mapping) else row for key, row in rows.items()]
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
+        return None
+    if any("label_config" in row for row in rows):  # Label Studio's projects
         return None
     key = next((key for key in NAMES if all(isinstance(row.get(key), str) for row in rows)), None)
     if key is None:
@@ -60,7 +74,7 @@ def _entry(row: Mapping[str, Any], name: str, content: Content, index: int | Non
 
 
 def _number(row: Mapping[str, Any]) -> int | None:
-    found = next((row[key] for key in ("id", "index") if key in row), None)
+    found = next((row[key] for key in ("id", "index", "class_id") if key in row), None)
     if isinstance(found, bool) or not isinstance(found, int | str) or not str(found).isdigit():
         return None
     return int(found)
@@ -74,7 +88,7 @@ def _read_ontology(rows: Any, content: Content) -> list[Entry] | None:
         return None
     name_of = {row["id"]: str(row.get("name", row["id"])) for row in rows}
     parent = {child: row["id"] for row in reversed(rows) for child in row["child_ids"] if isinstance(child, str)}
-    entries = _read([row for row in rows if "abstract" not in row.get("restrictions", ())], content) or []
+    entries = read_rows([row for row in rows if "abstract" not in row.get("restrictions", ())], content) or []
     return [_below(entry, parent, name_of) for entry in entries]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hierarchy.errors import SourceError
 from hierarchy.io import COLUMNS, FORMAT
 from hierarchy.sources.classes import Entry
 from hierarchy.sources.files.content import Content
@@ -26,14 +27,26 @@ def read_hierarchy(content: Content) -> list[Entry] | None:
 
 
 def read_yolo(content: Content) -> list[Entry] | None:
-    """`names` of a YOLO data.yaml: a list, or a mapping of numbers."""
-    return _numbered(_mapping(content).get("names"), content)
+    """`names` of a YOLO data.yaml: a list, or a mapping of numbers.
+
+    Raises:
+        SourceError: their number, `nc`, is another.
+    """
+    data = _mapping(content)
+    found, stated = read_numbered(data.get("names"), content), data.get("nc", "")
+    if found and _is_index(stated) and int(stated) != len(found):
+        raise SourceError(f"{content.path}: `nc` is {stated}, but `names` has {len(found)}; correct one of them")
+    return found
 
 
 def read_id2label(content: Content) -> list[Entry] | None:
     """`id2label`, or else `label2id`, of a model's config.json."""
     data = _mapping(content)
-    return _numbered(data.get("id2label"), content) or _inverted(data.get("label2id"), content)
+    found = read_numbered(data.get("id2label"), content)
+    inverse = read_inverted(data.get("label2id"), content)
+    if found and inverse and {(e.id, e.index) for e in found} != {(e.id, e.index) for e in inverse}:
+        raise SourceError(f"{content.path}: `id2label` and `label2id` disagree; remove the one that is wrong")
+    return found or inverse
 
 
 def read_label_names(content: Content) -> list[Entry] | None:
@@ -57,7 +70,7 @@ def read_class_to_idx(content: Content) -> list[Entry] | None:
     """{name: index}, torchvision's class_to_idx."""
     data = _mapping(content)
     inner = data.get("class_to_idx")
-    return _inverted(inner if isinstance(inner, Mapping) else data, content)
+    return read_inverted(inner if isinstance(inner, Mapping) else data, content)
 
 
 def read_idx_to_class(content: Content) -> list[Entry] | None:
@@ -68,12 +81,12 @@ def read_idx_to_class(content: Content) -> list[Entry] | None:
             Entry(content.place(id), id, name, from_wnid(id, "").definition, index=int(key))
             for key, (id, name) in data.items()
         ]
-    return _numbered(data, content) if isinstance(content.data, Mapping) else None
+    return read_numbered(data, content) if isinstance(content.data, Mapping) else None
 
 
 def read_list(content: Content) -> list[Entry] | None:
     """A list of names."""
-    return _numbered(content.data, content) if isinstance(content.data, list) else None
+    return read_numbered(content.data, content) if isinstance(content.data, list) else None
 
 
 def read_named_list(content: Content) -> list[Entry] | None:
@@ -82,7 +95,7 @@ def read_named_list(content: Content) -> list[Entry] | None:
     nested = data.get("classes")
     one = nested if isinstance(nested, Mapping) and len(nested) == 1 else {}
     for names in (data.get("default_classes"), *(data.get(key) for key in LISTS), *one.values()):
-        found = _numbered(names, content)
+        found = read_numbered(names, content)
         if found:
             return found
     return None
@@ -104,7 +117,8 @@ def read_grouped(content: Content) -> list[Entry] | None:
             if not _all(names, str):
                 return None
             found += [from_word(name, content.place(name), above=(superclass, group)) for name in names]
-    return found
+    is_one = len(data) == 1 and (next(iter(data)) in LISTS or len({entry.above for entry in found}) == 1)
+    return None if is_one else found  # a single list, or lists of the same in several fields, are no groups
 
 
 def read_id_to_name(content: Content) -> list[Entry] | None:
@@ -113,6 +127,7 @@ def read_id_to_name(content: Content) -> list[Entry] | None:
     names = list(data.values())
     if (
         not data
+        or "label_config" in data
         or any(map(_is_index, data))
         or all(map(_is_index, names))
         or not all(isinstance(n, str) for n in names)
@@ -138,17 +153,19 @@ def read_dataset_info(content: Content) -> list[Entry] | None:
         labels = [dtype["class_label"].get("names") for dtype in dtypes if _has(dtype, "class_label")]
     else:
         return None
-    return _numbered(labels[0], content) if len(labels) == 1 else None
+    return read_numbered(labels[0], content) if len(labels) == 1 else None
 
 
 def _mapping(content: Content) -> Mapping[str, Any]:
     return content.data if isinstance(content.data, Mapping) else {}
 
 
-def _numbered(names: Any, content: Content) -> list[Entry] | None:
+def read_numbered(names: Any, content: Content) -> list[Entry] | None:
     """The classes of a list of names, or of a mapping of numbers to names; None if it is neither."""
     if isinstance(names, list) and names and all(map(_is_name, names)):
         pairs: Sequence[tuple[Any, Any]] = list(enumerate(names))
+    elif isinstance(names, list) and names and all(map(_is_numbered, names)):  # [[0, "tabby"], [1, "carp"]]
+        pairs = names
     elif isinstance(names, Mapping) and names and all(map(_is_index, names)) and all(map(_is_name, names.values())):
         pairs = list(names.items())
     else:
@@ -156,7 +173,7 @@ def _numbered(names: Any, content: Content) -> list[Entry] | None:
     return [from_word(str(name), content.place(str(name)), index=int(number)) for number, name in pairs]
 
 
-def _inverted(labels: Any, content: Content) -> list[Entry] | None:
+def read_inverted(labels: Any, content: Content) -> list[Entry] | None:
     """The classes of a mapping of names to numbers; None if it is none."""
     if not isinstance(labels, Mapping) or not labels or not all(map(_is_index, labels.values())):
         return None
@@ -171,9 +188,15 @@ def _is_name(value: Any) -> bool:
 
 def _is_index(value: Any) -> bool:
     """Whether a value is a label: 3 or, in JSON's keys and in YAML, "3"."""
+    if isinstance(value, float):
+        return value >= 0 and value.is_integer()
     return (isinstance(value, int) and not isinstance(value, bool) and value >= 0) or (
         isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
     )
+
+
+def _is_numbered(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_index(value[0]) and isinstance(value[1], str)
 
 
 def _is_pair(value: Any) -> bool:

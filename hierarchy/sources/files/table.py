@@ -68,6 +68,8 @@ def read_table(content: Content) -> list[Entry] | None:
     if layout is None:
         if tabs:
             return None
+        if len(rows) == 1 and len(rows[0][1]) > 2:  # all names in one line
+            return [from_word(cell.strip(), f"{content.path}:{rows[0][0]}") for cell in rows[0][1]]
         header = ",".join(rows[0][1])
         raise SourceError(f"{content.path}:1: the header is {header!r}; give one with a column id or name")
     return [_entry(cells, layout, f"{content.path}:{line}") for line, cells in rows]
@@ -100,7 +102,7 @@ def _delimiter(content: Content) -> str:
     if content.ending == ".tsv":
         return "\t"
     first = content.text.lstrip("\n").partition("\n")[0]
-    return max(",;\t", key=first.count) if "," not in first else ","
+    return max(",;\t|", key=first.count) if "," not in first else ","
 
 
 def _headed(rows: Sequence[Sequence[str]]) -> Layout | None:
@@ -118,6 +120,12 @@ def _headed(rows: Sequence[Sequence[str]]) -> Layout | None:
         found["number"] = next(iter(numbered), -1)
     if found["number"] >= 0 and found["number"] not in numbers:
         found["number"] = -1
+    if found["id"] < 0 and found["name"] < 0 and found["number"] >= 0:  # GTSRB: ClassId, SignName
+        others = [i for i in range(len(words)) if i not in numbers and i not in found.values()]
+        found["name"] = others[0] if len(others) == 1 else -1
+    named = [cells[found["name"]].strip() for cells in rows[1:]] if found["name"] >= 0 else []
+    if found["id"] in numbers and found["number"] < 0 and len(set(named)) == len(rows) - 1:
+        found["id"], found["number"] = -1, found["id"]  # COCO's categories as a table: the names tell classes apart
     return Layout(**found) if found["id"] >= 0 or found["name"] >= 0 else None
 
 

@@ -61,6 +61,12 @@ def test_the_only_group_of_a_superclass_is_named_by_its_classes(wordnet, named):
     assert names_of(wordnet, named, ("cat", "dog", "horse")) == ("mammals", ["cats, dogs and horses"])
 
 
+def test_a_superclass_of_one_class_has_the_wider_name(wordnet, named):
+    classes = named("cat", "dog", "horse", "car")
+    found = name_nodes(classes, [(0, 0), (0, 0), (0, 0), (1, 0)], senses=find_senses(classes, wordnet))
+    assert found[3] == ("motor vehicles", "cars")
+
+
 def test_siblings_never_share_a_name(wordnet, named):
     _, groups = names_of(wordnet, named, ("beagle", "collie"), ("poodle", "boxer"), ("pug", "husky"))
     assert len(set(groups)) == 3

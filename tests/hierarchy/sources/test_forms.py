@@ -86,6 +86,75 @@ FILES = {
     "semicolons.csv": ("label;colour\ntabby;grey\nsea_lion;brown\nT-shirt/top;red\n", "table"),
     "nested.json": ('{"class_to_idx": {"sea_lion": 1, "tabby": 0, "T-shirt/top": 2}, "epoch": 3}', "class-to-idx"),
     "no extension": ("tabby\nsea_lion\nT-shirt/top", "names"),
+    # the same in odd spellings
+    "bom.yaml": ("\ufeffnc: '3'\r\nnames:\r\n  '2': T-shirt/top\r\n  '0': tabby\r\n  '1': sea_lion\r\n", "yolo"),
+    "floats.json": ('{"tabby": 0.0, "T-shirt/top": 2.0, "sea_lion": 1.0}', "class-to-idx"),
+    "pairs.json": ('[[0, "tabby"], [2, "T-shirt/top"], [1, "sea_lion"]]', "list"),
+    "by number.json": (
+        '{"0": {"name": "tabby"}, "2": {"name": "T-shirt/top"}, "1": {"name": "sea_lion"}}',
+        "objects",
+    ),
+    "rows.jsonl": (
+        '{"id": 0, "name": "tabby"}\n{"id": 2, "name": "T-shirt/top"}\n{"id": 1, "name": "sea_lion"}\n',
+        "objects",
+    ),
+    "dashes.txt": ("0 - tabby\n1 - sea_lion\n2 - T-shirt/top\n", "number-first"),
+    "equals.txt": ("0=tabby\n2=T-shirt/top\n1=sea_lion\n", "number-first"),
+    "points.txt": ("1. tabby\n2. sea_lion\n3. T-shirt/top\n", "number-first"),
+    "bullets.txt": ("# Pets\n- tabby\n- sea_lion\n- T-shirt/top\n", "names"),
+    "quotes.txt": ('"tabby",\n"sea_lion",\n"T-shirt/top"\n', "names"),
+    "semicolons.txt": ("tabby; sea_lion; T-shirt/top\n", "names"),
+    "config.py": ('# classes\nMETAINFO = {"classes": ("tabby", "sea_lion", "T-shirt/top")}\n', "named-list"),
+    "pets.toml": ('names = ["tabby", "sea_lion", "T-shirt/top"]\n', "list"),
+    "numbers.csv": ("ID;NAME\n1;tabby\n3;T-shirt/top\n2;sea_lion\n", "table"),  # COCO's categories as a table
+    "signs.csv": ("ClassId,SignName\n0,tabby\n2,T-shirt/top\n1,sea_lion\n", "table"),  # GTSRB
+    "bars.csv": ("index|label\n0|tabby\n1|sea_lion\n2|T-shirt/top\n", "table"),
+    "one line.csv": ("tabby,sea_lion,T-shirt/top\n", "table"),
+    "labelmap.txt": (  # CVAT's masks
+        "# label:color_rgb:parts:actions\ntabby:128,0,0::\nsea_lion:0,128,0::\nT-shirt/top:0,0,128::\n",
+        "colours",
+    ),
+    "annotations.xml": (
+        "<?xml version='1.0'?><annotations><meta><labels><label><name>tabby</name></label><label><name>sea_lion</name>"
+        "</label><label><name>T-shirt/top</name></label></labels></meta></annotations>",
+        "annotations",
+    ),
+    "keypoints.pbtxt": (
+        'item: {\n id: 1\n name: "tabby"\n keypoints { id: 0 label: "nose" }\n}\n'
+        'item { id: 2 name: "sea_lion" }\nitem { name: "T-shirt/top" id: 3 }\n',
+        "pbtxt",
+    ),
+    # inside larger files
+    "model.json": ('{"config": {"id2label": {"0": "tabby", "2": "T-shirt/top", "1": "sea_lion"}}}', "nested"),
+    "metadata.json": (  # Detectron2
+        '{"thing_classes": ["tabby", "sea_lion", "T-shirt/top"], "thing_dataset_id_to_contiguous_id": {"7": 0}}',
+        "nested",
+    ),
+    "dataset_infos.json": (
+        '{"default": {"features": {"labels": {"names": ["tabby", "sea_lion", "T-shirt/top"], "num_classes": 3}}}}',
+        "nested",
+    ),
+    "vision_msgs.yaml": (  # ROS
+        "info:\n  class_map:\n  - {class_id: 2, class_name: T-shirt/top}\n  - {class_id: 0, class_name: tabby}\n"
+        "  - {class_id: 1, class_name: sea_lion}\n",
+        "nested",
+    ),
+    "edge impulse.json": ('{"modelParameters": {"labels": ["tabby", "sea_lion", "T-shirt/top"]}}', "nested"),
+    "via.json": (
+        '{"_via_attributes": {"region": {"kind": {"type": "radio", "options": {"tabby": "", "sea_lion": "",'
+        ' "T-shirt/top": ""}}}}}',
+        "nested",
+    ),
+    "datumaro.json": (
+        '{"categories": {"label": {"labels": [{"name": "tabby"}, {"name": "sea_lion"}, {"name": "T-shirt/top"}]}}}',
+        "nested",
+    ),
+    "labelbox.json": ('{"tools": [{"name": "tabby"}, {"name": "sea_lion"}, {"name": "T-shirt/top"}]}', "nested"),
+    "fields.json": (  # FiftyOne, two fields with the same classes
+        '{"classes": {"a": ["tabby", "sea_lion", "T-shirt/top"], "b": ["tabby", "sea_lion", "T-shirt/top"]}}',
+        "nested",
+    ),
+    "label_map.json": ('{"label_map": {"sea_lion": 1, "tabby": 0, "T-shirt/top": 2}}', "nested"),
 }
 
 
@@ -103,8 +172,16 @@ def test_a_file_is_recognised_by_its_content(name, tmp_path):
     assert read_classes(classes.source, form=form) == classes
 
 
+def test_darknets_obj_data_leads_to_its_names(tmp_path):
+    write(tmp_path / "obj.names", "tabby\r\nsea_lion\r\nT-shirt/top\r\n")
+    classes = read_classes(write(tmp_path / "obj.data", "classes = 3\ntrain = t.txt\nnames = data/obj.names\n"))
+    assert (classes.ids, classes.form) == (PETS, FORMS["darknet"].title)
+    with pytest.raises(FormatError, match=r"gone\.names"):
+        read_classes(write(tmp_path / "other.data", "classes = 3\ntrain = t.txt\nnames = gone.names\n"))
+
+
 def test_every_form_is_read_by_some_file_of_these_tests():
-    others = {"hierarchy", "grouped", "id-to-name", "synsets"}  # have tests of their own
+    others = {"hierarchy", "grouped", "id-to-name", "synsets", "darknet"}  # have tests of their own
     assert {form for _, form in FILES.values()} | others == set(FORMS)
 
 
@@ -361,6 +438,17 @@ def test_labels_in_an_unknown_form_are_refused():
             "other.json",
             '{"images": [1, 2]}',
             "other.json has no class names in a known form; use one of hierarchy, yolo",
+        ),
+        ("nc.yaml", "nc: 80\nnames: [a, b, c]\n", "nc.yaml: `nc` is 80, but `names` has 3; correct one of them"),
+        (
+            "labels.json",
+            '{"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 2, "c": 1}}',
+            "labels.json: `id2label` and `label2id` disagree; remove the one that is wrong",
+        ),
+        (
+            "cifar.json",
+            '{"default": {"features": {"fine": {"names": ["a", "b", "c"]}, "coarse": {"names": ["d", "e"]}}}}',
+            "cifar.json has class names in 'default.features.fine.names' (3) and 'default.features.coarse.names' (2)",
         ),
         ("ragged.csv", "id,name\na,b\nc\n", "ragged.csv:3: the row and the header differ in length"),
     ],

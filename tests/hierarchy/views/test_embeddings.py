@@ -16,8 +16,8 @@ from hierarchy.errors import EmbedError
 from hierarchy.llm import ReplyCache
 from hierarchy.sources import ClassList, read_classes
 from hierarchy.views import compare_senses, embed
+from hierarchy.views import tfidf as tfidf_module
 from hierarchy.views.embed_server import BATCH, embed_texts
-from hierarchy.views.tfidf import EXACT
 from hierarchy.wordnet import find_senses
 
 NAMES = ("tiger", "lion", "leopard", "truck", "bus", "train", "apple", "pear", "orange")
@@ -54,15 +54,17 @@ def test_without_wordnet_words_of_names_and_definitions_are_left(named):
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
 
 
-def test_many_classes_are_projected_and_keep_their_neighbours(wordnet):
-    imagenet = read_classes("imagenet-12k")
-    few = ClassList(*(part[: EXACT + 500] for part in (imagenet.ids, imagenet.names, imagenet.definitions)), "part")
+def test_many_classes_are_projected_and_keep_their_neighbours(wordnet, monkeypatch):
+    number = 600
+    few = read_classes("imagenet-1k").pick(range(number))
+    exact = vectors_of("tfidf", few, wordnet)
+    monkeypatch.setattr(tfidf_module, "EXACT", number - 1)
+    monkeypatch.setattr(tfidf_module, "REDUCED", 150)  # a quarter, as of 1,500 classes
     projected = vectors_of("tfidf", few, wordnet)
-    exact = vectors_of("tfidf", ClassList(few.ids[:EXACT], few.names[:EXACT], few.definitions[:EXACT], ""), wordnet)
-    assert projected.shape[1] < 1000 < exact.shape[1]
-    nearest = [(v[:EXACT] @ v[:EXACT].T - 10 * np.eye(EXACT)).argmax(axis=1) for v in (projected, exact)]
+    assert projected.shape[1] == 300 < exact.shape[1]
+    nearest = [(v @ v.T - 10 * np.eye(number)).argmax(axis=1) for v in (projected, exact)]
     found = exact @ exact.T
-    loss = found[np.arange(EXACT), nearest[1]] - found[np.arange(EXACT), nearest[0]]
+    loss = found[np.arange(number), nearest[1]] - found[np.arange(number), nearest[0]]
     assert np.median(loss) < 0.02
 
 

@@ -57,3 +57,55 @@ def test_other_sources_and_models_are_refused(tmp_path, network):
     draw(tmp_path / "photos", "c", (1, 2, 3))
     with pytest.raises(EmbedError, match=r"^cannot load timm model 'resnet0'"):
         look(read_classes(str(tmp_path / "photos")), "images:resnet0")
+
+
+def write_predictions(path, pairs, model="flat"):
+    lines = ["model,classes,image,class,predicted,top5"]
+    lines += [f"{model},5,{image},{own},{predicted},1" for image, (own, predicted) in enumerate(pairs)]
+    path.write_text("\n".join(lines) + "\n")
+    return f"confusions:{path}"
+
+
+def test_classes_that_a_network_confuses_lie_close_even_by_a_third(tmp_path):
+    names = ("a", "b", "c", "d", "e")
+    five = ClassList(names, names, ("",) * 5, "five")
+    pairs = [*(("a", "b"),) * 3, *(("b", "c"),) * 3, *(("d", "e"),), *((name, name) for name in names)]
+    (view,) = look(five, write_predictions(tmp_path / "p.csv", pairs))
+    near = view.vectors @ view.vectors.T
+    assert np.allclose(np.diag(near), 1)
+    assert near[0, 1] > near[0, 2] > 0.1 and np.allclose(near[:3, 3:], 0)  # a and c were never confused
+    assert np.allclose(view.knows, [1, 1, 1, 1 / 3, 1 / 3])
+
+
+def test_nothing_is_known_of_classes_that_are_never_confused(tmp_path):
+    names = ("a", "b", "c")
+    three = ClassList(names, names, ("",) * 3, "three")
+    (view,) = look(three, write_predictions(tmp_path / "p.csv", [("a", "b"), ("c", "c")]))
+    assert not view.vectors[2].any() and view.knows[2] == 0
+
+
+def test_files_that_hold_no_predictions_are_refused(tmp_path):
+    names = ("a", "b", "c")
+    three = ClassList(names, names, ("",) * 3, "three")
+    for spec, message in (
+        (
+            f"confusions:{tmp_path}",
+            r"needs a file of predictions, not the folder .* `timm-nhl evaluate .*--predictions",
+        ),
+        (f"confusions:{tmp_path / 'gone.csv'}", r"^embedder 'confusions': .*gone.csv"),
+        (write_predictions(tmp_path / "p.csv", [("a", "x")]), r"has classes that SOURCE lacks: 'x'"),
+        ("confusions", r"^embedder 'confusions' needs a file; use confusions:FILE$"),
+    ):
+        with pytest.raises(EmbedError, match=message):
+            look(three, spec)
+    (tmp_path / "other.csv").write_text("id,name\na,b\n")
+    with pytest.raises(EmbedError, match=r"has no columns 'class' and 'predicted'; give what `timm-nhl evaluate"):
+        look(three, f"confusions:{tmp_path / 'other.csv'}")
+
+
+def test_what_evaluate_writes_can_be_read():
+    """The one place where both packages meet: the columns of --predictions."""
+    from timm_nhl.eval import list_predictions
+
+    header = list_predictions([]).strip().split(",")
+    assert header[0] == "model" and {"class", "predicted"} <= set(header)

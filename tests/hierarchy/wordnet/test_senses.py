@@ -115,6 +115,14 @@ def test_names_are_taken_apart_before_they_are_looked_up(name, word, confidence,
     assert not words if word is None else word in words
 
 
+def test_what_a_list_is_about_counts_though_photographs_seldom_show_it(wordnet, named):
+    """Alone, black is clothing; among colours it is one, as an elbow among arms and legs is no part of a sleeve."""
+    colours = named("red", "green", "blue", "yellow", "black")
+    assert {wordnet.synset(m.wnid).field for m in choose_senses(colours, wordnet)} == {"attribute"}
+    limbs = named("elbow", "arm", "leg", "knee", "hand", "foot", "nose", "ear")
+    assert wordnet.synset(choose_senses(limbs, wordnet)[0].wnid).field == "body"
+
+
 def test_a_lower_case_head_is_no_proper_name(wordnet):
     assert "n11280013" in wordnet.senses("sand")  # the French writer
     assert "n11280013" not in find_candidates("desert sand", wordnet).wnids

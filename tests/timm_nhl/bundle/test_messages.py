@@ -16,6 +16,7 @@ from support.small_models import TREE, create
 
 import timm_nhl
 from timm_nhl.bundle import BundleSettings, check, find_preparation, open_bundle, write_bundle
+from timm_nhl.bundle.graphs.executorch_graph import import_executorch
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
@@ -55,6 +56,24 @@ BROKEN = {  # what happened to a bundle -> what does it, and what is then opened
     "a folder that is no bundle": (lambda folder: (folder / "bundle.json").unlink(), None),
     "a bundle without its graph": (lambda folder: (folder / "model.onnx").unlink(), None),
     "a graph that is cut short": (cut_short("model.onnx"), None),
+    "OpenVINO weights that are cut short": (cut_short("model.bin"), "openvino"),
+    "an OpenVINO graph that is cut short": (cut_short("model.xml"), "openvino"),
+    "a bundle.json that is no JSON": (lambda folder: (folder / "bundle.json").write_text("{"), None),
+    "a bundle.json that is a list": (lambda folder: (folder / "bundle.json").write_text("[]"), None),
+    "graphs that lie elsewhere": (rewrite(graphs=["../../onnx"]), None),
+    "a threshold that is no number": (
+        rewrite(
+            reject={
+                "score": "energy",
+                "value": float("nan"),
+                "false_accepts": 0,
+                "kept": 1,
+                "area": 1,
+                "images": [1, 1],
+            }
+        ),
+        None,
+    ),
     "a pickle in place of the graph": (
         lambda folder: (folder / "model.onnx").write_bytes(b"cos\nsystem\n(S'x'\ntR."),
         None,
@@ -123,6 +142,8 @@ def quantised(written):
 
 REFUSED = {  # a wish -> what asks for it
     "python: OpenVINO is not installed": without("openvino", lambda written: import_openvino()),
+    "python: ExecuTorch is not installed": without("executorch.exir", lambda written: import_executorch()),
+    "python: an ExecuTorch program in fp16": lambda *_: BundleSettings(formats=("executorch",), precision="fp16"),
     "python: ONNX Runtime is not installed": without("onnxruntime", open_bundle),
     "python: images that are not RGB": prepare(in_chans=4),
     "python: an interpolation that graphs do not have": prepare(interpolation="lanczos"),

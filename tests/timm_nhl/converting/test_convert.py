@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from support.flat import converting, save_flat
-from support.training_runs import TREE, dataset
+from support.training_runs import TREE, dataset, small
+from typer.testing import CliRunner
 
+import hierarchy
 import timm_nhl
+from timm_nhl.cli.main import app
 from timm_nhl.converting import convert
+from timm_nhl.converting.images import open_splits
 from timm_nhl.export import load_model
 from timm_nhl.train import RunDir
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return dataset(tmp_path_factory.mktemp("data") / "noise")
-
-
-@pytest.fixture(scope="module")
-def flat(tmp_path_factory):
-    return save_flat(tmp_path_factory.mktemp("flat") / "model")
+from timm_nhl.train.splits import open_splits as train_splits
 
 
 def rows_of(folder):
@@ -31,19 +27,19 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, tmp_path):
-    out = convert(converting(flat, data, tmp_path / "out", epochs=6))
+def test_the_trunk_is_the_flat_networks_own_and_the_branches_learn(data, flat, cache, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", cache=cache))
     nested, before = timm_nhl.load(out / "last"), load_model(flat).state_dict()
     for name, value in nested.trunk.net.state_dict().items():
         assert torch.equal(value, before[name]), name
     rows = rows_of(out)
-    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(7)]
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(4)]
     assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
     assert nested.hierarchy == TREE and timm_nhl.load(out / "best").expert([TREE.classes[2]]).hierarchy.classes
 
 
-def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tmp_path):
-    out = convert(converting(flat, data, tmp_path / "out", no_labels=True, val_split="none"))
+def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, cache, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", no_labels=True, epochs=1, cache=cache))
     row = rows_of(out)[-1]
     assert float(row["ce"]) == 0 and float(row["kl"]) > 0
     assert "eval_top1" not in row and 0 <= float(row["agreement"]) <= 100
@@ -51,10 +47,37 @@ def test_the_networks_own_answers_teach_where_there_are_no_labels(data, flat, tm
 
 def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(data, tmp_path):
     half = save_flat(tmp_path / "half", classes=TREE.classes[:3])
-    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]]))
+    out = convert(converting(half, data, tmp_path / "out", classes=[TREE.classes[1], TREE.classes[4]], epochs=1))
     assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
     row = rows_of(out)[-1]
     assert float(row["kl"]) > 0 and float(row["ce"]) > 0
+
+
+@pytest.fixture(scope="module")
+def unsplit(tmp_path_factory):
+    """A dataset without a validation split."""
+    return dataset(tmp_path_factory.mktemp("data") / "noise", images=40, splits=("train",))
+
+
+def test_a_training_a_conversion_and_their_evaluation_hold_out_the_same_images(unsplit, flat, tmp_path):
+    settings = converting(flat, unsplit, tmp_path / "out", val_split=None, steps="init")
+    row, held = rows_of(convert(settings))[-1], open_splits(settings, TREE).val_images
+    other = TREE.at([5, 3, 4, 0, 1, 2])  # the same classes with other numbers
+    hierarchy.save(other, tmp_path / "other.json")
+    of_training = train_splits(small(unsplit, val_split=None, seed=42, hierarchy=str(tmp_path / "other.json")))
+    assert list(held.rows) == list(of_training.val_images.rows)
+    command = ["evaluate", str(tmp_path / "out" / "last"), unsplit, "--split", "validation", "--json"]
+    done = CliRunner().invoke(app, [*command, "--workers", "0", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    full = json.loads(done.stdout)["rows"][0]
+    assert full["images"] == len(held) == 6
+    assert 100 * full["top1"]["value"] == pytest.approx(float(row["eval_top1"]), abs=1e-3)
+
+
+def test_images_without_labels_are_held_out_too(unsplit, flat, tmp_path):
+    splits = open_splits(converting(flat, unsplit, tmp_path, val_split=None, no_labels=True), TREE)
+    assert (len(splits.images), len(splits.val_images), splits.share) == (32, 8, 0.2)
+    assert set(splits.images.rows) | set(splits.val_images.rows) == set(range(40))
 
 
 def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_path):
@@ -67,8 +90,16 @@ def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_pa
     assert row["epoch"] == "0" and 0 <= float(row["teacher_top1"]) <= 100
 
 
-def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monkeypatch):
-    calm = convert(converting(flat, data, tmp_path / "calm"))
+def test_images_have_the_size_that_is_asked_for(data, flat, tmp_path):
+    out = convert(converting(flat, data, tmp_path / "out", steps="init", img_size=64))
+    assert timm_nhl.load(out / "last").pretrained_cfg["input_size"] == (3, 64, 64)
+    (kept,) = (out / "features").glob("*/*.safetensors")
+    assert load_file(kept)["trunk"].shape[2:] == (4, 4)  # 2 x 2 of 32 pixels
+
+
+def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_path, monkeypatch):
+    shared = {"epochs": 2, "cache": cache}
+    calm = convert(converting(flat, data, tmp_path / "calm", **shared))
     save = RunDir.save_epoch
 
     def stop(self, rows, *rest):
@@ -76,7 +107,7 @@ def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, tmp_path, monk
             raise KeyboardInterrupt
         save(self, rows, *rest)
 
-    stopped = converting(flat, data, tmp_path / "stopped")
+    stopped = converting(flat, data, tmp_path / "stopped", **shared)
     with monkeypatch.context() as patch:
         patch.setattr(RunDir, "save_epoch", stop)
         with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 
 import torch
-from support.flat import converting, save_flat
+from support.flat import converting
 from support.training_runs import dataset
 
 from timm_nhl.converting import convert
@@ -35,11 +35,11 @@ def test_branches_give_the_channels_that_tell_their_classes_where_these_are_line
         assert (y[:, node] - wanted).abs().mean() < 0.15
 
 
-def test_a_fit_agrees_more_with_the_flat_network_than_random_branches(tmp_path):
-    data, flat = dataset(tmp_path / "noise", images=60), save_flat(tmp_path / "flat")
+def test_a_fit_agrees_more_with_the_flat_network_than_random_branches(flat, cache, tmp_path):
+    data = dataset(tmp_path / "noise", images=60)
     agreement = {}
     for steps in ("init", "init,fit"):
-        out = convert(converting(flat, data, tmp_path / steps, steps=steps, no_labels=True))
+        out = convert(converting(flat, data, tmp_path / steps, steps=steps, no_labels=True, cache=cache))
         with (out / "metrics.csv").open() as file:
             (row,) = csv.DictReader(file)
         agreement[steps] = float(row["agreement"])

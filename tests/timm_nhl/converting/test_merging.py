@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.flat import converting, save_flat
+from support.flat import converting
 from support.small_models import create, images
-from support.training_runs import TREE, dataset
+from support.training_runs import TREE
 from support.trees import hierarchies
 
 import timm_nhl
@@ -37,7 +37,7 @@ def test_a_shard_that_cannot_be_is_refused(shard):
         choose_shard(TREE, shard)
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(hierarchies(3).filter(lambda tree: tree.sizes[0] > 1), st.data())
 def test_each_part_of_a_merged_network_is_bitwise_itself(tree, data):
     of = data.draw(st.integers(2, tree.sizes[0]))
@@ -74,10 +74,10 @@ def test_parts_that_do_not_belong_together_are_refused_with_all_reasons():
         join([part])
 
 
-def test_shards_that_were_converted_apart_are_merged(tmp_path):
-    data, flat = dataset(tmp_path / "noise"), save_flat(tmp_path / "flat")
+def test_shards_that_were_converted_apart_are_merged(data, flat, cache, tmp_path):
+    shared = {"epochs": 1, "cache": cache}
     outs = [
-        convert(converting(flat, data, tmp_path / f"part{number}", shard=f"{number}/2", epochs=1)) for number in (1, 2)
+        convert(converting(flat, data, tmp_path / f"part{number}", shard=f"{number}/2", **shared)) for number in (1, 2)
     ]
     merge([str(outs[1]), str(outs[0] / "last")], tmp_path / "merged")
     merged = timm_nhl.load(tmp_path / "merged")

@@ -34,6 +34,12 @@ def command(*flags, model="flat", data="data", out="new"):
     ]
 
 
+def without_split(words):
+    """The same without --val-split and its value."""
+    place = words.index("--val-split")
+    return words[:place] + words[place + 2 :]
+
+
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "no data": ["convert", "flat", "--out", "new"],
     "a model that does not exist": command(model="falt"),
@@ -54,10 +60,11 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "classes that nothing teaches": command("--no-labels", model="half"),
     "a shape that does not exist": command("--preset", "egde"),
     "options that the model does not have": command("--model-kwargs", "widhts=8,4,4"),
+    "an image size that does not fit": command("--img-size", "33", model="patches"),
     "a trunk of other channels": command("--model-kwargs", "in_chans=1"),
     "a fit of group norms": command("--model-kwargs", "norm=group"),
     "a split without images": command(data="empty"),
-    "too few images to set some aside": command("--val-split", "validation", data="few"),
+    "too few images to hold some out": without_split(command(data="few")),
     "a loss that is not finite": command("--lr", "1e30", "--steps", "init,distil", out="nan"),
     "labels of another number of outputs": command("--labels", "names.txt", model="test_resnet"),
     "a timm model that does not name its classes": command(model="test_resnet"),
@@ -81,12 +88,13 @@ def files(tmp_path_factory):
     splits = DatasetDict.load_from_disk(str(made / "data"))
     for name, parts in {
         "empty": {"train": splits["train"], "test": splits["test"].select([])},
-        "few": {"train": splits["train"].select(range(5))},
+        "few": {"train": splits["train"].select([list(splits["train"]["label"]).index(0)])},
     }.items():
         DatasetDict(parts).save_to_disk(str(made / name), num_shards=dict.fromkeys(parts, 1))
     save_flat(made / "flat")
     save_flat(made / "alone", hierarchy=None)
     save_flat(made / "half", classes=TREE.classes[:3])
+    save_flat(made / "patches", name="test_vit", img_size=32)
     torch.manual_seed(0)
     save(create(hierarchy=TREE), made / "nested")
     (made / "names.txt").write_text("\n".join(TREE.classes))

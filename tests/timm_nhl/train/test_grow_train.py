@@ -74,6 +74,17 @@ def test_two_processes_grow_and_keep_every_old_bit(data, trained, tmp_path):
     assert_kept(load(tmp_path / "run" / "last"), load(trained))
 
 
+def test_with_freeze_trunk_old_branches_learn_too_from_kept_features(data, trained, tmp_path):
+    values = {"mixup": 0.0, "layer_decay": None, "grad_checkpointing": False, "cache_views": 2}
+    settings = growing(data, trained, tmp_path / "run", freeze_trunk=True, cache=str(tmp_path / "cache"), **values)
+    grown, before = load(train(settings) / "last"), load(trained)
+    assert grown.hierarchy == TREE
+    mine, theirs = grown.trunk.state_dict(), before.trunk.state_dict()
+    assert all(torch.equal(value, mine[name]) for name, value in theirs.items())
+    old, changed = before.state_dict(), grown.expert(OLD.classes).state_dict()
+    assert not any(torch.equal(old[name], changed[name]) for name in old if name.endswith("fc.weight"))
+
+
 def test_a_growth_reports_how_much_it_trains_and_saves_the_last_weights(data, trained, tmp_path, capsys):
     train(growing(data, trained, tmp_path / "run", model_ema=False, epochs=1))
     growth = timm_nhl.grow(load(trained), TREE)

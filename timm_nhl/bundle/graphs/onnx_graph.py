@@ -45,7 +45,7 @@ NUMBERS = """zero = Constant<value = int64[1] {{0}}>()
   two = Constant<value = int64[1] {{2}}>()
   wanted = Constant<value = int64[2] {{{tall}, {wide}}}>()"""
 SQUASH = "resized = Identity(wanted)"
-# as `_keep_ratio`: for (H, W), max(wanted, (twice * own * other wanted + rest) / (twice * other))
+# as `keep_ratio`: for (H, W), max(wanted, (twice * own * other wanted + rest) / (twice * other))
 COVER = """shape = Shape<start=1, end=3>(images)
   swap = Constant<value = int64[2] {{1, 0}}>()
   other = Gather(shape, swap)

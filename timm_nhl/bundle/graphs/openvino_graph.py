@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from timm_nhl.bundle.graphs.openvino_int8 import quantize_openvino
 from timm_nhl.bundle.preparation import Preparation
 from timm_nhl.errors import ExportError
+
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 def import_openvino() -> Any:
@@ -26,19 +30,29 @@ def import_openvino() -> Any:
 
 
 def write_openvino(
-    onnx_file: Path, path: Path, preparation: Preparation | None, *, info: Mapping[str, str], half: bool
+    onnx_file: Path,
+    path: Path,
+    preparation: Preparation | None,
+    *,
+    info: Mapping[str, str],
+    half: bool,
+    quantized: Path | None = None,
 ) -> None:
     """Writes model.xml and model.bin.
 
     Args:
-        onnx_file: of the network for prepared images.
+        onnx_file: of the network for prepared images, in float32.
         path: the .xml file.
         preparation: what to put in front of it; None leaves it.
         info: what goes into `rt_info/model_info`.
         half: store weights in float16.
+        quantized: the int8 form of the ONNX file, if the network is to be in int8.
     """
     openvino = import_openvino()
     network = openvino.Core().read_model(str(onnx_file))
+    if quantized is not None:
+        quantize_openvino(network, quantized)
+    _shape_biases(network)
     names = [next(iter(each.get_names())) for each in network.outputs]
     if preparation is not None:
         network = _prepend(preparation, network)
@@ -47,6 +61,22 @@ def write_openvino(
     for key, value in info.items():
         network.set_rt_info(value, ["model_info", key])
     openvino.save_model(network, str(path), compress_to_fp16=half)
+    # a fifth of the text is indentation; all values are in attributes
+    path.write_text(re.sub(r">\s+<", "><", path.read_text(encoding="utf-8")), encoding="utf-8", newline="")
+
+
+def _shape_biases(network: Any) -> None:
+    """Stores each bias of a convolution as (1, C, 1, 1), a shape that eight operators compute otherwise."""
+    import openvino.opset13 as ops
+
+    for node in network.get_ordered_ops():
+        bias = node.input_value(0).get_node() if node.get_type_name() == "Reshape" else node
+        if node is bias or bias.get_type_name() != "Constant" or len(bias.data.shape) != 1:
+            continue
+        for reader in list(node.output(0).get_target_inputs()):
+            user = reader.get_node()
+            if user.get_type_name() == "Add" and user.input_value(0).get_node().get_type_name() in CONVOLUTIONS:
+                reader.replace_source_output(ops.constant(bias.data.reshape(1, -1, 1, 1)).output(0))
 
 
 def _prepend(preparation: Preparation, network: Any) -> Any:

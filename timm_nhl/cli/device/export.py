@@ -44,7 +44,9 @@ Out = Annotated[
 ]
 Formats = Annotated[
     list[str] | None,
-    typer.Option("--format", help="Graph of the bundle: onnx (default), openvino or torch; repeat it for several."),
+    typer.Option(
+        "--format", help="Graph of the bundle: onnx (default), openvino, executorch or torch; repeat it for several."
+    ),
 ]
 Images = Annotated[
     str | None,

@@ -83,7 +83,8 @@ class Settings:
         False
     )
     grow: Annotated[
-        str | None, MODEL(help="Add classes to this saved nested model: train only the branches of new classes.")
+        str | None,
+        MODEL(help="Add classes to this saved nested model: train new branches only; all with --freeze-trunk."),
     ] = None
     trunk_from: Annotated[
         str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")

@@ -61,8 +61,8 @@ def conflicts(settings: Settings) -> Iterator[str]:
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
     if s.grow is not None:
-        fixed = ("model", "preset", "model_kwargs", "pretrained", "trunk_from", "freeze_trunk", "img_size", "mean",
-                 "std", "drop", "drop_path", "router")  # fmt: skip
+        fixed = ("model", "preset", "model_kwargs", "pretrained", "trunk_from", "img_size", "mean", "std",
+                 "drop", "drop_path", "router")  # fmt: skip
         given = [flag(name) for name in fixed if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial, reduce
 from itertools import accumulate, groupby, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class ParentConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, P*C, H, W) -> (B, N*D, H/stride, W/stride)."""
         if self.folded:
+            if len(self.parents) == 1:
+                return cast(Tensor, self.parents[0](x))
             maps = x.split([conv.in_channels for conv in self.parents], dim=1)
             # by index: torch.fx cannot iterate over the result of a split
             return _cat([conv(maps[i]) for i, conv in enumerate(self.parents)], dim=1)
@@ -60,8 +62,12 @@ class ParentConv(nn.Module):
         starts = [0, *accumulate(self.counts)]
         parent_of = [parent for parent, count in enumerate(self.counts) for _ in range(count)]
         left = iter(rows)
-        kept = [self._take_siblings(list(islice(left, count)), starts, parent_of, share=share) for count in counts]
-        return self._with(kept, counts)
+        parents = [part for conv in self.parents for part in _separate(conv)] if self.folded else [*self.parents]
+        kept = [
+            _take_siblings(parents, self.counts, list(islice(left, count)), starts, parent_of, share=share)
+            for count in counts
+        ]
+        return self._with(_unite(kept, counts) if self.folded else kept, counts)
 
     def join(self, other: ParentConv) -> ParentConv:
         """The layer with the parents of both and their children, those of this one in front."""
@@ -76,23 +82,13 @@ class ParentConv(nn.Module):
         """
         convs = []
         start = 0
-        for count, siblings in groupby(zip(self.counts, self.parents, strict=True), key=itemgetter(0)):
-            parents = [parent for _, parent in siblings]
-            span = slice(start, start + len(parents) * count * self.out_channels)
-            convs.append(_fold(parents, norm, span, stride=self.stride))
+        for parent, count in zip(self.parents, self.counts, strict=True):
+            span = slice(start, start + count * self.out_channels)
+            convs.append(_fold(parent, norm, span, stride=self.stride))
             start = span.stop
-        folded = self._with(convs, self.counts)
+        folded = self._with(_unite(convs, self.counts), self.counts)
         folded.folded = True
         return folded
-
-    def _take_siblings(
-        self, rows: list[int], starts: Sequence[int], parent_of: Sequence[int], *, share: bool
-    ) -> nn.Module:
-        """The product of one kept parent; where a network grew, its children come from an old and a fresh product."""
-        sources = sorted({parent_of[row] for row in rows})
-        known = [row for source in sources for row in range(starts[source], starts[source] + self.counts[source])]
-        product = reduce(partial(join, siblings=True), [self.parents[source] for source in sources])
-        return take(product, [known.index(row) for row in rows], len(known), siblings=True, share=share)
 
     def _with(self, parents: Sequence[nn.Module], counts: Sequence[int]) -> ParentConv:
         clone = shallow(self)
@@ -109,18 +105,63 @@ def _cat(parts: list[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
 
 
-def _fold(parents: Sequence[nn.Module], norm: Any, span: slice, *, stride: int) -> nn.Conv2d:
-    """Products of equal size as one 1x1 convolution of a group each, with the channels `span` of a norm folded in."""
-    products = [parent for parent in parents if isinstance(parent, nn.Linear)]
-    assert len(products) == len(parents)
-    weight = torch.cat([product.weight for product in products])[..., None, None]  # P x (n*D, C) -> (P*n*D, C, 1, 1)
-    bias = None if products[0].bias is None else torch.cat([product.bias for product in products])
+def _take_siblings(
+    parents: Sequence[nn.Module],
+    counts: Sequence[int],
+    rows: list[int],
+    starts: Sequence[int],
+    parent_of: Sequence[int],
+    *,
+    share: bool,
+) -> nn.Module:
+    """The product of one kept parent; where a network grew, its children come from an old and a fresh product."""
+    sources = sorted({parent_of[row] for row in rows})
+    known = [row for source in sources for row in range(starts[source], starts[source] + counts[source])]
+    product = reduce(partial(join, siblings=True), [parents[source] for source in sources])
+    return take(product, [known.index(row) for row in rows], len(known), siblings=True, share=share)
+
+
+def _fold(linear: nn.Module, norm: Any, span: slice, *, stride: int) -> nn.Conv2d:
+    """A product as a 1x1 convolution, with the channels `span` of a batch norm folded in."""
+    assert isinstance(linear, nn.Linear)
+    weight = linear.weight[..., None, None]  # (n*D, C) -> (n*D, C, 1, 1)
+    bias = linear.bias
     if norm is not None:
         tensors = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         mean, var, factor, offset = (values[span] for values in tensors)
         weight, bias = fuse_conv_bn_weights(weight, bias, mean, var, norm.eps, factor, offset)
-    inputs, groups = weight.shape[1] * len(products), len(products)
-    conv = nn.Conv2d(inputs, len(weight), 1, stride=stride, groups=groups, bias=bias is not None, device="meta")
+    return _conv(weight, bias, stride=(stride, stride), groups=1)
+
+
+def _unite(convs: Sequence[nn.Module], counts: Sequence[int]) -> list[nn.Conv2d]:
+    """One convolution for neighbouring parents with equally many children, in a group each."""
+    united = []
+    for _, run in groupby(zip(counts, convs, strict=True), key=itemgetter(0)):
+        same: list[Any] = [conv for _, conv in run]
+        bias = None if same[0].bias is None else torch.cat([conv.bias for conv in same])
+        weight = torch.cat([conv.weight for conv in same])  # P x (n*D, C, 1, 1) -> (P*n*D, C, 1, 1)
+        united.append(_conv(weight, bias, stride=same[0].stride, groups=len(same)))
+    return united
+
+
+def _separate(conv: nn.Module) -> list[nn.Conv2d]:
+    """The inverse of `_unite`: a convolution for each group."""
+    assert isinstance(conv, nn.Conv2d)
+    weights = conv.weight.chunk(conv.groups)
+    biases = [None] * conv.groups if conv.bias is None else conv.bias.chunk(conv.groups)
+    return [_conv(weight, bias, stride=conv.stride, groups=1) for weight, bias in zip(weights, biases, strict=True)]
+
+
+def _conv(weight: Tensor, bias: Tensor | None, *, stride: tuple[int, ...], groups: int) -> nn.Conv2d:
+    conv = nn.Conv2d(
+        weight.shape[1] * groups,
+        len(weight),
+        1,
+        stride=stride,  # type: ignore[arg-type]  # a pair
+        groups=groups,
+        bias=bias is not None,
+        device="meta",
+    )
     conv.weight = nn.Parameter(weight.detach())
     conv.bias = None if bias is None else nn.Parameter(bias.detach())
     return conv

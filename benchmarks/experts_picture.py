@@ -13,10 +13,13 @@ from experts_tasks import KINDS
 
 LABELS = dict(zip((network.name for network in SHAPES), ("plain", "edge", "tiny", "plain 050"), strict=True))
 
+TICKS = (3, 5, 10, 20, 30)  # million MACs
+
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Writes a file in the format of its suffix; networks of the study of shapes only, all trained for equal epochs."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     plt.rcParams["svg.hashsalt"] = "experts"  # the same file for the same figures
     shown = [row for row in rows if row.network.name in LABELS]
@@ -36,6 +39,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             for macs, top1, label in points:
                 panel.annotate(label, (macs, top1.mean), xytext=(4, -11), textcoords="offset points", color=color)
         panel.set(title=f"{kind} classes" if kind[-1] != "s" and kind != "superclass" else kind, xscale="log")
+        panel.set_xticks(TICKS, labels=map(str, TICKS))
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("million MACs")
         panel.grid(alpha=0.25, which="both")
         panel.margins(x=0.25, y=0.2)

@@ -63,11 +63,6 @@ def test_the_page_on_converting_names_flags_that_are():
     known = {"--" + field.name.replace("_", "-") for field in fields(Conversion)}
     others = {"--array", "--nproc-per-node", "--no-python", "--split"}  # Slurm's, torchrun's, evaluate's
     assert len(flags) > 8 and flags <= known | others
-        "--array",
-        "--nproc-per-node",
-        "--no-python",
-        "--split",
-    }  # Slurm's, torchrun's, evaluate's
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

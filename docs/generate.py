@@ -25,7 +25,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "reference/cli.md": commands(),
         "decisions/index.md": decisions(),
-        "explanation/results.md": (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8"),
+        "explanation/results.md": (ROOT / "benchmarks" / "RESULTS.md")
+        .read_text(encoding="utf-8")
+        .replace("](../docs/", "](../"),
     }
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))

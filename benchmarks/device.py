@@ -3,6 +3,7 @@
     python benchmarks/icons.py build/icons && python benchmarks/experts.py run   # the trained networks
     python benchmarks/device.py reject    # "none of these", from the logits that the trainings left
     python benchmarks/device.py export    # bundles of an expert of 5 and of plain networks, and their accuracy
+    python benchmarks/device.py whole     # int8 against fp32 on all test images, by the networks of all classes
     python benchmarks/device.py time      # all bundles in turns, batch 1, one thread; again with --img-size 224
     python benchmarks/device.py report    # the table
 
@@ -121,6 +122,53 @@ def judge(folder: Path, data: Path, tree: hierarchy.Hierarchy) -> dict[str, list
     return found
 
 
+def whole(options: argparse.Namespace) -> None:
+    """Prints the top-1 of whole networks in int8 and how far it is from fp32: all classes, and among 5 random ones."""
+    tree = hierarchy.load(options.data / "hierarchy.json")
+    photos = open_images(str(options.data), hierarchy=tree, split="train")
+    some = np.random.default_rng(0).permutation(len(photos))[:CALIBRATION]
+    calibration = [photos[int(i)][0] for i in some]
+    images = open_images(str(options.data), hierarchy=tree, split="test")
+    labels = np.asarray(images.labels)
+    tasks = [tree.classes, *draw_tasks("5 random", tree, seed=0)]
+    print("| | runtime | top-1, int8 | less fp32 | top-1 among 5, int8 | less fp32 | otherwise than fp32 |")
+    print("|---|---|---|---|---|---|---|")
+    for name in options.names:
+        if name in RESNET:
+            continue
+        found: dict[tuple[str, str], Any] = {}
+        for precision in ("fp32", "int8"):
+            folder = options.out / "whole" / f"{name} {precision}"
+            if not folder.exists():
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                settings = BundleSettings(formats=RUNTIMES, precision=precision)
+                model = cut(name, options.runs, tree, tree.classes, options.img_size)
+                write_bundle(model, folder, settings, images=calibration)
+            for runtime in RUNTIMES:
+                bundle = open_bundle(folder, runtime=runtime, threads=1)
+                order = [[label.id for label in bundle.labels].index(id) for id in tree.classes]
+                logits = np.stack([bundle.predict(image)["logits"][0, order] for image, _ in images])
+                found[runtime, precision] = [mark(logits, labels, tree, some) for some in (tasks[:1], tasks[1:])]
+        for runtime in RUNTIMES:
+            cells = []
+            for own, wide in zip(found[runtime, "int8"], found[runtime, "fp32"], strict=True):
+                less = estimate_difference(own, wide)
+                cells.append(f"{100 * own.mean():.2f}")
+                cells.append("{:+.2f} [{:+.2f}, {:+.2f}]".format(*(100 * x for x in (less.value, less.low, less.high))))
+            changed = int((found[runtime, "int8"][0] != found[runtime, "fp32"][0]).sum())
+            print(f"| {name} | {runtime} | {' | '.join(cells)} | {changed} of {len(labels)} |", flush=True)
+
+
+def mark(logits: Any, labels: Any, tree: hierarchy.Hierarchy, tasks: list[Task]) -> Any:
+    """Whether the largest logit among the classes of an image's task is that of its class."""
+    found = []
+    for task in tasks:
+        part = np.array(sorted(tree.labels(*task)))
+        inside = np.isin(labels, part)
+        found.append(part[logits[inside][:, part].argmax(1)] == labels[inside])
+    return np.concatenate(found)
+
+
 def time(options: argparse.Namespace) -> None:
     """Times the first task's bundles in turns, plain first."""
     place = options.out / f"{options.img_size}"
@@ -216,7 +264,7 @@ def transfer(found: Any, parts: list[tuple[int, ...]], score: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["reject", "export", "time", "report"])
+    parser.add_argument("step", choices=["reject", "export", "whole", "time", "report"])
     parser.add_argument("--data", type=Path, default=Path("build") / "icons")
     parser.add_argument("--runs", type=Path, default=Path("build") / "experts")
     parser.add_argument("--out", type=Path, default=Path("build") / "device")
@@ -225,7 +273,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    {"reject": reject, "export": export, "time": time, "report": report}[options.step](options)
+    {"reject": reject, "export": export, "whole": whole, "time": time, "report": report}[options.step](options)
 
 
 if __name__ == "__main__":

@@ -141,15 +141,15 @@ def whole(options: argparse.Namespace) -> None:
             folder = options.out / "whole" / f"{name} {precision}"
             if not folder.exists():
                 folder.parent.mkdir(parents=True, exist_ok=True)
-                settings = BundleSettings(formats=RUNTIMES, precision=precision)
+                settings = BundleSettings(formats=tuple(options.runtimes), precision=precision)
                 model = cut(name, options.runs, tree, tree.classes, options.img_size)
                 write_bundle(model, folder, settings, images=calibration)
-            for runtime in RUNTIMES:
+            for runtime in options.runtimes:
                 bundle = open_bundle(folder, runtime=runtime, threads=1)
                 order = [[label.id for label in bundle.labels].index(id) for id in tree.classes]
                 logits = np.stack([bundle.predict(image)["logits"][0, order] for image, _ in images])
                 found[runtime, precision] = [mark(logits, labels, tree, some) for some in (tasks[:1], tasks[1:])]
-        for runtime in RUNTIMES:
+        for runtime in options.runtimes:
             cells = []
             for own, wide in zip(found[runtime, "int8"], found[runtime, "fp32"], strict=True):
                 less = estimate_difference(own, wide)
@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build") / "device")
     parser.add_argument("--img-size", type=int, default=48)
     parser.add_argument("--names", nargs="*", default=[*TRAINED, *RESNET], help="what to export; everything by default")
+    parser.add_argument("--runtimes", nargs="*", default=[*RUNTIMES], help="of whole networks")
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     torch.set_num_threads(1)

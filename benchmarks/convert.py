@@ -30,7 +30,7 @@ from accuracy_run import compute_logits
 from accuracy_statistics import estimate, estimate_difference
 from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
 from experts_report import Row
-from experts_run import SPLITS, place
+from experts_run import place, save_logits
 from experts_tasks import draw_tasks
 from rich.console import Console
 
@@ -129,12 +129,7 @@ def run(arm: Arm, seed: int) -> Path:
     tree = hierarchy.load(data / HIERARCHY_FILE)
     hierarchy.save(tree, own / "tree.json")
     model = load_model(str(made))
-    arrays = {}
-    for split in SPLITS:
-        images = open_images(str(data), hierarchy=tree, split=split)
-        arrays[split] = compute_logits(model, images).numpy()
-        arrays[f"{split}_labels"] = np.asarray(images.labels)
-    np.savez_compressed(own / "logits.npz", **arrays)
+    save_logits(model, data, tree, own)
     write_text(
         own / "result.json", json.dumps({"name": arm.name, "seed": seed, "cpu_seconds": round(seconds + frozen)})
     )

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from accuracy_statistics import mark_correct
 from experts_tasks import Task, draw_tasks
 
 import hierarchy
@@ -161,12 +162,8 @@ def whole(options: argparse.Namespace) -> None:
 
 def mark(logits: Any, labels: Any, tree: hierarchy.Hierarchy, tasks: list[Task]) -> Any:
     """Whether the largest logit among the classes of an image's task is that of its class."""
-    found = []
-    for task in tasks:
-        part = np.array(sorted(tree.labels(*task)))
-        inside = np.isin(labels, part)
-        found.append(part[logits[inside][:, part].argmax(1)] == labels[inside])
-    return np.concatenate(found)
+    found = [mark_correct(logits, labels, sorted(tree.labels(*task))) for task in tasks]
+    return np.concatenate([each[~np.isnan(each)] for each in found]).astype(bool)
 
 
 def time(options: argparse.Namespace) -> None:

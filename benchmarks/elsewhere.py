@@ -23,11 +23,10 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from accuracy_run import compute_logits
 from accuracy_statistics import estimate, estimate_difference
 from experts_plan import EDGE, RECIPE, SHAPES, Network
 from experts_report import Row
-from experts_run import SPLITS, place
+from experts_run import place, save_logits
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -35,7 +34,6 @@ import hierarchy
 from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.files import replacing, write_text
 from timm_nhl.converting import Conversion, convert
-from timm_nhl.data import open_images
 from timm_nhl.export import load_model
 
 BACKBONE = "tf_efficientnet_lite0"
@@ -97,12 +95,7 @@ def run(seed: int, *, epochs: int, views: int) -> None:
     seconds = time.process_time() - began
     tree = hierarchy.load(DATA / HIERARCHY_FILE)
     hierarchy.save(tree, own / "tree.json")
-    arrays = {}
-    for split in SPLITS:
-        images = open_images(str(DATA), hierarchy=tree, split=split)
-        arrays[split] = compute_logits(model, images).numpy()
-        arrays[f"{split}_labels"] = np.asarray(images.labels)
-    np.savez_compressed(own / "logits.npz", **arrays)
+    save_logits(model, DATA, tree, own)
     name = f"{NAME}, {epochs} epochs"
     write_text(own / "result.json", json.dumps({"name": name, "seed": seed, "cpu_seconds": round(seconds)}))
     print(f"{name}: {seconds / 60:.1f} core-minutes", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,17 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
         seconds = before + time.process_time() - began
         write_text(clock, f"{seconds:.1f}\n")
     model = load_model(str(own / "run" / "last"))
+    save_logits(model, data, tree, own, classes=classes)
+    (own / "run" / "resume.pt").unlink(missing_ok=True)
+    write_text(own / "result.json", json.dumps({"name": network.name, "seed": seed, "cpu_seconds": round(seconds)}))
+    return own
+
+
+def save_logits(model: Any, data: Path, tree: Hierarchy, folder: Path, *, classes: Sequence[str] = ()) -> None:
+    """Writes a network's logits of all validation and test images, (M, K) each, with the labels: `logits.npz`."""
     arrays = {}
     for split in SPLITS:
         images = open_images(str(data), hierarchy=tree, split=split, classes=classes)
         arrays[split] = compute_logits(model, images).numpy()
         arrays[f"{split}_labels"] = np.asarray(images.labels)
-    np.savez_compressed(own / "logits.npz", **arrays)
-    (own / "run" / "resume.pt").unlink(missing_ok=True)
-    write_text(own / "result.json", json.dumps({"name": network.name, "seed": seed, "cpu_seconds": round(seconds)}))
-    return own
+    np.savez_compressed(folder / "logits.npz", **arrays)

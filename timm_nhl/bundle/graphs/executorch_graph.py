@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from timm_nhl.bundle.preparation import Preparation, halve, keep_ratio
+from timm_nhl.bundle.preparation import Preparation, Prepare, halve, keep_ratio
 from timm_nhl.errors import ExportError
 
 LARGEST = 1024  # pixels; 30 MB of activations
@@ -33,21 +33,11 @@ def import_executorch() -> Any:
     return executorch.exir
 
 
-class Resample(nn.Module):
+class Resample(Prepare):
     """A preparation of one image, (1, H, W, 3) bytes -> (1, 3, h, w): both passes of Pillow's resampling as products.
 
     Only what the crop keeps is computed. Values are rounded to bytes after each pass, as Pillow does.
     """
-
-    factor: Tensor
-    offset: Tensor
-
-    def __init__(self, preparation: Preparation) -> None:
-        super().__init__()
-        self.preparation = preparation
-        factor, offset = preparation.scale()
-        self.register_buffer("factor", torch.tensor(factor)[:, None, None])
-        self.register_buffer("offset", torch.tensor(offset)[:, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
         asked, (_, height, width) = self.preparation, self.preparation.input_size

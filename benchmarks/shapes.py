@@ -4,7 +4,7 @@
     python benchmarks/shapes.py run --processes 2
     python benchmarks/shapes.py report
 
-The 91 classes of four superclasses of the icons, 8 epochs, one seed: small enough for a dozen variations on one backbone
+The 91 classes of four superclasses of the icons, 8 epochs, one seed: small enough for variations on one backbone
 and three shapes on three more. The validation images compare them; the test images are those of `experts.py`. A run
 skips trainings that are done.
 """

@@ -1,4 +1,4 @@
-"""The README and the transcript in docs/how-to/build.md run; every output shown is the real one; links lead somewhere."""
+"""The README and the transcript in docs/how-to/build.md run, their outputs are real, and links lead somewhere."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def image_folder(root, counts, *, split="train", mode="RGB"):
 
 FOLDERS = {  # images of each class, mode
     "2 classes of 10 images": ([10, 10], "RGB"),
-    "100 classes of 5 images": ([5] * 100, "RGB"),
+    "40 classes of 5 images": ([5] * 40, "RGB"),
     "a class of 1 image and one of 100": ([1, 100], "RGB"),
     "grey images": ([8, 8, 8], "L"),
 }

@@ -73,19 +73,18 @@ class Arm:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
+SHORT: dict[str, Any] = {"epochs": 6, "views": 3}
 ARMS = (
-    Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
-    Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
-    Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
-    Arm("converted, 2 epochs, learning rate 0.004", values={"epochs": 2, "views": 2, "lr": 0.004}),
-    Arm("converted, 4 epochs, learning rate 0.004", values={"epochs": 4, "views": 4, "lr": 0.004}),
-    Arm("converted, 10 images a class, 12 epochs", images=10, values={"epochs": 12, "views": 4}),
+    Arm("converted, 6 epochs, 3 views", values=SHORT),
+    Arm("converted, 8 epochs, 2 views", values={"epochs": 8, "views": 2}),
+    Arm("converted, 10 epochs, 4 views", values={"epochs": 10, "views": 4}),
+    Arm("converted in 4 shards and merged, 6 epochs", shards=4, values=SHORT),
+    Arm("converted without labels, 6 epochs", values={**SHORT, "no_labels": True}),
+    Arm("converted from plain, 6 epochs", teacher=SHAPES[0], values=SHORT),
+    Arm("converted, 10 images a class", images=10, values={"epochs": 36, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
-    Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
-    Arm("converted without labels, 4 epochs", values={"epochs": 4, "views": 4, "no_labels": True}),
-    Arm("converted, 50 images a class, 4 epochs", images=50, values={"epochs": 4, "views": 4}),
+    Arm("converted, 50 images a class, 6 epochs", images=50, values=SHORT),
     Arm("from scratch, 50 images a class", teacher=None, images=50),
-    Arm("converted, 8 epochs", values={"epochs": 8, "views": 8}),
 )
 
 

@@ -73,11 +73,13 @@ class Arm:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-SHORT: dict[str, Any] = {"epochs": 6, "views": 3}
+SHORT: dict[str, Any] = {"epochs": 6, "views": 2}
+GENTLE = {"lr": 0.004}
 ARMS = (
-    Arm("converted, 6 epochs, 3 views", values=SHORT),
-    Arm("converted, 8 epochs, 2 views", values={"epochs": 8, "views": 2}),
-    Arm("converted, 10 epochs, 4 views", values={"epochs": 10, "views": 4}),
+    Arm("converted, 6 epochs", values=SHORT),
+    Arm("converted, 8 epochs", values={**SHORT, "epochs": 8}),
+    Arm("converted, 8 epochs, 2 views", values={**SHORT, **GENTLE, "epochs": 8}),
+    Arm("converted, 6 epochs, 3 views", values={**SHORT, **GENTLE, "views": 3}),
     Arm("converted in 4 shards and merged, 6 epochs", shards=4, values=SHORT),
     Arm("converted without labels, 6 epochs", values={**SHORT, "no_labels": True}),
     Arm("converted from plain, 6 epochs", teacher=SHAPES[0], values=SHORT),

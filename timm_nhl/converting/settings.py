@@ -92,7 +92,7 @@ class Conversion:
         int | None, Field(ge=1), DISTIL(help="Epochs of distillation; by default as many as the images need.")
     ] = None
     batch_size: Annotated[Count, DISTIL(help="Images per step.")] = 64
-    lr: Annotated[float, Field(gt=0), DISTIL(help="Highest learning rate (AdamW).")] = 4e-3
+    lr: Annotated[float, Field(gt=0), DISTIL(help="Highest learning rate (AdamW).")] = 8e-3
     weight_decay: Annotated[NonNegative, DISTIL(help="Weight decay.")] = 0.05
     temperature: Annotated[float, Field(gt=0), DISTIL(help="Temperature of the distillation loss.")] = 2.0
     label_weight: Annotated[NonNegative, DISTIL(help="Weight of the loss on labels, beside MODEL's answers.")] = 0.5

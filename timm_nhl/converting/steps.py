@@ -33,7 +33,7 @@ from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
 from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, train_transform
 
-FITTED = 2000  # images that closed-form fits use; more than the numbers that each fit has
+FITTED = 1000  # images that closed-form fits use; more than the numbers that each fit has, and level with 2,000
 
 
 def convert(settings: Conversion) -> Path:

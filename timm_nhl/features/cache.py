@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class Cached:
         """(view, block) of every file."""
         return ((view, block) for view in range(self.views) for block in range(-(-self.images // self.rows)))
 
-    def read(self, view: int, numbers: Sequence[int]) -> dict[str, Tensor]:
+    def read(self, view: int, numbers: Sequence[int] | NDArray[np.int64] | Tensor) -> dict[str, Tensor]:
         """The outputs for some images, by their positions: name -> (B, ...)."""
         blocks, rows = np.divmod(np.asarray(numbers, dtype=np.int64), self.rows)
         order = np.argsort(blocks, kind="stable")  # a file at a time: one copy for each is faster than one for each row

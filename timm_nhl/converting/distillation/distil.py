@@ -67,7 +67,7 @@ class Distiller:
         self.optimizer: Optimizer = AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
     def train_one_epoch(self, epoch: int) -> dict[str, float]:
-        """Trains on the images of an epoch; returns the mean of the loss and of its parts, the rate and the seconds.
+        """Trains on the images of an epoch; returns means of the loss and its parts, the rate and the seconds.
 
         Raises:
             TrainingError: the loss is not finite.
@@ -88,7 +88,8 @@ class Distiller:
             losses["loss"].backward()
             self.optimizer.step()
             sums = {name: sums.get(name, 0) + value.detach() for name, value in losses.items()}
-        means = {name: float(total) / self.steps_per_epoch for name, total in sums.items()}
+        counted = self.steps_per_epoch * order.shape[1]  # the loss is a sum over superclasses
+        means = {name: float(total) / counted for name, total in sums.items()}
         if not math.isfinite(means["loss"]):
             raise TrainingError(
                 f"the loss is {means['loss']} in epoch {epoch + 1}; lower --lr, and start in a new folder"

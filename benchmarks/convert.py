@@ -290,7 +290,7 @@ def main() -> None:
     parser.add_argument("action", choices=("run", "task", "halves", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6, help="of the trainings of `halves`")
-    parser.add_argument("--only", help="arms whose name contains this")
+    parser.add_argument("--only", help="the arm of this name, or arms whose name contains it")
     options = parser.parse_args()
     seeds = range(options.seeds)
     if options.action == "report":
@@ -307,9 +307,10 @@ def main() -> None:
         for seed in seeds:
             measure_halves(seed, epochs=options.epochs)
         return
+    wanted = [arm for arm in ARMS if arm.name == options.only] or [arm for arm in ARMS if (options.only or "") in arm.name]
     for seed in seeds:
-        for arm in ARMS:
-            if (find(arm, seed) / "result.json").exists() or (options.only or "") not in arm.name:
+        for arm in wanted:
+            if (find(arm, seed) / "result.json").exists():
                 continue
             with claim(FOLDER / f"{find(arm, seed).name}.lock") as mine:
                 if mine:

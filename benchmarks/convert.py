@@ -307,7 +307,8 @@ def main() -> None:
         for seed in seeds:
             measure_halves(seed, epochs=options.epochs)
         return
-    wanted = [arm for arm in ARMS if arm.name == options.only] or [arm for arm in ARMS if (options.only or "") in arm.name]
+    named = [arm for arm in ARMS if (options.only or "") in arm.name]
+    wanted = [arm for arm in named if arm.name == options.only] or named
     for seed in seeds:
         for arm in wanted:
             if (find(arm, seed) / "result.json").exists():

@@ -4,7 +4,7 @@
     python benchmarks/shapes.py run --processes 2
     python benchmarks/shapes.py report
 
-The 91 classes of four superclasses of the icons, 8 epochs, one seed: small enough for nine variations on one backbone
+The 91 classes of four superclasses of the icons, 8 epochs, one seed: small enough for variations on one backbone
 and three shapes on three more. The validation images compare them; the test images are those of `experts.py`. A run
 skips trainings that are done.
 """
@@ -34,9 +34,10 @@ KINDS = ("all", "5 random", "5 related")
 SETTINGS = {"epochs": 8}
 
 
-def vary(name: str, options: str, *, expected: str, model: str = BACKBONE) -> Network:
+def vary(name: str, options: str, *, expected: str, model: str = BACKBONE, tree: str = "people") -> Network:
     """A network with options of its own, nested unless it is called plain."""
-    tree = "" if name == PLAIN else "people"
+    if name == PLAIN:
+        tree = ""
     return Network(f"{model}, {name}", f"{model}_nhl" if tree else model, options, tree, SETTINGS, expected=expected)
 
 
@@ -58,6 +59,18 @@ VARIATIONS = (
     vary("depths 1, 1, 2", shape(rest="depths=1,1,2"), expected="level with edge"),
     vary("expansion 2", shape(rest="expansion=2"), expected="1 below edge"),
     vary("expansion 6", shape(rest="expansion=6"), expected="half a point above edge"),
+    # widths of which ONNX Runtime makes blocks of 16 channels
+    vary("widths 48, 16, 16", shape(widths="48,16,16"), expected="one point below edge"),
+    vary("widths 48, 32, 16", shape(widths="48,32,16"), expected="1.5 above edge"),
+    vary("generated tree", shape(), tree="generated", expected="level with edge"),
+    vary("random tree", shape(), tree="random", expected="half a point below edge"),
+    # as dear as `edge` for all classes and for random ones
+    vary(
+        "one superclass and group, widths 96, 48, 12",
+        shape(widths="96,48,12"),
+        tree="single",
+        expected="level with edge",
+    ),
 )
 OTHERS = tuple(
     vary(name, options, model=model, expected=expected)

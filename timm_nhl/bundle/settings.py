@@ -23,7 +23,6 @@ class BundleSettings:
         raw: the graphs take prepared images, not images as they are.
         img_size: side of the network's input; by default its test size.
         opset: of ONNX.
-        reduce_range: int8 weights of 7 bits, for x86 processors without VNNI.
         weights: also write model.safetensors, which `timm.create_model("local-dir:FOLDER", pretrained=True)` loads.
         license: of the weights; by default what the model's config says.
         reject: the share of images of other classes that may pass for one of the classes; sets the threshold for
@@ -36,7 +35,6 @@ class BundleSettings:
     raw: bool = False
     img_size: int | None = None
     opset: int = OPSET
-    reduce_range: bool = False
     weights: bool = False
     license: str | None = None
     reject: float | None = None

@@ -172,7 +172,7 @@ class _Writer:
         if self.settings.precision == "int8":
             assert self.preparation is not None
             prepared = [self.preparation.transform(image)[None].numpy() for image in self.images]
-            made = quantize(plain, prepared, reduce_range=self.settings.reduce_range)
+            made = quantize(plain, prepared)
             layers = [(f"{name} of {modules.get(name)}", ratio) for name, ratio in rank_layers(plain, made, prepared)]
             self.narrow = plain.with_name("int8.onnx")
             onnx.save(made, self.narrow)

@@ -62,9 +62,6 @@ Reject = Annotated[
 RejectSplit = Annotated[
     str, typer.Option(help="Split of --images for --reject: not one that the model was trained on.")
 ]
-ReduceRange = Annotated[
-    bool, typer.Option("--reduce-range", help="int8 weights of 7 bits, for x86 processors without VNNI.")
-]
 Raw = Annotated[bool, typer.Option("--raw", help="The bundle's graph takes prepared images, (B, C, H, W).")]
 ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input; by default the model's.", min=1)]
 Opset = Annotated[int | None, typer.Option(help="Opset of ONNX; by default 20.", min=18)]
@@ -86,7 +83,6 @@ def export_command(
     split: Split = "train",
     reject: Reject = None,
     reject_split: RejectSplit = "validation",
-    reduce_range: ReduceRange = False,
     raw: Raw = False,
     img_size: ImageSize = None,
     opset: Opset = None,
@@ -120,7 +116,6 @@ def export_command(
         raw=raw,
         img_size=img_size,
         opset=opset or OPSET,
-        reduce_range=reduce_range,
         weights=weights,
         license=license,
         reject=reject,

@@ -1,0 +1,56 @@
+"""What a hierarchy's meaning saves: the cost of experts cut along trees by people, generated, random and single.
+
+    python benchmarks/icons.py build/icons
+    python benchmarks/trees.py build/icons
+
+Nothing is trained. The tasks are the same for all trees; related classes are neighbours in the tree that people made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from experts_plan import BACKBONE, RECIPE
+from experts_run import make_tree
+from experts_tasks import KINDS, draw_tasks
+
+import hierarchy
+from hierarchy.dataset import HIERARCHY_FILE
+from timm_nhl.costs import CostCounter, cost
+
+SHUFFLES = {"random": 3}  # trees of a kind; one of the others
+INPUT_SIZE = (3, RECIPE["img_size"], RECIPE["img_size"])
+
+
+def count(data: Path, tree: str, preset: str) -> dict[str, np.ndarray]:
+    """Costs of the experts of all tasks by kind of task: (tasks, 2), multiply-accumulates and parameters."""
+    people = hierarchy.load(data / HIERARCHY_FILE)
+    found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
+    for seed in range(SHUFFLES.get(tree, 1)):
+        counter = CostCounter(
+            f"{BACKBONE}_nhl", hierarchy=make_tree(tree, data, seed), preset=preset, input_size=INPUT_SIZE
+        )
+        for kind in KINDS:
+            costs = [counter.cost(task) for task in draw_tasks(kind, people, seed=0)]
+            found[kind] += [(each.macs, each.params) for each in costs]
+    return {kind: np.array(costs) for kind, costs in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="dataset with a hierarchy")
+    data = parser.parse_args().data
+    plain = cost(BACKBONE, num_classes=5, input_size=INPUT_SIZE)
+    print(f"| MACs / parameters over plain | {' | '.join(KINDS)} |")
+    print("|---" * (1 + len(KINDS)) + "|")
+    for preset in ("edge", "tiny"):
+        for tree in ("people", "generated", "random", "single"):
+            means = [costs.mean(0) for costs in count(data, tree, preset).values()]
+            cells = [f"{macs / plain.macs:.2f} / {params / plain.params:.2f}" for macs, params in means]
+            print(f"| `{preset}`, {tree} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 - reference/cli.md: the `--help` of every command;
 - decisions/index.md: the decision records by title;
-- explanation/results.md: benchmarks/RESULTS.md. Pages link to that file, so that their links work in the repository too.
+- explanation/results.md: benchmarks/RESULTS.md. Pages link to that file, so their links work in the repository too.
 """
 
 from __future__ import annotations

@@ -73,19 +73,20 @@ class Arm:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
+SHORT: dict[str, Any] = {"epochs": 6, "views": 2}
+GENTLE = {"lr": 0.004}
 ARMS = (
-    Arm("converted, 4 epochs", values={"epochs": 4, "views": 4}),
-    Arm("converted in 4 shards and merged, 4 epochs", shards=4, values={"epochs": 4, "views": 4}),
-    Arm("converted, 2 epochs", values={"epochs": 2, "views": 2}),
-    Arm("converted, 2 epochs, learning rate 0.004", values={"epochs": 2, "views": 2, "lr": 0.004}),
-    Arm("converted, 4 epochs, learning rate 0.004", values={"epochs": 4, "views": 4, "lr": 0.004}),
-    Arm("converted, 10 images a class, 12 epochs", images=10, values={"epochs": 12, "views": 4}),
+    Arm("converted, 6 epochs", values=SHORT),
+    Arm("converted, 8 epochs", values={**SHORT, "epochs": 8}),
+    Arm("converted, 8 epochs, 2 views", values={**SHORT, **GENTLE, "epochs": 8}),
+    Arm("converted, 6 epochs, 3 views", values={**SHORT, **GENTLE, "views": 3}),
+    Arm("converted in 4 shards and merged, 6 epochs", shards=4, values=SHORT),
+    Arm("converted without labels, 6 epochs", values={**SHORT, "no_labels": True}),
+    Arm("converted from plain, 6 epochs", teacher=SHAPES[0], values=SHORT),
+    Arm("converted, 10 images a class", images=10, values={"epochs": 36, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
-    Arm("converted from plain, 4 epochs", teacher=SHAPES[0], values={"epochs": 4, "views": 4}),
-    Arm("converted without labels, 4 epochs", values={"epochs": 4, "views": 4, "no_labels": True}),
-    Arm("converted, 50 images a class, 4 epochs", images=50, values={"epochs": 4, "views": 4}),
+    Arm("converted, 50 images a class, 6 epochs", images=50, values=SHORT),
     Arm("from scratch, 50 images a class", teacher=None, images=50),
-    Arm("converted, 8 epochs", values={"epochs": 8, "views": 8}),
 )
 
 
@@ -289,7 +290,7 @@ def main() -> None:
     parser.add_argument("action", choices=("run", "task", "halves", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6, help="of the trainings of `halves`")
-    parser.add_argument("--only", help="arms whose name contains this")
+    parser.add_argument("--only", help="the arm of this name, or arms whose name contains it")
     options = parser.parse_args()
     seeds = range(options.seeds)
     if options.action == "report":
@@ -306,9 +307,11 @@ def main() -> None:
         for seed in seeds:
             measure_halves(seed, epochs=options.epochs)
         return
+    named = [arm for arm in ARMS if (options.only or "") in arm.name]
+    wanted = [arm for arm in named if arm.name == options.only] or named
     for seed in seeds:
-        for arm in ARMS:
-            if (find(arm, seed) / "result.json").exists() or (options.only or "") not in arm.name:
+        for arm in wanted:
+            if (find(arm, seed) / "result.json").exists():
                 continue
             with claim(FOLDER / f"{find(arm, seed).name}.lock") as mine:
                 if mine:

@@ -94,6 +94,8 @@ TREES = (
     nest(EDGE, tree="random", expected="half a point below people's tree"),
     nest(EDGE, tree="generated", expected="within half a point of people's tree"),
     nest(EDGE, tree="single", expected="one point below people's tree"),
+    # written after the row above: 5 random classes as people's tree, for two thirds of the multiply-accumulates
+    nest("96,48,12", tree="single", expected="one point above people's tree, level among 5 random classes"),
 )
 PARTS = tuple(
     Network(

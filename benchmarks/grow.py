@@ -35,7 +35,7 @@ from torch import Tensor, nn
 import hierarchy
 import timm_nhl
 from hierarchy import Hierarchy
-from timm_nhl.converting.loss import CompletedLoss
+from timm_nhl.converting.distillation import CompletedLoss
 from timm_nhl.data import open_images
 
 STRIDES = (2, 1, 1)  # a third of the operations of the published strides: minutes instead of hours

@@ -62,6 +62,8 @@ VARIATIONS = (
     # widths of which ONNX Runtime makes blocks of 16 channels
     vary("widths 48, 16, 16", shape(widths="48,16,16"), expected="one point below edge"),
     vary("widths 48, 32, 16", shape(widths="48,32,16"), expected="1.5 above edge"),
+    vary("generated tree", shape(), tree="generated", expected="level with edge"),
+    vary("random tree", shape(), tree="random", expected="half a point below edge"),
     # as dear as `edge` for all classes and for random ones
     vary(
         "one superclass and group, widths 96, 48, 12",

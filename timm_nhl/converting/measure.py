@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from timm_nhl.converting.distil import run_branches
+from timm_nhl.converting.distillation import run_branches
 from timm_nhl.features import Cached
 from timm_nhl.models import NHL
 
@@ -34,7 +34,7 @@ def measure(model: NHL, kept: Cached, learned: Sequence[int], known: Tensor) -> 
     for rows in torch.arange(kept.images).split(BATCH):
         made, labels = kept.read(0, rows.tolist()), torch.from_numpy(kept.labels)[rows]
         with torch.no_grad():
-            mine = run_branches(model, made["trunk"].to(device).float()).cpu().argmax(1)
+            mine = run_branches(model.levels, model.head, made["trunk"].to(device).float()).cpu().argmax(1)
         theirs = made["logits"][:, columns].float().masked_fill(~known[columns], -torch.inf)
         answers = theirs.argmax(1)
         whole = made["logits"].float().masked_fill(~known, -torch.inf).argmax(1)

@@ -92,12 +92,12 @@ class Conversion:
         int | None, Field(ge=1), DISTIL(help="Epochs of distillation; by default as many as the images need.")
     ] = None
     batch_size: Annotated[Count, DISTIL(help="Images per step.")] = 64
-    lr: Annotated[float, Field(gt=0), DISTIL(help="Highest learning rate (AdamW).")] = 2e-3
+    lr: Annotated[float, Field(gt=0), DISTIL(help="Highest learning rate (AdamW).")] = 8e-3
     weight_decay: Annotated[NonNegative, DISTIL(help="Weight decay.")] = 0.05
     temperature: Annotated[float, Field(gt=0), DISTIL(help="Temperature of the distillation loss.")] = 2.0
     label_weight: Annotated[NonNegative, DISTIL(help="Weight of the loss on labels, beside MODEL's answers.")] = 0.5
     smoothing: Annotated[float, Field(ge=0, lt=1), DISTIL(help="Label smoothing.")] = 0.1
-    views: Annotated[int, Field(ge=1), DISTIL(help="Augmented views of each image; the trunk sees each once.")] = 4
+    views: Annotated[int, Field(ge=1), DISTIL(help="Augmented views of each image; the trunk sees each once.")] = 2
     scale: Annotated[tuple[float, float], DISTIL(help="Random crop: range of the area.")] = (0.35, 1.0)
     hflip: Annotated[float, Field(ge=0, le=1), DISTIL(help="Probability of a horizontal flip.")] = 0.5
     color_jitter: Annotated[NonNegative, DISTIL(help="Color jitter.")] = 0.4

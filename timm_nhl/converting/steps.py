@@ -18,10 +18,9 @@ from hierarchy import Hierarchy
 from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.english import count
 from hierarchy.errors import nearest
-from timm_nhl.converting.distil import Distiller
+from timm_nhl.converting.distillation import Distiller
 from timm_nhl.converting.fit import check_norms, fit
 from timm_nhl.converting.images import open_splits
-from timm_nhl.converting.loss import CompletedLoss
 from timm_nhl.converting.measure import measure
 from timm_nhl.converting.network import FrozenOutputs, build_network
 from timm_nhl.converting.parts import choose_shard
@@ -34,7 +33,7 @@ from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
 from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, train_transform
 
-FITTED = 2000  # images that closed-form fits use; more than the numbers that each fit has
+FITTED = 1000  # images that closed-form fits use; more than the numbers that each fit has, and level with 2,000
 
 
 def convert(settings: Conversion) -> Path:
@@ -109,14 +108,8 @@ class Work:
         if "distil" not in steps:
             return
         began = time.monotonic()
-        loss = CompletedLoss(
-            self.learned,
-            self.known,
-            temperature=self.settings.temperature,
-            label_weight=self.settings.label_weight,
-            smoothing=self.settings.smoothing,
-        )
-        distiller = Distiller(self.model, self.keep(self.images, augmented=True), loss.to(self.device), self.settings)
+        kept = self.keep(self.images, augmented=True)
+        distiller = Distiller(self.model, kept, self.learned, self.known, settings=self.settings)
         if checkpoint is not None and len(rows) > 1:
             distiller.load_state_dict(checkpoint["trainer"])
             self.say(f"{self.settings.out}: resuming after epoch {len(rows) - 1} of {distiller.epochs}")

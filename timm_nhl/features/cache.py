@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -70,13 +71,19 @@ class Cached:
         """(view, block) of every file."""
         return ((view, block) for view in range(self.views) for block in range(-(-self.images // self.rows)))
 
-    def read(self, view: int, numbers: Sequence[int]) -> dict[str, Tensor]:
+    def read(self, view: int, numbers: Sequence[int] | NDArray[np.int64] | Tensor) -> dict[str, Tensor]:
         """The outputs for some images, by their positions: name -> (B, ...)."""
-        places = [divmod(int(number), self.rows) for number in numbers]
-        return {
-            name: torch.stack([self._map(self.path(view, block))[name][row] for block, row in places])
-            for name in self.shapes
-        }
+        blocks, rows = np.divmod(np.asarray(numbers, dtype=np.int64), self.rows)
+        order = np.argsort(blocks, kind="stable")  # a file at a time: one copy for each is faster than one for each row
+        found: dict[str, Tensor] = {}
+        for name, shape in self.shapes.items():
+            parts = [
+                self._map(self.path(view, block))[name][torch.from_numpy(rows[order[blocks[order] == block]])]
+                for block in np.unique(blocks).tolist()
+            ]
+            found[name] = torch.empty((len(rows), *shape), dtype=torch.float16)
+            found[name][torch.from_numpy(order)] = torch.cat(parts)
+        return found
 
     def _map(self, path: Path) -> dict[str, Tensor]:
         if path not in self._open:

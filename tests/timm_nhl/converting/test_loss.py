@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timm_nhl.converting.loss import CompletedLoss
+from timm_nhl.converting.distillation import CompletedLoss
 
 
 def softmax(values):
@@ -56,3 +56,21 @@ def test_the_teachers_own_logits_are_the_minimum():
     assert logits.grad.abs().max() < 1e-6
     shifted = loss(logits + 1, teacher, torch.full((4,), -1))["loss"]
     assert shifted > 0.01  # a part that is too loud is wrong, also where it is right among its own classes
+
+
+def test_parts_that_see_the_same_images_have_the_sum_of_their_losses():
+    teacher, labels, known = torch.randn(5, 6), torch.tensor([0, 1, -1, 3, 5]), torch.ones(6, dtype=torch.bool)
+    logits, weights = torch.randn(5, 3), torch.rand(5, 2)
+    both = CompletedLoss([1, 4, 5], known, parts=[0, 1, 0])
+    found = both(logits, teacher[:, None].expand(-1, 2, -1), labels[:, None].expand(-1, 2), weights)["loss"]
+    first = CompletedLoss([1, 5], known)(logits[:, [0, 2]], teacher, labels, weights[:, 0])["loss"]
+    second = CompletedLoss([4], known)(logits[:, [1]], teacher, labels, weights[:, 1])["loss"]
+    torch.testing.assert_close(found, first + second)
+
+
+def test_an_image_of_weight_two_counts_as_two_images():
+    teacher, logits, labels, known = torch.randn(2, 4), torch.randn(2, 2), torch.tensor([0, 2]), torch.ones(4) > 0
+    loss = CompletedLoss([0, 3], known)
+    twice = [torch.cat((values, values[:1])) for values in (logits, teacher, labels)]
+    found = loss(logits, teacher, labels, torch.tensor([2.0, 1.0]))["loss"]
+    torch.testing.assert_close(found * 2, loss(*twice)["loss"] * 3)

@@ -233,7 +233,7 @@ class Settings:
     router_weight: Annotated[NonNegative, LOSS(help="Weight of the router's loss on groups.")] = 1.0
     teacher: Annotated[str | None, LOSS(help="Distill the logits of this saved model.")] = None
     distill_weight: Annotated[NonNegative, LOSS(help="Weight of the distillation loss.")] = 1.0
-    distill_temperature: Annotated[float, Field(gt=0), LOSS(help="Temperature of the distillation loss.")] = 1.0
+    distill_temperature: Annotated[float, Field(gt=0), LOSS(help="Temperature of the distillation loss.")] = 2.0
 
     model_ema: Annotated[bool, AVERAGE(help="Keep a moving average of the weights; evaluate and save it.")] = False
     model_ema_decay: Annotated[Probability, AVERAGE(help="Its decay.")] = 0.9998

@@ -5,6 +5,8 @@ LiteRT has no antialiased resampling, so the graph normalises only; Pillow resiz
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +66,8 @@ def write_litert(
     if preparation is not None:
         network = nn.Sequential(Normalise(preparation), network).eval()
         example = torch.zeros(1, *example.shape[2:], 3, dtype=torch.uint8)
-    litert.convert(network, (example,)).export(str(path))
+    with contextlib.redirect_stdout(sys.stderr):  # it reports each of its steps
+        litert.convert(network, (example,)).export(str(path))
     with zipfile.ZipFile(path, "a") as archive:
         archive.write(labels, labels.name)
 

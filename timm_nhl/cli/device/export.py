@@ -47,7 +47,8 @@ Out = Annotated[
 Formats = Annotated[
     list[str] | None,
     typer.Option(
-        "--format", help="Graph of the bundle: onnx (default), openvino, executorch or torch; repeat it for several."
+        "--format",
+        help="Graph of the bundle: onnx (default), openvino, executorch, litert or torch; repeat it for several.",
     ),
 ]
 Images = Annotated[

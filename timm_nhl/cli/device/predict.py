@@ -34,7 +34,7 @@ ImagesArgument = Annotated[
 Top = Annotated[int, typer.Option(help="Classes to list for each image.", min=1)]
 Form = Annotated[Literal["table", "csv", "json"], typer.Option(help="A table, CSV, or a line of JSON for each image.")]
 Runtime = Annotated[
-    str | None, typer.Option(help="onnx, openvino, executorch or torch; by default what the bundle has.")
+    str | None, typer.Option(help="onnx, openvino, executorch, litert or torch; by default what the bundle has.")
 ]
 Threads = Annotated[int | None, typer.Option(help="Threads of the runtime.", min=1)]
 

@@ -1,9 +1,11 @@
 """From a trained network to the device: size, time and accuracy of bundles, and how well they reject other classes.
 
     python benchmarks/icons.py build/icons && python benchmarks/experts.py run   # the trained networks
+    python benchmarks/shapes.py run       # resnet18
     python benchmarks/device.py reject    # "none of these", from the logits that the trainings left
     python benchmarks/device.py export    # bundles of an expert of 5 and of plain networks, and their accuracy
     python benchmarks/device.py whole     # int8 against fp32 on all test images, by the networks of all classes
+    python benchmarks/device.py files     # 500 files of many sizes and forms: bundles against timm's preparation
     python benchmarks/device.py time      # all bundles in turns, batch 1, one thread; again with --img-size 224
     python benchmarks/device.py report    # the table
 
@@ -13,6 +15,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -24,11 +27,12 @@ import timm
 import torch
 from accuracy_statistics import mark_correct
 from experts_tasks import Task, draw_tasks
+from PIL import Image
 
 import hierarchy
 import timm_nhl  # noqa: F401  registers the nested models
-from timm_nhl.bundle import BundleSettings, open_bundle, write_bundle
-from timm_nhl.data import open_images
+from timm_nhl.bundle import BundleSettings, find_preparation, open_bundle, write_bundle
+from timm_nhl.data import decode_image, open_images
 from timm_nhl.eval import (
     Seen,
     estimate_difference,
@@ -46,14 +50,19 @@ TRAINED = {  # name -> folder of its training
     "expert, edge": "nested_48_24_12__people_seed0",
     "expert, tiny": "nested_32_16_8__people_seed0",
 }
-RESNET = {
-    "resnet18": {},
-    "resnet18 expert, edge": {"preset": "edge"},
-    "resnet18 expert, published": {"preset": "published"},
+RESNET = {  # trained by `python benchmarks/shapes.py run`, on the 91 classes of its own data
+    "resnet18": "resnet18__plain_seed0",
+    "resnet18 expert, edge": "resnet18__edge_seed0",
+    "resnet18 expert, tiny": "resnet18__tiny_seed0",
 }
+UNTRAINED = ("expert, published", "resnet18 expert, published")  # for size and time only
+NAMES = (*TRAINED, *RESNET, *UNTRAINED)
+FORMS = ("RGB", "L", "RGBA", "P", "1", "LA", "I;16", "CMYK", "turned")
+TRAINED_AT = 48  # pixels; networks for other sizes have random weights
 PRECISIONS = ("fp32", "fp16", "int8")
 RUNTIMES = ("onnx", "openvino")
 CALIBRATION = 256  # training images of the task
+UNJUDGED = 16  # of bundles that are only timed
 TASKS = 3  # experts whose accuracy is measured; the first is timed
 
 
@@ -61,16 +70,9 @@ def cut(name: str, runs: Path, tree: hierarchy.Hierarchy, task: Task, img_size: 
     """The network of a task's classes: an expert, or a plain network whose classifier has their rows only."""
     labels = list(tree.labels(*task))
     ids = [tree.classes[label] for label in labels]
-    if name in RESNET:
-        torch.manual_seed(0)
-        if "expert" not in name:
-            plain: Any = timm.create_model("resnet18", num_classes=len(task)).eval()
-            plain.pretrained_cfg = {**plain.pretrained_cfg, "label_names": ids, "input_size": (3, img_size, img_size)}
-            return plain
-        whole: Any = timm.create_model("resnet18_nhl", hierarchy=tree, **RESNET[name]).eval()
-        whole.pretrained_cfg = {**whole.pretrained_cfg, "input_size": (3, img_size, img_size)}
-        return whole.expert(ids)
-    model: Any = load_model(runs / TRAINED[name] / "run" / "last")
+    if name in UNTRAINED or img_size != TRAINED_AT:
+        return create(name, tree, ids, img_size)
+    model: Any = load_model(runs / {**TRAINED, **RESNET}[name] / "run" / "last")
     if hasattr(model, "expert"):
         return model.expert(ids)
     old = model.get_classifier()
@@ -82,31 +84,39 @@ def cut(name: str, runs: Path, tree: hierarchy.Hierarchy, task: Task, img_size: 
     return model.eval()
 
 
+def create(name: str, tree: hierarchy.Hierarchy, ids: list[str], img_size: int) -> Any:
+    """A network of a task's classes with random weights."""
+    torch.manual_seed(0)
+    backbone = "resnet18" if name.startswith("resnet18") else "mobilenetv4_conv_small"
+    if "expert" in name:
+        whole: Any = timm.create_model(f"{backbone}_nhl", hierarchy=tree, preset=name.rpartition(" ")[2]).eval()
+        whole.pretrained_cfg = {**whole.pretrained_cfg, "input_size": (3, img_size, img_size)}
+        return whole.expert(ids)
+    plain: Any = timm.create_model(backbone, num_classes=len(ids)).eval()
+    plain.pretrained_cfg = {**plain.pretrained_cfg, "label_names": ids, "input_size": (3, img_size, img_size)}
+    return plain
+
+
 def export(options: argparse.Namespace) -> None:
     """Writes the bundles that are missing and measures their accuracy."""
-    tree = hierarchy.load(options.data / "hierarchy.json")
-    tasks = draw_tasks("5 random", tree, seed=0)[:TASKS]
-    for number, task in enumerate(tasks):
-        for name in options.names:
-            for precision in PRECISIONS:
+    for name in options.names:
+        small = name in RESNET and options.img_size == TRAINED_AT
+        runs, data = (options.shapes, options.shapes / "icons") if small else (options.runs, options.data)
+        tree = hierarchy.load(data / "hierarchy.json")
+        judged = name not in UNTRAINED and options.img_size == TRAINED_AT
+        for number, task in enumerate(draw_tasks("5 random", tree, seed=0)[: TASKS if judged else 1]):
+            for precision in options.precisions:
                 folder = options.out / f"{options.img_size}" / f"{name} {number} {precision}"
                 if (number and precision == "fp16") or folder.with_suffix(".json").exists():
                     continue
-                if number and (name in RESNET or options.img_size != 48):
-                    continue
-                photos = open_images(str(options.data), hierarchy=tree, split="train", classes=task)
-                some = np.random.default_rng(0).permutation(len(photos))[:CALIBRATION]
+                photos = open_images(str(data), hierarchy=tree, split="train", classes=task)
+                some = np.random.default_rng(0).permutation(len(photos))[: CALIBRATION if judged else UNJUDGED]
                 if not folder.exists():
                     folder.parent.mkdir(parents=True, exist_ok=True)
                     settings = BundleSettings(formats=RUNTIMES, precision=precision, img_size=options.img_size)
-                    write_bundle(
-                        cut(name, options.runs, tree, task, options.img_size),
-                        folder,
-                        settings,
-                        images=[photos[int(i)][0] for i in some],
-                    )
-                trained = name in TRAINED and options.img_size == 48
-                found = judge(folder, options.data, tree) if trained else {}
+                    model = cut(name, runs, tree, task, options.img_size)
+                    write_bundle(model, folder, settings, images=[photos[int(i)][0] for i in some])
+                found = judge(folder, data, tree) if judged else {}
                 folder.with_suffix(".json").write_text(json.dumps(found))
                 print(folder.name, {key: float(np.mean(value)) for key, value in found.items()}, flush=True)
 
@@ -135,7 +145,7 @@ def whole(options: argparse.Namespace) -> None:
     print("| | runtime | top-1, int8 | less fp32 | top-1 among 5, int8 | less fp32 | otherwise than fp32 |")
     print("|---|---|---|---|---|---|---|")
     for name in options.names:
-        if name in RESNET:
+        if name not in TRAINED:
             continue
         found: dict[tuple[str, str], Any] = {}
         for precision in ("fp32", "int8"):
@@ -160,6 +170,43 @@ def whole(options: argparse.Namespace) -> None:
             print(f"| {name} | {runtime} | {' | '.join(cells)} | {changed} of {len(labels)} |", flush=True)
 
 
+def files(options: argparse.Namespace) -> None:
+    """Prints for how many of 500 files a bundle says another class than `timm-nhl evaluate` would."""
+    tree, generator = hierarchy.load(options.data / "hierarchy.json"), np.random.default_rng(0)
+    photos = open_images(str(options.data), hierarchy=tree, split="test")
+    model = cut("expert, edge", options.runs, tree, tree.classes, options.img_size)
+    preparation = find_preparation(model)
+    folder = options.out / "whole" / "expert, edge fp32"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_bundle(model, folder, BundleSettings(formats=RUNTIMES), images=[photos[0][0]])
+    bundles = {runtime: open_bundle(folder, runtime=runtime, threads=1) for runtime in RUNTIMES}
+    other = dict.fromkeys(RUNTIMES, 0)
+    for number in generator.permutation(len(photos))[:500]:
+        width, height = (int(2 ** generator.uniform(4, 10)) for _ in range(2))
+        image = photos[int(number)][0].resize((width, height), Image.Resampling.BICUBIC)
+        decoded = decode_image(encode(image, FORMS[number % len(FORMS)]))
+        with torch.inference_mode():
+            wanted = tree.classes[int(model(preparation.transform(decoded)[None]).argmax())]
+        for runtime, bundle in bundles.items():
+            other[runtime] += bundle.labels[int(bundle.predict(decoded)["logits"].argmax())].id != wanted
+    print(f"500 files, 16 to 1,024 pixels a side, {len(FORMS)} forms: another class in {other}")
+
+
+def encode(image: Image.Image, form: str) -> bytes:
+    """An image as a file of a form: a mode, where JPEG may be turned by its EXIF data."""
+    file = io.BytesIO()
+    if form == "I;16":
+        Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(file, "PNG")
+    elif form in ("CMYK", "turned"):
+        exif = Image.Exif()
+        exif[0x0112] = 6 if form == "turned" else 1
+        image.convert("CMYK" if form == "CMYK" else "RGB").save(file, "JPEG", exif=exif)
+    else:
+        image.convert(form).save(file, "GIF" if form == "P" else "PNG")
+    return file.getvalue()
+
+
 def mark(logits: Any, labels: Any, tree: hierarchy.Hierarchy, tasks: list[Task]) -> Any:
     """Whether the largest logit among the classes of an image's task is that of its class."""
     found = [mark_correct(logits, labels, sorted(tree.labels(*task))) for task in tasks]
@@ -169,12 +216,12 @@ def mark(logits: Any, labels: Any, tree: hierarchy.Hierarchy, tasks: list[Task])
 def time(options: argparse.Namespace) -> None:
     """Times the first task's bundles in turns, plain first."""
     place = options.out / f"{options.img_size}"
-    names = [name for name in (*TRAINED, *RESNET) if (place / f"{name} 0 int8").exists()]
     entries = [
         Entry(f"{name}|{precision}", place / f"{name} 0 {precision}", runtime)
-        for name in names
+        for name in NAMES
         for precision in PRECISIONS
         for runtime in RUNTIMES
+        if (place / f"{name} 0 {precision}").exists()
     ]
     rows = measure(entries, batches=(1,), rounds=options.rounds)
     found = {
@@ -188,18 +235,20 @@ def report(options: argparse.Namespace) -> None:
     """Prints the table: size, time over plain's in the same form, accuracy, and its difference to fp32."""
     place = options.out / f"{options.img_size}"
     times = json.loads((place / "times.json").read_text())
-    print("| | | ONNX: MB | ms | OpenVINO: MB | ms | top-1, ONNX | less fp32 | top-1, OpenVINO | less fp32 |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for name in (*TRAINED, *RESNET):
+    heads = (*(f"{each}: MB | least ms | median ms" for each in ("ONNX", "OpenVINO")), "top-1, ONNX", "less fp32")
+    print(f"| | | {' | '.join(heads)} | top-1, OpenVINO | less fp32 |")
+    print("|---" * 12 + "|")
+    for name in NAMES:
         for precision in PRECISIONS:
             cells = []
             for runtime in RUNTIMES:
                 row = times.get(f"{name}|{precision}|{runtime}")
-                base = times.get(f"{'resnet18' if name in RESNET else 'plain'}|{precision}|{runtime}")
-                if row is None:
+                base = times.get(f"{'resnet18' if name.startswith('resnet18') else 'plain'}|{precision}|{runtime}")
+                if row is None or base is None:
                     break
                 cells.append(f"{row['bytes'] / 1e6:.2f} ({row['bytes'] / base['bytes']:.0%})")
-                cells.append(f"{row['least']:.2f} ({row['least'] / base['least']:.0%})")
+                for time in ("least", "median"):
+                    cells.append(f"{row[time]:.2f} ({row[time] / base[time]:.0%})")
             else:
                 for runtime in RUNTIMES:
                     cells += _describe_accuracy(place, name, precision, runtime)
@@ -259,19 +308,24 @@ def transfer(found: Any, parts: list[tuple[int, ...]], score: str) -> list[str]:
     return [f"{each.value:.3f} ± {each.high - each.value:.3f}" for each in means] or ["", ""]
 
 
+STEPS = {"reject": reject, "export": export, "whole": whole, "files": files, "time": time, "report": report}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["reject", "export", "whole", "time", "report"])
+    parser.add_argument("step", choices=[*STEPS])
     parser.add_argument("--data", type=Path, default=Path("build") / "icons")
     parser.add_argument("--runs", type=Path, default=Path("build") / "experts")
+    parser.add_argument("--shapes", type=Path, default=Path("build") / "shapes", help="trainings of resnet18")
     parser.add_argument("--out", type=Path, default=Path("build") / "device")
-    parser.add_argument("--img-size", type=int, default=48)
-    parser.add_argument("--names", nargs="*", default=[*TRAINED, *RESNET], help="what to export; everything by default")
+    parser.add_argument("--img-size", type=int, default=TRAINED_AT)
+    parser.add_argument("--names", nargs="*", default=[*NAMES], help="what to export; everything by default")
     parser.add_argument("--runtimes", nargs="*", default=[*RUNTIMES], help="of whole networks")
+    parser.add_argument("--precisions", nargs="*", default=[*PRECISIONS], help="of bundles")
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    {"reject": reject, "export": export, "whole": whole, "time": time, "report": report}[options.step](options)
+    STEPS[options.step](options)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 - reference/cli.md: the `--help` of every command;
 - decisions/index.md: the decision records by title;
-- explanation/results.md: benchmarks/RESULTS.md.
+- explanation/results.md: benchmarks/RESULTS.md. Pages link to that file, so their links work in the repository too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 LIST = re.compile(r"^ *│ (\w[\w-]*) ", re.MULTILINE)  # a row of a help's table of commands
@@ -32,6 +33,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Leads links to the file of results to its page."""
+    up = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"](../{up}benchmarks/RESULTS.md", f"]({up}explanation/results.md")
 
 
 def commands() -> str:

@@ -1,4 +1,4 @@
-"""The README and the transcript in docs/how-to/build.md run; every output shown is the real one."""
+"""The README and the transcript in docs/how-to/build.md run, their outputs are real, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -61,9 +61,23 @@ def test_the_two_commands_are_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_linked_images_and_pages_exist():
-    for link in re.findall(r"\]\((?!http)([^)]+)\)", README.read_text()):
-        assert (README.parent / link).exists(), link
+def list_anchors(page: Path) -> set[str]:
+    """What links to the headings of a page end in."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "RESULTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES.remove(ROOT / "docs" / "index.md")  # links to pages that `make docs` generates, and checks
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_linked_images_and_pages_exist(page):
+    for link in re.findall(r"\]\((?!http)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in list_anchors(target), link
 
 
 def test_a_wrong_output_would_be_noticed():

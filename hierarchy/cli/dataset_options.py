@@ -14,7 +14,10 @@ import typer
 from hierarchy.errors import DataError
 
 Source = Annotated[
-    str, typer.Argument(help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name).")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name)."
+    ),
 ]
 Tree = Annotated[str, typer.Argument(metavar="HIERARCHY", help="A .json or .csv file, or the name of a shipped one.")]
 Out = Annotated[Path, typer.Option(help="The folder to create.")]

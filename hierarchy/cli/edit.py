@@ -26,9 +26,11 @@ WORDS = {"move": (2, 2), "rename": (2, 2), "merge": (2, 2), "split": (3, 1_000_0
 
 
 def edit_command(
-    file: Annotated[str, typer.Argument(help="The hierarchy to edit: a .json or .csv file.")],
-    verb: Annotated[str, typer.Argument(help="move, rename, merge, split, define or undo.")],
-    words: Annotated[list[str] | None, typer.Argument(help="The arguments of the verb, as listed above.")] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The hierarchy to edit: a .json or .csv file.")],
+    verb: Annotated[str, typer.Argument(metavar="VERB", help="move, rename, merge, split, define or undo.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORDS", help="The arguments of the verb, as listed above.")
+    ] = None,
     new: Annotated[bool, typer.Option("--new", help="Allow move to create a group.")] = False,
     by: Annotated[str | None, typer.Option(help="The name of the reviewer, as for review.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,

@@ -43,7 +43,9 @@ if TYPE_CHECKING:  # the room imports pydantic, which takes longer than --help
     from hierarchy.review import Paths
 
 SHAPE, MODEL, SPENDING = "Shape", "Language model", "Spending"  # panels of the help
-Source = Annotated[str, typer.Argument(help="imagenet-1k, a file with class names, an image folder, a dataset, ...")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="imagenet-1k, a file with class names, an image folder, a dataset, ...")
+]
 Format = Annotated[
     str | None, typer.Option("--format", help="Read a file in this form, such as coco; by default its content decides.")
 ]

@@ -21,7 +21,10 @@ SensesFile = Annotated[
     str | None, typer.Option("--senses", help="Senses to use, a file that `hierarchy senses` wrote.")
 ]
 File = Annotated[
-    str, typer.Argument(help="A hierarchy or a proposal: a .json or .csv file, or the name of a shipped one.")
+    str,
+    typer.Argument(
+        metavar="FILE", help="A hierarchy or a proposal: a .json or .csv file, or the name of a shipped one."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -104,7 +107,9 @@ def check_command(
 
 def score_command(
     file: File,
-    reference: Annotated[str, typer.Argument(help="A hierarchy, or a map class -> superclass as .json or .csv.")],
+    reference: Annotated[
+        str, typer.Argument(metavar="REFERENCE", help="A hierarchy, or a map class -> superclass as .json or .csv.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Scores a hierarchy against a reference, corrected for chance, with random trees of its shape as a baseline.
@@ -222,7 +227,7 @@ def explain_command(
 
 
 def senses_command(
-    source: Annotated[str, typer.Argument(help="The class list, as for generate.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The class list, as for generate.")],
     out: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("senses.csv"),
     senses: SensesFile = None,
 ) -> None:

@@ -33,7 +33,7 @@ IDLE = {  # flags that would do nothing next to another one
 
 
 def review_command(
-    file: Annotated[str, typer.Argument(help="The hierarchy to review: a .json or .csv file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The hierarchy to review: a .json or .csv file.")],
     plain: Annotated[bool, typer.Option("--plain", help="Ask line by line, not on the full screen.")] = False,
     web: Annotated[bool, typer.Option("--web", help="Ask in a browser on this machine, with images.")] = False,
     images: Annotated[

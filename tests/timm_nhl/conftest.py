@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from support.fresh import Server
 
 import timm_nhl  # noqa: F401 - registers the models
 
@@ -18,3 +19,10 @@ torch.set_num_threads(1)  # small models gain nothing from threads, and several 
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def fresh():
+    """Runs programs in fresh processes. Importing torch takes seconds: tests share the server, in one xdist group."""
+    with Server() as server:
+        yield server

@@ -24,35 +24,26 @@ ORDERS = {  # which is imported first -> a program
 }
 
 
-def run(program):
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+@pytest.mark.xdist_group("fresh")
+@pytest.mark.parametrize("order", ORDERS)
+def test_models_are_registered_when_both_are_imported(order, fresh):
+    assert fresh.run(ORDERS[order]) == (0, "", "")
 
 
-SHORT = ("timm first", "timm_nhl first", "a name of timm_nhl first")  # each starts an interpreter and imports torch
-
-
-@pytest.mark.parametrize(
-    "order", [pytest.param(order, marks=[] if order in SHORT else pytest.mark.slow) for order in ORDERS]
-)
-def test_models_are_registered_when_both_are_imported(order):
-    done = run(ORDERS[order])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+@pytest.mark.xdist_group("fresh")
+def test_an_import_of_timm_that_fails_may_be_tried_again(fresh):
+    program = (
+        "import sys, timm_nhl; torch = sys.modules['torch']; sys.modules['torch'] = None\n"
+        "try:\n    import timm\nexcept ImportError:\n    pass\nelse:\n    raise AssertionError\n"
+        f"sys.modules['torch'] = torch; import timm; {CREATED}"
+    )
+    assert fresh.run(program)[::2] == (0, "")
 
 
 def test_importing_loads_neither_torch_nor_timm():
-    done = run("import timm_nhl, sys; print(*({'torch', 'timm', 'numpy', 'nltk', 'pydantic'} & {*sys.modules}))")
+    program = "import timm_nhl, sys; print(*({'torch', 'timm', 'numpy', 'nltk', 'pydantic'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("", "")
-
-
-@pytest.mark.slow
-def test_an_import_of_timm_that_fails_may_be_tried_again():
-    program = (
-        "import sys, timm_nhl; sys.modules['torch'] = None\n"
-        "try:\n    import timm\nexcept ImportError:\n    pass\n"
-        f"del sys.modules['torch']; import timm; {CREATED}"
-    )
-    done = run(program)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_face_offers_its_names_and_no_others():

@@ -102,7 +102,8 @@ class About:
         if isinstance(self.model, NHL):
             found["hierarchy_digest"] = self.model.hierarchy.digest
             found["labels_in_the_whole_model"] = list(self.model.labels)
-        runtimes = [name for name in ("openvino", "executorch") if name in self.settings.formats]
-        packages = ["timm-nhl", "timm", "torch", *runtimes]
+        written_by = {"openvino": "openvino", "executorch": "executorch", "litert": "litert-torch"}
+        writers = [package for name, package in written_by.items() if name in self.settings.formats]
+        packages = ["timm-nhl", "timm", "torch", *writers]
         found["versions"] = {name: version(name) for name in packages}
         return {**found, **self.settings.facts}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from hierarchy.english import count
+from hierarchy.errors import FormatError
 from hierarchy.files import read_text
 from timm_nhl.errors import BundleError, ExportError
 from timm_nhl.export import list_label_names
@@ -54,9 +55,12 @@ def read_labels(folder: Path) -> tuple[Label, ...]:
     """Reads labels.txt.
 
     Raises:
-        BundleError: a line does not have three columns.
+        BundleError: it is missing or not UTF-8, or a line does not have three columns.
     """
-    lines = read_text(folder / LABELS).splitlines()
+    try:
+        lines = read_text(folder / LABELS).splitlines()
+    except FormatError as error:
+        raise BundleError(str(error)) from None
     for number, line in enumerate(lines, 1):
         if line.count("\t") != 2:
             raise BundleError(

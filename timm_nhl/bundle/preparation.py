@@ -74,16 +74,24 @@ class Preparation:
             hierarchy.dataset.Unreadable: the image is too narrow.
         """
         self.check_shape(image)
-        made: Any = create_transform(
+        prepared: Tensor = self._create_transform()(image)
+        return prepared
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        """An RGB image, resized and cropped to the network's size, by timm itself; it is not normalised."""
+        pixels = self._create_transform(normalize=False)(image)  # (C, H, W) bytes
+        return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+
+    def _create_transform(self, **options: Any) -> Any:
+        return create_transform(
             self.input_size,
             interpolation=self.interpolation,
             mean=self.mean,
             std=self.std,
             crop_pct=self.crop_pct,
             crop_mode=self.crop_mode,
+            **options,
         )
-        prepared: Tensor = made(image)
-        return prepared
 
     def scale(self) -> tuple[list[float], list[float]]:
         """(C,) factor and offset that normalise values of 0 to 255."""

@@ -9,8 +9,15 @@ from typing import Any
 
 from hierarchy.english import count
 from timm_nhl.bundle.graphs.executorch_graph import LARGEST
+from timm_nhl.bundle.preparation import Preparation
 
-PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch", "torch": "torch"}
+PACKAGES = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "executorch": "executorch",
+    "litert": "ai-edge-litert",
+    "torch": "torch",
+}
 OPEN = """image = np.asarray(ImageOps.exif_transpose(Image.open("golden.png")).convert("RGB"))[None]"""
 NAME = 'open("labels.txt", encoding="utf-8").read().splitlines()'
 LINES = {
@@ -23,6 +30,12 @@ print({NAME}[openvino.compile_model("model.xml", "CPU")([image])["probabilities"
     "executorch": f"""import numpy as np, torch; from executorch.runtime import Runtime; from PIL import Image, ImageOps
 {OPEN}; run = Runtime.get().load_program("model.pte").load_method("forward").execute
 print({NAME}[run([torch.from_numpy(image.copy())])[1].argmax()])""",
+    "litert": f"""import numpy as np; from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
+image = ImageOps.exif_transpose(Image.open("golden.png")).convert("RGB")
+CROP
+run = Interpreter(model_path="model.tflite").get_signature_runner("serving_default")
+print({NAME}[run(args_0=np.asarray(image)[None])["output_1"].argmax()])""",
     "torch": f"""import numpy as np, torch; from PIL import Image, ImageOps
 {OPEN}
 print({NAME}[torch.export.load("model.pt2").module()(torch.from_numpy(image.copy()))[1].argmax()])""",
@@ -45,8 +58,11 @@ def write_readme(folder: Path, facts: Mapping[str, Any], classes: int, *, sample
     text = f"# {provenance['architecture']}: {count(classes, 'class')}, {facts['precision']}\n\n"
     for name in facts["graphs"]:
         text += f"Run it with {PACKAGES[name]}, numpy and pillow, in this folder:\n\n"
-        text += _explain_raw(facts) if facts["raw"] else f"```python\n{LINES[name]}\n```\n\n"
-    if not facts["raw"]:
+        lines = LINES[name].replace("CROP", "" if facts["raw"] else _crop(facts["preparation"]))
+        text += _explain_raw(facts) if facts["raw"] else f"```python\n{lines}\n```\n\n"
+    if not facts["raw"] and "litert" in facts["graphs"]:
+        text += "The graph of LiteRT takes one image, resized and cropped as above: bytes, (1, height, width, 3).\n\n"
+    if not facts["raw"] and facts["graphs"] != ["litert"]:
         text += (
             "The graph takes RGB images as they are: bytes, (batch, height, width, 3), of any size. It resizes, crops"
             " and normalises them itself, so do not.\n\n"
@@ -84,6 +100,21 @@ def _explain_rejection(facts: Mapping[str, Any]) -> str:
         f" that this was chosen with, {chosen['false_accepts']:.1%} of other classes' images pass, and"
         f" {chosen['kept']:.1%} of the classes' own.\n\n"
     )
+
+
+def _crop(preparation: Mapping[str, Any]) -> str:
+    """Three lines that resize and crop an image as timm does."""
+    asked = Preparation(**preparation)
+    (tall, wide), (_, height, width) = asked.scale_size, asked.input_size
+    size = f"w, h = {wide}, {tall}"
+    if asked.crop_mode == "center":
+        size = f"w, h = image.size; w, h = max({wide}, w * {tall} // h), max({tall}, h * {wide} // w)"
+        if asked.rounds:
+            sides = f"(2 * w * {tall} + h) // (2 * h)", f"(2 * h * {wide} + w) // (2 * w)"
+            size = f"w, h = image.size; w, h = max({wide}, {sides[0]}), max({tall}, {sides[1]})"
+    return f"""{size}
+x, y = round((w - {width}) / 2), round((h - {height}) / 2)
+image = image.resize((w, h), Image.Resampling.{asked.interpolation.upper()}).crop((x, y, x + {width}, y + {height}))"""
 
 
 def _explain_raw(facts: Mapping[str, Any]) -> str:

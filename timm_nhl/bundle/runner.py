@@ -1,4 +1,4 @@
-"""A bundle that is opened: images in, named outputs out, by ONNX Runtime, OpenVINO, ExecuTorch or torch."""
+"""A bundle that is opened: images in, named outputs out, by ONNX Runtime, OpenVINO, ExecuTorch, LiteRT or torch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 from hierarchy.errors import FormatError, nearest
 from hierarchy.files import read_json
 from timm_nhl.bundle.graphs.executorch_graph import open_executorch, shrink_to_fit
+from timm_nhl.bundle.graphs.litert_graph import open_litert
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.bundle.labels import Label, read_labels
 from timm_nhl.bundle.preparation import Preparation, to_array
@@ -28,7 +29,13 @@ Run: TypeAlias = Callable[[Array], Outputs]
 
 BUNDLE = "bundle.json"
 FORMAT = 1
-GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "executorch": "model.pte", "torch": "model.pt2"}
+GRAPHS = {
+    "onnx": "model.onnx",
+    "openvino": "model.xml",
+    "executorch": "model.pte",
+    "litert": "model.tflite",
+    "torch": "model.pt2",
+}
 UNPICKLED = "torch"  # opening it runs code that the file holds
 REEXPORT = "export the bundle again"
 
@@ -39,7 +46,7 @@ class Bundle:
 
     Args:
         folder: where it lies.
-        runtime: `onnx`, `openvino`, `executorch` or `torch`.
+        runtime: `onnx`, `openvino`, `executorch`, `litert` or `torch`.
         precision: `fp32`, `fp16` or `int8`.
         labels: (K,) of the outputs.
         preparation: how images are prepared; in the graph, unless the bundle is raw.
@@ -70,7 +77,11 @@ class Bundle:
             raise BundleError(
                 f"{str(self.folder)!r} is raw and says nothing of preparation; prepare images and use run"
             )
-        return self.run(make_input(self.runtime, self.preparation, image, raw=self.raw))
+        return self.run(self.take(image))
+
+    def take(self, image: Image.Image) -> Array:
+        """What the graph takes of one RGB image, (1, ...)."""
+        return make_input(self.runtime, self.preparation, image, raw=self.raw)
 
     @property
     def graph(self) -> Path:
@@ -82,7 +93,7 @@ def open_bundle(folder: str | Path, *, runtime: str | None = None, threads: int 
     """Opens a bundle that `write_bundle` wrote, and makes sure that its files fit each other.
 
     Args:
-        runtime: `onnx`, `openvino`, `executorch` or `torch`; by default the first of the first three that the bundle
+        runtime: `onnx`, `openvino`, `executorch`, `litert` or `torch`; by default the first but `torch` that the bundle
             holds. A torch program is a pickle in parts: opening it runs what the file says, so it has to be asked for.
         threads: of the runtime; by default the runtime decides.
 
@@ -159,6 +170,8 @@ def make_input(runtime: str, preparation: Preparation | None, image: Image.Image
         return to_array(shrink_to_fit(image))
     if preparation is not None:
         preparation.check_shape(image)
+        if runtime == "litert":
+            return to_array(preparation.crop(image))
     return to_array(image)
 
 
@@ -235,26 +248,37 @@ def _open_torch(file: Path, threads: int | None, names: Sequence[str]) -> tuple[
         torch.set_num_threads(threads)
     program = torch.export.load(file)
     module = program.module()
+    (logits, *_), *_ = program.graph.output_node().args
 
     def run(x: Array) -> Outputs:
         with torch.inference_mode():
             return {name: y.numpy() for name, y in zip(names, module(torch.from_numpy(x.copy())), strict=True)}
 
-    return run, None
+    return run, int(logits.meta["val"].shape[-1])
 
 
 def _open_executorch(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
-    run = open_executorch(file, threads)
+    run, classes = open_executorch(file, threads)
 
     def run_each(x: Array) -> Outputs:
         return {name: torch.cat(y).numpy() for name, y in zip(names, zip(*run(x), strict=True), strict=True)}
 
-    return run_each, None
+    return run_each, classes
+
+
+def _open_litert(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
+    run, classes = open_litert(file, threads)
+
+    def run_each(x: Array) -> Outputs:
+        return {name: np.concatenate(y) for name, y in zip(names, zip(*run(x), strict=True), strict=True)}
+
+    return run_each, classes
 
 
 OPENERS: Mapping[str, Callable[[Path, int | None, Sequence[str]], tuple[Run, int | None]]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
     "executorch": _open_executorch,
+    "litert": _open_litert,
     "torch": _open_torch,
 }

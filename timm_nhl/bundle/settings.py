@@ -18,7 +18,7 @@ class BundleSettings:
     """What a bundle holds.
 
     Args:
-        formats: of `onnx`, `openvino`, `executorch` and `torch`.
+        formats: of `onnx`, `openvino`, `executorch`, `litert` and `torch`.
         precision: `fp32`, `fp16` (weights stored in half the bytes) or `int8`.
         raw: the graphs take prepared images, not images as they are.
         img_size: side of the network's input; by default its test size.
@@ -56,3 +56,5 @@ class BundleSettings:
             raise OptionError(f"a torch program holds fp32 only, not {self.precision}; leave --format torch out")
         if "executorch" in self.formats and self.precision == "fp16":
             raise OptionError("an ExecuTorch program holds fp32 or int8, not fp16; leave --format executorch out")
+        if "litert" in self.formats and self.precision != "fp32":
+            raise OptionError(f"a LiteRT graph holds fp32 only, not {self.precision}; leave --format litert out")

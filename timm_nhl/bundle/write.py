@@ -20,10 +20,11 @@ from torch import nn
 from timm_nhl.bundle.check import Reference, check_bundle, check_network, find_photos, shrink
 from timm_nhl.bundle.facts import About
 from timm_nhl.bundle.graphs.executorch_graph import import_executorch, quantize_executorch, write_executorch
+from timm_nhl.bundle.graphs.litert_graph import import_litert, write_litert
 from timm_nhl.bundle.graphs.onnx_graph import Scored, convert_to_onnx, prepend
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino, write_openvino
 from timm_nhl.bundle.graphs.quantize import halve, quantize, rank_layers
-from timm_nhl.bundle.labels import list_labels, write_labels
+from timm_nhl.bundle.labels import LABELS, list_labels, write_labels
 from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation
 from timm_nhl.bundle.readme import write_readme
 from timm_nhl.bundle.runner import BUNDLE, GRAPHS, OPENERS, digest_graphs, make_input, open_bundle
@@ -65,6 +66,8 @@ def write_bundle(
         import_openvino()
     if "executorch" in settings.formats:
         import_executorch()
+    if "litert" in settings.formats:
+        import_litert()
     network, preparation = _make_network(model, settings), _find_preparation(model, settings)
     size = tuple(network.pretrained_cfg["input_size"]) if preparation is None else preparation.input_size
     about = About(model, list_labels(model), preparation, size, settings)
@@ -93,6 +96,7 @@ class _Writer:
     def write(self, folder: Path) -> None:
         """All files but the golden outputs, which are what the checked graphs say."""
         folder.mkdir()
+        write_labels(self.about.labels, folder)
         settings, embedded = self.settings, None if self.settings.raw else self.preparation
         layers: list[tuple[str, float]] = []
         with tempfile.TemporaryDirectory() as scratch:
@@ -103,6 +107,9 @@ class _Writer:
             if "executorch" in settings.formats:
                 self._write_executorch(folder / GRAPHS["executorch"], embedded)
                 self._answer_with("executorch", folder / GRAPHS["executorch"])
+            if "litert" in settings.formats:
+                self._write_litert(folder / GRAPHS["litert"], embedded)
+                self._answer_with("litert", folder / GRAPHS["litert"])
             if set(settings.formats) & {"onnx", "openvino"}:
                 layers = self._write_onnx(plain, folder, embedded)
             if "openvino" in settings.formats:
@@ -113,7 +120,6 @@ class _Writer:
                     self._answer_with("openvino", file)
                 write(info=self.about.for_openvino(self.threshold))
         labels = self.about.labels
-        write_labels(labels, folder)
         write_files(self.about.model, folder, label_names=[label.id for label in labels])
         if not settings.weights:
             (folder / "model.safetensors").unlink()
@@ -207,6 +213,9 @@ class _Writer:
             network = quantize_executorch(network, [self.preparation.transform(image)[None] for image in self.images])
             self.references["executorch"] = Reference.of_torch(network, self.preparation, self.network.outputs)
         write_executorch(network, path, embedded, example=self._draw(1))
+
+    def _write_litert(self, path: Path, embedded: Preparation | None) -> None:
+        write_litert(self.network, path, embedded, example=self._draw(1), labels=path.with_name(LABELS))
 
     def _draw(self, batch: int) -> torch.Tensor:
         """Random prepared images."""

@@ -17,7 +17,9 @@ LEVELS = {"strides": "2,1,2", "widths": "128,64,32", "depths": "1,1,1"}  # optio
 
 
 def cost_command(
-    model: Annotated[str, typer.Argument(help="A nested timm model, like resnet50_nhl.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A nested timm model, like resnet50_nhl.", show_default=False)
+    ],
     hierarchy: Annotated[str | None, typer.Option(help="A shipped hierarchy, or a .json or .csv file.")] = None,
     classes: Classes = None,
     size: Annotated[int | None, typer.Option("--random", help="Also count random experts of N classes.")] = None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hierarchy.cli import print_json
-from hierarchy.errors import DataError
+from hierarchy.errors import DataError, SourceError
 from hierarchy.files import write_text
 from timm_nhl.errors import EvaluationError, OptionError
 
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     from timm_nhl.eval import Classifier, Evaluation, Inference, Opened, Rejection, Routing
 
 Checkpoint = Annotated[
-    str, typer.Argument(help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.")
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT", help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy."
+    ),
 ]
 Data = Annotated[
-    str, typer.Argument(help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name).")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A saved folder, .parquet, an image folder, or a Hub name (owner/name, datasets:name)."
+    ),
 ]
 Split = Annotated[str, typer.Option(help="Split of the data.")]
 Classes = Annotated[
@@ -112,8 +118,9 @@ def evaluate_command(
     inference = _choose_inference(device, batch_size, workers, precision, channels_last, img_size, crop_pct)
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
     kept = read_held_out(checkpoint, data, split=split)
+    offer = bool(read_held_out(checkpoint, data, split="validation"))
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
-    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), **columns)
+    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), has_held_out=offer, **columns)
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
@@ -239,7 +246,9 @@ def _open_models(
     return tree, main.along(tree), other
 
 
-def _open_images(data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, **options: Any) -> Any:
+def _open_images(
+    data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, has_held_out: bool, **options: Any
+) -> Any:
     """The images of the classes that the model knows."""
     from timm_nhl.data import open_images
 
@@ -249,6 +258,10 @@ def _open_images(data: str, tree: Hierarchy, main: Classifier, *, has_more: bool
     except DataError as error:
         hint = "if the data has more classes than the model, pass --hierarchy with all of them"
         raise DataError([*error.problems, *([] if has_more else [hint])], error.bad) from None
+    except SourceError as error:
+        if not has_held_out:
+            raise
+        raise SourceError(f"{error}; --split validation is what the training held out") from None
 
 
 def _describe_run(images: Any) -> dict[str, Any]:

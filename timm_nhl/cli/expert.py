@@ -10,7 +10,12 @@ import typer
 from hierarchy.english import count
 
 Checkpoint = Annotated[
-    str, typer.Argument(help="A saved folder, or a file of weights with --model and --hierarchy.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A saved folder, or a file of weights with --model and --hierarchy.",
+        show_default=False,
+    ),
 ]
 Classes = Annotated[
     list[str] | None, typer.Option(help="A class id, class name or node path, or '' for all; repeat it for several.")
@@ -38,7 +43,10 @@ def expert_command(
 
 
 def merge_command(
-    parts: Annotated[list[str], typer.Argument(help="Folders that timm-nhl convert wrote, of different superclasses.")],
+    parts: Annotated[
+        list[str],
+        typer.Argument(metavar="PARTS", help="Folders that timm-nhl convert wrote, of different superclasses."),
+    ],
     out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
 ) -> None:
     """Joins networks that were converted from one flat classifier, by --shard or --classes; no training is needed."""
@@ -51,7 +59,9 @@ def merge_command(
 
 def router_command(
     checkpoint: Checkpoint,
-    data: Annotated[str, typer.Argument(help="A saved folder, .parquet, an image folder, or a name on the Hub.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A saved folder, .parquet, an image folder, or a name on the Hub.")
+    ],
     out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
     split: Annotated[str, typer.Option(help="Split of the data to fit it to.")] = "train",
     workers: Annotated[int, typer.Option("--workers", "-j", help="Processes that load images.", min=0)] = 4,

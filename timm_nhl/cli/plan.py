@@ -15,7 +15,9 @@ from timm_nhl.presets import PRESETS, choose_shape
 
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
-Backbones = Annotated[list[str], typer.Argument(help="Timm models, like resnet50; any number.", show_default=False)]
+Backbones = Annotated[
+    list[str], typer.Argument(metavar="BACKBONES", help="Timm models, like resnet50; any number.", show_default=False)
+]
 Tree = Annotated[str, typer.Option(help="A shipped hierarchy, or a .json or .csv file.", show_default=False)]
 Classes = Annotated[
     list[str] | None,

@@ -19,7 +19,9 @@ from timm_nhl.errors import OptionError
 
 def run_command(
     context: typer.Context,
-    script: Annotated[Path, typer.Argument(help="A script like timm's validate.py, train.py or bulk_runner.py.")],
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="A script like timm's validate.py, train.py or bulk_runner.py.")
+    ],
     trust_labels: Annotated[
         bool,
         typer.Option("--trust-labels", help="Skip pairing: label i of the data is class i of the hierarchy."),

@@ -19,7 +19,7 @@ from hierarchy import Hierarchy, HierarchyError
 from hierarchy import save as save_hierarchy
 from hierarchy.errors import nearest
 from hierarchy.files import publish
-from timm_nhl.errors import CheckpointError, ExportError, OptionError
+from timm_nhl.errors import CheckpointError, ExportError, NHLError, OptionError, summarize
 from timm_nhl.export.verify import check_same, find_weight, write_checked
 from timm_nhl.models import NHL, SUFFIX
 from timm_nhl.weights import load_weights, read_weights
@@ -127,8 +127,15 @@ def load_model(
         raise CheckpointError(f"no config.json in {str(folder)!r}; give a folder that a model was saved to") from None
     except HierarchyError as error:
         raise CheckpointError(f"{str(config)!r} holds no valid hierarchy: {error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{str(config)!r} is not a model config ({error}); is it complete?") from None
+    except (TypeError, ValueError, AttributeError, LookupError, RuntimeError, AssertionError) as error:
+        # timm and torch raise them over values that mean nothing to them
+        if options or isinstance(error, NHLError):
+            raise
+        raise CheckpointError(
+            f"{str(config)!r} describes no model that timm builds ({summarize(error)}); give a folder as it was saved"
+        ) from error
     weights = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
     if weights is None:
         raise CheckpointError(f"no model.safetensors in {str(folder)!r}; give a folder that a model was saved to")

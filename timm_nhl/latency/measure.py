@@ -125,12 +125,7 @@ def make_input(bundle: Bundle, batch: int) -> np.ndarray[Any, Any]:
         raise BundleError(
             f"{str(bundle.folder)!r} is raw and does not say how to prepare images, so it cannot be timed; leave it out"
         )
-    if bundle.raw:
-        assert bundle.preparation is not None
-        one = bundle.preparation.transform(golden)[None].numpy()
-    else:
-        one = np.asarray(golden, dtype=np.uint8)[None]
-    return np.repeat(one, batch, 0)
+    return np.repeat(bundle.take(golden), batch, 0)
 
 
 def time_in_turns(runs: Sequence[Callable[[], Any]], batch: int, rounds: int) -> list[Timing]:

@@ -27,7 +27,9 @@ def show(plan: Plan) -> None:
 def tabulate(plan: Plan) -> Table:
     """A row for each candidate, a section for each backbone; two columns for all classes and for each task."""
     sizes = {each.input_size for each in plan.candidates}
-    made = Table(title=f"{plan.hierarchy.sizes}, {describe_sizes(sizes)}", title_justify="left")
+    nouns = zip(plan.hierarchy.sizes, ("superclass", "group", "class"), strict=True)
+    shape = ", ".join(count(number, noun) for number, noun in nouns)
+    made = Table(title=f"{shape}; {describe_sizes(sizes)}", title_justify="left")
     made.add_column("network")
     made.add_column("shape")
     limited = any(limit is not None for limit in vars(plan.budget).values())
@@ -77,7 +79,7 @@ def describe_sizes(sizes: set[tuple[int, int, int]]) -> str:
     if len(sizes) > 1:
         return "each at its own image size"
     ((_, height, width),) = sizes
-    return f"{height}x{width}"
+    return f"images of {height}x{width}"
 
 
 def describe_failure(plan: Plan) -> str:

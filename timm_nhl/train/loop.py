@@ -77,7 +77,7 @@ def train(settings: Settings) -> Path:
                 if process.is_main:
                     run_dir.save_epoch(rows, trainer.best_model, splits.images, trainer.state_dict())
             if len(rows) < trainer.epochs:
-                say(console, f"stopped: no better top-1 in {chosen.patience} epochs; see --patience")
+                say(console, f"stopped: no better top-1 in {count(chosen.patience, 'epoch')}; see --patience")
     return run_dir.path
 
 

@@ -9,6 +9,8 @@ import sys
 from dataclasses import fields
 
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 from support import ROOT
 
 from timm_nhl.cli.main import main
@@ -40,6 +42,9 @@ def test_a_count_of_the_docs_runs(line, tmp_path, monkeypatch, capsys):
 def test_the_blocks_of_the_page_on_training_train(tmp_path, monkeypatch):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "train.md").read_text(), flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
+    digits = load_digits()
+    few = {name: digits[name][:300] for name in ("images", "target")}
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: Bunch(**few))
     exec(compile(block, "docs/how-to/train.md", "exec"), {})
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
 

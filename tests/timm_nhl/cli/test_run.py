@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import textwrap
 
@@ -205,13 +204,3 @@ def test_scripts_get_their_arguments_and_the_modules_next_to_them(command, tmp_p
     )
     (tmp_path / "beside.py").write_text("here = 'found'\n")
     assert command("run", tmp_path / "script.py", "--model", "x")[1] == "['--model', 'x'] True found\n"
-
-
-def test_a_script_in_a_checkout_of_timm_gets_the_installed_timm(tmp_path):
-    (tmp_path / "timm").mkdir()
-    (tmp_path / "timm" / "__init__.py").write_text("raise ImportError('the checkout')\n")
-    (tmp_path / "train.py").write_text("import timm; print(timm.is_model('resnet50_nhl'))\n")
-    words = [sys.executable, "-m", "timm_nhl", "run", "train.py"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
-    assert f"using the installed timm {timm.__version__}, not the one next to train.py\n" in done.stderr

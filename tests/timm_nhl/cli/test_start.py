@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+import timm
+
 COMMANDS = ("cost", "train", "evaluate", "expert", "export", "run")
 
 
@@ -26,7 +29,17 @@ def test_help_needs_neither_torch_nor_timm():
         assert " ".join(["Usage: timm-nhl", *name.split(), "["]) in done.stdout
 
 
-def test_the_command_runs_as_a_module(tmp_path):
-    words = [sys.executable, "-m", "timm_nhl", "cost", "test_resnet_nhl", "--json"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["nhl"]["macs"] and not done.stderr
+@pytest.mark.xdist_group("fresh")
+def test_the_command_runs_as_a_module(fresh, tmp_path):
+    done = fresh.run_module("timm_nhl", "cost", "test_resnet_nhl", "--json", folder=tmp_path)
+    assert json.loads(done.out)["nhl"]["macs"] and (done.code, done.err) == (0, "")
+
+
+@pytest.mark.xdist_group("fresh")
+def test_a_script_in_a_checkout_of_timm_gets_the_installed_timm(fresh, tmp_path):
+    (tmp_path / "timm").mkdir()
+    (tmp_path / "timm" / "__init__.py").write_text("raise ImportError('the checkout')\n")
+    (tmp_path / "train.py").write_text("import timm; print(timm.is_model('resnet50_nhl'))\n")
+    done = fresh.run_module("timm_nhl", "run", "train.py", folder=tmp_path)
+    assert (done.code, done.out) == (0, "True\n")
+    assert f"using the installed timm {timm.__version__}, not the one next to train.py\n" in done.err

@@ -44,7 +44,7 @@ def image_folder(root, counts, *, split="train", mode="RGB"):
 
 FOLDERS = {  # images of each class, mode
     "2 classes of 10 images": ([10, 10], "RGB"),
-    "100 classes of 5 images": ([5] * 100, "RGB"),
+    "40 classes of 5 images": ([5] * 40, "RGB"),
     "a class of 1 image and one of 100": ([1, 100], "RGB"),
     "grey images": ([8, 8, 8], "L"),
 }
@@ -121,7 +121,7 @@ def test_nothing_to_hold_out_is_an_error(tmp_path):
         train(Settings(data, str(tmp_path / "run"), **TINY))
 
 
-def test_a_resumed_run_and_evaluate_use_the_images_that_were_held_out(unsplit, tmp_path):
+def test_what_comes_after_a_training_uses_the_images_that_it_held_out(unsplit, tmp_path, monkeypatch):
     settings = small(unsplit, tmp_path / "run", val_split=None, epochs=1)
     out = train(settings)
     assert train(settings) == out  # finished, and of the same labels
@@ -134,6 +134,16 @@ def test_a_resumed_run_and_evaluate_use_the_images_that_were_held_out(unsplit, t
     full = shown["rows"][0]
     assert full["images"] == len(open_splits(settings).val_images)
     assert 100 * full["top1"]["value"] == pytest.approx(float(row["eval_top1"]), abs=1e-3)
+    done = CliRunner().invoke(app, ["evaluate", str(out / "last"), unsplit])
+    hint = "has no split 'test'; it has train; --split validation is what the training held out"
+    assert str(done.exception) == f"{unsplit} {hint}"
+    seen = []
+    monkeypatch.setattr("timm_nhl.bundle.write_bundle", lambda *_, images, own, others: seen.extend([*own, *others]))
+    monkeypatch.setattr("timm_nhl.cli.device.export._report", lambda *_: None)
+    command = ["export", str(out / "last"), "--classes", TREE.classes[0], "--bundle", "b", "--images", unsplit]
+    done = CliRunner().invoke(app, [*command, "--reject", "0.05"])
+    assert done.exit_code == 0, done.output
+    assert len(seen) == full["images"]
 
 
 def test_a_training_without_evaluation_leaves_the_last_model(unsplit, tmp_path):

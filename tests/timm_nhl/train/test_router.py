@@ -52,7 +52,7 @@ def test_the_routers_loss_equals_its_definition(case, mixed):
 def test_a_router_learns_beside_the_classes(data, tmp_path, options):
     out = train(
         small(
-            data, tmp_path, router=True, epochs=8, patience=0, opt="adamw", lr=0.02, no_aug=True, hflip=0.0, **options
+            data, tmp_path, router=True, epochs=4, patience=0, opt="adamw", lr=0.02, no_aug=True, hflip=0.0, **options
         )
     )
     rows = list(csv.DictReader((out / "metrics.csv").open()))

@@ -5,7 +5,7 @@ ExecuTorch has no bicubic resampling with antialiasing, and plans memory for the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,10 @@ def shrink_to_fit(image: Image.Image) -> Image.Image:
     return image if factor == 1 else image.reduce(factor)
 
 
-def open_executorch(file: Path, threads: int | None) -> Any:
-    """What runs a program: a tensor of one image -> a list of tensors."""
+def open_executorch(
+    file: Path, threads: int | None
+) -> tuple[Callable[[np.ndarray[Any, Any]], list[list[Tensor]]], int]:
+    """What runs a program, an array of images -> the outputs of each, and the number of classes."""
     import_executorch()
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime, Verification
@@ -131,4 +133,4 @@ def open_executorch(file: Path, threads: int | None) -> Any:
         # a program gives the same memory each time
         return [[y.clone() for y in method.execute([image])] for image in images]
 
-    return run
+    return run, int(method.metadata.output_tensor_meta(0).sizes()[-1])

@@ -13,11 +13,13 @@ from hierarchy.cli import print_json
 if TYPE_CHECKING:
     from timm_nhl.latency import Entry
 
-Bundles = Annotated[list[Path], typer.Argument(help="Bundles; all their graphs are timed.", show_default=False)]
+Bundles = Annotated[
+    list[Path], typer.Argument(metavar="BUNDLES", help="Bundles; all their graphs are timed.", show_default=False)
+]
 Batches = Annotated[list[int] | None, typer.Option("--batch", help="Images at once; by default 1 and 16.", min=1)]
 Threads = Annotated[int, typer.Option(help="Threads of each runtime.", min=1)]
 Rounds = Annotated[int, typer.Option(help="Turns of each graph.", min=2)]
-Runtime = Annotated[str | None, typer.Option(help="Only the graphs for onnx, openvino, executorch or torch.")]
+Runtime = Annotated[str | None, typer.Option(help="Only the graphs for onnx, openvino, executorch, litert or torch.")]
 Plain = Annotated[
     bool, typer.Option(help="Also time the plain backbone, with random weights, written in the same form.")
 ]

@@ -24,7 +24,9 @@ WRITES = (".onnx", ".pt2")
 Checkpoint = Annotated[
     str,
     typer.Argument(
-        help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.", show_default=False
+        metavar="CHECKPOINT",
+        help="A saved folder, nested or plain, or a file of weights with --model and --hierarchy.",
+        show_default=False,
     ),
 ]
 Classes = Annotated[
@@ -45,7 +47,8 @@ Out = Annotated[
 Formats = Annotated[
     list[str] | None,
     typer.Option(
-        "--format", help="Graph of the bundle: onnx (default), openvino, executorch or torch; repeat it for several."
+        "--format",
+        help="Graph of the bundle: onnx (default), openvino, executorch, litert or torch; repeat it for several.",
     ),
 ]
 Images = Annotated[
@@ -186,28 +189,30 @@ def _sample(
     if source is None:
         return [], iter(()), iter(())
     from hierarchy import load
+    from timm_nhl.data import read_held_out
 
     tree = opened.hierarchy if hierarchy is None else load(hierarchy)
     if tree is None:
         raise OptionError(f"{opened.source!r} has no hierarchy.json, which names the classes of --images; add it")
     known = list(cut.hierarchy.classes) if hasattr(cut, "hierarchy") else list(tree.classes)
     other = [id for id in tree.classes if id not in known]
-    photos = list(_draw(source, tree, split, known, CALIBRATION))
+    photos = list(_draw(source, tree, (split, None), known, CALIBRATION))
     if reject_split is None:
         return photos, iter(()), iter(())
-    return (
-        photos,
-        _draw(source, tree, reject_split, known, REJECT),
-        _draw(source, tree, reject_split, other, REJECT),
-    )
+    rows = read_held_out(opened.source, source, split=reject_split) or (reject_split, None)
+    return photos, _draw(source, tree, rows, known, REJECT), _draw(source, tree, rows, other, REJECT)
 
 
-def _draw(source: str, tree: Any, split: str, classes: list[str], most: int) -> Iterator[Image.Image]:
-    """Some images of some classes, the same ones each time."""
-    from timm_nhl.data import open_images
+def _draw(
+    source: str, tree: Any, rows: tuple[str, list[int] | None], classes: list[str], most: int
+) -> Iterator[Image.Image]:
+    """Some images of some classes, the same ones each time, of a split or of some rows of it."""
+    from timm_nhl.data import keep_rows, open_images
 
     if classes:
+        split, kept = rows
         images = open_images(source, hierarchy=tree, split=split, classes=classes)
+        images = images if kept is None else keep_rows(images, kept)
         for number in random.Random(0).sample(range(len(images)), min(most, len(images))):
             yield images[number][0]
 

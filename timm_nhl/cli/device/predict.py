@@ -22,14 +22,19 @@ STDIN = "-"
 NONE = "none of these"
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2"}
 
-Source = Annotated[str, typer.Argument(help="A bundle, or a saved folder, nested or plain.", show_default=False)]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A bundle, or a saved folder, nested or plain.", show_default=False)
+]
 ImagesArgument = Annotated[
-    list[str], typer.Argument(help="Image files, folders of them, or - for one image on stdin.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="IMAGES", help="Image files, folders of them, or - for one image on stdin.", show_default=False
+    ),
 ]
 Top = Annotated[int, typer.Option(help="Classes to list for each image.", min=1)]
 Form = Annotated[Literal["table", "csv", "json"], typer.Option(help="A table, CSV, or a line of JSON for each image.")]
 Runtime = Annotated[
-    str | None, typer.Option(help="onnx, openvino, executorch or torch; by default what the bundle has.")
+    str | None, typer.Option(help="onnx, openvino, executorch, litert or torch; by default what the bundle has.")
 ]
 Threads = Annotated[int | None, typer.Option(help="Threads of the runtime.", min=1)]
 

@@ -265,7 +265,7 @@ def measure_halves(seed: int, *, epochs: int) -> None:
     recipe = {**RECIPE, "seed": seed, "epochs": epochs, "warmup_epochs": epochs / 12}
     flat = {"model": SHAPES[0].model, "hierarchy": str(DATA / HIERARCHY_FILE), "classes": first}
     nested = {"model": SCRATCH.model, "hierarchy": tree, "model_kwargs": [SHAPE]}
-    values = {**SHARED, "seed": seed, "hierarchy": tree, "epochs": 4, "views": 4}
+    values = {**SHARED, **SHORT, "seed": seed, "hierarchy": tree, "epochs": 8}
     ways: dict[str, Callable[[], Path]] = {
         "flat": lambda: train(Settings(str(DATA), out=str(own / "flat"), **{**recipe, **flat})),
         "converted": lambda: convert(Conversion(str(own / "flat"), str(data), str(own / "converted"), **values)),

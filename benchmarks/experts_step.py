@@ -1,6 +1,6 @@
 """What a training step of the study's networks costs: processor time of one thread, in turns.
 
-    OMP_NUM_THREADS=1 python benchmarks/experts_step.py --rounds 20
+OMP_NUM_THREADS=1 python benchmarks/experts_step.py --rounds 20
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ PLAIN: Mapping[str, str] = {
 IRREGULAR: Mapping[str, str] = {
     "man": "men", "woman": "women", "child": "children", "person": "people", "foot": "feet", "tooth": "teeth",
     "goose": "geese", "mouse": "mice", "mongoose": "mongooses", "ottoman": "ottomans", "caiman": "caimans",
-    "shaman": "shamans", "stomach": "stomachs", "monarch": "monarchs", "bookshelf": "bookshelves",
+    "shaman": "shamans", "stomach": "stomachs", "monarch": "monarchs", "epoch": "epochs", "bookshelf": "bookshelves",
     "penknife": "penknives", "louse": "lice", "ox": "oxen", "fungus": "fungi", "cactus": "cacti",
     "leaf": "leaves", "loaf": "loaves", "knife": "knives", "shelf": "shelves", "wolf": "wolves", "calf": "calves",
     "scarf": "scarves", "thief": "thieves", "half": "halves", "hoof": "hooves", "hippopotamus": "hippopotamuses",

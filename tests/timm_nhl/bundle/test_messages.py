@@ -17,7 +17,7 @@ from support.small_models import TREE, create
 import timm_nhl
 from timm_nhl.bundle import BundleSettings, check, find_preparation, open_bundle, write_bundle
 from timm_nhl.bundle.graphs.executorch_graph import import_executorch
-from timm_nhl.bundle.graphs.litert_graph import import_litert
+from timm_nhl.bundle.graphs.litert_graph import import_litert, open_litert
 from timm_nhl.bundle.graphs.openvino_graph import import_openvino
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
@@ -145,6 +145,9 @@ REFUSED = {  # a wish -> what asks for it
     "python: OpenVINO is not installed": without("openvino", lambda written: import_openvino()),
     "python: ExecuTorch is not installed": without("executorch.exir", lambda written: import_executorch()),
     "python: LiteRT is not installed": without("litert_torch", lambda written: import_litert()),
+    "python: LiteRT's runtime is not installed": without(
+        "ai_edge_litert.interpreter", lambda written: open_litert(written / "model.tflite", None)
+    ),
     "python: a LiteRT graph in int8": lambda *_: BundleSettings(formats=("litert",), precision="int8"),
     "python: an ExecuTorch program in fp16": lambda *_: BundleSettings(formats=("executorch",), precision="fp16"),
     "python: ONNX Runtime is not installed": without("onnxruntime", open_bundle),

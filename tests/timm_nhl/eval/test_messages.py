@@ -99,6 +99,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     ],
     "no such data": ["nested", "dtaa"],
     "no such split": ["nested", "data", "--split", "tset"],
+    "no such split of data that a training split": ["kept/last", "data", "--split", "tset"],
     "no word of which rows were held out": ["damaged/last", "data", "--split", "validation"],
     "data without the rows that were held out": ["trained/last", "data", "--split", "validation"],
     "no such class": ["nested", "data", "--classes", "super 07"],
@@ -119,6 +120,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl evaluate`
     "an image of too many pixels": ["nested", "huge"],
     "an image that a worker cannot decode": ["nested", "broken", "-j", "1", "--device", "cpu"],
     "a folder whose config is a list": ["listed", "data"],
+    "a folder whose config describes no model": ["odd", "data"],
     "a crop of less than nothing": ["nested", "data", "--crop-pct", "-1"],
     "a crop of more than there is": ["nested", "data", "--crop-pct", "1.5"],
     "images of no whole patches": ["patches", "data", "--hierarchy", "tree.json", "--img-size", "50"],
@@ -182,7 +184,8 @@ def files(tmp_path_factory):
     expert = nested.expert("super 00")
     for name, model in {"nested": nested, "few": nested, "expert": expert, "nested-patches": patches}.items():
         save(model, made / name)
-    for name, held_out in {"trained": {"split": "test", "rows": [98, 99]}, "damaged": {"split": "test"}}.items():
+    rows_of = {"trained": {"split": "test", "rows": [98, 99]}, "kept": {"split": "test", "rows": [8, 9]}}
+    for name, held_out in {**rows_of, "damaged": {"split": "test"}}.items():
         (made / name).mkdir()
         (made / name / "held_out.json").write_text(json.dumps(held_out))
         save(nested, made / name / "last")
@@ -199,6 +202,8 @@ def files(tmp_path_factory):
     hierarchy.save(TREE, made / "tree.json")
     (made / "listed").mkdir()
     (made / "listed" / "config.json").write_text("[]")
+    (made / "odd").mkdir()
+    (made / "odd" / "config.json").write_text('{"architecture": "test_resnet", "num_classes": "six"}')
     (made / "reversed.txt").write_text("\n".join(reversed(TREE.classes)))
     (made / "three.txt").write_text("n0000\nn0001\nn0002\n")
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -118,9 +118,15 @@ def evaluate_command(
     inference = _choose_inference(device, batch_size, workers, precision, channels_last, img_size, crop_pct)
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
     kept = read_held_out(checkpoint, data, split=split)
-    offer = bool(read_held_out(checkpoint, data, split="validation"))
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
-    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), has_held_out=offer, **columns)
+    images: Any = _open_images(
+        data,
+        tree,
+        main,
+        has_more=bool(hierarchy),
+        has_held_out=lambda: read_held_out(checkpoint, data, split="validation") is not None,
+        **columns,
+    )
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
@@ -247,7 +253,7 @@ def _open_models(
 
 
 def _open_images(
-    data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, has_held_out: bool, **options: Any
+    data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, has_held_out: Callable[[], bool], **options: Any
 ) -> Any:
     """The images of the classes that the model knows."""
     from timm_nhl.data import open_images
@@ -259,7 +265,7 @@ def _open_images(
         hint = "if the data has more classes than the model, pass --hierarchy with all of them"
         raise DataError([*error.problems, *([] if has_more else [hint])], error.bad) from None
     except SourceError as error:
-        if not has_held_out:
+        if not has_held_out():  # asked only now: it opens the data again
             raise
         raise SourceError(f"{error}; --split validation is what the training held out") from None
 

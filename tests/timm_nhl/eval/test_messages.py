@@ -229,6 +229,11 @@ def answer(arguments, monkeypatch, capsys):
     return ended.value.code, out, err.splitlines()
 
 
+def test_a_damaged_note_of_held_out_rows_matters_to_the_held_out_rows_alone(monkeypatch, capsys):
+    code, out, _ = answer(["damaged/last", "data", "--split", "test"], monkeypatch, capsys)
+    assert code == 0 and "top-1" in out
+
+
 def all_cases():
     tables = {"python": CALLS, "timm-nhl evaluate": COMMANDS}
     return [f"{kind}: {case}" for kind, table in tables.items() for case in table]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -15,9 +16,18 @@ import torch
 import torch.nn.functional as F
 from experts_plan import PLAIN, RECIPE, SHAPES, TREES
 from experts_run import make_tree
+from speed import time_in_turns
+from torch import Tensor, nn
 
 import timm_nhl  # noqa: F401  registers the nested models
 from timm_nhl.train.build import parse_kwargs
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, labels: Tensor) -> None:
+    """One step of training."""
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), labels).backward()
+    optimizer.step()
 
 
 def main() -> None:
@@ -30,21 +40,13 @@ def main() -> None:
     batch, side = RECIPE["batch_size"], RECIPE["img_size"]
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, classes, (batch,))
-    models, optimizers = {}, {}
+    steps = {}
     for network in (*SHAPES, *TREES[-2:]):
         tree = {"hierarchy": make_tree(network.tree, options.data, 0)} if network.tree else {"num_classes": classes}
         model = timm.create_model(network.model, **tree, **parse_kwargs("--options", [network.options]))
-        models[network.name] = model.to(memory_format=torch.channels_last).train()
-        optimizers[network.name] = torch.optim.AdamW(model.parameters())
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for number in range(options.rounds + 1):
-        for name, model in models.items():
-            began = time.process_time()
-            optimizers[name].zero_grad()
-            F.cross_entropy(model(x), labels).backward()
-            optimizers[name].step()
-            if number:  # the first round allocates
-                seconds[name].append(time.process_time() - began)
+        model = model.to(memory_format=torch.channels_last).train()
+        steps[network.name] = partial(step, model, torch.optim.AdamW(model.parameters()), x, labels)
+    seconds = time_in_turns(steps, rounds=options.rounds, clock=time.process_time)
     print(f"| batches of {batch}, {side} px | least ms | over plain | median over plain |")
     print("|---|---|---|---|")
     for name, each in seconds.items():

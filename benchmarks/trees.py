@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from experts_plan import BACKBONE, RECIPE
+from experts_plan import BACKBONE
+from experts_report import INPUT_SIZE
 from experts_run import make_tree
 from experts_tasks import KINDS, draw_tasks
 
@@ -21,7 +22,6 @@ from hierarchy.dataset import HIERARCHY_FILE
 from timm_nhl.costs import CostCounter, cost
 
 SHUFFLES = {"random": 3}  # trees of a kind; one of the others
-INPUT_SIZE = (3, RECIPE["img_size"], RECIPE["img_size"])
 
 
 def count(data: Path, tree: str, preset: str) -> dict[str, np.ndarray]:

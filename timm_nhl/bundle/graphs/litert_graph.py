@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from timm_nhl.bundle.preparation import Preparation
+from timm_nhl.bundle.preparation import Preparation, Prepare
 from timm_nhl.errors import ExportError
 
 SIGNATURE = "serving_default"
@@ -35,17 +35,8 @@ def import_litert() -> Any:
     return litert_torch
 
 
-class Normalise(nn.Module):
+class Normalise(Prepare):
     """What is left of a preparation once an image is cropped: (1, h, w, 3) bytes -> (1, 3, h, w)."""
-
-    factor: Tensor
-    offset: Tensor
-
-    def __init__(self, preparation: Preparation) -> None:
-        super().__init__()
-        factor, offset = preparation.scale()
-        self.register_buffer("factor", torch.tensor(factor)[:, None, None])
-        self.register_buffer("offset", torch.tensor(offset)[:, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
         return images.permute(0, 3, 1, 2).float() * self.factor + self.offset

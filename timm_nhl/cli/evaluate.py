@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -119,14 +120,8 @@ def evaluate_command(
     tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
     kept = read_held_out(checkpoint, data, split=split)
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
-    images: Any = _open_images(
-        data,
-        tree,
-        main,
-        has_more=bool(hierarchy),
-        has_held_out=lambda: read_held_out(checkpoint, data, split="validation") is not None,
-        **columns,
-    )
+    held_out = partial(read_held_out, checkpoint, data, split="validation")
+    images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), find_held_out=held_out, **columns)
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
@@ -253,7 +248,7 @@ def _open_models(
 
 
 def _open_images(
-    data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, has_held_out: Callable[[], bool], **options: Any
+    data: str, tree: Hierarchy, main: Classifier, *, has_more: bool, find_held_out: Callable[[], object], **options: Any
 ) -> Any:
     """The images of the classes that the model knows."""
     from timm_nhl.data import open_images
@@ -265,7 +260,7 @@ def _open_images(
         hint = "if the data has more classes than the model, pass --hierarchy with all of them"
         raise DataError([*error.problems, *([] if has_more else [hint])], error.bad) from None
     except SourceError as error:
-        if not has_held_out():  # asked only now: it opens the data again
+        if not find_held_out():  # asked only now: it opens the data again
             raise
         raise SourceError(f"{error}; --split validation is what the training held out") from None
 

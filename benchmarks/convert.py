@@ -6,6 +6,7 @@
     python benchmarks/convert.py report
     python benchmarks/convert.py task      # branches of 5 classes alone
     python benchmarks/convert.py halves    # the classifier has one half of the classes, the task is the other half
+    python benchmarks/convert.py run --emoji --only "converted from plain"    # and `report --emoji`; see experts.py
 
 Flat networks and those trained from scratch are the ones of `experts.py`. Each conversion has a folder below
 `build/convert`; a run skips those that are done and goes on with a stopped one at its last epoch. Conversions of one
@@ -20,7 +21,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,30 @@ from timm_nhl.data import open_images
 from timm_nhl.export import load_model
 from timm_nhl.train import Settings, parse_kwargs, train
 
-FOLDER, EXPERTS, DATA = Path("build") / "convert", Path("build") / "experts", Path("build") / "icons"
 SHAPE = f"split=-3 strides=2,2,1 widths={EDGE}"
 KINDS = ("all", "20 random", "5 random", "5 related")
 SHARED: dict[str, Any] = {"workers": 0, "device": "cpu", "model_kwargs": [SHAPE]}
 SHARED |= {name: RECIPE[name] for name in ("batch_size", "scale", "hflip", "color_jitter")}
 TEACHER = LONGER[0]  # the best flat network there is
 SCRATCH = SHAPES[1]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where images are, networks that `experts.py` trained on them, and what is converted."""
+
+    data: Path
+    networks: Path
+    folder: Path
+
+    @property
+    def hierarchy(self) -> Path:
+        return self.data / HIERARCHY_FILE
+
+
+BUILD = Path("build")
+ICONS = Study(BUILD / "icons", BUILD / "experts", BUILD / "convert")
+EMOJI = Study(BUILD / "emoji-vendors", BUILD / "emoji", BUILD / "convert-emoji")
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,7 @@ ARMS = (
     Arm("converted in 4 shards and merged, 8 epochs", shards=4, values=USUAL),
     Arm("converted without labels, 8 epochs", values={**USUAL, "no_labels": True}),
     Arm("converted from plain, 8 epochs", teacher=SHAPES[0], values=USUAL),
+    Arm("converted from plain", teacher=SHAPES[0]),  # 5,278 emoji get 20 epochs
     Arm("converted, 10 images a class", images=10, values={"epochs": 36, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
     Arm("converted, 50 images a class, 8 epochs", images=50, values=USUAL),
@@ -90,57 +109,57 @@ ARMS = (
 )
 
 
-def find(arm: Arm, seed: int) -> Path:
+def find(study: Study, arm: Arm, seed: int) -> Path:
     """The folder of an arm."""
-    return FOLDER / f"{''.join(letter if letter.isalnum() else '_' for letter in arm.name)}_seed{seed}"
+    return study.folder / f"{''.join(letter if letter.isalnum() else '_' for letter in arm.name)}_seed{seed}"
 
 
-def take_images(images: int | None, seed: int) -> Path:
-    """The data with at most so many training images of each class."""
+def take_images(study: Study, images: int | None, seed: int) -> Study:
+    """The study with at most so many training images of each class."""
     if images is None:
-        return DATA
-    folder = FOLDER / f"icons_{images}_seed{seed}"
+        return study
+    folder = study.folder / f"icons_{images}_seed{seed}"
     if not folder.exists():
-        data = open_data(str(DATA))
+        data = open_data(str(study.data))
         labels = np.array(data["train"]["label"])
         order = np.random.default_rng(seed).permutation(len(labels))
         chosen = np.concatenate([order[labels[order] == label][:images] for label in np.unique(labels)])
         data["train"] = data["train"].select(np.sort(chosen))
         temporary = folder.with_suffix(".part")
         save_data(data, temporary)
-        (temporary / HIERARCHY_FILE).write_bytes((DATA / HIERARCHY_FILE).read_bytes())
+        (temporary / HIERARCHY_FILE).write_bytes(study.hierarchy.read_bytes())
         temporary.rename(folder)
-    return folder
+    return replace(study, data=folder)
 
 
-def run(arm: Arm, seed: int) -> Path:
+def run(study: Study, arm: Arm, seed: int) -> Path:
     """Does an arm, or goes on where a stopped run left it; returns its folder, which then has `result.json`."""
-    own = find(arm, seed)
+    own = find(study, arm, seed)
     own.mkdir(parents=True, exist_ok=True)
-    data = take_images(arm.images, seed)
-    frozen = compute_views(arm, data, seed) if arm.teacher is not None else 0.0
+    study = take_images(study, arm.images, seed)
+    frozen = compute_views(study, arm, seed) if arm.teacher is not None else 0.0
     clock = own / "seconds.txt"
     before = float(clock.read_text()) if clock.exists() else 0.0
     began = time.process_time()
     try:
-        made = train_afresh(own, data, seed) if arm.teacher is None else convert_parts(arm, own, data, seed)
+        made = train_afresh(study, own, seed) if arm.teacher is None else convert_parts(study, arm, own, seed)
     finally:
         seconds = before + time.process_time() - began
         write_text(clock, f"{seconds:.1f}\n")
-    tree = hierarchy.load(data / HIERARCHY_FILE)
+    tree = hierarchy.load(study.hierarchy)
     hierarchy.save(tree, own / "tree.json")
     model = load_model(str(made))
-    save_logits(model, data, tree, own)
+    save_logits(model, study.data, tree, own)
     write_text(
         own / "result.json", json.dumps({"name": arm.name, "seed": seed, "cpu_seconds": round(seconds + frozen)})
     )
     return own
 
 
-def compute_views(arm: Arm, data: Path, seed: int) -> float:
+def compute_views(study: Study, arm: Arm, seed: int) -> float:
     """Has the classifier's outputs for an arm's views; returns the processor seconds that such views take."""
-    values = fill_in(arm, data, seed)
-    settings = Conversion(str(flat_folder(arm, seed)), str(data), str(find(arm, seed)), **values)
+    values = fill_in(study, arm, seed)
+    settings = Conversion(str(flat_folder(study, arm, seed)), str(study.data), str(find(study, arm, seed)), **values)
     teacher, tree = open_teacher(settings)
     splits = open_splits(settings, tree)
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
@@ -157,14 +176,14 @@ def compute_views(arm: Arm, data: Path, seed: int) -> float:
     return settings.views * kept.images * done["seconds"] / done["outputs"]
 
 
-def convert_parts(arm: Arm, own: Path, data: Path, seed: int) -> Path:
+def convert_parts(study: Study, arm: Arm, own: Path, seed: int) -> Path:
     """Converts in one part or several."""
-    flat = flat_folder(arm, seed)
-    values = fill_in(arm, data, seed)
+    flat, data = str(flat_folder(study, arm, seed)), str(study.data)
+    values = fill_in(study, arm, seed)
     if arm.shards == 1:
-        return convert(Conversion(str(flat), str(data), str(own / "run"), **values)) / "last"
+        return convert(Conversion(flat, data, str(own / "run"), **values)) / "last"
     parts = [
-        convert(Conversion(str(flat), str(data), str(own / f"part{k}"), shard=f"{k}/{arm.shards}", **values))
+        convert(Conversion(flat, data, str(own / f"part{k}"), shard=f"{k}/{arm.shards}", **values))
         for k in range(1, arm.shards + 1)
     ]
     if not (own / "merged").exists():
@@ -172,42 +191,42 @@ def convert_parts(arm: Arm, own: Path, data: Path, seed: int) -> Path:
     return own / "merged"
 
 
-def flat_folder(arm: Arm, seed: int) -> Path:
+def flat_folder(study: Study, arm: Arm, seed: int) -> Path:
     """The classifier that an arm converts."""
     assert arm.teacher is not None
-    return place(arm.teacher, seed, EXPERTS) / "run"
+    return place(arm.teacher, seed, study.networks) / "run"
 
 
-def fill_in(arm: Arm, data: Path, seed: int) -> dict[str, Any]:
+def fill_in(study: Study, arm: Arm, seed: int) -> dict[str, Any]:
     """All settings of a conversion but its folders."""
-    shared = {"hierarchy": str(data / HIERARCHY_FILE), "cache": str(FOLDER / "features"), "cache_gb": 30.0}
+    shared = {"hierarchy": str(study.hierarchy), "cache": str(study.folder / "features"), "cache_gb": 30.0}
     return {**SHARED, **shared, **arm.values, "seed": seed}
 
 
-def train_afresh(own: Path, data: Path, seed: int) -> Path:
+def train_afresh(study: Study, own: Path, seed: int) -> Path:
     """Trains from scratch, for as many epochs as give a quarter of all steps on all images."""
-    images = len(open_images(str(data), hierarchy=hierarchy.load(data / HIERARCHY_FILE), split="train"))
+    images = len(open_images(str(study.data), hierarchy=hierarchy.load(study.hierarchy), split="train"))
     epochs = round(RECIPE["epochs"] * 12_000 / images / 4)
     values = {**RECIPE, "epochs": epochs, "warmup_epochs": epochs / 12, "seed": seed}
-    values |= {"model": SCRATCH.model, "model_kwargs": [SHAPE], "hierarchy": str(data / HIERARCHY_FILE)}
-    return train(Settings(str(data), out=str(own / "run"), **values)) / "last"
+    values |= {"model": SCRATCH.model, "model_kwargs": [SHAPE], "hierarchy": str(study.hierarchy)}
+    return train(Settings(str(study.data), out=str(own / "run"), **values)) / "last"
 
 
-def list_rows(seeds: range) -> Iterator[Row]:
+def list_rows(study: Study, seeds: range) -> Iterator[Row]:
     """The rows of the table: what there was, then what was converted."""
-    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    tree = hierarchy.load(study.hierarchy)
     for network in (SCRATCH, *SHAPES[:1], TEACHER):
-        folders = {seed: place(network, seed, EXPERTS) for seed in seeds}
+        folders = {seed: place(network, seed, study.networks) for seed in seeds}
         yield Row(network, {seed: each for seed, each in folders.items() if (each / "result.json").exists()}, tree)
     for arm in ARMS:
-        folders = {seed: find(arm, seed) for seed in seeds}
+        folders = {seed: find(study, arm, seed) for seed in seeds}
         done = {seed: each for seed, each in folders.items() if (each / "result.json").exists()}
         yield Row(Network(arm.name, SCRATCH.model, SHAPE, "people"), done, tree)
 
 
-def format_rows(seeds: range) -> Iterator[str]:
+def format_rows(study: Study, seeds: range) -> Iterator[str]:
     """Lines of a table: top-1 by kind of task, how far from the nested network that was trained from scratch."""
-    rows = [row for row in list_rows(seeds) if row.folders]
+    rows = [row for row in list_rows(study, seeds) if row.folders]
     yield f"| test images | {' | '.join(KINDS)} | core-minutes |"
     yield "|---" * (2 + len(KINDS)) + "|"
     base = rows[0]
@@ -230,13 +249,13 @@ def format_rows(seeds: range) -> Iterator[str]:
 
 def measure_task(seed: int) -> Path:
     """Converts for the first task of 5 random classes alone, to compare its minutes with those of all classes."""
-    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    tree = hierarchy.load(ICONS.hierarchy)
     task = draw_tasks("5 random", tree, seed=seed)[0]
     arm = Arm("converted for 5 classes, 4 epochs", values={"epochs": 4, "views": 4, "classes": list(task)})
-    own = find(arm, seed)
+    own = find(ICONS, arm, seed)
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
-    convert_parts(arm, own, DATA, seed)
+    convert_parts(ICONS, arm, own, seed)
     print(
         f"{own.name}: {(time.process_time() - began) / 60:.1f} core-minutes beside the views, for {', '.join(task)}",
         file=sys.stderr,
@@ -246,11 +265,11 @@ def measure_task(seed: int) -> Path:
 
 def take_half(seed: int) -> tuple[list[str], Path]:
     """The classes of one half, drawn at random, and the data of the other half."""
-    tree = hierarchy.load(DATA / HIERARCHY_FILE)
+    tree = hierarchy.load(ICONS.hierarchy)
     drawn = set(random.Random(f"halves {seed}").sample(tree.classes, len(tree) // 2))
-    folder = FOLDER / f"half_seed{seed}"
+    folder = ICONS.folder / f"half_seed{seed}"
     if not folder.exists():
-        other = subset(open_data(str(DATA)), tree, [id for id in tree.classes if id not in drawn])
+        other = subset(open_data(str(ICONS.data)), tree, [id for id in tree.classes if id not in drawn])
         temporary = folder.with_suffix(".part")
         save_data(other.data, temporary)
         hierarchy.save(other.hierarchy, temporary / HIERARCHY_FILE)
@@ -261,13 +280,13 @@ def take_half(seed: int) -> tuple[list[str], Path]:
 def measure_halves(seed: int, *, epochs: int) -> None:
     """Trains a flat network on half of the classes and converts it for the others, beside training from scratch."""
     first, data = take_half(seed)
-    own, tree = FOLDER / f"halves_seed{seed}", str(data / HIERARCHY_FILE)
+    own, tree = ICONS.folder / f"halves_seed{seed}", str(data / HIERARCHY_FILE)
     recipe = {**RECIPE, "seed": seed, "epochs": epochs, "warmup_epochs": epochs / 12}
-    flat = {"model": SHAPES[0].model, "hierarchy": str(DATA / HIERARCHY_FILE), "classes": first}
+    flat = {"model": SHAPES[0].model, "hierarchy": str(ICONS.hierarchy), "classes": first}
     nested = {"model": SCRATCH.model, "hierarchy": tree, "model_kwargs": [SHAPE]}
     values = {**SHARED, **USUAL, "seed": seed, "hierarchy": tree}
     ways: dict[str, Callable[[], Path]] = {
-        "flat": lambda: train(Settings(str(DATA), out=str(own / "flat"), **{**recipe, **flat})),
+        "flat": lambda: train(Settings(str(ICONS.data), out=str(own / "flat"), **{**recipe, **flat})),
         "converted": lambda: convert(Conversion(str(own / "flat"), str(data), str(own / "converted"), **values)),
         "scratch": lambda: train(Settings(str(data), out=str(own / "scratch"), **{**recipe, **nested})),
     }
@@ -290,16 +309,18 @@ def main() -> None:
     parser.add_argument("action", choices=("run", "task", "halves", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6, help="of the trainings of `halves`")
+    parser.add_argument("--emoji", action="store_true", help="of `run` and `report`: emoji, not icons")
     parser.add_argument("--only", help="the arm of this name, or arms whose name contains it")
     options = parser.parse_args()
     seeds = range(options.seeds)
+    study = EMOJI if options.emoji else ICONS
     if options.action == "report":
-        print("\n".join(format_rows(seeds)))
+        print("\n".join(format_rows(study, seeds)))
         return
     import torch
 
     torch.set_num_threads(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    study.folder.mkdir(parents=True, exist_ok=True)
     if options.action == "task":
         measure_task(0)
         return
@@ -311,11 +332,12 @@ def main() -> None:
     wanted = [arm for arm in named if arm.name == options.only] or named
     for seed in seeds:
         for arm in wanted:
-            if (find(arm, seed) / "result.json").exists():
+            own = find(study, arm, seed)
+            if (own / "result.json").exists():
                 continue
-            with claim(FOLDER / f"{find(arm, seed).name}.lock") as mine:
+            with claim(study.folder / f"{own.name}.lock") as mine:
                 if mine:
-                    run(arm, seed)
+                    run(study, arm, seed)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from convert import ARMS, DATA, SCRATCH, SHAPE, fill_in, flat_folder
+from convert import ARMS, ICONS, SCRATCH, SHAPE, fill_in, flat_folder
 from experts_plan import RECIPE
 from rich.console import Console
 from speed import time_in_turns
 
-from hierarchy.dataset import HIERARCHY_FILE
 from timm_nhl.converting import Conversion
 from timm_nhl.converting.distillation import Distiller
 from timm_nhl.converting.images import open_splits
@@ -43,7 +42,7 @@ ARM = ARMS[0]
 def build_training(folder: str) -> tuple[Callable[[], None], Callable[[], None], int]:
     """Steps of a training from scratch, as many batches of its images alone, and the steps of an epoch."""
     values = {**RECIPE, "seed": 0, "model": SCRATCH.model, "model_kwargs": [SHAPE]}
-    settings = Settings(str(DATA), out=f"{folder}/scratch", hierarchy=str(DATA / HIERARCHY_FILE), **values)
+    settings = Settings(str(ICONS.data), out=f"{folder}/scratch", hierarchy=str(ICONS.hierarchy), **values)
     process = Process(0, 1, torch.device("cpu"))
     splits = open_training(settings)
     chosen, _ = complete(settings, splits.find_facts(settings, process))
@@ -65,7 +64,9 @@ def build_training(folder: str) -> tuple[Callable[[], None], Callable[[], None],
 
 def build_conversion(folder: str) -> tuple[Work, Distiller, Any]:
     """A conversion on kept features, and what its evaluation reads."""
-    settings = Conversion(str(flat_folder(ARM, 0)), str(DATA), f"{folder}/nested", **fill_in(ARM, DATA, 0))
+    settings = Conversion(
+        str(flat_folder(ICONS, ARM, 0)), str(ICONS.data), f"{folder}/nested", **fill_in(ICONS, ARM, 0)
+    )
     teacher, tree = open_teacher(settings)
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
     splits = open_splits(settings, tree)

@@ -79,7 +79,8 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
         ShapeError: no hierarchy of this number of classes has that shape.
     """
     fewest = 1 if shape.chains else 2  # children of a node
-    if count < fewest * fewest:  # one superclass with one group is all there can be
+    one = Range(1, 1)
+    if count < fewest * fewest or (shape.groups == one and shape.superclasses in (None, one)):
         return _only(shape, count)
     likely = max(1, min(round(count**0.434), count // fewest**2))
     supers = shape.superclasses or Range(likely, likely)
@@ -95,14 +96,14 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     groups = _possible("group", groups, per_group, count)
     if groups.most < fewest * supers.least:
         raise ShapeError(
-            f"{groups} groups are too few for {supers} superclasses; ask for at least {fewest * supers.least}, or allow"
-            " chains (nodes with a single child)"
+            f"{supers} superclasses need at least {fewest * supers.least} groups, not {groups}; ask for more groups or fewer"
+            " superclasses, or allow chains (nodes with a single child)"
         )
     return Range(supers.least, min(supers.most, groups.most // fewest)), groups, per_group, per_super
 
 
 def _only(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
-    """The only shape that so few classes can have, or ShapeError if another is asked for."""
+    """One superclass with one group, or ShapeError if another shape is asked for."""
     only = (Range(1, 1), Range(1, 1), Range(count, count), Range(count, count))
     asked = (shape.superclasses, shape.groups, shape.classes_per_group, shape.classes_per_superclass)
     if any(wanted and wanted.clip(given.least) != given.least for wanted, given in zip(asked, only, strict=True)):

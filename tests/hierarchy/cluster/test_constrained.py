@@ -120,13 +120,18 @@ def test_distances_and_cuts_are_those_of_scipy():
     [
         (10, Shape(superclasses=Range(4, 4)), "10 classes cannot make 4 superclasses"),
         (10, Shape(groups=Range(9, 9)), "10 classes cannot make 9 groups"),
-        (40, Shape(superclasses=Range(8, 8), groups=Range(9, 9)), "9 groups are too few for 8 superclasses"),
+        (40, Shape(superclasses=Range(8, 8), groups=Range(9, 9)), "8 superclasses need at least 16 groups, not 9"),
         (40, Shape(classes_per_group=Range(1, 2), groups=Range(5, 5)), "40 classes cannot make 5 groups"),
     ],
 )
 def test_an_impossible_shape_is_refused_with_a_hint(count, shape, message):
     with pytest.raises(ShapeError, match=message):
         cluster(random_rows(count, 0), shape)
+
+
+@pytest.mark.parametrize("shape", [Shape(groups=Range(1, 1)), Shape(Range(1, 1), Range(1, 1))])
+def test_one_group_may_be_asked_for(shape):
+    assert len(set(cluster(random_rows(40, 0), shape))) == 1
 
 
 @pytest.mark.parametrize("text", ["", "0", "9:5", "x", "3:x", "-1", ":", "1:2:3", "²", "1" * 5000])

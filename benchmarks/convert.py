@@ -81,6 +81,7 @@ class Arm:
         teacher: the flat network that is converted; none for training from scratch.
         images: of each class; none for all.
         shards: parts that are converted apart and merged.
+        further: epochs in which all weights are trained afterwards, with the flat network as the teacher.
         values: settings that differ.
     """
 
@@ -88,6 +89,7 @@ class Arm:
     teacher: Network | None = TEACHER
     images: int | None = None
     shards: int = 1
+    further: int = 0
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -98,6 +100,7 @@ ARMS = (
     Arm("converted, 8 epochs, 2 views", values={**USUAL, **GENTLE}),
     Arm("converted, 6 epochs", values={**USUAL, "epochs": 6}),
     Arm("converted, 6 epochs, 3 views", values={"epochs": 6, "views": 3, **GENTLE}),
+    Arm("converted, 8 epochs, then all weights, 2 epochs", values=USUAL, further=2),
     Arm("converted in 4 shards and merged, 8 epochs", shards=4, values=USUAL),
     Arm("converted without labels, 8 epochs", values={**USUAL, "no_labels": True}),
     Arm("converted from plain, 8 epochs", teacher=SHAPES[0], values=USUAL),
@@ -181,7 +184,8 @@ def convert_parts(study: Study, arm: Arm, own: Path, seed: int) -> Path:
     flat, data = str(flat_folder(study, arm, seed)), str(study.data)
     values = fill_in(study, arm, seed)
     if arm.shards == 1:
-        return convert(Conversion(flat, data, str(own / "run"), **values)) / "last"
+        made = convert(Conversion(flat, data, str(own / "run"), **values)) / "last"
+        return train_further(study, arm, own, seed) if arm.further else made
     parts = [
         convert(Conversion(flat, data, str(own / f"part{k}"), shard=f"{k}/{arm.shards}", **values))
         for k in range(1, arm.shards + 1)
@@ -189,6 +193,14 @@ def convert_parts(study: Study, arm: Arm, own: Path, seed: int) -> Path:
     if not (own / "merged").exists():
         merge([str(part) for part in parts], own / "merged")
     return own / "merged"
+
+
+def train_further(study: Study, arm: Arm, own: Path, seed: int) -> Path:
+    """Trains all weights of a converted network, at the learning rate that is usual for that."""
+    values = {name: value for name, value in RECIPE.items() if name not in ("lr", "img_size", "warmup_epochs")}
+    values |= {"epochs": arm.further, "seed": seed, "hierarchy": str(study.hierarchy)}
+    values |= {"finetune": str(own / "run" / "last"), "teacher": str(flat_folder(study, arm, seed) / "last")}
+    return train(Settings(str(study.data), out=str(own / "tuned"), **values)) / "last"
 
 
 def flat_folder(study: Study, arm: Arm, seed: int) -> Path:

@@ -77,7 +77,7 @@ def check_places(old: Hierarchy, tree: Hierarchy) -> None:
             problems, fix="use a hierarchy that keeps all classes of the model, each in its group under its name"
         )
     if len(tree) == len(old):
-        raise GrowthError(["the hierarchy has no new classes"], fix="add some")
+        raise GrowthError(["the hierarchy has no new classes"], fix="add some, or fine-tune the model")
 
 
 def _path(row: tuple[str, str, str, str]) -> str:

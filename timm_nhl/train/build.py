@@ -25,28 +25,32 @@ POSITIONAL = ("pos_embed", "relative_position_bias_table")  # tensors that grow 
 FIXED_BY_DATA = ("hierarchy", "num_classes", "in_chans")  # model arguments that follow from the data
 
 
-def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, num_classes: int) -> nn.Module:
+def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, classes: Sequence[str]) -> nn.Module:
     """Creates the model of a training.
 
     Args:
         hierarchy: of the classes; a nested model needs it.
+        classes: ids by label.
 
     Raises:
         OptionError: timm cannot create it with these arguments, or has no weights for it.
-        CheckpointError: the weights of the trunk or of the model to grow cannot be read, or are of another backbone.
+        CheckpointError: the weights of the trunk or of the saved model cannot be read, or are of another backbone.
         GrowthError: the model to grow does not fit the hierarchy.
+        TrainingError: the model to fine-tune has other classes.
     """
     if settings.grow is not None:
         assert hierarchy is not None  # the loop has made sure
         growth = grow(load(settings.grow), hierarchy)
         # old branches that learn with the new ones end within a point of training from scratch; see RESULTS.md
         model: nn.Module = growth.grown().requires_grad_(True) if settings.freeze_trunk else growth
+    elif settings.finetune is not None:
+        model = load_start(settings.finetune, classes=classes)
     else:
-        model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": num_classes})
+        model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": len(classes)})
     if settings.trunk_from is not None:
         load_trunk(model, settings.trunk_from)
     if settings.freeze_trunk:
-        model.get_submodule("trunk").requires_grad_(False)
+        freeze_trunk(model)
     inputs = resolve_inputs(settings, model)
     # what timm recommends for testing its own weights does not hold for ours
     inputs |= {"test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
@@ -123,6 +127,17 @@ def _literal(text: str) -> Any:
         return text
 
 
+def freeze_trunk(model: nn.Module) -> None:
+    """Takes the trunk's weights out of the training.
+
+    Raises:
+        OptionError: the model has none.
+    """
+    if not isinstance(model, NHL):
+        raise OptionError("--freeze-trunk is for nested models, and this one is plain; remove it")
+    model.trunk.requires_grad_(False)
+
+
 def load_trunk(model: nn.Module, source: str) -> None:
     """Loads the trunk of a nested model from a trained plain backbone or the trunk of another nested model.
 
@@ -163,20 +178,39 @@ def load_teacher(folder: str, *, classes: Sequence[str]) -> nn.Module:
         TrainingError: its outputs are other classes, the same in another order, or not named.
     """
     teacher = load_model(folder)
-    known = teacher.hierarchy.classes if isinstance(teacher, NHL) else list_label_names(teacher)
+    check_outputs(teacher, classes, what=f"the teacher {folder!r}", fix="pass a teacher trained on the same classes")
+    return teacher.requires_grad_(False)
+
+
+def load_start(folder: str, *, classes: Sequence[str]) -> nn.Module:
+    """Loads a saved model, plain or nested, to train it further on exactly its classes.
+
+    Raises:
+        CheckpointError: the folder does not hold a model, or a broken one.
+        TrainingError: its outputs are other classes.
+    """
+    model = load_model(folder)
+    fix = "pass data of the same classes, or grow the model"
+    check_outputs(model, classes, what=f"the model to fine-tune {folder!r}", fix=fix)
+    return model
+
+
+def check_outputs(model: nn.Module, classes: Sequence[str], *, what: str, fix: str) -> None:
+    """Checks that a model's outputs are these classes, in this order.
+
+    Raises:
+        TrainingError: they are not, or not named.
+    """
+    known = model.hierarchy.classes if isinstance(model, NHL) else list_label_names(model)
     if not known:
         raise TrainingError(
-            f"the teacher {folder!r} does not name its {teacher.num_classes} outputs, so they cannot be matched to the"
-            " classes; add label_names (ids by output) to its config.json"
+            f"{what} does not name its {model.num_classes} outputs, so they cannot be matched to the classes; add"
+            " label_names (ids by output) to its config.json"
         )
     if tuple(known) != tuple(classes):
         odd = [name for name in known if name not in classes] or [name for name in classes if name not in known]
         how = f"only one of them has {odd[0]!r}" if odd else "in another order"
-        raise TrainingError(
-            f"the teacher {folder!r} has {count(len(known), 'class')}, this training {len(classes)}, {how};"
-            " pass a teacher trained on the same classes"
-        )
-    return teacher.requires_grad_(False)
+        raise TrainingError(f"{what} has {count(len(known), 'class')}, this training {len(classes)}, {how}; {fix}")
 
 
 def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:

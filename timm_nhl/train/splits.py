@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -16,6 +16,8 @@ from hierarchy.english import count
 from hierarchy.errors import DataError
 from timm_nhl.data import EpochSampler, Images, find_validation, open_images
 from timm_nhl.errors import OptionError, TrainingError
+from timm_nhl.export import list_label_names, load_model
+from timm_nhl.models import NHL
 from timm_nhl.train.distributed import Process
 from timm_nhl.train.settings import Chosen, Facts, Settings, find_start
 
@@ -67,7 +69,7 @@ def open_splits(settings: Settings) -> Splits:
         TrainingError: there is nothing to evaluate on.
     """
     splits = split_images(
-        partial(open_split, settings, hierarchy=find_hierarchy(settings)),
+        partial(open_split, settings, **find_classes(settings)),
         settings.source,
         train_split=settings.train_split,
         val_split=settings.val_split,
@@ -122,13 +124,13 @@ def choose_val_share(images: int) -> float:
     return 0.2 if images < 1_000 else 0.1
 
 
-def open_split(settings: Settings, split: str, hierarchy: Hierarchy | None) -> Images:
+def open_split(settings: Settings, split: str, *, hierarchy: Hierarchy | None, classes: Sequence[str]) -> Images:
     """The images of one split."""
     return open_images(
         settings.source,
         hierarchy=hierarchy,
         split=split,
-        classes=settings.classes or (),
+        classes=classes,
         image=settings.image,
         column=settings.column,
     )
@@ -151,6 +153,28 @@ def check_same_labels(images: Images, val_images: Images) -> None:
             )
 
 
+def find_classes(settings: Settings) -> dict[str, Any]:
+    """The hierarchy, and its classes to train on: those of the model to fine-tune, if there is one."""
+    hierarchy, classes = find_hierarchy(settings), tuple(settings.classes or ())
+    if settings.finetune is not None:
+        own = load_model(settings.finetune)
+        if isinstance(own, NHL):
+            hierarchy, classes = extend(own.hierarchy, hierarchy), own.hierarchy.classes
+        elif hierarchy is not None:
+            classes = list_label_names(own)
+    return {"hierarchy": hierarchy, "classes": classes}
+
+
+def extend(hierarchy: Hierarchy, larger: Hierarchy | None) -> Hierarchy:
+    """A hierarchy with the further classes of another one behind its own.
+
+    >>> extend(Hierarchy.balanced(9).at([4, 2]), Hierarchy.balanced(5)).classes
+    ('class 4', 'class 2', 'class 0', 'class 1', 'class 3')
+    """
+    further = [] if larger is None else [row for row in larger.rows if row[0] not in hierarchy.classes]
+    return Hierarchy.from_rows([*hierarchy.rows, *further])
+
+
 def find_hierarchy(settings: Settings) -> Hierarchy | None:
     """The hierarchy of the settings, or the one in the folder of the data."""
     file = Path(settings.source) / HIERARCHY_FILE
@@ -160,7 +184,7 @@ def find_hierarchy(settings: Settings) -> Hierarchy | None:
         return load(file)
     needs = {
         "--grow": settings.grow is not None,
-        f"--model {settings.model}": settings.nested and settings.grow is None,
+        f"--model {settings.model}": settings.nested and settings.grow is None and settings.finetune is None,
         "--classes": bool(settings.classes),
     }
     flags = [flag for flag, given in needs.items() if given]

@@ -51,7 +51,7 @@ class Trainer:
     def __init__(self, settings: Chosen, images: Images, *, sampler: EpochSampler, process: Process) -> None:
         self.settings, self.sampler, self.process = settings, sampler, process
         seed_all(settings.seed, INITIALIZATION)  # on the CPU, where it is created: the same weights on any device
-        self.model = create_model(settings, hierarchy=images.hierarchy, num_classes=len(images.classes))
+        self.model = create_model(settings, hierarchy=images.hierarchy, classes=images.classes)
         if isinstance(self.model, Growth):
             self.model.check_labels(images.labels.tolist())
         self.inputs = resolve_inputs(settings, self.model)

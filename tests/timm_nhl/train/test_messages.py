@@ -40,6 +40,10 @@ def growing(checkpoint, *flags, data="data"):
     return ["train", data, "--grow", checkpoint, *SHORT, *flags, "--out", "new"]
 
 
+def finetuning(checkpoint, *flags, data="data"):
+    return ["train", data, "--finetune", checkpoint, *SHORT, *flags, "--out", "new"]
+
+
 COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "no data": ["train", "--out", "new"],
     "no folder": ["train", "data"],
@@ -80,6 +84,12 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "growing a plain model": growing("plain"),
     "growing by nothing": growing("done/last"),
     "growing without a hierarchy": growing("done/last", data="bare"),
+    "fine-tuning with other settings of the model": finetuning("done/last", "--classes", "super 01", "--drop", "0.1"),
+    "fine-tuning what does not exist": finetuning("doen/last"),
+    "fine-tuning on other classes": finetuning("others", data="bare"),
+    "fine-tuning what does not name its outputs": finetuning("nameless", data="bare"),
+    "fine-tuning a plain model with a frozen trunk": finetuning("plain", "--freeze-trunk"),
+    "growing and fine-tuning": growing("done/last", "--finetune", "done/last"),
     "an unknown optimizer": training("--opt", "adamv"),
     "an optimizer of second derivatives": training("--opt", "adahessian"),
     "optimizer arguments out of range": training("--opt", "adamw", "--opt-kwargs", "betas=0.9,1.5"),

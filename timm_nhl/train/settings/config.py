@@ -86,6 +86,10 @@ class Settings:
         str | None,
         MODEL(help="Add classes to this saved nested model: train new branches only; all with --freeze-trunk."),
     ] = None
+    finetune: Annotated[
+        str | None,
+        MODEL(help="Train this saved model further, nested or plain, with the classes and the shape that it has."),
+    ] = None
     trunk_from: Annotated[
         str | None, MODEL(help="Start the trunk from a trained backbone: a saved folder or a weights file.")
     ] = None

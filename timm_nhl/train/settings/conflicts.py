@@ -60,12 +60,15 @@ def conflicts(settings: Settings) -> Iterator[str]:
         given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
-    if s.grow is not None:
+    if s.grow is not None and s.finetune is not None:
+        yield "--grow and --finetune both start from a saved model; remove one"
+    elif s.grow is not None or s.finetune is not None:
         fixed = ("model", "preset", "model_kwargs", "pretrained", "trunk_from", "img_size", "mean", "std",
                  "drop", "drop_path", "router")  # fmt: skip
-        given = [flag(name) for name in fixed if getattr(s, name) != defaults[name]]
+        start, more = ("--finetune", ("classes",)) if s.grow is None else ("--grow", ())
+        given = [flag(name) for name in (*fixed, *more) if getattr(s, name) != defaults[name]]
         if given:
-            yield f"{', '.join(given)}: --grow keeps its model as it is; remove these flags"
+            yield f"{', '.join(given)}: {start} keeps its model as it is; remove these flags"
     elif s.trunk_from is not None and s.pretrained:
         yield "--trunk-from and --pretrained both set the trunk's weights; remove one"
     if s.cache is not None:

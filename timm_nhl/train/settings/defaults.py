@@ -13,8 +13,13 @@ from typing import Any, Literal
 from hierarchy.english import count
 from timm_nhl.train.settings.config import Chosen, Settings, flag
 
-Start = Literal["scratch", "pretrained", "frozen"]
-STARTS = {"scratch": "random weights", "pretrained": "pretrained weights", "frozen": "a frozen trunk"}
+Start = Literal["scratch", "pretrained", "frozen", "trained"]
+STARTS = {
+    "scratch": "random weights",
+    "pretrained": "pretrained weights",
+    "frozen": "a frozen trunk",
+    "trained": "a trained network",
+}
 FEW, MANY = 1_000, 100_000  # images; between them is where most people's own data are
 
 
@@ -73,7 +78,7 @@ def choose(
     stops = ", fewer if half of the epochs bring no progress"
     length = {"batch_size": batch_size, "epochs": epochs, "warmup_epochs": epochs / 20, "patience": epochs // 2}
     return (
-        _choose_optimizer(opt or "adamw", plain=not facts.nested, trained=trained),
+        _choose_optimizer(opt or "adamw", facts),
         _choose_trunk(facts),
         Choice(length, f"{steps:,} steps for {size} images{stops * (epochs > 1)}"),
         # a short training seldom sees an object of which a crop of 8 % has left a piece
@@ -83,11 +88,12 @@ def choose(
     )
 
 
-def _choose_optimizer(opt: str, *, plain: bool, trained: bool) -> Choice:
+def _choose_optimizer(opt: str, facts: Facts) -> Choice:
+    fresh = facts.start == "scratch"
     if not any(word in opt.lower() for word in ("adam", "adan", "lamb")):
-        return Choice({"opt": opt, "lr_base": 0.02 if trained else 0.1, "weight_decay": 2e-5}, f"usual for {opt}")
-    # 2e-3 at 64 images a step is what benchmarks/RESULTS.md trains with; a plain network has no new part that needs it
-    rate = 5e-4 if plain and trained else 2e-3
+        return Choice({"opt": opt, "lr_base": 0.1 if fresh else 0.02, "weight_decay": 2e-5}, f"usual for {opt}")
+    # 2e-3 at 64 images a step is what benchmarks/RESULTS.md trains with; a network without new parts needs less
+    rate = 2e-3 if fresh or (facts.nested and facts.start != "trained") else 5e-4
     return Choice({"opt": opt, "lr_base": rate, "weight_decay": 0.05}, "suits convolutions and transformers")
 
 
@@ -133,6 +139,8 @@ def find_start(settings: Settings) -> Start:
     """What the network starts from."""
     if settings.grow is not None or settings.freeze_trunk:
         return "frozen"
+    if settings.finetune is not None:
+        return "trained"
     return "pretrained" if settings.pretrained or settings.trunk_from is not None else "scratch"
 
 

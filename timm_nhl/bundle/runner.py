@@ -17,7 +17,7 @@ from hierarchy.errors import FormatError, nearest
 from hierarchy.files import read_json
 from timm_nhl.bundle.graphs.executorch_graph import open_executorch, shrink_to_fit
 from timm_nhl.bundle.graphs.litert_graph import open_litert
-from timm_nhl.bundle.graphs.openvino_graph import import_openvino
+from timm_nhl.bundle.graphs.packages import import_package
 from timm_nhl.bundle.labels import Label, read_labels
 from timm_nhl.bundle.preparation import Preparation, to_array
 from timm_nhl.errors import BundleError, ExportError, summarize
@@ -228,7 +228,7 @@ def _open_onnx(file: Path, threads: int | None, names: Sequence[str]) -> tuple[R
 
 
 def _open_openvino(file: Path, threads: int | None, names: Sequence[str]) -> tuple[Run, int | None]:
-    openvino = import_openvino()
+    openvino = import_package("openvino")
     config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where the processor has it
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads

@@ -19,10 +19,11 @@ from torch import nn
 
 from timm_nhl.bundle.check import Reference, check_bundle, check_network, find_photos, shrink
 from timm_nhl.bundle.facts import About
-from timm_nhl.bundle.graphs.executorch_graph import import_executorch, quantize_executorch, write_executorch
-from timm_nhl.bundle.graphs.litert_graph import import_litert, write_litert
+from timm_nhl.bundle.graphs.executorch_graph import quantize_executorch, write_executorch
+from timm_nhl.bundle.graphs.litert_graph import write_litert
 from timm_nhl.bundle.graphs.onnx_graph import Scored, convert_to_onnx, prepend
-from timm_nhl.bundle.graphs.openvino_graph import import_openvino, write_openvino
+from timm_nhl.bundle.graphs.openvino_graph import write_openvino
+from timm_nhl.bundle.graphs.packages import MODULES, import_package
 from timm_nhl.bundle.graphs.quantize import halve, quantize, rank_layers
 from timm_nhl.bundle.labels import LABELS, list_labels, write_labels
 from timm_nhl.bundle.preparation import Preparation, Prepare, find_preparation
@@ -62,12 +63,9 @@ def write_bundle(
         raise ExportError(f"{str(target)!r} already exists; name a new folder")
     if settings.precision == "int8" and not images:
         raise OptionError("int8 is calibrated on images of your data, and none are given; pass --images")
-    if "openvino" in settings.formats:
-        import_openvino()
-    if "executorch" in settings.formats:
-        import_executorch()
-    if "litert" in settings.formats:
-        import_litert()
+    for form in settings.formats:
+        if form in MODULES:
+            import_package(form)
     network, preparation = _make_network(model, settings), _find_preparation(model, settings)
     size = tuple(network.pretrained_cfg["input_size"]) if preparation is None else preparation.input_size
     about = About(model, list_labels(model), preparation, size, settings)

@@ -16,9 +16,8 @@ from support.small_models import TREE, create
 
 import timm_nhl
 from timm_nhl.bundle import BundleSettings, check, find_preparation, open_bundle, write_bundle
-from timm_nhl.bundle.graphs.executorch_graph import import_executorch
-from timm_nhl.bundle.graphs.litert_graph import import_litert, open_litert
-from timm_nhl.bundle.graphs.openvino_graph import import_openvino
+from timm_nhl.bundle.graphs.litert_graph import open_litert
+from timm_nhl.bundle.graphs.packages import import_package
 from timm_nhl.cli.main import main
 from timm_nhl.errors import NHLError
 from timm_nhl.eval import check_drop, open_bundles
@@ -142,9 +141,9 @@ def quantised(written):
 
 
 REFUSED = {  # a wish -> what asks for it
-    "python: OpenVINO is not installed": without("openvino", lambda written: import_openvino()),
-    "python: ExecuTorch is not installed": without("executorch.exir", lambda written: import_executorch()),
-    "python: LiteRT is not installed": without("litert_torch", lambda written: import_litert()),
+    "python: OpenVINO is not installed": without("openvino", lambda written: import_package("openvino")),
+    "python: ExecuTorch is not installed": without("executorch.exir", lambda written: import_package("executorch")),
+    "python: LiteRT is not installed": without("litert_torch", lambda written: import_package("litert")),
     "python: LiteRT's runtime is not installed": without(
         "ai_edge_litert.interpreter", lambda written: open_litert(written / "model.tflite", None)
     ),

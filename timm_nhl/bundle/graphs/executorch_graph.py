@@ -14,23 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from timm_nhl.bundle.graphs.packages import import_package
 from timm_nhl.bundle.preparation import Preparation, Prepare, halve, keep_ratio
-from timm_nhl.errors import ExportError
 
 LARGEST = 1024  # pixels; 30 MB of activations
-
-
-def import_executorch() -> Any:
-    """The package `executorch.exir`.
-
-    Raises:
-        ExportError: it is not installed.
-    """
-    try:
-        import executorch.exir
-    except ImportError:
-        raise ExportError("this format needs 'executorch'; install 'timm-nhl[executorch]'") from None
-    return executorch.exir
 
 
 class Resample(Prepare):
@@ -71,7 +58,7 @@ def quantize_executorch(network: nn.Module, images: Sequence[Tensor]) -> nn.Modu
     Args:
         images: (1, C, H, W) each, prepared; they say which values activations have.
     """
-    import_executorch()
+    import_package("executorch")
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
@@ -95,7 +82,7 @@ def write_executorch(network: nn.Module, path: Path, preparation: Preparation | 
         preparation: what to put in front of it; None leaves it.
         example: a prepared image, (1, C, H, W).
     """
-    exir = import_executorch()
+    exir = import_package("executorch")
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     free = None
@@ -119,7 +106,7 @@ def open_executorch(
     file: Path, threads: int | None
 ) -> tuple[Callable[[np.ndarray[Any, Any]], list[list[Tensor]]], int]:
     """What runs a program, an array of images -> the outputs of each, and the number of classes."""
-    import_executorch()
+    import_package("executorch")
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime, Verification
 

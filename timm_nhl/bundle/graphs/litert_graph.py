@@ -16,23 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from timm_nhl.bundle.graphs.packages import import_package
 from timm_nhl.bundle.preparation import Preparation, Prepare
 from timm_nhl.errors import ExportError
 
 SIGNATURE = "serving_default"
-
-
-def import_litert() -> Any:
-    """The package `litert_torch`.
-
-    Raises:
-        ExportError: it is not installed.
-    """
-    try:
-        import litert_torch
-    except ImportError:
-        raise ExportError("this format needs 'litert-torch'; install 'timm-nhl[litert]'") from None
-    return litert_torch
 
 
 class Normalise(Prepare):
@@ -53,7 +41,7 @@ def write_litert(
         example: a prepared image, (1, C, H, W).
         labels: a text file that goes along, at the file's end as TFLite's metadata keep them.
     """
-    litert = import_litert()
+    litert = import_package("litert")
     if preparation is not None:
         network = nn.Sequential(Normalise(preparation), network).eval()
         example = torch.zeros(1, *example.shape[2:], 3, dtype=torch.uint8)

@@ -10,23 +10,10 @@ from typing import Any
 import numpy as np
 
 from timm_nhl.bundle.graphs.openvino_int8 import quantize_openvino
+from timm_nhl.bundle.graphs.packages import import_package
 from timm_nhl.bundle.preparation import Preparation
-from timm_nhl.errors import ExportError
 
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
-
-
-def import_openvino() -> Any:
-    """The package.
-
-    Raises:
-        ExportError: it is not installed.
-    """
-    try:
-        import openvino
-    except ImportError:
-        raise ExportError("this format needs 'openvino'; install 'timm-nhl[openvino]'") from None
-    return openvino
 
 
 def write_openvino(
@@ -48,7 +35,7 @@ def write_openvino(
         half: store weights in float16.
         quantized: the int8 form of the ONNX file, if the network is to be in int8.
     """
-    openvino = import_openvino()
+    openvino = import_package("openvino")
     network = openvino.Core().read_model(str(onnx_file))
     if quantized is not None:
         quantize_openvino(network, quantized)

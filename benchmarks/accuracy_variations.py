@@ -78,9 +78,6 @@ VARIATIONS: Mapping[str, Variation] = {
         "a batch norm follows each convolution, so it changes only the effective learning rate",
         True,
     ),
-    "class branches at twice the rate": Variation(
-        (("branch_lr_scale", (1.0, 1.0, 2.0)),), +0.5, "the branch of a class learns from few images"
-    ),
     "twice the steps": Variation(
         (), +2.0, "all images are learned by then, but augmented ones still help", True, times=2
     ),

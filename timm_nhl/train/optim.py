@@ -37,7 +37,7 @@ def create_optimizer(model: nn.Module, settings: Chosen, *, step_size: int) -> O
 
 
 def param_groups(model: nn.Module, settings: Chosen) -> Iterator[dict[str, Any]]:
-    """timm's groups by weight decay and layer, split further by the learning rates of trunk, levels and head.
+    """timm's groups by weight decay and layer, split further by the learning rates of the trunk and the rest.
 
     A group's `lr_scale` is its factor on the learning rate, as in timm's layer decay; timm's schedulers apply it.
     """
@@ -48,19 +48,11 @@ def param_groups(model: nn.Module, settings: Chosen) -> Iterator[dict[str, Any]]
         groups = param_groups_layer_decay(
             model, settings.weight_decay, no_weight_decay_list=no_decay, layer_decay=settings.layer_decay
         )
-    superclass, group_, leaf = settings.branch_lr_scale
-    scales = {
-        "trunk.": settings.trunk_lr_scale,
-        "levels.0.": superclass,
-        "levels.1.": group_,
-        "levels.2.": leaf,
-        "head.": leaf,
-    }
     names = {parameter: name for name, parameter in model.named_parameters()}
     for group in groups:
         by_scale: dict[float, list[nn.Parameter]] = {}
         for parameter in group["params"]:
-            scale = next((scale for prefix, scale in scales.items() if names[parameter].startswith(prefix)), 1.0)
+            scale = settings.trunk_lr_scale if names[parameter].startswith("trunk.") else 1.0
             by_scale.setdefault(scale, []).append(parameter)
         for scale, parameters in by_scale.items():
             yield {**group, "params": parameters, "lr_scale": group.get("lr_scale", 1.0) * scale}

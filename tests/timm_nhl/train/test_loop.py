@@ -145,35 +145,33 @@ def test_a_trunk_is_taken_from_a_nested_model_too(data, tmp_path):
 
 def test_each_part_has_its_own_learning_rate():
     model = timm.create_model("test_resnet_nhl", hierarchy=TREE, widths=(8, 4, 4), expansion=2)
-    settings = small("", trunk_lr_scale=0.1, branch_lr_scale=(2.0, 3.0, 4.0), weight_decay=0.1)
+    settings = small("", trunk_lr_scale=0.1, weight_decay=0.1)
     settings, _ = complete(settings, Facts(26, 6, "scratch"))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found = {}
     for group in param_groups(model, settings):
         for parameter in group["params"]:
             name = names.pop(id(parameter))
-            found.setdefault(name[:8], set()).add(group["lr_scale"])
+            found.setdefault(name.partition(".")[0], set()).add(group["lr_scale"])
             assert group["weight_decay"] == (0.0 if parameter.ndim == 1 or name in model.no_weight_decay() else 0.1)
     assert not names  # each is in one group
-    assert found.pop("levels.0") == {2.0} and found.pop("levels.1") == {3.0} and found.pop("levels.2") == {4.0}
-    assert found.pop("head.fc.") == {4.0} and found == {name: {0.1} for name in found}
+    assert found == {"trunk": {0.1}, "levels": {1.0}, "head": {1.0}}
 
 
 def test_the_schedule_keeps_the_factors_of_the_learning_rate(data):
-    settings = small(data, trunk_lr_scale=0.1, branch_lr_scale=(1.0, 1.0, 0.0), weight_decay=0.0, layer_decay=0.9)
+    settings = small(data, trunk_lr_scale=0.0, weight_decay=0.0, layer_decay=0.9)
     trainer, before = after(settings, steps=2)
     weights = changed(trainer, before) & set(dict(trainer.model.named_parameters()))
-    assert not any(name.startswith("levels.2") for name in weights)
-    assert any(name.startswith("levels.1") for name in weights)
+    assert not any(name.startswith("trunk.") for name in weights)
+    assert any(name.startswith("levels.0") for name in weights)
     lrs = {group["lr"] for group in trainer.optimizer.param_groups}
     assert len(lrs) > 4 and max(lrs) < settings.lr  # two steps down the cosine
 
 
 def test_the_reported_learning_rate_is_that_of_parameters_without_a_factor(data):
-    trainer = create_trainer(small(data, trunk_lr_scale=0.0, branch_lr_scale=(0.5, 1.0, 2.0), sched="constant"))
-    assert {group["lr_scale"] for group in trainer.optimizer.param_groups} == {0.0, 0.5, 1.0, 2.0}
+    trainer = create_trainer(small(data, trunk_lr_scale=0.5, sched="constant"))
+    assert {group["lr_scale"] for group in trainer.optimizer.param_groups} == {0.5, 1.0}
     assert trainer.lr == pytest.approx(0.01)
-    assert create_trainer(small(data, trunk_lr_scale=0.0, branch_lr_scale=(0.0, 0.0, 0.0))).lr == 0.0
 
 
 def test_what_a_step_draws_depends_on_its_number_alone(data):

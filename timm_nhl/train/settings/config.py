@@ -139,11 +139,6 @@ class Settings:
     trunk_lr_scale: Annotated[
         float | None, Field(ge=0), OPTIMIZER(help="Factor on --lr for a nested model's trunk.", show_default=BY_DATA)
     ] = None
-    branch_lr_scale: Annotated[
-        tuple[float, float, float],
-        each(0),
-        OPTIMIZER(help="Factors on --lr for superclass, group and class branches."),
-    ] = (1.0, 1.0, 1.0)
 
     epochs: Annotated[
         int | None, Field(ge=1), SCHEDULE(help="Number of epochs, warm-up included.", show_default=BY_DATA)

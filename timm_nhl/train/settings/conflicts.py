@@ -55,8 +55,7 @@ def conflicts(settings: Settings) -> Iterator[str]:
         if low > high:
             yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
     if not s.nested and s.grow is None:
-        names = ("preset", "trunk_from", "freeze_trunk", "trunk_lr_scale", "branch_lr_scale",
-                 "router", "router_weight")  # fmt: skip
+        names = ("preset", "trunk_from", "freeze_trunk", "trunk_lr_scale", "router", "router_weight")
         given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"

@@ -192,6 +192,15 @@ class Hierarchy:
                 raise UnknownNode(f"label {label} is out of range: there are {count} classes; use 0 to {count - 1}")
         return Hierarchy.from_rows(rows[label] for label in wanted)
 
+    def extend(self, other: Hierarchy) -> Hierarchy:
+        """The hierarchy with the further classes of another one behind its own, where that one puts them.
+
+        >>> Hierarchy.balanced(2).extend(Hierarchy.balanced(3)).classes
+        ('class 0', 'class 1', 'class 2')
+        """
+        own = set(self.classes)
+        return Hierarchy.from_rows([*self.rows, *(row for row in other.rows if row[0] not in own)])
+
     def find(self, text: str) -> tuple[str, ...]:
         """Paths of the nodes that a text may mean: equal names first, then names that contain it, else similar names.
 

@@ -96,8 +96,8 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     groups = _possible("group", groups, per_group, count)
     if groups.most < fewest * supers.least:
         raise ShapeError(
-            f"{supers} superclasses need at least {fewest * supers.least} groups, not {groups}; ask for more groups or fewer"
-            " superclasses, or allow chains (nodes with a single child)"
+            f"{supers} superclasses need at least {fewest * supers.least} groups, not {groups}; ask for more groups or"
+            " fewer superclasses, or allow chains (nodes with a single child)"
         )
     return Range(supers.least, min(supers.most, groups.most // fewest)), groups, per_group, per_super
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hierarchy.dataset.rows import Bad, Check, Data, Problems, iterate_tables, list_splits, read_features
 from hierarchy.english import count
+from hierarchy.errors import MOST_PROBLEMS as MOST_NAMES
 from hierarchy.errors import DataError, nearest
 from hierarchy.tree import Hierarchy, Level
 
@@ -115,8 +116,9 @@ def match(names: Iterable[str], hierarchy: Hierarchy) -> dict[str, int]:
             problems.append(f"{both} are the same class, {hierarchy.classes[label]!r}; use one of them")
     if unknown:
         near = nearest(unknown[0], [*hierarchy.classes, *hierarchy.names]) if len(unknown) == 1 else ""
+        more = f" and {len(unknown) - MOST_NAMES} more" if len(unknown) > MOST_NAMES else ""
         problems.append(
-            f"no class of the hierarchy has the id or name {', '.join(map(repr, unknown))}{near};"
+            f"no class of the hierarchy has the id or name {', '.join(map(repr, unknown[:MOST_NAMES]))}{more}{near};"
             " rename them, or add them to the hierarchy"
         )
     if problems:

@@ -66,6 +66,16 @@ def test_a_subset_of_a_subset_is_the_subset(tree_and_asked, data):
 
 
 @given(hierarchies_and_requests())
+def test_a_subset_that_is_extended_by_the_whole_keeps_its_labels(tree_and_asked):
+    tree, asked = tree_and_asked
+    part = tree.subset(*asked)
+    whole = part.extend(tree)
+    assert whole.rows[: len(part)] == part.rows
+    assert set(whole.rows) == set(tree.rows)
+    assert whole.extend(part) == whole
+
+
+@given(hierarchies_and_requests())
 def test_a_subset_has_the_order_of_the_whole_with_gaps(tree_and_asked):
     tree, asked = tree_and_asked
     part = tree.subset(*asked)

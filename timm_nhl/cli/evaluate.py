@@ -42,7 +42,10 @@ Classes = Annotated[
 Flat = Annotated[str | None, typer.Option(help="Saved folder of a plain model to compare with.")]
 AlongHierarchy = Annotated[
     str | None,
-    typer.Option(help="Measure along this hierarchy, which may have more classes than the model; by default its own."),
+    typer.Option(
+        help="Measure along this hierarchy, which may have more classes than the model; by default its own, with the"
+        " further classes of hierarchy.json in DATA."
+    ),
 ]
 Model = Annotated[str | None, typer.Option(help="The architecture, if CHECKPOINT is a file of weights.")]
 Labels = Annotated[
@@ -117,7 +120,7 @@ def evaluate_command(
 
     precision = amp_dtype if amp else None
     inference = _choose_inference(device, batch_size, workers, precision, channels_last, img_size, crop_pct)
-    tree, main, other = _open_models(checkpoint, flat, hierarchy=hierarchy, model=model, labels=labels)
+    tree, main, other = _open_models(checkpoint, data, flat, hierarchy=hierarchy, model=model, labels=labels)
     kept = read_held_out(checkpoint, data, split=split)
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
     held_out = partial(read_held_out, checkpoint, data, split="validation")
@@ -229,19 +232,23 @@ def _report(
 
 
 def _open_models(
-    checkpoint: str, flat: str | None, *, hierarchy: str | None, model: str | None, labels: str | None
+    checkpoint: str, data: str, flat: str | None, *, hierarchy: str | None, model: str | None, labels: str | None
 ) -> tuple[Hierarchy, Classifier, Classifier | None]:
     """The hierarchy to measure along, and the models whose classes are ids of it."""
     from hierarchy import load
+    from hierarchy.dataset import HIERARCHY_FILE
     from hierarchy.sources import read_classes
     from timm_nhl.eval import open_classifier
 
     names = read_classes(labels, fewest=1).ids if labels else None
     main = open_classifier(checkpoint, model=model, hierarchy=hierarchy, labels=names)
+    file = Path(data) / HIERARCHY_FILE
     tree = main.hierarchy if hierarchy is None else load(hierarchy)
+    if hierarchy is None and file.is_file():  # it may have classes that the model does not know
+        tree = load(file) if tree is None else tree.extend(load(file))
     if tree is None:
         raise EvaluationError(
-            f"{main.source!r} is a plain model without a hierarchy.json in its folder; pass --hierarchy"
+            f"{main.source!r} is a plain model without a hierarchy.json in its folder or in {data!r}; pass --hierarchy"
         )
     other = None if flat is None else open_classifier(flat, labels=names).along(tree)
     return tree, main.along(tree), other

@@ -159,20 +159,11 @@ def find_classes(settings: Settings) -> dict[str, Any]:
     if settings.finetune is not None:
         own = load_model(settings.finetune)
         if isinstance(own, NHL):
-            hierarchy, classes = extend(own.hierarchy, hierarchy), own.hierarchy.classes
+            classes = own.hierarchy.classes
+            hierarchy = own.hierarchy.extend(hierarchy or own.hierarchy)
         elif hierarchy is not None:
             classes = list_label_names(own)
     return {"hierarchy": hierarchy, "classes": classes}
-
-
-def extend(hierarchy: Hierarchy, larger: Hierarchy | None) -> Hierarchy:
-    """A hierarchy with the further classes of another one behind its own.
-
-    >>> extend(Hierarchy.balanced(9).at([4, 2]), Hierarchy.balanced(5)).classes
-    ('class 4', 'class 2', 'class 0', 'class 1', 'class 3')
-    """
-    further = [] if larger is None else [row for row in larger.rows if row[0] not in hierarchy.classes]
-    return Hierarchy.from_rows([*hierarchy.rows, *further])
 
 
 def find_hierarchy(settings: Settings) -> Hierarchy | None:

@@ -322,3 +322,8 @@ def test_a_stream_raises_for_bad_rows_when_they_are_reached():
         list(stream)
     with pytest.raises(DataError, match="has the id or name 'lion'"):
         list(label(rows_of(["n1", "lion"]).to_iterable_dataset(), PETS))
+
+
+def test_of_many_unknown_classes_a_few_are_named():
+    with pytest.raises(DataError, match="'strange 7' and 3 more; rename them"):
+        label(rows_of([f"strange {number}" for number in range(11)]), PETS)

@@ -277,10 +277,15 @@ def test_experts_share_no_class_before_all_were_drawn():
     assert draws != draw_classes(20, 6, 7, seed=4)
 
 
-def test_an_expert_alone_is_measured_on_the_data_of_the_whole(command, folder, tmp_path):
+@pytest.mark.parametrize("where", ["--hierarchy", "the data"])
+def test_an_expert_alone_is_measured_on_the_data_of_the_whole(command, folder, tmp_path, where):
     nested = load(folder / "nested")
     save(nested.expert("super 01"), tmp_path / "expert")
-    alone = json.loads(command("evaluate", tmp_path / "expert", "data", "--hierarchy", "tree.json", "-j", 0, "--json"))
+    data, flags = "data", ["--hierarchy", "tree.json"]
+    if where == "the data":
+        data, flags = shutil.copytree(folder / "data", tmp_path / "data"), []
+        shutil.copy(folder / "tree.json", data / "hierarchy.json")
+    alone = json.loads(command("evaluate", tmp_path / "expert", data, *flags, "-j", 0, "--json"))
     beside = json.loads(command("evaluate", "nested", "data", "--classes", "super 01", "-j", 0, "--json"))
     (one,), other = alone["rows"], beside["rows"][2]
     assert (one.pop("name"), other.pop("name")) == ("full", "expert")

@@ -19,6 +19,7 @@ from timm_nhl.cli.main import app
 from timm_nhl.errors import TrainingError
 from timm_nhl.train import Settings, train, try_out
 from timm_nhl.train.settings import Facts, choose, complete
+from timm_nhl.train.settings.defaults import STARTS
 from timm_nhl.train.splits import open_splits
 
 TINY = {"model": "test_resnet_nhl", "model_kwargs": ["widths=8,4,4 expansion=2"], "img_size": 32}
@@ -70,9 +71,7 @@ def test_a_class_without_a_validation_image_is_trained(tmp_path):
     assert json.loads((out / "last" / "config.json").read_text())["label_names"] == ["thing000", "thing001", "thing002"]
 
 
-@given(
-    st.integers(1, 10**7), st.integers(1, 30_000), st.sampled_from(["scratch", "pretrained", "frozen"]), st.booleans()
-)
+@given(st.integers(1, 10**7), st.integers(1, 30_000), st.sampled_from(list(STARTS)), st.booleans())
 def test_what_is_chosen_fits_the_data(images, classes, start, nested):
     chosen, _ = complete(Settings("data", "run"), Facts(images, classes, start, nested))
     assert 1 <= chosen.batch_size <= min(images, 128) and chosen.batch_size & (chosen.batch_size - 1) == 0
@@ -82,6 +81,13 @@ def test_what_is_chosen_fits_the_data(images, classes, start, nested):
     assert all(
         value is not None for choice in choose(Facts(images, classes, start)) for value in choice.values.values()
     )
+
+
+def test_a_short_training_is_not_stopped_early():
+    found = {
+        n: complete(Settings("data", "run", epochs=n), Facts(500, 5, "scratch"))[0].patience for n in (1, 9, 10, 40)
+    }
+    assert found == {1: 0, 9: 0, 10: 5, 40: 20}
 
 
 @given(st.sampled_from(["opt", "lr_base", "weight_decay", "batch_size", "patience", "scale", "color_jitter"]))

@@ -75,12 +75,13 @@ def choose(
         # eight steps an epoch, but no fewer than eight images for the statistics of a batch norm
         batch_size = min(128, max(8, _floor_power_of_two(share // 8)), _floor_power_of_two(share))
     steps = epochs * max(1, share // batch_size)
-    stops = ", fewer if half of the epochs bring no progress"
-    length = {"batch_size": batch_size, "epochs": epochs, "warmup_epochs": epochs / 20, "patience": epochs // 2}
+    patience = epochs // 2 if epochs >= 10 else 0  # the top-1 of a short training says little about the next epoch
+    stops = ", fewer if half of the epochs bring no progress" if patience else ""
+    length = {"batch_size": batch_size, "epochs": epochs, "warmup_epochs": epochs / 20, "patience": patience}
     return (
         _choose_optimizer(opt or "adamw", facts),
         _choose_trunk(facts),
-        Choice(length, f"{steps:,} steps for {size} images{stops * (epochs > 1)}"),
+        Choice(length, f"{steps:,} steps for {size} images{stops}"),
         # a short training seldom sees an object of which a crop of 8 % has left a piece
         Choice({"scale": (0.08, 1.0), "color_jitter": 0.4}, "timm's, for long trainings")
         if many or (not trained and not few)

@@ -195,11 +195,19 @@ class Hierarchy:
     def extend(self, other: Hierarchy) -> Hierarchy:
         """The hierarchy with the further classes of another one behind its own, where that one puts them.
 
+        Classes are the same by their id. An own class whose id the other one lacks may be there with its name as id, or
+        with its id as name.
+
+        Raises:
+            InvalidHierarchy: a name would mean a class of one and a node of the other.
+
         >>> Hierarchy.balanced(2).extend(Hierarchy.balanced(3)).classes
         ('class 0', 'class 1', 'class 2')
         """
-        own = set(self.classes)
-        return Hierarchy.from_rows([*self.rows, *(row for row in other.rows if row[0] not in own)])
+        missing = [row for row in self.rows if row[0] not in other.classes]
+        known, ids = {*self.classes, *(row[1] for row in missing)}, {row[0] for row in missing}
+        further = [row for row in other.rows if row[0] not in known and row[1] not in ids]
+        return Hierarchy.from_rows([*self.rows, *further])
 
     def find(self, text: str) -> tuple[str, ...]:
         """Paths of the nodes that a text may mean: equal names first, then names that contain it, else similar names.

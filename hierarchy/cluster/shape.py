@@ -63,9 +63,8 @@ def likely_numbers(shape: Shape, count: int) -> tuple[int, int]:
     >>> likely_numbers(Shape(), 1000)
     (20, 200)
     """
-    supers = shape.superclasses or Range(1, count)
-    likely = supers.clip(max(1, round(count**0.434)))
-    groups = shape.groups or Range(1, count)
+    supers, groups = shape.superclasses or Range(1, count), shape.groups or Range(1, count)
+    likely = supers.clip(max(1, min(round(count**0.434), groups.most)))
     return likely, groups.clip(_groups(count, likely, 2))
 
 
@@ -79,10 +78,10 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
         ShapeError: no hierarchy of this number of classes has that shape.
     """
     fewest = 1 if shape.chains else 2  # children of a node
-    one = Range(1, 1)
-    if count < fewest * fewest or (shape.groups == one and shape.superclasses in (None, one)):
+    most = shape.groups.most if shape.groups else count
+    if count < fewest * fewest or (most == 1 and (shape.superclasses or Range(1, 1)).least == 1):
         return _only(shape, count)
-    likely = max(1, min(round(count**0.434), count // fewest**2))
+    likely = max(1, min(round(count**0.434), count // fewest**2, most // fewest))
     supers = shape.superclasses or Range(likely, likely)
     some = _groups(count, supers.clip(likely), fewest)
     groups = shape.groups or Range(some, some)
@@ -97,7 +96,7 @@ def fill_in(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     if groups.most < fewest * supers.least:
         raise ShapeError(
             f"{supers} superclasses need at least {fewest * supers.least} groups, not {groups}; ask for more groups or"
-            " fewer superclasses, or allow chains (nodes with a single child)"
+            f" fewer superclasses{'' if shape.chains else ', or allow chains (nodes with a single child)'}"
         )
     return Range(supers.least, min(supers.most, groups.most // fewest)), groups, per_group, per_super
 
@@ -106,8 +105,13 @@ def _only(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     """One superclass with one group, or ShapeError if another shape is asked for."""
     only = (Range(1, 1), Range(1, 1), Range(count, count), Range(count, count))
     asked = (shape.superclasses, shape.groups, shape.classes_per_group, shape.classes_per_superclass)
-    if any(wanted and wanted.clip(given.least) != given.least for wanted, given in zip(asked, only, strict=True)):
-        raise ShapeError(f"{count} classes make one superclass with one group; ask for that, or allow chains")
+    kinds = ("superclasses", "groups", "classes per group", "classes per superclass")
+    for wanted, given, kind in zip(asked, only, kinds, strict=True):
+        if wanted and wanted.clip(given.least) != given.least:
+            raise ShapeError(
+                f"{count} classes make one superclass with one group, not {wanted} {kind}; ask for that"
+                f"{'' if shape.chains else ', or allow chains (nodes with a single child)'}"
+            )
     return only
 
 

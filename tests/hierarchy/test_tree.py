@@ -75,6 +75,15 @@ def test_a_subset_that_is_extended_by_the_whole_keeps_its_labels(tree_and_asked)
     assert whole.extend(part) == whole
 
 
+def test_a_class_that_data_would_take_for_an_own_one_is_no_further_one():
+    wnids = Hierarchy(("n1",), ("tabby",), (("mammals", "cats"),))
+    names = Hierarchy(("tabby", "carp"), ("tabby", "carp"), (("pets", "cats"), ("fish", "carps")))
+    assert wnids.extend(names).classes == ("n1", "carp")
+    assert names.extend(wnids) == names
+    cranes = Hierarchy(("n1", "n2"), ("tabby", "tabby"), (("mammals", "cats"), ("pets", "cats")))
+    assert wnids.extend(cranes) == cranes  # ids tell classes of one name apart
+
+
 @given(hierarchies_and_requests())
 def test_a_subset_has_the_order_of_the_whole_with_gaps(tree_and_asked):
     tree, asked = tree_and_asked

@@ -1,4 +1,4 @@
 """The command `timm-nhl`: one file per command, which parses arguments, calls the library and prints results.
 
-Files import torch only when a command runs; `script_labels` pairs the labels of other people's scripts.
+Files import torch only when a command runs.
 """

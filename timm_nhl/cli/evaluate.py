@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hierarchy.cli import print_json
+from hierarchy.english import count
 from hierarchy.errors import DataError, SourceError
 from hierarchy.files import write_text
+from timm_nhl.cli.evaluate_report import report
 from timm_nhl.errors import EvaluationError, OptionError
 
 if TYPE_CHECKING:
     from hierarchy import Hierarchy
-    from timm_nhl.eval import Classifier, Evaluation, Inference, Opened, Rejection, Routing
+    from timm_nhl.eval import Classifier, Evaluation, Inference, Opened, Rejection
 
 Checkpoint = Annotated[
     str,
@@ -134,8 +132,8 @@ def evaluate_command(
     rejection: Any = ()
     if reject:
         parts = [*asked, *draws] or list(dict.fromkeys(each.labels for each in opened))
-        rejection = _measure_rejection(main, other, opened, images, tree, parts, (data, columns), options)
-    _report(found, routing, rejection, images, title=f"{checkpoint} on {images.name}", as_json=as_json)
+        rejection = _measure_rejection(main, other, opened, images, tree, parts, (data, columns, kept), options)
+    report(found, routing, rejection, images, title=f"{checkpoint} on {images.name}", as_json=as_json)
     if predictions is not None:  # last: if it cannot be written, the numbers are not lost
         write_text(predictions, list_predictions(found.rows))
     if max_drop is not None:
@@ -170,19 +168,23 @@ def _measure_rejection(
     images: Any,
     tree: Hierarchy,
     parts: Sequence[Sequence[int]],
-    source: tuple[str, dict[str, Any]],
+    source: tuple[str, dict[str, Any], tuple[str, list[int]] | None],
     options: dict[str, Any],
 ) -> tuple[Sequence[Rejection], int]:
     """How well all networks and bundles know images of other classes, and of how many experts that is the mean."""
+    import numpy as np
+
     from timm_nhl.data import open_images
     from timm_nhl.eval import look, measure_bundle, measure_rejection, open_bundles
 
     every = images
     if len(images.classes) < len(tree):  # the images of classes that the model does not know, too
-        data, columns = source
+        data, columns, kept = source
         every = open_images(data, hierarchy=tree, **columns)
         ids = {id: label for label, id in enumerate(tree.classes)}
         new = [ids[id] for id in images.classes]
+        if kept:  # the model has learned from all other images of its own classes
+            every = every.select(np.isin(every.rows, kept[1]) | ~np.isin(every.labels, new), name=every.name)
         parts = [[new[label] for label in part] for part in parts] or [sorted(new)]
         opened = open_bundles([each.bundle.folder for each in opened], tree)
     networks = {"expert" if hasattr(main.model, "expert") else "flat": main, **({"flat": other} if other else {})}
@@ -201,34 +203,6 @@ def _check_drops(found: Evaluation, most: float) -> None:
         if row.bundle is not None:
             model = found.find_model(row)
             check_drop(row.bundle, model.name, 100 * (model.measures.top1.value - row.measures.top1.value), most)
-
-
-def _report(
-    found: Evaluation, routing: Routing | None, rejection: Any, images: Any, *, title: str, as_json: bool
-) -> None:
-    """Prints what was measured on stdout."""
-    from timm_nhl.eval import (
-        describe_classes,
-        describe_rejection,
-        describe_routing,
-        show,
-        show_bundles,
-        show_rejection,
-        show_routing,
-        to_dict,
-    )
-
-    if as_json:
-        routed = {} if routing is None else {"routed": describe_routing(routing)}
-        rejected = {"reject": describe_rejection(rejection[0])} if rejection else {}
-        print_json({**_describe_run(images), **to_dict(found), **describe_classes(found), **routed, **rejected})
-        return
-    show(found, title=title)
-    show_bundles(found)
-    if routing is not None:
-        show_routing(routing)
-    if rejection:
-        show_rejection(*rejection)
 
 
 def _open_models(
@@ -262,7 +236,7 @@ def _open_images(
 
     fewer = main.classes if len(main.classes) < len(tree) else ()
     try:
-        return open_images(data, hierarchy=tree, classes=fewer, **options)
+        images = open_images(data, hierarchy=tree, classes=fewer, **options)
     except DataError as error:
         hint = "if the data has more classes than the model, pass --hierarchy with all of them"
         raise DataError([*error.problems, *([] if has_more else [hint])], error.bad) from None
@@ -270,16 +244,9 @@ def _open_images(
         if not find_held_out():  # asked only now: it opens the data again
             raise
         raise SourceError(f"{error}; --split validation is what the training held out") from None
-
-
-def _describe_run(images: Any) -> dict[str, Any]:
-    """The command, versions and data of an evaluation."""
-    return {
-        "command": shlex.join(["timm-nhl", *sys.argv[1:]]),
-        "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch")},
-        "data": images.name,
-        "hierarchy": images.hierarchy.digest,
-    }
+    if others := len(images.data) - len(images):
+        typer.echo(f"left out: {count(others, 'image')} of classes that the model does not have", err=True)
+    return images
 
 
 def _track(loader: Any, network: str) -> Iterable[Any]:

@@ -13,7 +13,7 @@ from timm_nhl.cli.device import bench_command, export_command, predict_command
 from timm_nhl.cli.evaluate import evaluate_command
 from timm_nhl.cli.expert import expert_command, merge_command, router_command
 from timm_nhl.cli.plan import plan_command
-from timm_nhl.cli.run import run_command
+from timm_nhl.cli.scripts import run_command
 from timm_nhl.cli.train import convert_command, train_command
 from timm_nhl.errors import NHLError
 

@@ -91,6 +91,15 @@ class Images:
         """The images at some positions, or for which a mask (M,) is true."""
         return replace(self, name=name, rows=self.rows[kept], labels=self.labels[kept])
 
+    def restrict(self, labels: Sequence[int]) -> Images:
+        """The images of some classes alone, by their labels, which are numbered anew in this order."""
+        assert self.hierarchy is not None
+        tree = self.hierarchy.at(labels)
+        new = np.full(len(self.classes), -1)
+        new[list(labels)] = np.arange(len(labels))
+        kept = self.select(new[self.labels] >= 0, name=self.name)
+        return replace(kept, labels=new[kept.labels], classes=tree.classes, hierarchy=tree)
+
     def of_labels(self, labels: Sequence[int], *, each: int) -> Images:
         """The first images of some labels, at most so many of each; they keep their labels."""
         kept = np.concatenate([np.flatnonzero(self.labels == label)[:each] for label in labels])

@@ -25,32 +25,33 @@ POSITIONAL = ("pos_embed", "relative_position_bias_table")  # tensors that grow 
 FIXED_BY_DATA = ("hierarchy", "num_classes", "in_chans")  # model arguments that follow from the data
 
 
-def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, classes: Sequence[str]) -> nn.Module:
+def create_model(
+    settings: Chosen, *, hierarchy: Hierarchy | None, num_classes: int, start: nn.Module | None = None
+) -> nn.Module:
     """Creates the model of a training.
 
     Args:
         hierarchy: of the classes; a nested model needs it.
-        classes: ids by label.
+        start: a model with these classes to train further, in place of a new one.
 
     Raises:
         OptionError: timm cannot create it with these arguments, or has no weights for it.
         CheckpointError: the weights of the trunk or of the saved model cannot be read, or are of another backbone.
         GrowthError: the model to grow does not fit the hierarchy.
-        TrainingError: the model to fine-tune has other classes.
     """
     if settings.grow is not None:
         assert hierarchy is not None  # the loop has made sure
         growth = grow(load(settings.grow), hierarchy)
         # old branches that learn with the new ones end within a point of training from scratch; see RESULTS.md
         model: nn.Module = growth.grown().requires_grad_(True) if settings.freeze_trunk else growth
-    elif settings.finetune is not None:
-        model = load_start(settings.finetune, classes=classes)
+    elif start is not None:
+        model = start
     else:
-        model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": len(classes)})
+        model = _create(settings, {"hierarchy": hierarchy} if settings.nested else {"num_classes": num_classes})
     if settings.trunk_from is not None:
         load_trunk(model, settings.trunk_from)
     if settings.freeze_trunk:
-        freeze_trunk(model)
+        model.get_submodule("trunk").requires_grad_(False)
     inputs = resolve_inputs(settings, model)
     # what timm recommends for testing its own weights does not hold for ours
     inputs |= {"test_input_size": None, "test_crop_pct": None, "test_pool_size": None}
@@ -59,7 +60,8 @@ def create_model(settings: Chosen, *, hierarchy: Hierarchy | None, classes: Sequ
         try:
             model.set_grad_checkpointing()  # type: ignore[operator]
         except (AssertionError, AttributeError, TypeError):  # what timm's models without it raise
-            raise OptionError(f"--grad-checkpointing is not supported by {settings.model}; remove it") from None
+            name = model.pretrained_cfg["architecture"]  # type: ignore[index]
+            raise OptionError(f"--grad-checkpointing is not supported by {name}; remove it") from None
     return model
 
 
@@ -127,17 +129,6 @@ def _literal(text: str) -> Any:
         return text
 
 
-def freeze_trunk(model: nn.Module) -> None:
-    """Takes the trunk's weights out of the training.
-
-    Raises:
-        OptionError: the model has none.
-    """
-    if not isinstance(model, NHL):
-        raise OptionError("--freeze-trunk is for nested models, and this one is plain; remove it")
-    model.trunk.requires_grad_(False)
-
-
 def load_trunk(model: nn.Module, source: str) -> None:
     """Loads the trunk of a nested model from a trained plain backbone or the trunk of another nested model.
 
@@ -182,24 +173,24 @@ def load_teacher(folder: str, *, classes: Sequence[str]) -> nn.Module:
     return teacher.requires_grad_(False)
 
 
-def load_start(folder: str, *, classes: Sequence[str]) -> nn.Module:
-    """Loads a saved model, plain or nested, to train it further on exactly its classes.
-
-    Raises:
-        CheckpointError: the folder does not hold a model, or a broken one.
-        TrainingError: its outputs are other classes.
-    """
-    model = load_model(folder)
-    fix = "pass data of the same classes, or grow the model"
-    check_outputs(model, classes, what=f"the model to fine-tune {folder!r}", fix=fix)
-    return model
-
-
 def check_outputs(model: nn.Module, classes: Sequence[str], *, what: str, fix: str) -> None:
     """Checks that a model's outputs are these classes, in this order.
 
     Raises:
         TrainingError: they are not, or not named.
+    """
+    known = list_outputs(model, what=what)
+    if known != tuple(classes):
+        odd = [name for name in known if name not in classes] or [name for name in classes if name not in known]
+        how = f"only one of them has {odd[0]!r}" if odd else "in another order"
+        raise TrainingError(f"{what} has {count(len(known), 'class')}, this training {len(classes)}, {how}; {fix}")
+
+
+def list_outputs(model: nn.Module, *, what: str) -> tuple[str, ...]:
+    """The class of each output of a saved model.
+
+    Raises:
+        TrainingError: its config does not name them.
     """
     known = model.hierarchy.classes if isinstance(model, NHL) else list_label_names(model)
     if not known:
@@ -207,10 +198,7 @@ def check_outputs(model: nn.Module, classes: Sequence[str], *, what: str, fix: s
             f"{what} does not name its {model.num_classes} outputs, so they cannot be matched to the classes; add"
             " label_names (ids by output) to its config.json"
         )
-    if tuple(known) != tuple(classes):
-        odd = [name for name in known if name not in classes] or [name for name in classes if name not in known]
-        how = f"only one of them has {odd[0]!r}" if odd else "in another order"
-        raise TrainingError(f"{what} has {count(len(known), 'class')}, this training {len(classes)}, {how}; {fix}")
+    return tuple(known)
 
 
 def train_transform(settings: Settings, inputs: Mapping[str, Any]) -> Any:

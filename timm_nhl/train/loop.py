@@ -47,7 +47,7 @@ def train(settings: Settings) -> Path:
         sampler = create_sampler(chosen, splits.images, process)
         run_dir = RunDir(chosen, facts=splits.describe(process))
         checkpoint = run_dir.load_checkpoint()
-        trainer = Trainer(chosen, splits.images, sampler=sampler, process=process)
+        trainer = Trainer(chosen, splits.images, sampler=sampler, process=process, start=splits.start)
         rows: list[Row] = []
         if checkpoint is not None:
             rows = checkpoint["rows"]
@@ -154,14 +154,19 @@ def is_finished(rows: Sequence[Row], epochs: int, patience: int) -> bool:
 
 
 def describe_splits(splits: Splits) -> list[str]:
-    """What to evaluate on, if that was decided here."""
+    """What to evaluate on, if that was decided here, and what is left out."""
+    lines = []
+    if splits.others:
+        lines.append(f"left out: {count(splits.others, 'image')} of classes that the model does not have")
     if splits.share:
         assert splits.val_images is not None
         held = count(len(splits.val_images), "image")
-        return [
+        lines.append(
             f"no validation split: {held} ({splits.share:.0%} of each class) held out; see --val-split, --val-share"
-        ]
-    return [] if splits.val_images is not None else ["no validation split: this training is not evaluated"]
+        )
+    elif splits.val_images is None:
+        lines.append("no validation split: this training is not evaluated")
+    return lines
 
 
 def evaluates(settings: Chosen, epoch: int, epochs: int) -> bool:

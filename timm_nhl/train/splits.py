@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from hierarchy import Hierarchy, load
-from hierarchy.dataset import HIERARCHY_FILE, open_data
+from hierarchy.dataset import HIERARCHY_FILE, match, open_data
 from hierarchy.english import count
 from hierarchy.errors import DataError
 from timm_nhl.data import EpochSampler, Images, find_validation, open_images
 from timm_nhl.errors import OptionError, TrainingError
-from timm_nhl.export import list_label_names, load_model
+from timm_nhl.export import load_model
 from timm_nhl.models import NHL
+from timm_nhl.train.build import check_outputs, list_outputs
 from timm_nhl.train.distributed import Process
-from timm_nhl.train.settings import Chosen, Facts, Settings, find_start
+from timm_nhl.train.settings import Chosen, Facts, Settings, find_start, list_nested_only
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,20 @@ class Splits:
         images: to train on.
         val_images: to evaluate on, with the same labels; None if there are none.
         share: of each class that was held out of the training images to evaluate on; 0 if a split was there.
+        start: the saved model to train further; None for a new one.
+        others: images of classes that this model does not have, which are left out.
     """
 
     images: Images
     val_images: Images | None
     share: float = 0.0
+    start: nn.Module | None = None
+    others: int = 0
 
     def describe(self, process: Process) -> dict[str, Any]:
         """What decides the result of a training besides its settings."""
         labels = hashlib.blake2b(digest_size=16)
-        parts = [self.images] if self.val_images is None else [self.images, self.val_images]
-        for part in parts:
+        for part in self.parts:
             labels.update("\n".join(part.classes).encode() + part.labels.tobytes())
         hierarchy = self.images.hierarchy
         return {
@@ -51,31 +57,88 @@ class Splits:
             "labels": labels.hexdigest(),
         }
 
+    @property
+    def parts(self) -> list[Images]:
+        """The images to train on and, if there are some, those to evaluate on."""
+        return [self.images] if self.val_images is None else [self.images, self.val_images]
+
     def find_facts(self, settings: Settings, process: Process) -> Facts:
         """What the defaults depend on."""
-        images = self.images
-        nested = settings.nested or settings.grow is not None
+        images, grown = self.images, settings.grow is not None
+        nested = (settings.nested or grown) if self.start is None else isinstance(self.start, NHL)
         return Facts(len(images), len(images.classes), find_start(settings), nested, process.world_size)
+
+    def restrict(self, labels: Sequence[int]) -> Splits:
+        """The images of some classes alone, in this order. Held-out images stay those that all classes had."""
+        images, *rest = [part.restrict(labels) for part in self.parts]
+        return replace(self, images=images, val_images=rest[0] if rest else None)
 
 
 def open_splits(settings: Settings) -> Splits:
-    """The images to train and to evaluate on.
+    """The images to train and to evaluate on, and the model to train further if there is one.
 
     Without a validation split, a share of each class of the training images is held out, by the seed.
 
     Raises:
         HierarchyError: they cannot be read, do not fit the hierarchy or, without one, number their classes differently.
-        OptionError: the settings need a hierarchy.
-        TrainingError: there is nothing to evaluate on.
+        OptionError: the settings need a hierarchy, or another kind of model.
+        CheckpointError: the model cannot be read.
+        TrainingError: there is nothing to train or to evaluate on, or the model has other classes.
     """
+    start = None if settings.finetune is None else load_model(settings.finetune)
+    hierarchy = find_hierarchy(settings)
+    if isinstance(start, NHL):
+        hierarchy = start.hierarchy if hierarchy is None else start.hierarchy.extend(hierarchy)
     splits = split_images(
-        partial(open_split, settings, **find_classes(settings)),
+        partial(open_split, settings, hierarchy=hierarchy),
         settings.source,
         train_split=settings.train_split,
         val_split=settings.val_split,
         share=settings.val_share,
         seed=settings.seed,
     )
+    if start is not None:
+        splits = continue_with(start, splits, settings)
+    elif settings.classes:
+        assert hierarchy is not None  # `find_hierarchy` has made sure
+        splits = splits.restrict(hierarchy.labels(*settings.classes))
+    return check_not_empty(splits)
+
+
+def continue_with(start: nn.Module, splits: Splits, settings: Settings) -> Splits:
+    """The images of exactly the classes of a model that is trained further, in the order of its outputs.
+
+    Raises:
+        OptionError: a setting is for nested models, and this one is plain.
+        TrainingError: the data lack one of its classes, or it does not name them.
+    """
+    assert settings.finetune is not None
+    nested, hierarchy = isinstance(start, NHL), splits.images.hierarchy
+    given = [] if nested else list_nested_only(settings)
+    if given:
+        raise OptionError(f"{', '.join(given)}: for nested models only, and {settings.finetune!r} is plain; remove it")
+    what, fix = f"the model to fine-tune {settings.finetune!r}", "pass data of the same classes"
+    known = list_outputs(start, what=what)
+    if hierarchy is None:
+        check_outputs(start, splits.images.classes, what=what, fix=fix)
+        return replace(splits, start=start)
+    try:
+        found = match(known, hierarchy)
+    except DataError as error:
+        raise TrainingError(f"{what} has other classes than the data: {error}") from None
+    kept = replace(splits, start=start).restrict([found[name] for name in known])
+    others = sum(map(len, splits.parts)) - sum(map(len, kept.parts))
+    return replace(kept, others=others)
+
+
+def check_not_empty(splits: Splits) -> Splits:
+    """The same splits.
+
+    Raises:
+        TrainingError: there is nothing to train or to evaluate on.
+    """
+    if not len(splits.images):
+        raise TrainingError(f"{splits.images.name} has no image of these classes; pass other data")
     if splits.val_images is None or len(splits.val_images):
         return splits
     if splits.share:
@@ -124,13 +187,12 @@ def choose_val_share(images: int) -> float:
     return 0.2 if images < 1_000 else 0.1
 
 
-def open_split(settings: Settings, split: str, *, hierarchy: Hierarchy | None, classes: Sequence[str]) -> Images:
-    """The images of one split."""
+def open_split(settings: Settings, split: str, *, hierarchy: Hierarchy | None) -> Images:
+    """The images of one split, of all classes."""
     return open_images(
         settings.source,
         hierarchy=hierarchy,
         split=split,
-        classes=classes,
         image=settings.image,
         column=settings.column,
     )
@@ -151,19 +213,6 @@ def check_same_labels(images: Images, val_images: Images) -> None:
                     " pass --hierarchy to number both"
                 ]
             )
-
-
-def find_classes(settings: Settings) -> dict[str, Any]:
-    """The hierarchy, and its classes to train on: those of the model to fine-tune, if there is one."""
-    hierarchy, classes = find_hierarchy(settings), tuple(settings.classes or ())
-    if settings.finetune is not None:
-        own = load_model(settings.finetune)
-        if isinstance(own, NHL):
-            classes = own.hierarchy.classes
-            hierarchy = own.hierarchy.extend(hierarchy or own.hierarchy)
-        elif hierarchy is not None:
-            classes = list_label_names(own)
-    return {"hierarchy": hierarchy, "classes": classes}
 
 
 def find_hierarchy(settings: Settings) -> Hierarchy | None:

@@ -43,15 +43,25 @@ class Trainer:
     Args:
         images: the training images; they name the classes.
         sampler: their batches.
+        start: a saved model of their classes to train further.
 
     Raises:
         NHLError, HierarchyError: the model, the teacher, the optimizer or the schedule cannot be created.
     """
 
-    def __init__(self, settings: Chosen, images: Images, *, sampler: EpochSampler, process: Process) -> None:
+    def __init__(
+        self,
+        settings: Chosen,
+        images: Images,
+        *,
+        sampler: EpochSampler,
+        process: Process,
+        start: nn.Module | None = None,
+    ) -> None:
         self.settings, self.sampler, self.process = settings, sampler, process
         seed_all(settings.seed, INITIALIZATION)  # on the CPU, where it is created: the same weights on any device
-        self.model = create_model(settings, hierarchy=images.hierarchy, classes=images.classes)
+        classes = len(images.classes)
+        self.model = create_model(settings, hierarchy=images.hierarchy, num_classes=classes, start=start)
         if isinstance(self.model, Growth):
             self.model.check_labels(images.labels.tolist())
         self.inputs = resolve_inputs(settings, self.model)
@@ -255,10 +265,9 @@ class Trainer:
     @property
     def lr(self) -> float:
         """The learning rate of parameters without a factor of their own."""
-        for group in self.optimizer.param_groups:
-            if scale := group.get("lr_scale", 1.0):
-                return float(group["lr"] / scale)
-        return 0.0
+        return next(
+            float(group["lr"] / scale) for group in self.optimizer.param_groups if (scale := group.get("lr_scale", 1.0))
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes; the schedule is a function of the step."""

@@ -93,7 +93,7 @@ def try_out(settings: Settings, *, seconds: float = SECONDS, least: int = 2) -> 
         chosen, lines = complete(settings, splits.find_facts(settings, process))
         constant = replace(chosen, sched="constant", warmup_epochs=0.0, cooldown_epochs=0, cache=None)
         sampler = create_sampler(constant, splits.images, process)
-        trainer = Trainer(constant, splits.images, sampler=sampler, process=process)
+        trainer = Trainer(constant, splits.images, sampler=sampler, process=process, start=splits.start)
         x, target = next(iter(trainer.loader))
         picture = Path(settings.out) / PICTURE
         _save(draw(x, target, trainer, splits.images), picture)

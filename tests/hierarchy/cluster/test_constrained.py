@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from hierarchy.cluster import Range, Shape
 from hierarchy.cluster.constrained import FEW, cluster, cut, link, pair_distances
+from hierarchy.cluster.shape import likely_numbers
 from hierarchy.errors import ShapeError
 
 
@@ -121,6 +122,7 @@ def test_distances_and_cuts_are_those_of_scipy():
         (10, Shape(superclasses=Range(4, 4)), "10 classes cannot make 4 superclasses"),
         (10, Shape(groups=Range(9, 9)), "10 classes cannot make 9 groups"),
         (40, Shape(superclasses=Range(8, 8), groups=Range(9, 9)), "8 superclasses need at least 16 groups, not 9"),
+        (40, Shape(groups=Range(1, 1), classes_per_group=Range(2, 10)), "one group, not 2:10 classes per group"),
         (40, Shape(classes_per_group=Range(1, 2), groups=Range(5, 5)), "40 classes cannot make 5 groups"),
     ],
 )
@@ -129,9 +131,16 @@ def test_an_impossible_shape_is_refused_with_a_hint(count, shape, message):
         cluster(random_rows(count, 0), shape)
 
 
-@pytest.mark.parametrize("shape", [Shape(groups=Range(1, 1)), Shape(Range(1, 1), Range(1, 1))])
-def test_one_group_may_be_asked_for(shape):
+@pytest.mark.parametrize("superclasses", [None, Range(1, 1), Range(1, 3)])
+def test_one_group_may_be_asked_for(superclasses):
+    shape = Shape(superclasses, Range(1, 1))
     assert len(set(cluster(random_rows(40, 0), shape))) == 1
+    assert likely_numbers(shape, 40) == (1, 1)
+
+
+def test_few_groups_leave_room_for_as_many_superclasses():
+    supers, groups, _ = sizes_of(cluster(random_rows(40, 0), Shape(groups=Range(5, 5))))
+    assert (len(supers), len(groups)) == (2, 5)
 
 
 @pytest.mark.parametrize("text", ["", "0", "9:5", "x", "3:x", "-1", ":", "1:2:3", "²", "1" * 5000])

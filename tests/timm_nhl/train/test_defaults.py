@@ -18,7 +18,7 @@ import hierarchy
 from timm_nhl.cli.main import app
 from timm_nhl.errors import TrainingError
 from timm_nhl.train import Settings, train, try_out
-from timm_nhl.train.settings import Facts, choose, complete
+from timm_nhl.train.settings import Facts, choose, complete, find_start
 from timm_nhl.train.settings.defaults import STARTS
 from timm_nhl.train.splits import open_splits
 
@@ -81,6 +81,22 @@ def test_what_is_chosen_fits_the_data(images, classes, start, nested):
     assert all(
         value is not None for choice in choose(Facts(images, classes, start)) for value in choice.values.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "nested", "rate"),
+    [
+        ({"finetune": "runs/nhl"}, True, 5e-4),
+        ({"finetune": "runs/nhl", "freeze_trunk": True}, True, 5e-4),
+        ({"finetune": "runs/flat"}, False, 5e-4),
+        ({"pretrained": True}, True, 2e-3),
+        ({"grow": "runs/nhl"}, True, 2e-3),
+    ],
+)
+def test_a_network_without_new_parts_learns_slowly(values, nested, rate):
+    settings = Settings("data", "run", **values)
+    chosen, _ = complete(settings, Facts(500, 5, find_start(settings), nested))
+    assert chosen.lr_base == rate
 
 
 def test_a_short_training_is_not_stopped_early():

@@ -12,8 +12,9 @@ from support.training_runs import small as settings_of
 from hierarchy import Hierarchy
 from hierarchy import load as load_hierarchy
 from hierarchy.dataset import HIERARCHY_FILE
-from timm_nhl.export import load, load_model, save, write_files
+from timm_nhl.export import list_label_names, load, load_model, save, write_files
 from timm_nhl.train import train
+from timm_nhl.train.splits import open_splits
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +71,24 @@ def test_with_freeze_trunk_the_trunk_stays(data, trained, tmp_path):
     assert {name for name in weights(after) if not name.startswith("trunk.")} <= changed
 
 
-def test_an_expert_is_fine_tuned_on_the_data_of_all_classes(data, trained, tmp_path):
+def test_an_expert_is_fine_tuned_on_the_data_of_all_classes(data, trained, tmp_path, capsys):
     expert = load(trained).expert(TREE.classes[1:4])
     save(expert, tmp_path / "expert")
     after = load(train(finetuning(data, tmp_path / "expert", tmp_path / "run")) / "last")
     assert after.hierarchy == expert.hierarchy
     assert_same_weights(after, expert)
+    assert "left out: 26 images of classes that the model does not have" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [{"finetune": "expert"}, {"classes": [*TREE.classes[1:4]]}])
+def test_what_is_held_out_of_some_classes_is_what_all_classes_hold_out(trained, tmp_path, values, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(load(trained).expert(TREE.classes[1:4]), "expert")
+    settings = {"model_kwargs": None, "img_size": None, "val_split": None, "val_share": 0.3}
+    source = dataset("unsplit", images=60, splits=("train",))
+    every, some = (open_splits(settings_of(source, "run", **{**settings, **given})) for given in ({}, values))
+    assert set(some.val_images.rows) < set(every.val_images.rows) and set(some.images.rows) < set(every.images.rows)
+    assert some.images.classes == TREE.classes[1:4]
 
 
 def test_without_a_hierarchy_in_the_data_the_models_own_numbers_them(trained, tmp_path):
@@ -92,10 +105,17 @@ def test_the_models_own_groups_and_order_are_kept_whatever_the_data_say(trained,
 
 
 def test_a_plain_model_is_fine_tuned_in_the_order_of_its_outputs(data, tmp_path):
-    plain = timm.create_model("test_resnet", num_classes=len(TREE))
-    plain.pretrained_cfg["input_size"] = (3, 32, 32)
-    (tmp_path / "plain").mkdir()
-    write_files(plain, tmp_path / "plain", label_names=TREE.classes)
+    plain = save_plain(tmp_path / "plain", TREE.classes[::-1])
+    splits = open_splits(finetuning(data, tmp_path / "plain", "run"))
+    assert splits.images.classes == TREE.classes[::-1]
     after = load_model(train(finetuning(data, tmp_path / "plain", tmp_path / "run")) / "last")
-    assert not hasattr(after, "trunk")
+    assert not hasattr(after, "trunk") and list_label_names(after) == TREE.classes[::-1]
     assert_same_weights(after, plain)
+
+
+def save_plain(folder, classes):
+    plain = timm.create_model("test_resnet", num_classes=len(classes))
+    plain.pretrained_cfg["input_size"] = (3, 32, 32)
+    folder.mkdir()
+    write_files(plain, folder, label_names=classes)
+    return plain

@@ -172,6 +172,7 @@ def test_the_reported_learning_rate_is_that_of_parameters_without_a_factor(data)
     trainer = create_trainer(small(data, trunk_lr_scale=0.5, sched="constant"))
     assert {group["lr_scale"] for group in trainer.optimizer.param_groups} == {0.5, 1.0}
     assert trainer.lr == pytest.approx(0.01)
+    assert create_trainer(small(data, trunk_lr_scale=0.0, sched="constant")).lr == pytest.approx(0.01)
 
 
 def test_what_a_step_draws_depends_on_its_number_alone(data):

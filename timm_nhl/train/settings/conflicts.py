@@ -45,6 +45,13 @@ def unknown_names(settings: Settings) -> Iterator[str]:
         yield f"--opt {opt!r} needs second derivatives, which this loop does not compute; use another"
 
 
+def list_nested_only(settings: Settings) -> list[str]:
+    """The flags given that mean something for nested models only."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    names = ("preset", "trunk_from", "freeze_trunk", "trunk_lr_scale", "router", "router_weight")
+    return [flag(name) for name in names if getattr(settings, name) != defaults[name]]
+
+
 def conflicts(settings: Settings) -> Iterator[str]:
     """Settings that do not go together."""
     s, defaults = settings, {field.name: field.default for field in dataclasses.fields(Settings)}
@@ -55,8 +62,7 @@ def conflicts(settings: Settings) -> Iterator[str]:
         if low > high:
             yield f"{flag(name)} {low:g} {high:g} is not a range; give the smaller number first"
     if not s.nested and s.grow is None:
-        names = ("preset", "trunk_from", "freeze_trunk", "trunk_lr_scale", "router", "router_weight")
-        given = [flag(name) for name in names if getattr(s, name) != defaults[name]]
+        given = list_nested_only(s)
         if given:
             yield f"{', '.join(given)}: for nested models only; use --model {s.model.partition('.')[0]}_nhl"
     if s.grow is not None and s.finetune is not None:

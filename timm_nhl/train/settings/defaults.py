@@ -138,10 +138,10 @@ def complete(settings: Settings, facts: Facts) -> tuple[Chosen, list[str]]:
 
 def find_start(settings: Settings) -> Start:
     """What the network starts from."""
-    if settings.grow is not None or settings.freeze_trunk:
-        return "frozen"
     if settings.finetune is not None:
         return "trained"
+    if settings.grow is not None or settings.freeze_trunk:
+        return "frozen"
     return "pretrained" if settings.pretrained or settings.trunk_from is not None else "scratch"
 
 

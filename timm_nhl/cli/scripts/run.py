@@ -36,7 +36,7 @@ def run_command(
         raise OptionError(f"no such script: {str(script)!r}; give a Python file")
     import timm
 
-    from timm_nhl.cli.script_labels import paired_labels
+    from timm_nhl.cli.scripts.labels import paired_labels
 
     def notify(line: str) -> None:
         if os.environ.get("RANK", "0") == "0":  # one of torchrun's processes reports

@@ -89,7 +89,7 @@ class Arm:
     teacher: Network | None = TEACHER
     images: int | None = None
     shards: int = 1
-    further: int = 0
+    further: int = 0  # with one shard
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -324,6 +324,8 @@ def main() -> None:
     parser.add_argument("--emoji", action="store_true", help="of `run` and `report`: emoji, not icons")
     parser.add_argument("--only", help="the arm of this name, or arms whose name contains it")
     options = parser.parse_args()
+    if options.emoji and options.action in ("task", "halves"):
+        parser.error(f"{options.action} is for icons; leave --emoji out")
     seeds = range(options.seeds)
     study = EMOJI if options.emoji else ICONS
     if options.action == "report":
@@ -340,7 +342,8 @@ def main() -> None:
         for seed in seeds:
             measure_halves(seed, epochs=options.epochs)
         return
-    named = [arm for arm in ARMS if (options.only or "") in arm.name]
+    possible = [arm for arm in ARMS if not options.emoji or (arm.teacher == SHAPES[0] and arm.images is None)]
+    named = [arm for arm in possible if (options.only or "") in arm.name]
     wanted = [arm for arm in named if arm.name == options.only] or named
     for seed in seeds:
         for arm in wanted:

@@ -140,20 +140,24 @@ def list_rows(seeds: range) -> Iterator[Row]:
 def format_rows(seeds: range) -> Iterator[str]:
     """Lines of a table: top-1 in percent by kind of task, and how far from the first row; costs."""
     rows = list(list_rows(seeds))
+    assert rows, "nothing is trained yet"
     yield f"| test images | {' | '.join(KINDS)} | M MACs: {', '.join(KINDS)} | core-minutes |"
     yield "|---" * (3 + len(KINDS)) + "|"
     for row in rows:
-        cells = []
-        shared = [seed for seed in row.folders if seed in rows[0].folders]
-        for kind in KINDS:
-            mine, theirs = (
-                each.mark(kind, "test")[:, [sorted(each.folders).index(seed) for seed in shared]]
-                for each in (row, rows[0])
-            )
-            gap = estimate_difference({"": mine}, {"": theirs}).format_signed()
-            cells.append(str(estimate({"": mine})) if row is rows[0] else f"{100 * np.nanmean(mine):.1f} ({gap})")
+        cells = [format_cell(row, rows[0], kind) for kind in KINDS]
         macs = ", ".join(f"{np.mean([cost.macs for cost in row.count(kind)]) / 1e6:.1f}" for kind in KINDS)
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} | {macs} | {row.minutes:.1f} |"
+
+
+def format_cell(row: Row, base: Row, kind: str) -> str:
+    """Top-1 over all seeds, and in brackets the difference from another row over the seeds of both."""
+    mine = row.mark(kind, "test")
+    shared = sorted(set(row.folders) & set(base.folders))
+    if row is base or not shared:
+        return str(estimate({"": mine}))
+    pair = [each.mark(kind, "test")[:, [sorted(each.folders).index(n) for n in shared]] for each in (row, base)]
+    gap = estimate_difference({"": pair[0]}, {"": pair[1]}).format_signed()
+    return f"{100 * np.nanmean(mine):.1f} ({gap})"
 
 
 def main() -> None:

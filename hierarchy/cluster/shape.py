@@ -64,7 +64,7 @@ def likely_numbers(shape: Shape, count: int) -> tuple[int, int]:
     (20, 200)
     """
     supers, groups = shape.superclasses or Range(1, count), shape.groups or Range(1, count)
-    likely = supers.clip(max(1, min(round(count**0.434), groups.most)))
+    likely = supers.clip(max(1, min(round(count**0.434), groups.most // (1 if shape.chains else 2))))
     return likely, groups.clip(_groups(count, likely, 2))
 
 
@@ -106,11 +106,11 @@ def _only(shape: Shape, count: int) -> tuple[Range, Range, Range, Range]:
     only = (Range(1, 1), Range(1, 1), Range(count, count), Range(count, count))
     asked = (shape.superclasses, shape.groups, shape.classes_per_group, shape.classes_per_superclass)
     kinds = ("superclasses", "groups", "classes per group", "classes per superclass")
+    hint = "for more groups" if count >= 4 or shape.chains else "allow chains (nodes with a single child)"
     for wanted, given, kind in zip(asked, only, kinds, strict=True):
         if wanted and wanted.clip(given.least) != given.least:
             raise ShapeError(
-                f"{count} classes make one superclass with one group, not {wanted} {kind}; ask for that"
-                f"{'' if shape.chains else ', or allow chains (nodes with a single child)'}"
+                f"{count} classes make one superclass with one group, not {wanted} {kind}; ask for that, or {hint}"
             )
     return only
 

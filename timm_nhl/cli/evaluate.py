@@ -123,6 +123,8 @@ def evaluate_command(
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
     held_out = partial(read_held_out, checkpoint, data, split="validation")
     images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), find_held_out=held_out, **columns)
+    if kept is None and not reject:
+        _say_left_out(images)
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
@@ -236,7 +238,7 @@ def _open_images(
 
     fewer = main.classes if len(main.classes) < len(tree) else ()
     try:
-        images = open_images(data, hierarchy=tree, classes=fewer, **options)
+        return open_images(data, hierarchy=tree, classes=fewer, **options)
     except DataError as error:
         hint = "if the data has more classes than the model, pass --hierarchy with all of them"
         raise DataError([*error.problems, *([] if has_more else [hint])], error.bad) from None
@@ -244,9 +246,12 @@ def _open_images(
         if not find_held_out():  # asked only now: it opens the data again
             raise
         raise SourceError(f"{error}; --split validation is what the training held out") from None
+
+
+def _say_left_out(images: Any) -> None:
+    """Says on stderr how many images of a split are of classes that the model does not have."""
     if others := len(images.data) - len(images):
         typer.echo(f"left out: {count(others, 'image')} of classes that the model does not have", err=True)
-    return images
 
 
 def _track(loader: Any, network: str) -> Iterable[Any]:

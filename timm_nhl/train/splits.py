@@ -110,7 +110,7 @@ def continue_with(start: nn.Module, splits: Splits, settings: Settings) -> Split
 
     Raises:
         OptionError: a setting is for nested models, and this one is plain.
-        TrainingError: the data lack one of its classes, or it does not name them.
+        TrainingError: it does not name its outputs, or names classes that the data do not have.
     """
     assert settings.finetune is not None
     nested, hierarchy = isinstance(start, NHL), splits.images.hierarchy

@@ -15,7 +15,9 @@ from support.training_runs import TREE, dataset, small
 from typer.testing import CliRunner
 
 import hierarchy
+import timm_nhl.eval
 from timm_nhl.cli.main import app
+from timm_nhl.data import open_images
 from timm_nhl.errors import TrainingError
 from timm_nhl.train import Settings, train, try_out
 from timm_nhl.train.settings import Facts, choose, complete, find_start
@@ -166,6 +168,58 @@ def test_what_comes_after_a_training_uses_the_images_that_it_held_out(unsplit, t
     done = CliRunner().invoke(app, [*command, "--reject", "0.05"])
     assert done.exit_code == 0, done.output
     assert len(seen) == full["images"]
+
+
+def test_a_model_of_some_classes_is_judged_by_what_it_held_out_and_all_images_of_others(unsplit, tmp_path, monkeypatch):
+    settings = small(unsplit, tmp_path / "run", val_split=None, epochs=1, classes=list(TREE.classes[:3]))
+    out, splits = train(settings), open_splits(settings)
+    every = open_images(unsplit, hierarchy=TREE, split="train")
+    others = every.rows[every.labels >= 3]
+    seen = []
+    real = timm_nhl.eval.look
+    monkeypatch.setattr(
+        "timm_nhl.eval.look", lambda model, images, *a, **k: seen.append(images) or real(model, images, *a, **k)
+    )
+    command = [
+        "evaluate",
+        str(out / "last"),
+        unsplit,
+        "--split",
+        "validation",
+        "--reject",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert set(seen[0].rows) == {*splits.val_images.rows, *others} and "left out" not in done.stderr
+    done = CliRunner().invoke(
+        app, ["evaluate", str(out / "last"), unsplit, "--split", "train", "--workers", "0", "--device", "cpu"]
+    )
+    assert f"left out: {len(others)} images of classes that the model does not have" in done.stderr
+    written = []
+    monkeypatch.setattr(
+        "timm_nhl.bundle.write_bundle", lambda *_, images, own, others: written.extend([list(own), list(others)])
+    )
+    monkeypatch.setattr("timm_nhl.cli.device.export._report", lambda *_: None)
+    tree = f"{unsplit}/hierarchy.json"
+    command = [
+        "export",
+        str(out / "last"),
+        "--bundle",
+        "b",
+        "--images",
+        unsplit,
+        "--hierarchy",
+        tree,
+        "--reject",
+        "0.05",
+    ]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert list(map(len, written)) == [len(splits.val_images), len(others)]
 
 
 def test_a_training_without_evaluation_leaves_the_last_model(unsplit, tmp_path):

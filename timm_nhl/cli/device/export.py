@@ -6,6 +6,7 @@ import random
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,7 +201,13 @@ def _sample(
     if reject_split is None:
         return photos, iter(()), iter(())
     rows = read_held_out(opened.source, source, split=reject_split) or (reject_split, None)
-    return photos, _draw(source, tree, rows, known, REJECT), _draw(source, tree, rows, other, REJECT)
+    learned = set(opened.model.hierarchy.classes if hasattr(opened.model, "hierarchy") else tree.classes)
+    siblings, strangers = ([id for id in other if (id in learned) == held] for held in (True, False))
+    others = chain(
+        _draw(source, tree, rows, siblings, REJECT),
+        _draw(source, tree, (rows[0], None), strangers, REJECT),  # the model has learned from none of their images
+    )
+    return photos, _draw(source, tree, rows, known, REJECT), others
 
 
 def _draw(

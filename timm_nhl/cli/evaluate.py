@@ -123,8 +123,7 @@ def evaluate_command(
     columns: dict[str, Any] = {"split": kept[0] if kept else split, "image": image, "column": column}
     held_out = partial(read_held_out, checkpoint, data, split="validation")
     images: Any = _open_images(data, tree, main, has_more=bool(hierarchy), find_held_out=held_out, **columns)
-    if kept is None and not reject:
-        _say_left_out(images)
+    _say_left_out(images, quiet=reject or kept is not None)
     images = keep_rows(images, kept[1]) if kept else images
     draws = draw_classes(len(images.classes), size, experts, seed=seed) if experts else ()
     asked, opened = [images.hierarchy.labels(*classes)] if classes else [], open_bundles(bundle or (), images.hierarchy)
@@ -248,9 +247,10 @@ def _open_images(
         raise SourceError(f"{error}; --split validation is what the training held out") from None
 
 
-def _say_left_out(images: Any) -> None:
+def _say_left_out(images: Any, *, quiet: bool) -> None:
     """Says on stderr how many images of a split are of classes that the model does not have."""
-    if others := len(images.data) - len(images):
+    others = len(images.data) - len(images)
+    if others and not quiet:
         typer.echo(f"left out: {count(others, 'image')} of classes that the model does not have", err=True)
 
 

@@ -62,6 +62,7 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "splits that number their classes differently": training(data="swapped", model=PLAIN),
     "a class that only one split has": training(data="longer", model=PLAIN),
     "nothing to evaluate": training(data="empty"),
+    "nothing to learn from": training(data="vacant"),
     "an image that cannot be decoded": training(data="broken"),
     "an unknown model": training("--model", "test_resnt_nhl"),
     "an unknown tag of a model": training("--model", "resnet50_nhl.a4_in1k"),
@@ -175,6 +176,7 @@ def save_datasets(folder):
     for name, parts in {
         "bare": data,
         "empty": {"train": train, "test": test.select([])},
+        "vacant": {"train": train.select([]), "test": test},
         "broken": {"train": broken, "test": test},
         "named": data.map(lambda row: {"label": "x"}, features=strings),
         "swapped": {"train": train, "test": swapped},
@@ -183,7 +185,7 @@ def save_datasets(folder):
         "single": {"train": train.select([0])},
     }.items():
         DatasetDict(parts).save_to_disk(str(folder / name), num_shards=dict.fromkeys(parts, 1))
-    for name in ("empty", "broken", "unsplit", "single"):
+    for name in ("empty", "vacant", "broken", "unsplit", "single"):
         shutil.copy(folder / "data" / "hierarchy.json", folder / name)
 
 

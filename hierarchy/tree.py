@@ -204,7 +204,8 @@ class Hierarchy:
         >>> Hierarchy.balanced(2).extend(Hierarchy.balanced(3)).classes
         ('class 0', 'class 1', 'class 2')
         """
-        missing = [row for row in self.rows if row[0] not in other.classes]
+        theirs = set(other.classes)
+        missing = [row for row in self.rows if row[0] not in theirs]
         known, ids = {*self.classes, *(row[1] for row in missing)}, {row[0] for row in missing}
         further = [row for row in other.rows if row[0] not in known and row[1] not in ids]
         return Hierarchy.from_rows([*self.rows, *further])

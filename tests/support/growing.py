@@ -6,12 +6,21 @@ import timm
 import torch
 
 from support.trees import scrambled
+from timm_nhl.export import save
 
 
 def small(tree, backbone="test_resnet", **options):
     return scrambled(
         timm.create_model(f"{backbone}_nhl", hierarchy=tree, **{"widths": (8, 4, 4), "expansion": 2, **options})
     )
+
+
+def save_small(tree, folder):
+    """Saves a small model with its own input size."""
+    model = small(tree)
+    model.pretrained_cfg["input_size"] = (3, 32, 32)
+    save(model, folder)
+    return folder
 
 
 def assert_kept(grown, model):

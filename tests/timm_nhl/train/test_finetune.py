@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from support.growing import small
+from support.growing import save_small
 from support.training_runs import TREE, dataset
 from support.training_runs import small as settings_of
 
@@ -25,11 +25,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a trained model of all six classes, with its own input size."""
-    folder = tmp_path_factory.mktemp("models") / "six"
-    model = small(TREE)
-    model.pretrained_cfg["input_size"] = (3, 32, 32)
-    save(model, folder)
-    return folder
+    return save_small(TREE, tmp_path_factory.mktemp("models") / "six")
 
 
 def finetuning(data, folder, out, **values):

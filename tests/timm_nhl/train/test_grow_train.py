@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.growing import assert_kept, small
+from support.growing import assert_kept, save_small
 from support.training_runs import TREE, dataset, run
 from support.training_runs import small as settings_of
 
 import timm_nhl
-from timm_nhl.export import load, save
+from timm_nhl.export import load
 from timm_nhl.train import train
 
 OLD = TREE.at((4, 0, 1, 3))
@@ -26,11 +26,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The folder of a trained model of four of the six classes, with its own input size."""
-    folder = tmp_path_factory.mktemp("models") / "four"
-    model = small(OLD)
-    model.pretrained_cfg["input_size"] = (3, 32, 32)
-    save(model, folder)
-    return folder
+    return save_small(OLD, tmp_path_factory.mktemp("models") / "four")
 
 
 def growing(data, trained, out, **values):

@@ -104,7 +104,7 @@ ARMS = (
     Arm("converted in 4 shards and merged, 8 epochs", shards=4, values=USUAL),
     Arm("converted without labels, 8 epochs", values={**USUAL, "no_labels": True}),
     Arm("converted from plain, 8 epochs", teacher=SHAPES[0], values=USUAL),
-    Arm("converted from plain", teacher=SHAPES[0]),  # 5,278 emoji get 20 epochs
+    Arm("converted from plain", teacher=SHAPES[0]),  # 5,278 emoji get 16 epochs
     Arm("converted, 10 images a class", images=10, values={"epochs": 36, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
     Arm("converted, 50 images a class, 8 epochs", images=50, values=USUAL),

@@ -9,6 +9,10 @@
     python benchmarks/emoji_vendors.py build/emoji-vendors
     python benchmarks/experts.py run --shapes --seeds 1 --epochs 16 --data build/emoji-vendors --folder build/emoji
 
+On a GPU, the main table (presets, plain networks, plain with twice the steps; three seeds) in one call:
+
+    python benchmarks/experts.py run --main --processes 15 --device cuda --workers 1
+
 Each training has a folder below `build/experts`; a run skips those that are done and goes on with a stopped one at
 its last epoch.
 """
@@ -23,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accuracy import claim
-from experts_plan import EPOCHS, SEEDS, SHAPES, list_networks
+from experts_plan import EPOCHS, MAIN, RECIPE, SEEDS, SHAPES, list_networks
 
 FOLDER = Path("build") / "experts"
 DATA = Path("build") / "icons"
@@ -37,14 +41,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("experts.svg"), help="picture to draw")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--shapes", action="store_true", help="only the presets, plain and its rival")
+    parser.add_argument("--main", action="store_true", help="these, and plain with twice the steps")
+    parser.add_argument("--device", default=RECIPE["device"], help="like cpu or cuda; processes share it")
+    parser.add_argument("--workers", type=int, default=RECIPE["workers"], help="processes that load images, of each")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="number of seeds")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of networks that are not trained for twice as long")
     options = parser.parse_args()
     folder = options.folder
+    chosen = SHAPES if options.shapes else MAIN if options.main else None
+    given = {"epochs": options.epochs, "device": options.device, "workers": options.workers}
     networks = [
-        (replace(network, settings={"epochs": options.epochs, **network.settings}), seed)
+        (replace(network, settings={**given, **network.settings}), seed)
         for network, seed in list_networks()
-        if seed < options.seeds and (network in SHAPES or not options.shapes)
+        if seed < options.seeds and (chosen is None or network in chosen)
     ]
     if options.action == "run" and options.processes > 1:
         command = [sys.executable, *sys.argv, "--processes", "1"]

@@ -86,6 +86,7 @@ LONGER = (
     lengthen(SHAPES[1], expected="level with plain with twice the steps"),
     lengthen(SHAPES[2], expected="one point below plain with twice the steps"),
 )
+MAIN = (*SHAPES, LONGER[0])
 TAUGHT = tuple(
     replace(network, name=f"{network.name}, taught by {LONGER[0].name}", teacher=LONGER[0].name, expected=expected)
     for network, expected in ((SHAPES[2], "1.5 points above tiny"), (SHAPES[1], "one point above edge"))

@@ -95,7 +95,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
     finally:
         seconds = before + time.process_time() - began
         write_text(clock, f"{seconds:.1f}\n")
-    model = load_model(str(own / "run" / "last"))
+    model = load_model(str(own / "run" / "last")).to(values["device"])
     save_logits(model, data, tree, own, classes=classes)
     (own / "run" / "resume.pt").unlink(missing_ok=True)
     write_text(own / "result.json", json.dumps({"name": network.name, "seed": seed, "cpu_seconds": round(seconds)}))

@@ -36,8 +36,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leads links to the file of results to its page."""
+    """Leads links to the file of results and to the folder of decisions, which work in the repository, to pages."""
     up = "../" * page.file.src_uri.count("/")
+    markdown = markdown.replace("](decisions)", "](decisions/index.md)")
     return markdown.replace(f"](../{up}benchmarks/RESULTS.md", f"]({up}explanation/results.md")
 
 

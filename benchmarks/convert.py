@@ -192,7 +192,7 @@ def convert_parts(study: Study, arm: Arm, own: Path, seed: int) -> Path:
     ]
     if not (own / "merged").exists():
         merge([str(part) for part in parts], own / "merged")
-    return own / "merged"
+    return own / "merged" / "last"
 
 
 def train_further(study: Study, arm: Arm, own: Path, seed: int) -> Path:
@@ -263,7 +263,7 @@ def measure_task(seed: int) -> Path:
     """Converts for the first task of 5 random classes alone, to compare its minutes with those of all classes."""
     tree = hierarchy.load(ICONS.hierarchy)
     task = draw_tasks("5 random", tree, seed=seed)[0]
-    arm = Arm("converted for 5 classes, 4 epochs", values={"epochs": 4, "views": 4, "classes": list(task)})
+    arm = Arm("converted for 5 classes", values={**USUAL, "classes": list(task)})
     own = find(ICONS, arm, seed)
     own.mkdir(parents=True, exist_ok=True)
     began = time.process_time()

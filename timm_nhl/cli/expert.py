@@ -47,7 +47,7 @@ def merge_command(
         list[str],
         typer.Argument(metavar="PARTS", help="Folders that timm-nhl convert wrote, of different superclasses."),
     ],
-    out: Annotated[Path, typer.Option(help="A new folder, which timm loads as local-dir:OUT.")],
+    out: Annotated[Path, typer.Option(help="A new folder; the model is in OUT/last.")],
 ) -> None:
     """Joins networks that were converted from one flat classifier, by --shard or --classes; no training is needed."""
     from timm_nhl.converting import merge

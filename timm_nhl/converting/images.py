@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from hierarchy import Hierarchy
+from hierarchy.errors import DataError
 from timm_nhl.converting.settings import Conversion
 from timm_nhl.data import Images, open_images, open_unlabelled
-from timm_nhl.errors import TrainingError
+from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.train import Splits, split_images
 
 
@@ -39,6 +40,11 @@ def open_splits(settings: Conversion, tree: Hierarchy) -> Splits:
 
 
 def _open(settings: Conversion, tree: Hierarchy, split: str) -> Images:
+    unlabelled = partial(open_unlabelled, settings.source, hierarchy=tree, split=split, image=settings.image)
     if settings.no_labels:
-        return open_unlabelled(settings.source, hierarchy=tree, split=split, image=settings.image)
-    return open_images(settings.source, hierarchy=tree, split=split, image=settings.image, column=settings.column)
+        return unlabelled()
+    try:
+        return open_images(settings.source, hierarchy=tree, split=split, image=settings.image, column=settings.column)
+    except DataError as error:
+        unlabelled()  # says what is wrong, if it is not the labels
+        raise OptionError(f"{error}; or pass --no-labels, for MODEL's answers to teach") from None

@@ -11,7 +11,7 @@ from timm_nhl.converting.distillation import run_branches
 from timm_nhl.features import Cached
 from timm_nhl.models import NHL
 
-BATCH = 256
+BATCH = 32  # images; of 1,000 classes at 224 px, the maps of 256 would take gigabytes
 
 
 def measure(model: NHL, kept: Cached, learned: Sequence[int], known: Tensor) -> dict[str, float]:

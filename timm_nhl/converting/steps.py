@@ -28,11 +28,12 @@ from timm_nhl.converting.settings import STEPS, Conversion
 from timm_nhl.converting.teacher import Teacher, open_flat, resize
 from timm_nhl.costs import cost
 from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all, write_held_out
-from timm_nhl.errors import OptionError
+from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
 from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, train_transform
 
+FREE = ("steps", "cache")  # a conversion may go on with other values of these
 FITTED = 1000  # images that closed-form fits use; more than the numbers that each fit has, and level with 2,000
 
 
@@ -60,7 +61,7 @@ def convert(settings: Conversion) -> Path:
     if "fit" in steps:
         check_norms(model)
     facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(splits.images)}
-    run_dir = RunDir(settings, facts=facts)
+    run_dir = RunDir(settings, facts=facts, free=FREE)
     checkpoint = run_dir.load_checkpoint()
     console = Console(stderr=True)
     work = Work(settings, model, teacher, learned, splits, console)
@@ -93,31 +94,51 @@ class Work:
         self.known = teacher.known
 
     def run(self, steps: tuple[str, ...], run_dir: RunDir, checkpoint: Mapping[str, Any] | None) -> None:
-        """Does the steps that are not done yet, and writes what each one made."""
-        rows = list(checkpoint["rows"]) if checkpoint is not None else []
-        began = time.monotonic()
+        """Does the steps that are not done yet, and writes what each one made.
+
+        Raises:
+            TrainingError: a fit is wanted after distillation, or the loss is not finite.
+        """
+        rows: list[dict[str, float]] = []
+        state: Mapping[str, Any] = {"steps": ()}
+        if checkpoint is not None:
+            rows, state = list(checkpoint["rows"]), checkpoint["trainer"]
+            self.model.load_state_dict(state["model"])
+        done = tuple(state["steps"])
         evaluation = self.keep(self.held_out)
-        if not rows:
-            found = self.measure(evaluation, "init", began)
-            if "fit" in steps:
-                began = time.monotonic()
+        for step in steps:
+            if step in (*done, "distil"):
+                continue
+            if len(rows) > 1:
+                raise TrainingError(
+                    f"{self.settings.out!r} was distilled without --steps {step}; leave it out, or choose a new folder"
+                )
+            began = time.monotonic()
+            if step == "fit":
                 self.fit()
-                found = self.measure(evaluation, "fit", began)
-            rows.append({"epoch": 0, **found})
-            run_dir.save_epoch(rows, self.model, self.part, {"model": self.model.state_dict(), "optimizer": None})
-        if "distil" not in steps:
-            return
+            rows = [{"epoch": 0, **self.measure(evaluation, step, began)}]
+            done = (*done, step)
+            run_dir.save_epoch(rows, self.model, self.part, {"model": self.model.state_dict(), "steps": done})
+        if "distil" in steps:
+            self.distil(rows, evaluation, run_dir, {**state, "steps": done})
+
+    def distil(
+        self, rows: list[dict[str, float]], evaluation: Cached, run_dir: RunDir, state: Mapping[str, Any]
+    ) -> None:
+        """Does the epochs that are not done yet."""
         began = time.monotonic()
         kept = self.keep(self.images, augmented=True)
         distiller = Distiller(self.model, kept, self.learned, self.known, settings=self.settings)
-        if checkpoint is not None and len(rows) > 1:
-            distiller.load_state_dict(checkpoint["trainer"])
+        without = distiller.epochs * len(self.images)
+        self.say(f"{kept.summary}; {count(distiller.epochs, 'epoch')} would compute {without:,} without it")
+        if len(rows) > 1:
+            distiller.load_state_dict(state)
             self.say(f"{self.settings.out}: resuming after epoch {len(rows) - 1} of {distiller.epochs}")
         for epoch in range(len(rows) - 1, distiller.epochs):
             row = distiller.train_one_epoch(epoch)
             rows.append({**row, **measure(self.model, evaluation, self.learned, self.known)})
             self.say("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
-            run_dir.save_epoch(rows, self.model, self.part, distiller.state_dict())
+            run_dir.save_epoch(rows, self.model, self.part, {**distiller.state_dict(), "steps": state["steps"]})
         self.measure(evaluation, "distil", began)
 
     def fit(self) -> None:
@@ -159,7 +180,7 @@ class Work:
             workers=settings.workers,
             device=self.device,
         )
-        if kept.computed:
+        if kept.computed and not augmented:  # of the others, `distil` says more
             self.say(kept.summary)
         return kept
 

@@ -5,13 +5,14 @@ Labels are matched by class id or name, never by number; everything random is a 
 
 from timm_nhl.data.decode import decode_image
 from timm_nhl.data.device import choose_device
-from timm_nhl.data.held_out import find_validation, keep_rows, read_held_out, write_held_out
+from timm_nhl.data.held_out import HELD_OUT, find_validation, keep_rows, read_held_out, write_held_out
 from timm_nhl.data.images import Images, open_images, open_unlabelled
 from timm_nhl.data.loaders import eval_loader, train_loader
 from timm_nhl.data.sampler import BlockSampler, Draw, EpochSampler
 from timm_nhl.data.seeds import INITIALIZATION, ORDER, STEP, generator, seed_all
 
 __all__ = [
+    "HELD_OUT",
     "INITIALIZATION",
     "ORDER",
     "STEP",

@@ -43,8 +43,7 @@ def save(model: NHL, folder: str | os.PathLike[str]) -> None:
         raise ExportError("cannot save a fused model; save the model it was made from")
     if not hasattr(model, "pretrained_cfg"):
         raise ExportError("cannot save a model without a cfg; create it with timm.create_model('<backbone>_nhl', ...)")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ExportError(f"{str(target)!r} already exists; name a new folder")
+    check_new(target)
 
     def write(temporary: Path) -> None:
         temporary.mkdir()
@@ -55,6 +54,16 @@ def save(model: NHL, folder: str | os.PathLike[str]) -> None:
         check_same(load(written).to(weight.device, weight.dtype), model, batches=(1,))
 
     write_checked(target, write, check)
+
+
+def check_new(target: Path) -> None:
+    """Makes sure that a folder is empty or not there.
+
+    Raises:
+        ExportError: it is not.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ExportError(f"{str(target)!r} already exists; name a new folder")
 
 
 def write_files(

@@ -37,7 +37,9 @@ def export_checked(model: nn.Module, path: Path, write: Callable[[Path], None], 
         model.train(training)
 
 
-def write_checked(target: Path, write: Callable[[Path], None], check: Callable[[Path], None]) -> None:
+def write_checked(
+    target: Path, write: Callable[[Path], None], check: Callable[[Path], None] = lambda path: None
+) -> None:
     """Writes to a temporary place next to the target, checks it there, then moves it over the target."""
     if not target.parent.is_dir():
         raise ExportError(f"cannot write {str(target)!r}: no folder {str(target.parent)!r}; create it first")
@@ -47,7 +49,7 @@ def write_checked(target: Path, write: Callable[[Path], None], check: Callable[[
         write(temporary)
         check(temporary)
         if target.is_dir():
-            target.rmdir()  # empty, as `save` made sure
+            target.rmdir()  # empty, as `check_new` made sure
         temporary.replace(target)
     finally:
         shutil.rmtree(scratch)

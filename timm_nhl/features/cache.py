@@ -227,5 +227,5 @@ def check_limit(cached: Cached, folder: Path, limit: int) -> None:
         raise FeatureError(
             f"{count(cached.views, 'view')} of {count(cached.images, 'image')} would take {cached.bytes / GIB:.2f} GiB,"
             f" but {str(folder)!r} may grow by {left / GIB:.2f}, for {fit} of them; use fewer views, empty the folder,"
-            " or raise the limit"
+            " or raise --cache-gb"
         )

@@ -31,7 +31,13 @@ from timm_nhl.train.settings import flag
 
 SETTINGS, CHECKPOINT, METRICS, LOCK = "settings.json", "resume.pt", "metrics.csv", ".lock"
 PICTURE = "try.png"  # what a trial leaves; a training may follow in its folder
-FREE = ("out", "workers", "validation_batch_size", "log_interval")  # a run may resume with another value of these
+FREE = (
+    "out",
+    "workers",
+    "validation_batch_size",
+    "log_interval",
+    "cache_gb",
+)  # a run may resume with another value of these
 Row = dict[str, float]  # what is known about an epoch
 
 
@@ -51,10 +57,12 @@ class RunDir:
     Args:
         settings: all that decides the run.
         facts: what decides the result besides the settings: the processes, digests of the data and the hierarchy.
+        free: settings that a run may resume with another value of, beside those of every run.
     """
 
-    def __init__(self, settings: RunSettings, *, facts: Mapping[str, Any]) -> None:
+    def __init__(self, settings: RunSettings, *, facts: Mapping[str, Any], free: Sequence[str] = ()) -> None:
         self.path, self.settings, self.facts = Path(settings.out), settings, facts
+        self.free = (*FREE, *free)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The checkpoint of an earlier run; None if there is none.
@@ -147,7 +155,7 @@ class RunDir:
             different = [
                 f"{flag(name)} was {_shown(before.get(name))}, is now {_shown(value)}"
                 for name, value in now.items()
-                if name not in FREE and before.get(name) != value
+                if name not in self.free and before.get(name) != value
             ] + [
                 f"{name} was {str(facts.get(name))[:12]}, is now {str(value)[:12]}"
                 for name, value in self.facts.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import timm_nhl
 from timm_nhl.cli.main import app
 from timm_nhl.converting import convert
 from timm_nhl.converting.images import open_splits
+from timm_nhl.errors import TrainingError
 from timm_nhl.export import load_model
 from timm_nhl.train import RunDir
 from timm_nhl.train.splits import open_splits as train_splits
@@ -97,15 +99,17 @@ def test_images_have_the_size_that_is_asked_for(data, flat, tmp_path):
     assert load_file(kept)["trunk"].shape[2:] == (4, 4)  # 2 x 2 of 32 pixels
 
 
-def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize("written", [1, 2, 3])  # after init, after the fit, after the first epoch
+def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_path, monkeypatch, written):
     shared = {"epochs": 2, "cache": cache}
     calm = convert(converting(flat, data, tmp_path / "calm", **shared))
-    save = RunDir.save_epoch
+    save, calls = RunDir.save_epoch, []
 
-    def stop(self, rows, *rest):
-        if len(rows) == 3:
+    def stop(self, *rest):
+        if len(calls) == written:
             raise KeyboardInterrupt
-        save(self, rows, *rest)
+        calls.append(self)
+        save(self, *rest)
 
     stopped = converting(flat, data, tmp_path / "stopped", **shared)
     with monkeypatch.context() as patch:
@@ -116,3 +120,19 @@ def test_a_stopped_conversion_ends_with_the_same_bits(data, flat, cache, tmp_pat
     expected, found = (load_file(folder / "last" / "model.safetensors") for folder in (calm, again))
     for name, value in expected.items():
         assert torch.equal(value, found[name]), name
+
+
+def test_further_steps_go_on_in_the_same_folder(data, flat, cache, tmp_path, capsys):
+    at_once = convert(converting(flat, data, tmp_path / "once", cache=cache, epochs=1))
+    for steps in ("init", "init,fit", "init,fit,distil"):
+        own = converting(flat, data, tmp_path / "more", cache=cache, epochs=1, steps=steps, cache_gb=2.0)
+        out = convert(own)
+    expected, found = (load_file(folder / "last" / "model.safetensors") for folder in (at_once, out))
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert convert(own) == out  # nothing is left to do
+    said = capsys.readouterr().err
+    assert said.count("init: accuracy") == 2 and said.count("fit: accuracy") == 2
+    assert re.search(r"features of 2 views of (\d+) images: .*; 1 epoch would compute \1 without it", said)
+    convert(converting(flat, data, tmp_path / "unfitted", cache=cache, epochs=1, steps="init,distil"))
+    with pytest.raises(TrainingError, match="distilled without --steps fit"):
+        convert(converting(flat, data, tmp_path / "unfitted", cache=cache, epochs=1))

@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.flat import converting
 from support.small_models import create, images
-from support.training_runs import TREE
+from support.training_runs import TREE, dataset
 from support.trees import hierarchies
 
+import hierarchy
 import timm_nhl
+from hierarchy import Hierarchy
 from timm_nhl.converting import convert, merge
 from timm_nhl.converting.parts import Part, choose_shard, join
-from timm_nhl.errors import MergeError, OptionError
+from timm_nhl.data import HELD_OUT
+from timm_nhl.errors import ExportError, MergeError, OptionError
 
 
 @given(hierarchies(3), st.data())
@@ -74,14 +77,24 @@ def test_parts_that_do_not_belong_together_are_refused_with_all_reasons():
         join([part])
 
 
-def test_shards_that_were_converted_apart_are_merged(data, flat, cache, tmp_path):
-    shared = {"epochs": 1, "cache": cache}
+def test_shards_that_were_converted_apart_are_merged_one_after_the_other(flat, cache, tmp_path):
+    unsplit = dataset(tmp_path / "noise", images=40, splits=("train",))
+    tree = Hierarchy(TREE.classes, TREE.names, tuple((f"super {i // 2}", f"group {i // 2}") for i in range(len(TREE))))
+    hierarchy.save(tree, tmp_path / "three.json")
+    shared = {"epochs": 1, "cache": cache, "val_split": None, "hierarchy": str(tmp_path / "three.json")}
+    of = tree.sizes[0]
     outs = [
-        convert(converting(flat, data, tmp_path / f"part{number}", shard=f"{number}/2", **shared)) for number in (1, 2)
+        convert(converting(flat, unsplit, tmp_path / f"part{number}", shard=f"{number}/{of}", **shared))
+        for number in range(1, of + 1)
     ]
-    merge([str(outs[1]), str(outs[0] / "last")], tmp_path / "merged")
-    merged = timm_nhl.load(tmp_path / "merged")
-    assert merged.hierarchy == TREE
-    part = timm_nhl.load(outs[0] / "last")
+    merge([str(outs[1]), str(outs[0] / "last")], tmp_path / "two")
+    merge([str(tmp_path / "two"), *map(str, outs[2:])], tmp_path / "merged")
+    merged = timm_nhl.load(tmp_path / "merged" / "last")
+    assert merged.hierarchy == tree
     x = torch.randn(2, 3, 32, 32)
-    assert torch.equal(merged.expert(part.hierarchy.classes)(x), part(x))
+    for out in outs:
+        part = timm_nhl.load(out / "last")
+        assert torch.equal(merged.expert(part.hierarchy.classes)(x), part(x))
+    assert (tmp_path / "merged" / HELD_OUT).read_text() == (outs[0] / HELD_OUT).read_text()
+    with pytest.raises(ExportError, match="already exists"):
+        merge([str(out) for out in outs], tmp_path / "merged")

@@ -64,11 +64,13 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "a trunk of other channels": command("--model-kwargs", "in_chans=1"),
     "a fit of group norms": command("--model-kwargs", "norm=group"),
     "a split without images": command(data="empty"),
+    "images without labels": command(data="unlabelled"),
     "too few images to hold some out": without_split(command(data="few")),
     "a loss that is not finite": command("--lr", "1e30", "--steps", "init,distil", "--batch-size", "4", out="nan"),
     "labels of another number of outputs": command("--labels", "names.txt", model="test_resnet"),
     "a timm model that does not name its classes": command(model="test_resnet"),
     "a folder of another conversion": command("--shard", "2/2", out="done"),
+    "a fit after distillation": command("--steps", "init,fit", out="distilled"),
     "nothing to merge": ["merge", "done", "--out", "new"],
     "merging what was not converted": ["merge", "done", "nested", "--out", "new"],
     "merging a part with itself": ["merge", "done", "done", "--out", "new"],
@@ -88,6 +90,7 @@ def files(tmp_path_factory):
     splits = DatasetDict.load_from_disk(str(made / "data"))
     for name, parts in {
         "empty": {"train": splits["train"], "test": splits["test"].select([])},
+        "unlabelled": {name: part.remove_columns("label") for name, part in splits.items()},
         "few": {"train": splits["train"].select([list(splits["train"]["label"]).index(0)])},
     }.items():
         DatasetDict(parts).save_to_disk(str(made / name), num_shards=dict.fromkeys(parts, 1))
@@ -103,6 +106,7 @@ def files(tmp_path_factory):
         patch.chdir(made)
         for name in ("done", "other"):
             convert(converting("flat", "data", name, shard="1/2", steps="init", epochs=1, views=1))
+        convert(converting("flat", "data", "distilled", steps="init,distil", epochs=1, views=1))
     settings = made / "other" / "settings.json"
     content = json.loads(settings.read_text())
     content["facts"]["teacher"] = 64 * "0"

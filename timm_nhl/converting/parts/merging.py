@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ import torch
 import hierarchy
 from hierarchy import Hierarchy, HierarchyError
 from hierarchy.dataset import HIERARCHY_FILE
-from hierarchy.files import read_json
+from hierarchy.files import read_json, read_text, write_text
+from timm_nhl.data import HELD_OUT
 from timm_nhl.errors import MergeError
 from timm_nhl.experts import match_labels, select_rows
-from timm_nhl.export import load, save
+from timm_nhl.export import check_new, load, save, write_checked
 from timm_nhl.models import NHL
 
 SETTINGS = "settings.json"  # of a run, which names the teacher
@@ -31,28 +33,44 @@ class Part:
         model: its network.
         teacher: the digest of its teacher.
         whole: the hierarchy of all classes that there are.
+        held_out: what is written of the images that it did not learn from; none if the data has a split for that.
     """
 
     source: str
     model: NHL
     teacher: str
     whole: Hierarchy
+    held_out: str | None = None
 
 
 def merge(sources: Sequence[str], out: str | Path) -> NHL:
-    """Joins networks that `convert` made of one flat network, and saves the result in a new folder.
+    """Joins networks that `convert` made of one flat network; the result can be merged with further ones.
 
     An expert of the classes of a part has the weights of that part, bit for bit.
 
     Args:
         sources: folders of conversions, or of models in them.
+        out: a new folder, like that of a conversion: the model is in `out/last`.
 
     Raises:
         MergeError: with everything that keeps them apart.
         CheckpointError, ExportError: a part cannot be loaded, or the result cannot be written.
     """
-    merged = join([open_part(source) for source in sources])
-    save(merged, out)
+    parts = [open_part(source) for source in sources]
+    merged = join(parts)
+    target, first = Path(out), parts[0]
+    check_new(target)
+    facts = {"teacher": first.teacher, "hierarchy": first.whole.digest}
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        save(merged, folder / "last")
+        hierarchy.save(first.whole, folder / HIERARCHY_FILE)
+        write_text(folder / SETTINGS, json.dumps({"facts": facts, "parts": [part.source for part in parts]}, indent=1))
+        if first.held_out is not None and all(part.held_out == first.held_out for part in parts):
+            write_text(folder / HELD_OUT, first.held_out)
+
+    write_checked(target, write)
     return merged
 
 
@@ -72,7 +90,8 @@ def open_part(source: str) -> Part:
         raise MergeError([f"{source!r} is not a conversion"], fix="give folders that timm-nhl convert wrote") from None
     if whole.digest != digest:
         raise MergeError([f"the hierarchy in {str(run)!r} was changed after the conversion"], fix="restore it")
-    return Part(source, load(model), teacher, whole)
+    held_out = run / HELD_OUT
+    return Part(source, load(model), teacher, whole, read_text(held_out) if held_out.is_file() else None)
 
 
 def join(parts: Sequence[Part]) -> NHL:

@@ -54,8 +54,13 @@ def mark_correct(
     return np.where(np.isin(truth, kept), found, np.nan)
 
 
-def estimate(tables: Mapping[str, np.ndarray], *, draws: int = DRAWS) -> Estimate:
+def estimate(
+    tables: Mapping[str, np.ndarray], *, units: Mapping[str, np.ndarray] | None = None, draws: int = DRAWS
+) -> Estimate:
     """The mean of all entries of some tables, (images, seeds) each, without NaN.
+
+    Args:
+        units: for each table, (images,) numbers from 0 of what is drawn as a whole, such as the images of an author.
 
     >>> estimate({"list": np.ones((5, 3))})
     Estimate(mean=100.0, low=100.0, high=100.0)
@@ -65,7 +70,9 @@ def estimate(tables: Mapping[str, np.ndarray], *, draws: int = DRAWS) -> Estimat
     for name in sorted(tables):
         table = tables[name]
         images, seeds = table.shape
-        rows = rng.multinomial(images, np.full(images, 1 / images), draws)  # (draws, images)
+        own = np.arange(images) if units is None else units[name]
+        size = own.max() + 1
+        rows = rng.multinomial(size, np.full(size, 1 / size), draws)[:, own]  # (draws, images)
         columns = rng.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), draws)  # (draws, seeds)
         known = ~np.isnan(table)
         total += sum_draws(np.where(known, table, 0), rows, columns)

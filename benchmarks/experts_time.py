@@ -2,8 +2,9 @@
 
     python benchmarks/experts_time.py --img-size 48
     python benchmarks/experts_time.py --img-size 224
+    python benchmarks/experts_time.py --img-size 224 --task "5 related" --model resnet18
 
-The networks have the shapes of the study of experts and random weights; every expert has five random classes.
+The networks have the shapes of the study of experts, or both presets on another backbone, and random weights.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ import numpy as np
 import onnxruntime
 import timm
 import torch
-from experts_plan import PLAIN, SHAPES
+from experts_plan import BACKBONE, PLAIN, SHAPES, TREES, Network
+from experts_run import make_tree
 from experts_tasks import draw_tasks
 from speed import time_in_turns
 
@@ -34,20 +37,29 @@ DRAWS = 3  # experts of each shape
 CLASSES = 5
 
 
-def make_models(tree: hierarchy.Hierarchy, img_size: int) -> dict[str, tuple[torch.nn.Module, int]]:
+def list_networks(backbone: str) -> Sequence[Network]:
+    """The plain network first, then nested ones; of the study's backbone also its rival and one without a tree."""
+    if backbone == BACKBONE:
+        return (*SHAPES, TREES[-1])
+    nested = (Network(preset, f"{backbone}_nhl", f"preset={preset}", "people") for preset in ("edge", "tiny"))
+    return (Network(PLAIN, backbone), *nested)
+
+
+def make_models(backbone: str, task: str, data: Path, img_size: int) -> dict[str, tuple[torch.nn.Module, int]]:
     """Networks and experts by name, each with its multiply-accumulates."""
     size = (3, img_size, img_size)
+    people = hierarchy.load(data / "hierarchy.json")
     found: dict[str, tuple[torch.nn.Module, int]] = {}
-    for network in SHAPES:
+    for network in list_networks(backbone):
         options = parse_kwargs("--options", [network.options])
         if not network.tree:
             model: Any = timm.create_model(network.model, num_classes=CLASSES, **options)
             found[network.name] = model, cost(model, input_size=size).macs
             continue
-        nested = timm.create_model(network.model, hierarchy=tree, **options)
+        nested = timm.create_model(network.model, hierarchy=make_tree(network.tree, data, seed=0), **options)
         assert isinstance(nested, NHL)
-        for number, task in enumerate(draw_tasks(f"{CLASSES} random", tree, seed=0)[:DRAWS]):
-            expert = nested.expert(task)
+        for number, classes in enumerate(draw_tasks(task, people, seed=0)[:DRAWS]):
+            expert = nested.expert(classes)
             found[f"{network.name}, expert {number}"] = expert, cost(expert, input_size=size).macs
     for model, _ in found.values():
         model.pretrained_cfg |= {"input_size": size}  # type: ignore[operator]  # timm's dictionary
@@ -68,10 +80,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("build") / "icons")
     parser.add_argument("--img-size", type=int, default=48)
+    parser.add_argument("--task", choices=("5 random", "5 related"), default="5 random", help="classes of the experts")
+    parser.add_argument("--model", default=BACKBONE, help="the backbone")
     parser.add_argument("--rounds", type=int, default=50)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    models = make_models(hierarchy.load(options.data / "hierarchy.json"), options.img_size)
+    models = make_models(options.model, options.task, options.data, options.img_size)
     with tempfile.TemporaryDirectory() as folder:
         numbered = enumerate(models.items())
         sessions = {name: open_session(model, Path(folder), number) for number, (name, (model, _)) in numbered}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from hierarchy.errors import SourceError
@@ -29,11 +31,18 @@ def fetch(package: str, version: str, cache: Path) -> Path:
         )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, suffix=".tmp") as folder:
-        command = [npm, "pack", f"{package}@{version}", "--silent", "--pack-destination", folder]
-        done = subprocess.run(command, capture_output=True, text=True)
+        command = [npm, "pack", f"{package}@{version}", "--json", "--loglevel=error", "--fetch-retries=0"]
+        done = subprocess.run([*command, "--pack-destination", folder], capture_output=True, text=True)
         packed = Path(folder) / target.name
         if done.returncode or not packed.exists():
-            reason = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
+            reason = find_reason(done)
             raise SourceError(f"npm cannot download {package}@{version} ({reason}); check the network connection")
         packed.replace(target)
     return target
+
+
+def find_reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Why npm failed, in its words."""
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(done.stdout)["error"]["summary"]).splitlines()[0]
+    return next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")

@@ -23,7 +23,7 @@ tree = Hierarchy.from_rows(
     ]
 )  # or "imagenet100" or a path: anything that `hierarchy.load` accepts
 
-model = timm.create_model("test_resnet_nhl", hierarchy=tree)  # any timm backbone, such as resnet50_nhl
+model = timm.create_model("mobilenetv4_conv_small_nhl", hierarchy=tree, preset="edge")  # or any other backbone of timm
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 images, labels = torch.randn(10, 3, 96, 96), torch.arange(10) % len(tree)
 for _ in range(3):  # plain cross-entropy over all classes
@@ -35,11 +35,13 @@ model.eval()
 expert = model.expert(["marine animals/sharks", "electric ray"])  # any mix of ids, names and node paths; no training
 assert torch.allclose(expert(images), model(images)[:, list(expert.labels)], atol=1e-5)
 
-full, part = timm_nhl.cost(model), timm_nhl.cost(model, ["marine animals/sharks", "electric ray"])
-print(f"{full.params / 1e6:.2f}M -> {part.params / 1e6:.2f}M parameters")
-print(f"{full.macs / 1e6:.0f} -> {part.macs / 1e6:.0f} million multiply-accumulates per image")
+# what one would do instead: a plain network, restricted to these classes
+plain, part = timm_nhl.cost("mobilenetv4_conv_small", num_classes=len(expert.hierarchy)), timm_nhl.cost(expert)
+print(f"{part.params / 1e6:.2f}M parameters, {part.params / plain.params:.0%} of the plain network's")
+print(f"{part.macs / 1e6:.0f} million multiply-accumulates per image, {part.macs / plain.macs:.0%}")
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()) / "sharks"
+folder.parent.mkdir(parents=True, exist_ok=True)
 timm_nhl.save(expert, folder)  # timm.create_model("local-dir:...", pretrained=True) loads it too
 assert torch.equal(timm_nhl.load(folder)(images), expert(images))
 print(f"{folder}: {', '.join(expert.hierarchy.names)}")

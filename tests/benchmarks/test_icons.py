@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sys
 import tarfile
 from collections import Counter
@@ -22,7 +23,7 @@ from datasets import load_from_disk
 from support.golden_messages import Golden
 
 import hierarchy
-from hierarchy.errors import HierarchyError
+from hierarchy.errors import HierarchyError, SourceError
 from hierarchy.sources import read_classes
 
 pytest.importorskip("resvg_py", reason="resvg-py, which draws the icons, is not installed")
@@ -373,3 +374,12 @@ def test_the_real_package_draws_every_class_by_thirty_authors(tmp_path, run):
     assert len(data["test"]) >= 4000 and data["train"].features["label"].num_classes >= 200
     assert not any(is_reserved(author) for rows in data.values() for author in rows["author"])
     assert out.count("skipped") == 1
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
+def test_npm_itself_says_why_it_cannot_download(tmp_path, monkeypatch):
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")  # nobody listens there
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    with pytest.raises(SourceError, match=r"cannot download no-such@1.0.0 \(.*ECONNREFUSED.*\); check the network"):
+        fetch("no-such", "1.0.0", tmp_path / "packages")
+    assert not any((tmp_path / "packages").iterdir())

@@ -18,9 +18,9 @@ EDGE = Shape(
 )
 PRESETS = MappingProxyType(
     {
-        # Kelm et al. (2024), arXiv 2403.05601
-        "published": Shape(split=below_last_stage, widths=(128, 64, 32), strides=(1, 1, 2)),
         "edge": EDGE,
         "tiny": replace(EDGE, widths=scale_widths((32, 16, 8), channels=64, power=0.25)),
+        # Kelm et al. (2024), arXiv 2403.05601
+        "published": Shape(split=below_last_stage, widths=(128, 64, 32), strides=(1, 1, 2)),
     }
 )

@@ -7,6 +7,7 @@ block of rows per node: (N*k, ...). So the layer of some nodes has their rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -32,7 +33,8 @@ def take(layer: Module, rows: Sequence[int], nodes: int, *, siblings: bool = Fal
     >>> take(norm, [2, 0], nodes=3).num_features
     4
     """
-    kept = _change(lambda values: _pick(values, rows, nodes, share=share), layer)
+    chosen = find_index(tuple(rows), share)
+    kept = _change(lambda values: _pick(values, chosen, nodes, share=share), layer)
     _resize(kept, len(rows), nodes, siblings=siblings)
     return kept
 
@@ -75,19 +77,28 @@ def _change(change: Callable[..., Tensor], *layers: Module) -> Module:
     return clone
 
 
-def _pick(values: Tensor, rows: Sequence[int], nodes: int, *, share: bool) -> Tensor:
+@lru_cache(maxsize=1024)
+def find_index(rows: tuple[int, ...], share: bool) -> slice | Tensor:
+    """What picks some rows: a slice where they lie side by side and may be shared, else their numbers."""
+    if share and rows == tuple(range(rows[0], rows[0] + len(rows))):
+        return slice(rows[0], rows[0] + len(rows))
+    return torch.tensor(rows)
+
+
+def _pick(values: Tensor, chosen: slice | Tensor, nodes: int, *, share: bool) -> Tensor:
     """(N*k, ...) -> (M*k, ...)."""
     if values.ndim == 0:  # BatchNorm2d counts its batches
         return values if share else values.clone()
     size = len(values) // nodes
-    if share and list(rows) == list(range(rows[0], rows[0] + len(rows))):
-        return values[rows[0] * size : (rows[0] + len(rows)) * size]
+    if isinstance(chosen, slice):
+        return values[chosen.start * size : chosen.stop * size]
     blocks = values.view(nodes, size, *values.shape[1:])  # (N*k, ...) -> (N, k, ...)
-    return blocks[torch.as_tensor(rows, device=values.device)].flatten(0, 1)
+    return blocks[chosen.to(values.device)].flatten(0, 1)
 
 
 def _resize(layer: nn.Module, kept: int, nodes: int, *, siblings: bool) -> None:
     """Writes the sizes for the kept nodes into a fresh layer."""
+    sizes = vars(layer)  # plain numbers; a Module's own way to set them is slow
     for name in OUTPUT_SIZES + (() if siblings else INPUT_SIZES):
-        if hasattr(layer, name):
-            setattr(layer, name, getattr(layer, name) // nodes * kept)
+        if name in sizes:
+            sizes[name] = sizes[name] // nodes * kept

@@ -84,6 +84,14 @@ OTHERS = tuple(
         ("edge", f"preset=edge {options_of_all}".strip(), "level with plain; 2 above it for the ViT"),
         ("tiny", f"preset=tiny {options_of_all}".strip(), "1 below edge"),
     )
+) + tuple(
+    # written after the rows above: resnet18's `edge` (56, 28, 16 behind 128 channels) is 3.5 points below plain
+    vary(name, options, model="resnet18", expected=expected)
+    for name, options, expected in (
+        ("widths 48, 24, 12", "preset=edge widths=48,24,12", "half a point below edge"),
+        ("widths 80, 40, 20", "preset=edge widths=80,40,20", "0.7 above edge"),
+        ("split at stride 16", "preset=edge split=-2 strides=2,1,1", "2 above edge"),
+    )
 )
 
 

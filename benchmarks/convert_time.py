@@ -39,9 +39,9 @@ STEPS = 12
 ARM = ARMS[0]
 
 
-def build_training(folder: str) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """Steps of a training from scratch, as many batches of its images alone, and the steps of an epoch."""
-    values = {**RECIPE, "seed": 0, "model": SCRATCH.model, "model_kwargs": [SHAPE]}
+def build_training(folder: str, **further: Any) -> tuple[Callable[[], None], Callable[[], None], Trainer]:
+    """Steps of a training from scratch, as many batches of its images alone, and what trains."""
+    values = {**RECIPE, "seed": 0, "model": SCRATCH.model, "model_kwargs": [SHAPE], **further}
     settings = Settings(str(ICONS.data), out=f"{folder}/scratch", hierarchy=str(ICONS.hierarchy), **values)
     process = Process(0, 1, torch.device("cpu"))
     splits = open_training(settings)
@@ -59,7 +59,7 @@ def build_training(folder: str) -> tuple[Callable[[], None], Callable[[], None],
         for _ in itertools.islice(trainer.loader, STEPS):
             pass
 
-    return train, load, sampler.steps_per_epoch
+    return train, load, trainer
 
 
 def build_conversion(folder: str) -> tuple[Work, Distiller, Any]:
@@ -83,7 +83,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        train, load, steps = build_training(folder)
+        train, load, trainer = build_training(folder)
+        steps = trainer.sampler.steps_per_epoch
         work, distiller, held_out = build_conversion(folder)
         frozen = FrozenOutputs(work.model.trunk, work.teacher)
         x = torch.randn(distiller.batch_size, *work.inputs["input_size"]).contiguous(memory_format=torch.channels_last)

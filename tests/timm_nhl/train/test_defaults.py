@@ -47,7 +47,7 @@ def image_folder(root, counts, *, split="train", mode="RGB"):
 
 FOLDERS = {  # images of each class, mode
     "2 classes of 10 images": ([10, 10], "RGB"),
-    "40 classes of 5 images": ([5] * 40, "RGB"),
+    "100 classes of 5 images": ([5] * 100, "RGB"),
     "a class of 1 image and one of 100": ([1, 100], "RGB"),
     "grey images": ([8, 8, 8], "L"),
 }
@@ -63,6 +63,19 @@ def test_a_small_folder_trains_by_default(case, tmp_path, capsys):
     assert "no validation split" in said and "chosen for" in said
     held = json.loads((out / "held_out.json").read_text())
     assert held["split"] == "train" and len(held["rows"]) == sum(round(count / 5) for count in counts if count > 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in FOLDERS if "100 classes" not in case])  # those take minutes
+def test_a_small_folder_trains_to_the_end_by_the_command_alone(case, tmp_path):
+    counts, mode = FOLDERS[case]
+    command = ["train", image_folder(tmp_path / "data", counts, mode=mode), "--out", str(tmp_path / "run")]
+    model = ["--model", "test_resnet_nhl", "--img-size", "32", "--workers", "0", "--device", "cpu"]
+    done = CliRunner().invoke(app, [*command, *model])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    chance = 100 * max(counts) / sum(counts)
+    assert float(rows[-1]["eval_top1"]) >= chance and (tmp_path / "run" / "best").is_dir()
 
 
 def test_a_class_without_a_validation_image_is_trained(tmp_path):

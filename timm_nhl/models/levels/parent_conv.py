@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from itertools import accumulate, groupby, islice
 from operator import itemgetter
@@ -62,7 +62,8 @@ class ParentConv(nn.Module):
         starts = [0, *accumulate(self.counts)]
         parent_of = [parent for parent, count in enumerate(self.counts) for _ in range(count)]
         left = iter(rows)
-        parents = [part for conv in self.parents for part in _separate(conv)] if self.folded else [*self.parents]
+        wanted = {parent_of[row] for row in rows}
+        parents = dict(enumerate(self.parents) if not self.folded else _separate(self.parents, wanted))
         kept = [
             _take_siblings(parents, self.counts, list(islice(left, count)), starts, parent_of, share=share)
             for count in counts
@@ -106,7 +107,7 @@ def _cat(parts: list[Tensor], *, dim: int) -> Tensor:
 
 
 def _take_siblings(
-    parents: Sequence[nn.Module],
+    parents: Mapping[int, nn.Module],
     counts: Sequence[int],
     rows: list[int],
     starts: Sequence[int],
@@ -144,12 +145,18 @@ def _unite(convs: Sequence[nn.Module], counts: Sequence[int]) -> list[nn.Conv2d]
     return united
 
 
-def _separate(conv: nn.Module) -> list[nn.Conv2d]:
-    """The inverse of `_unite`: a convolution for each group."""
-    assert isinstance(conv, nn.Conv2d)
-    weights = conv.weight.chunk(conv.groups)
-    biases = [None] * conv.groups if conv.bias is None else conv.bias.chunk(conv.groups)
-    return [_conv(weight, bias, stride=conv.stride, groups=1) for weight, bias in zip(weights, biases, strict=True)]
+def _separate(convs: Iterable[nn.Module], wanted: Collection[int]) -> Iterator[tuple[int, nn.Conv2d]]:
+    """The inverse of `_unite` for some parents: a convolution for each group."""
+    parent = 0
+    for conv in convs:
+        assert isinstance(conv, nn.Conv2d)
+        rows = len(conv.weight) // conv.groups
+        for group in range(conv.groups):
+            if parent in wanted:
+                own = slice(group * rows, (group + 1) * rows)
+                bias = None if conv.bias is None else conv.bias[own]
+                yield parent, _conv(conv.weight[own], bias, stride=conv.stride, groups=1)
+            parent += 1
 
 
 def _conv(weight: Tensor, bias: Tensor | None, *, stride: tuple[int, ...], groups: int) -> nn.Conv2d:

@@ -24,14 +24,14 @@ def open_splits(settings: Conversion, tree: Hierarchy) -> Splits:
         settings.source,
         train_split=settings.train_split,
         val_split=settings.val_split,
-        share=None,
+        share=settings.val_share,
         seed=settings.seed,
     )
     assert splits.val_images is not None  # since the share is not 0
     if splits.share and len(splits.images) and not len(splits.val_images):
         raise TrainingError(
-            f"{splits.images.name} has too few images to hold out {splits.share:g} of each class; add some, or pass"
-            " --val-split"
+            f"{splits.images.name} has too few images to hold out {splits.share:g} of each class; raise --val-share,"
+            " or pass --val-split"
         )
     for part in (splits.images, splits.val_images):
         if not len(part):

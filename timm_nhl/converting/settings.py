@@ -57,6 +57,11 @@ class Conversion:
         str | None,
         DATA(help="Split to evaluate on; by default the validation split, or else images held out of --train-split."),
     ] = None
+    val_share: Annotated[
+        float | None,
+        Field(gt=0, lt=1),
+        DATA(help="Without a validation split: share of each class to hold out; by default as in a training."),
+    ] = None
     image: Annotated[str | None, DATA(help="Image column; by default the only one.")] = None
     column: Annotated[str | None, DATA(help="Label column; by default 'label', or the only one.")] = None
     img_size: Annotated[int | None, Field(ge=1), DATA(help="Image size; by default MODEL's.")] = None

@@ -82,6 +82,11 @@ def test_images_without_labels_are_held_out_too(unsplit, flat, tmp_path):
     assert set(splits.images.rows) | set(splits.val_images.rows) == set(range(40))
 
 
+def test_as_many_images_are_held_out_as_are_asked_for(unsplit, flat, tmp_path):
+    splits = open_splits(converting(flat, unsplit, tmp_path, val_split=None, val_share=0.5), TREE)
+    assert splits.share == 0.5 and len(splits.val_images) >= 18
+
+
 def test_a_timm_model_with_the_weights_of_a_file_is_converted(data, flat, tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(TREE.classes))
     files = {"weights": f"{flat}/model.safetensors", "labels": str(tmp_path / "names.txt")}

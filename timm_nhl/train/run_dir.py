@@ -138,14 +138,13 @@ class RunDir:
         return [path for path in self.path.glob(".*") if path.name.split(".")[1] in LEFTOVERS]
 
     def _write_settings(self) -> None:
-        if not (self.path / SETTINGS).exists():
-            content = {
-                "command": shlex.join(sys.argv),
-                "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
-                "facts": dict(self.facts),
-                "settings": dataclasses.asdict(self.settings),
-            }
-            write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        content = {
+            "command": shlex.join(sys.argv),
+            "versions": {name: version(name) for name in ("timm-nhl", "timm", "torch", "numpy", "datasets")},
+            "facts": dict(self.facts),
+            "settings": dataclasses.asdict(self.settings),  # a run may resume with other values of `free`
+        }
+        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
     def _check_same(self) -> None:
         try:

@@ -7,7 +7,6 @@ block of rows per node: (N*k, ...). So the layer of some nodes has their rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -33,7 +32,7 @@ def take(layer: Module, rows: Sequence[int], nodes: int, *, siblings: bool = Fal
     >>> take(norm, [2, 0], nodes=3).num_features
     4
     """
-    chosen = find_index(tuple(rows), share)
+    chosen = _find_index(rows, share=share)
     kept = _change(lambda values: _pick(values, chosen, nodes, share=share), layer)
     _resize(kept, len(rows), nodes, siblings=siblings)
     return kept
@@ -77,15 +76,14 @@ def _change(change: Callable[..., Tensor], *layers: Module) -> Module:
     return clone
 
 
-@lru_cache(maxsize=1024)
-def find_index(rows: tuple[int, ...], share: bool) -> slice | Tensor:
+def _find_index(rows: Sequence[int], *, share: bool) -> slice | Sequence[int]:
     """What picks some rows: a slice where they lie side by side and may be shared, else their numbers."""
-    if share and rows == tuple(range(rows[0], rows[0] + len(rows))):
+    if share and list(rows) == list(range(rows[0], rows[0] + len(rows))):
         return slice(rows[0], rows[0] + len(rows))
-    return torch.tensor(rows)
+    return rows
 
 
-def _pick(values: Tensor, chosen: slice | Tensor, nodes: int, *, share: bool) -> Tensor:
+def _pick(values: Tensor, chosen: slice | Sequence[int], nodes: int, *, share: bool) -> Tensor:
     """(N*k, ...) -> (M*k, ...)."""
     if values.ndim == 0:  # BatchNorm2d counts its batches
         return values if share else values.clone()
@@ -93,7 +91,7 @@ def _pick(values: Tensor, chosen: slice | Tensor, nodes: int, *, share: bool) ->
     if isinstance(chosen, slice):
         return values[chosen.start * size : chosen.stop * size]
     blocks = values.view(nodes, size, *values.shape[1:])  # (N*k, ...) -> (N, k, ...)
-    return blocks[chosen.to(values.device)].flatten(0, 1)
+    return blocks[torch.as_tensor(chosen, device=values.device)].flatten(0, 1)
 
 
 def _resize(layer: nn.Module, kept: int, nodes: int, *, siblings: bool) -> None:

@@ -76,14 +76,14 @@ def _change(change: Callable[..., Tensor], *layers: Module) -> Module:
     return clone
 
 
-def _find_index(rows: Sequence[int], *, share: bool) -> slice | Sequence[int]:
+def _find_index(rows: Sequence[int], *, share: bool) -> slice | Tensor:
     """What picks some rows: a slice where they lie side by side and may be shared, else their numbers."""
     if share and list(rows) == list(range(rows[0], rows[0] + len(rows))):
         return slice(rows[0], rows[0] + len(rows))
-    return rows
+    return torch.as_tensor(rows, device="cpu")  # which picks from tensors on any device
 
 
-def _pick(values: Tensor, chosen: slice | Sequence[int], nodes: int, *, share: bool) -> Tensor:
+def _pick(values: Tensor, chosen: slice | Tensor, nodes: int, *, share: bool) -> Tensor:
     """(N*k, ...) -> (M*k, ...)."""
     if values.ndim == 0:  # BatchNorm2d counts its batches
         return values if share else values.clone()
@@ -91,7 +91,7 @@ def _pick(values: Tensor, chosen: slice | Sequence[int], nodes: int, *, share: b
     if isinstance(chosen, slice):
         return values[chosen.start * size : chosen.stop * size]
     blocks = values.view(nodes, size, *values.shape[1:])  # (N*k, ...) -> (N, k, ...)
-    return blocks[torch.as_tensor(chosen, device=values.device)].flatten(0, 1)
+    return blocks[chosen].flatten(0, 1)
 
 
 def _resize(layer: nn.Module, kept: int, nodes: int, *, siblings: bool) -> None:

@@ -31,7 +31,7 @@ from accuracy_run import compute_logits
 from accuracy_statistics import estimate, estimate_difference
 from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
 from experts_report import Row
-from experts_run import place, save_logits
+from experts_run import make_tree, place, save_logits
 from experts_tasks import draw_tasks
 from rich.console import Console
 
@@ -82,6 +82,7 @@ class Arm:
         images: of each class; none for all.
         shards: parts that are converted apart and merged.
         further: epochs in which all weights are trained afterwards, with the flat network as the teacher.
+        tree: kind of hierarchy (see experts_run.py).
         values: settings that differ.
     """
 
@@ -90,6 +91,7 @@ class Arm:
     images: int | None = None
     shards: int = 1
     further: int = 0  # with one shard
+    tree: str = "people"
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,6 +104,8 @@ ARMS = (
     Arm("converted, 6 epochs, 3 views", values={"epochs": 6, "views": 3, **GENTLE}),
     Arm("converted, 8 epochs, then all weights, 2 epochs", values=USUAL, further=2),
     Arm("converted in 4 shards and merged, 8 epochs", shards=4, values=USUAL),
+    # expected: half a point above the tree on all classes, level among 5
+    Arm("converted without a tree, 8 epochs", tree="single", values=USUAL),
     Arm("converted without labels, 8 epochs", values={**USUAL, "no_labels": True}),
     Arm("converted from plain, 8 epochs", teacher=SHAPES[0], values=USUAL),
     Arm("converted from plain", teacher=SHAPES[0]),  # 5,278 emoji get 16 epochs
@@ -211,7 +215,11 @@ def flat_folder(study: Study, arm: Arm, seed: int) -> Path:
 
 def fill_in(study: Study, arm: Arm, seed: int) -> dict[str, Any]:
     """All settings of a conversion but its folders."""
-    shared = {"hierarchy": str(study.hierarchy), "cache": str(study.folder / "features"), "cache_gb": 30.0}
+    tree = study.hierarchy
+    if arm.tree != "people":
+        tree = study.folder / f"{arm.tree}.json"
+        hierarchy.save(make_tree(arm.tree, study.data, seed), tree)
+    shared = {"hierarchy": str(tree), "cache": str(study.folder / "features"), "cache_gb": 30.0}
     return {**SHARED, **shared, **arm.values, "seed": seed}
 
 

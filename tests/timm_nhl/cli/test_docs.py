@@ -66,7 +66,8 @@ def test_the_page_on_training_names_flags_that_are():
 def test_the_page_on_converting_names_flags_that_are():
     flags = set(re.findall(r"(--[a-z][a-z-]+)", (ROOT / "docs" / "how-to" / "convert.md").read_text()))
     known = {"--" + field.name.replace("_", "-") for command in (Conversion, Settings) for field in fields(command)}
-    others = {"--array", "--nproc-per-node", "--no-python", "--split"}  # Slurm's, torchrun's, evaluate's
+    slurms = {"--array", "--parsable", "--dependency", "--wrap"}
+    others = {*slurms, "--nproc-per-node", "--no-python", "--split"}  # torchrun's, evaluate's
     assert len(flags) > 8 and flags <= known | others
 
 

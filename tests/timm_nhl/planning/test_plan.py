@@ -188,7 +188,7 @@ def test_json_holds_all_numbers(run):
     assert code == 0
     assert [len(labels) for labels in made["tasks"][0]["draws"]] == [3, 3]
     kinds = [(each["kind"], each["shape"]) for each in made["candidates"]]
-    assert kinds[:3] == [("plain", ""), ("nested", "published"), ("nested", "edge")]
+    assert kinds[:3] == [("plain", ""), ("nested", "edge"), ("nested", "tiny")]
     assert all(each["fits"] and each["tasks"][0]["macs"]["low"] > 0 for each in made["candidates"])
 
 

@@ -36,9 +36,7 @@ def main() -> None:
     for source in options.models:
         model: Any = timm_nhl.load(source).eval()
         tree = model.hierarchy
-        paths = [
-            f"{superclass}/{group}/{id}" for (superclass, group), id in zip(tree.groups, tree.classes, strict=True)
-        ]
+        paths = [tree.nodes(3)[leaf] for leaf in tree.ancestors(3)]  # in label order
         images = open_images(str(options.data), hierarchy=tree, split="test")
         for x, labels in eval_loader(images, resolve_data_config({}, model=model), batch_size=64):
             with torch.inference_mode():

@@ -28,9 +28,8 @@ from typing import Any
 import numpy as np
 from accuracy import claim
 from accuracy_run import compute_logits
-from accuracy_statistics import estimate, estimate_difference
 from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
-from experts_report import Row
+from experts_report import Row, compare, format_cell
 from experts_run import make_tree, place, save_logits
 from experts_tasks import draw_tasks
 from rich.console import Console
@@ -251,19 +250,11 @@ def format_rows(study: Study, seeds: range) -> Iterator[str]:
     yield "|---" * (2 + len(KINDS)) + "|"
     base = rows[0]
     for row in rows:
-        shared = [seed for seed in row.folders if seed in base.folders]
         cells = []
         for kind in KINDS:
             mine = row.mark(kind, "test")
-            if row is base or not shared:
-                cells.append(str(estimate({"": mine})))
-                continue
-            pair = [
-                each.mark(kind, "test")[:, [sorted(each.folders).index(seed) for seed in shared]]
-                for each in (row, base)
-            ]
-            gap = estimate_difference({"": pair[0]}, {"": pair[1]}).format_signed()
-            cells.append(f"{100 * np.nanmean(mine):.2f} ({gap})")
+            gap = None if row is base else compare((row, mine), (base, base.mark(kind, "test")))
+            cells.append(format_cell(mine, gap))
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} | {row.minutes:.1f} |"
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accuracy_statistics import Estimate, estimate, estimate_difference
+from accuracy_statistics import Estimate
 from experts_plan import FLATTER, LONGER, PLAIN, SHAPES, TREES
-from experts_report import Row
+from experts_report import Row, compare
 from experts_tasks import KINDS
 
 TICKS = (3, 5, 10, 20, 30)  # million MACs
@@ -51,7 +51,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     for kind, panel in zip(KINDS, panels, strict=True):
         for series in SERIES:
             shown = [named[name] for name in series.names if name in named]
-            points = [(count_macs(row, kind), place(row, named[PLAIN], kind)) for row in shown]
+            points = [(count_macs(row, kind), locate(row, named[PLAIN], kind)) for row in shown]
             points.sort(key=lambda point: point[0])
             x, y = [point[0] for point in points], [point[1].mean for point in points]
             errors = np.array([(each.mean - each.low, each.high - each.mean) for _, each in points]).T
@@ -76,12 +76,10 @@ def count_macs(row: Row, kind: str) -> float:
     return float(np.mean([cost.macs for cost in row.count(kind)])) / 1e6
 
 
-def place(row: Row, plain: Row, kind: str) -> Estimate:
+def locate(row: Row, plain: Row, kind: str) -> Estimate:
     """Where a row stands: the plain network's mean plus the difference on the seeds that both have."""
-    level = estimate({"": plain.mark(kind, "test")}).mean
-    seeds = [seed for seed in sorted(row.folders) if seed in plain.folders]
-    own, other = (
-        each.mark(kind, "test")[:, [sorted(each.folders).index(seed) for seed in seeds]] for each in (row, plain)
-    )
-    gap = estimate_difference({"": own}, {"": other})
+    marks = plain.mark(kind, "test")
+    gap = compare((row, row.mark(kind, "test")), (plain, marks))
+    assert gap is not None
+    level = 100 * float(np.nanmean(marks))
     return Estimate(level + gap.mean, level + gap.low, level + gap.high)

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 
 import numpy as np
-from accuracy_statistics import estimate, estimate_difference, mark_correct
+from accuracy_statistics import Estimate, estimate, estimate_difference, mark_correct
 from experts_plan import PLAIN, RECIPE, SHAPES, Network
 from experts_run import place
 from experts_tasks import KINDS, Task, draw_tasks
@@ -98,20 +98,26 @@ def format_accuracy(rows: Sequence[Row], split: str) -> Iterator[str]:
     marks = [{kind: row.mark(kind, split) for kind in KINDS} for row in rows]
     plain = next((number for number, row in enumerate(rows) if row.network.name == PLAIN), None)
     for number, row in enumerate(rows):
-        shared = [] if plain is None else [seed for seed in sorted(row.folders) if seed in rows[plain].folders]
         cells = []
         for kind in KINDS:
             mine = marks[number][kind]
-            if plain is None or number == plain or not shared:
-                cells.append(str(estimate({"": mine})))
-                continue
-            first, second = (
-                marks[each][kind][:, [sorted(rows[each].folders).index(seed) for seed in shared]]
-                for each in (number, plain)
-            )
-            difference = estimate_difference({"": first}, {"": second}).format_signed()
-            cells.append(f"{100 * np.nanmean(mine):.2f} ({difference})")
+            gap = None if plain in (None, number) else compare((row, mine), (rows[plain], marks[plain][kind]))
+            cells.append(format_cell(mine, gap))
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} |"
+
+
+def compare(first: tuple[Row, np.ndarray], second: tuple[Row, np.ndarray]) -> Estimate | None:
+    """How much more often the first row is correct, by the marks of both, on shared seeds; None without such a seed."""
+    shared = [seed for seed in sorted(first[0].folders) if seed in second[0].folders]
+    own, other = (
+        marks[:, [sorted(row.folders).index(seed) for seed in shared]] for row, marks in (first, second)
+    )  # (M, shared seeds)
+    return estimate_difference({"": own}, {"": other}) if shared else None
+
+
+def format_cell(marks: np.ndarray, gap: Estimate | None) -> str:
+    """Top-1 in percent with how far it is from another row's, or else with its own interval."""
+    return str(estimate({"": marks})) if gap is None else f"{100 * np.nanmean(marks):.2f} ({gap.format_signed()})"
 
 
 def format_parts(networks: Iterable[tuple[Network, int]], rows: Sequence[Row], folder: Path) -> Iterator[str]:

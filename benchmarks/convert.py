@@ -105,10 +105,16 @@ ARMS = (
     Arm("converted in 4 shards and merged, 8 epochs", shards=4, values=USUAL),
     # expected: half a point above the tree on all classes, level among 5
     Arm("converted without a tree, 8 epochs", tree="single", values=USUAL),
+    # expected: a point below 8 epochs on all classes, still above 8 epochs along a tree
+    Arm("converted without a tree, 5 epochs", tree="single", values={**USUAL, "epochs": 5}),
     Arm("converted without labels, 8 epochs", values={**USUAL, "no_labels": True}),
     Arm("converted from plain, 8 epochs", teacher=SHAPES[0], values=USUAL),
     Arm("converted from plain", teacher=SHAPES[0]),  # 5,278 emoji get 16 epochs
+    # expected on emoji: level with the tree on all classes, 2 points below it among 5 related ones
+    Arm("converted from plain, without a tree", teacher=SHAPES[0], tree="single"),
     Arm("converted, 10 images a class", images=10, values={"epochs": 36, "views": 4}),
+    # expected: 3 points above the tree on all classes, whose superclasses see too few images
+    Arm("converted without a tree, 10 images a class", tree="single", images=10, values={"epochs": 36, "views": 4}),
     Arm("from scratch, 10 images a class", teacher=None, images=10),
     Arm("converted, 50 images a class, 8 epochs", images=50, values=USUAL),
     Arm("from scratch, 50 images a class", teacher=None, images=50),

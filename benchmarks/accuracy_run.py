@@ -64,7 +64,7 @@ def make_tree(training: Training, data: Path) -> Hierarchy:
     if training.tree == "random":
         return shuffle_tree(own, seed=training.seed)
     if training.tree == "single":
-        return Hierarchy(own.classes, own.names, (("everything", "everything"),) * len(own))
+        return Hierarchy.flat(own.classes, own.names)
     return own
 
 

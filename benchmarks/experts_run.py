@@ -46,7 +46,7 @@ def make_tree(kind: str, data: Path, seed: int) -> Hierarchy:
     if kind == "random":
         return shuffle_tree(own, seed=seed)
     if kind == "single":
-        return Hierarchy(own.classes, own.names, (("everything", "everything"),) * len(own))
+        return Hierarchy.flat(own.classes, own.names)
     if kind == "generated":
         return generate_tree(data, own)
     return own

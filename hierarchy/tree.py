@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -92,6 +92,22 @@ class Hierarchy:
                 (id, id, f"superclass {group * superclasses // groups:0{widths[0]}}", f"group {group:0{widths[1]}}")
             )
         return cls.from_rows(rows)
+
+    @classmethod
+    def flat(cls, classes: Sequence[str], names: Sequence[str] | None = None) -> Hierarchy:
+        """One superclass and one group of all classes, for networks without a tree.
+
+        Args:
+            classes: K unique ids.
+            names: K display names; by default the ids.
+
+        Raises:
+            InvalidHierarchy: as in `Hierarchy`.
+
+        >>> Hierarchy.flat(["tabby", "goldfish"]).nodes(3)
+        ('everything/everything/goldfish', 'everything/everything/tabby')
+        """
+        return cls(tuple(classes), tuple(names or classes), (("everything", "everything"),) * len(classes))
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -41,7 +41,10 @@ class Conversion:
 
     hierarchy: Annotated[
         str | None,
-        DATA(help="A shipped hierarchy, or a .json or .csv file; by default MODEL's, or hierarchy.json in DATA."),
+        DATA(
+            help="A shipped hierarchy, or a .json or .csv file; by default MODEL's, or hierarchy.json in DATA, or else"
+            " one group of all classes of MODEL."
+        ),
     ] = None
     labels: Annotated[
         str | None, DATA(help="A source of MODEL's classes, in order, if its config does not name them.")

@@ -51,7 +51,10 @@ def convert(settings: Conversion) -> Path:
         NHLError: the classifier cannot be loaded, or the network not be created.
     """
     steps = parse_steps(settings.steps)
+    console = Console(stderr=True)
     teacher, tree = open_teacher(settings)
+    if settings.hierarchy is None and tree.sizes[:2] == (1, 1):
+        say(console, f"no tree: one superclass and one group of the {count(len(tree), 'class')} of {settings.model!r}")
     learned = choose_classes(settings, tree)
     splits = open_splits(settings, tree)
     check_taught(teacher, tree, learned, labelled=not settings.no_labels)
@@ -63,7 +66,6 @@ def convert(settings: Conversion) -> Path:
     facts = {"teacher": teacher.digest, "hierarchy": tree.digest, "images": len(splits.images)}
     run_dir = RunDir(settings, facts=facts, free=FREE)
     checkpoint = run_dir.load_checkpoint()
-    console = Console(stderr=True)
     work = Work(settings, model, teacher, learned, splits, console)
     with run_dir.lock():
         hierarchy.save(tree, run_dir.path / HIERARCHY_FILE)
@@ -210,7 +212,12 @@ class Work:
 
     def say(self, text: str) -> None:
         """Prints a line to stderr, as it is."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self.console, text)
+
+
+def say(console: Console, text: str) -> None:
+    """Prints a line as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def parse_steps(text: str) -> tuple[str, ...]:
@@ -235,10 +242,9 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 
 def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
-    """The flat classifier and the hierarchy of all classes.
+    """The flat classifier and the hierarchy of all classes: that of the settings, the classifier or the data, or none.
 
     Raises:
-        OptionError: there is no hierarchy.
         NHLError, HierarchyError: one of them cannot be loaded.
     """
     teacher, classes = open_flat(settings.model, labels=settings.labels, weights=settings.weights)
@@ -252,7 +258,7 @@ def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
     elif file.is_file():
         tree = hierarchy.load(file)
     else:
-        raise OptionError(f"a conversion needs a hierarchy; pass --hierarchy, or add {str(file)!r}")
+        tree = Hierarchy.flat(classes)
     return teacher.along(tree, classes), tree
 
 

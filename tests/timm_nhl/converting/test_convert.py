@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,6 +54,14 @@ def test_classes_that_the_flat_network_does_not_have_are_learned_from_labels(dat
     assert timm_nhl.load(out / "last").hierarchy == TREE.at([1, 4])
     row = rows_of(out)[-1]
     assert float(row["kl"]) > 0 and float(row["ce"]) > 0
+
+
+def test_without_a_hierarchy_all_classes_share_one_group(tmp_path, capsys):
+    alone, data = save_flat(tmp_path / "alone", hierarchy=None), Path(dataset(tmp_path / "data"))
+    (data / "hierarchy.json").unlink()
+    out = convert(converting(alone, data, tmp_path / "out", epochs=1))
+    assert timm_nhl.load(out / "last").hierarchy == hierarchy.Hierarchy.flat(TREE.classes)
+    assert f"no tree: one superclass and one group of the 6 classes of {alone!r}" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

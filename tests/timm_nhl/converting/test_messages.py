@@ -49,15 +49,16 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "weights that do not exist": command("--weights", "no.pth", "--labels", "names.txt", model="test_resnet"),
     "weights of a saved model": command("--weights", "names.txt"),
     "a nested model": command(model="nested"),
-    "no hierarchy": command(model="alone", data="bare"),
     "a step that does not exist": command("--steps", "init,destil"),
     "steps in another order": command("--steps", "distil,init"),
     "two choices of classes": command("--classes", "super 00", "--shard", "1/2"),
     "a class that does not exist": command("--classes", "super 07"),
     "a part that does not exist": command("--shard", "3/2"),
     "more parts than superclasses": command("--shard", "1/3"),
+    "parts of one superclass": command("--shard", "1/2", model="alone", data="bare"),
     "numbers out of range": command("--epochs", "0", "--temperature", "0"),
     "classes that nothing teaches": command("--no-labels", model="half"),
+    "images of classes that the model does not have": command(model="half_alone", data="bare"),
     "a shape that does not exist": command("--preset", "egde"),
     "options that the model does not have": command("--model-kwargs", "widhts=8,4,4"),
     "an image size that does not fit": command("--img-size", "33", model="patches"),
@@ -77,7 +78,11 @@ COMMANDS = {  # what is wrong -> arguments of `timm-nhl`
     "merging parts of other teachers": ["merge", "done", "other", "--out", "new"],
     "merging a part whose hierarchy was changed": ["merge", "done", "edited", "--out", "new"],
 }
-STARTED = ("a loss that is not finite",)  # after what is measured at the start
+STARTED = (  # after what is said at the start
+    "parts of one superclass",
+    "images of classes that the model does not have",
+    "a loss that is not finite",
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,7 @@ def files(tmp_path_factory):
     save_flat(made / "flat")
     save_flat(made / "alone", hierarchy=None)
     save_flat(made / "half", classes=TREE.classes[:3])
+    save_flat(made / "half_alone", classes=TREE.classes[:3], hierarchy=None)
     save_flat(made / "patches", name="test_vit", img_size=32)
     torch.manual_seed(0)
     save(create(hierarchy=TREE), made / "nested")

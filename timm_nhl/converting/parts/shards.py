@@ -28,15 +28,15 @@ def choose_shard(tree: Hierarchy, shard: str) -> tuple[int, ...]:
     if not 1 <= number <= of:
         raise OptionError(f"--shard {shard!r} is not a part; use K/N, like 1/4 to 4/4")
     if of > tree.sizes[0]:
-        superclasses = count(tree.sizes[0], "superclass")
+        superclasses, parts = count(tree.sizes[0], "superclass"), count(tree.sizes[0], "part")
         raise OptionError(
-            f"--shard {shard!r}: the hierarchy has {superclasses}, which are never divided; use at most {tree.sizes[0]}"
-            " parts"
+            f"--shard {shard!r}: a superclass is never divided, and the hierarchy has {superclasses}; use at most"
+            f" {parts}, or pass another --hierarchy"
         )
     members: list[list[int]] = [[] for _ in range(tree.sizes[0])]
     for label, node in enumerate(tree.ancestors(1)):
         members[node].append(label)
-    parts: list[list[int]] = [[] for _ in range(of)]
+    dealt: list[list[int]] = [[] for _ in range(of)]
     for each in sorted(members, key=len, reverse=True):  # stable: equal ones in node order
-        min(parts, key=len).extend(each)
-    return tuple(sorted(parts[number - 1]))
+        min(dealt, key=len).extend(each)
+    return tuple(sorted(dealt[number - 1]))

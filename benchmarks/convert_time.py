@@ -1,9 +1,11 @@
 """What a conversion costs of a training from scratch, with both in turns, so that other work on the machine is in both.
 
     OMP_NUM_THREADS=1 python benchmarks/convert_time.py --rounds 5
+    OMP_NUM_THREADS=1 python benchmarks/convert_time.py --rounds 5 --tree single
 
 Run `convert.py` first: its kept features are used. Times are of the processor, of one thread. A conversion is views,
-the fit, epochs and an evaluation after each; a training is its epochs alone.
+the fit, epochs and an evaluation after each; a training is its epochs alone, along people's tree and, if the
+conversion has another one, along that.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
-from convert import ARMS, ICONS, SCRATCH, SHAPE, fill_in, flat_folder
+from convert import ARMS, ICONS, SCRATCH, SHAPE, Arm, fill_in, flat_folder
 from experts_plan import RECIPE
 from rich.console import Console
 from speed import time_in_turns
@@ -39,10 +42,12 @@ STEPS = 12
 ARM = ARMS[0]
 
 
-def build_training(folder: str, **further: Any) -> tuple[Callable[[], None], Callable[[], None], Trainer]:
+def build_training(
+    folder: str, *, hierarchy: str = str(ICONS.hierarchy), **further: Any
+) -> tuple[Callable[[], None], Callable[[], None], Trainer]:
     """Steps of a training from scratch, as many batches of its images alone, and what trains."""
     values = {**RECIPE, "seed": 0, "model": SCRATCH.model, "model_kwargs": [SHAPE], **further}
-    settings = Settings(str(ICONS.data), out=f"{folder}/scratch", hierarchy=str(ICONS.hierarchy), **values)
+    settings = Settings(str(ICONS.data), out=f"{folder}/scratch", hierarchy=hierarchy, **values)
     process = Process(0, 1, torch.device("cpu"))
     splits = open_training(settings)
     chosen, _ = complete(settings, splits.find_facts(settings, process))
@@ -62,10 +67,10 @@ def build_training(folder: str, **further: Any) -> tuple[Callable[[], None], Cal
     return train, load, trainer
 
 
-def build_conversion(folder: str) -> tuple[Work, Distiller, Any]:
+def build_conversion(folder: str, arm: Arm) -> tuple[Work, Distiller, Any]:
     """A conversion on kept features, and what its evaluation reads."""
     settings = Conversion(
-        str(flat_folder(ICONS, ARM, 0)), str(ICONS.data), f"{folder}/nested", **fill_in(ICONS, ARM, 0)
+        str(flat_folder(ICONS, arm, 0)), str(ICONS.data), f"{folder}/nested", **fill_in(ICONS, arm, 0)
     )
     teacher, tree = open_teacher(settings)
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
@@ -80,12 +85,14 @@ def build_conversion(folder: str) -> tuple[Work, Distiller, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--tree", choices=("people", "single"), default="people", help="of the conversion")
+    options = parser.parse_args()
+    arm = replace(ARM, tree=options.tree)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         train, load, trainer = build_training(folder)
         steps = trainer.sampler.steps_per_epoch
-        work, distiller, held_out = build_conversion(folder)
+        work, distiller, held_out = build_conversion(folder, arm)
         frozen = FrozenOutputs(work.model.trunk, work.teacher)
         x = torch.randn(distiller.batch_size, *work.inputs["input_size"]).contiguous(memory_format=torch.channels_last)
         rows, weights = distiller.draw.epoch(0, 0)
@@ -108,7 +115,10 @@ def main() -> None:
             measure(work.model, held_out, work.learned, work.known)
 
         runs = {"train": train, "load": load, "look": look, "distil": distil, "evaluate": evaluate}
-        taken = time_in_turns(runs, rounds=rounds, clock=time.process_time)
+        if options.tree != "people":
+            same_tree = str(work.settings.hierarchy)
+            runs["train along the same tree"] = build_training(f"{folder}/same", hierarchy=same_tree)[0]
+        taken = time_in_turns(runs, rounds=options.rounds, clock=time.process_time)
         seconds = {name: statistics.median(values) for name, values in taken.items()}
         began = time.process_time()
         work.fit()
@@ -116,12 +126,14 @@ def main() -> None:
     each = {name: value / STEPS for name, value in seconds.items()}
     view = steps * (each["load"] + each["look"])
     print({name: round(1000 * value, 1) for name, value in each.items()}, f"fit {seconds['fit']:.1f} s")
-    scratch = RECIPE["epochs"] * steps * each["train"]
-    print(f"from scratch, {RECIPE['epochs']} epochs: {scratch:.0f} s; a view of all images: {view:.0f} s")
+    scratch = {name: RECIPE["epochs"] * steps * value for name, value in each.items() if name.startswith("train")}
+    for name, value in scratch.items():
+        print(f"{name}, {RECIPE['epochs']} epochs: {value:.0f} s; a view of all images: {view:.0f} s")
     for epochs, views in ((6, 2), (8, 2), (6, 3)):
         whole = epochs * distiller.steps_per_epoch * each["distil"] + (epochs + 2) * seconds["evaluate"]
         whole += (views + held_out.images / distiller.kept.images) * view + seconds["fit"]
-        print(f"converted, {epochs} epochs, {views} views: {whole:.0f} s, {whole / scratch:.3f} of it")
+        shares = " and ".join(f"{whole / value:.3f}" for value in scratch.values())
+        print(f"converted, {epochs} epochs, {views} views: {whole:.0f} s, {shares} of it")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ def test_the_page_on_converting_names_flags_that_are():
     known = {"--" + field.name.replace("_", "-") for command in (Conversion, Settings) for field in fields(command)}
     slurms = {"--array", "--parsable", "--dependency", "--wrap"}
     others = {*slurms, "--nproc-per-node", "--no-python", "--split"}  # torchrun's, evaluate's
+    others |= {"--superclasses", "--groups"}  # generate's
     assert len(flags) > 8 and flags <= known | others
 
 

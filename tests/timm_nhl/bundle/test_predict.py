@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from timm_nhl.bundle import open_bundle
+from timm_nhl.cli.device.predict import Prediction, _print
 from timm_nhl.cli.main import main
 from timm_nhl.export import save
 
@@ -113,3 +114,11 @@ def test_the_golden_image_has_the_golden_answer_in_every_form(folder, monkeypatc
     monkeypatch.setattr(sys, "stdin", Stdin)
     _, out, _ = predict(monkeypatch, capsys, folder / "bundle", "-", "--form", "json")
     assert json.loads(out)["classes"][0]["id"] == best.id
+
+
+@pytest.mark.parametrize(("second", "shown"), [("pets/dogs/b", True), ("pets/cats/b", False)])
+def test_the_table_shows_paths_where_classes_have_several_groups(second, shown, capsys):
+    classes = (("a", "a", "pets/cats/a", 0.9), ("b", "b", second, 0.1))
+    _print(iter([Prediction("a.png", classes, None, None)]), "table")
+    out = capsys.readouterr().out
+    assert ("path" in out, "pets/cats/a" in out) == (shown, shown) and "90.0" in out

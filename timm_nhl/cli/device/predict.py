@@ -182,16 +182,19 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
         from rich.console import Console
         from rich.table import Table
 
+        made = list(predictions)
+        groups = {path.rpartition("/")[0] for each in made for _, _, path, _ in each.classes}
         table = Table()
-        for column in ("image", "class", "path", "%", "none of these, %"):
+        for column in ("image", "class", *(["path"] if len(groups) > 1 else []), "%", "none of these, %"):
             table.add_column(column, justify="right" if "%" in column else "left")
-        for each in predictions:
+        for each in made:
             if each.accepted is False:
                 table.add_row(each.image, NONE)
                 continue
             for rank, (_, name, path, probability) in enumerate(each.classes):
                 none = "" if rank or each.none_of_these is None else f"{100 * each.none_of_these:.1f}"
-                table.add_row("" if rank else each.image, name, path, f"{100 * probability:.1f}", none)
+                where = [path] if len(groups) > 1 else []
+                table.add_row("" if rank else each.image, name, *where, f"{100 * probability:.1f}", none)
         Console().print(table)
 
 

@@ -172,7 +172,7 @@ def compute_views(study: Study, arm: Arm, seed: int) -> float:
     """Has the classifier's outputs for an arm's views; returns the processor seconds that such views take."""
     values = fill_in(study, arm, seed)
     settings = Conversion(str(flat_folder(study, arm, seed)), str(study.data), str(find(study, arm, seed)), **values)
-    teacher, tree = open_teacher(settings)
+    teacher, tree = open_teacher(settings, Console(stderr=True))
     splits = open_splits(settings, tree)
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
     work = Work(settings, model, teacher, tuple(range(len(tree))), splits, Console(stderr=True))

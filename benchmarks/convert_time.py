@@ -72,7 +72,7 @@ def build_conversion(folder: str, arm: Arm) -> tuple[Work, Distiller, Any]:
     settings = Conversion(
         str(flat_folder(ICONS, arm, 0)), str(ICONS.data), f"{folder}/nested", **fill_in(ICONS, arm, 0)
     )
-    teacher, tree = open_teacher(settings)
+    teacher, tree = open_teacher(settings, Console(stderr=True))
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
     splits = open_splits(settings, tree)
     work = Work(settings, model, teacher, tuple(range(len(tree))), splits, Console(stderr=True))

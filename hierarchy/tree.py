@@ -107,7 +107,11 @@ class Hierarchy:
         >>> Hierarchy.flat(["tabby", "goldfish"]).nodes(3)
         ('everything/everything/goldfish', 'everything/everything/tabby')
         """
-        return cls(tuple(classes), tuple(names or classes), (("everything", "everything"),) * len(classes))
+        names = classes if names is None else names
+        node = "everything"
+        while node in (*classes, *names):
+            node += " else"
+        return cls(tuple(classes), tuple(names), ((node, node),) * len(classes))
 
     @property
     def rows(self) -> tuple[Row, ...]:

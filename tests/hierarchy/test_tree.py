@@ -407,3 +407,11 @@ def test_a_hierarchy_cannot_be_changed():
 def test_every_error_is_a_hierarchy_error():
     for error in (AmbiguousName, InvalidHierarchy, UnknownNode):
         assert issubclass(error, HierarchyError) and issubclass(error, ValueError)
+
+
+def test_a_flat_hierarchy_has_one_group_whatever_its_classes_are_called():
+    tree = Hierarchy.flat(["everything", "b"], ["all", "everything else"])
+    assert tree.sizes == (1, 1, 2) and tree.names == ("all", "everything else")
+    assert tree.labels("everything") == (0,) and tree.labels("") == (0, 1)
+    with pytest.raises(InvalidHierarchy):
+        Hierarchy.flat(["a", "b"], [])

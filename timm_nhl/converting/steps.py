@@ -18,6 +18,7 @@ from hierarchy import Hierarchy
 from hierarchy.dataset import HIERARCHY_FILE
 from hierarchy.english import count
 from hierarchy.errors import nearest
+from hierarchy.sources import read_classes
 from timm_nhl.converting.distillation import Distiller
 from timm_nhl.converting.fit import check_norms, fit
 from timm_nhl.converting.images import open_splits
@@ -52,9 +53,7 @@ def convert(settings: Conversion) -> Path:
     """
     steps = parse_steps(settings.steps)
     console = Console(stderr=True)
-    teacher, tree = open_teacher(settings)
-    if settings.hierarchy is None and tree.sizes[:2] == (1, 1):
-        say(console, f"no tree: one superclass and one group of the {count(len(tree), 'class')} of {settings.model!r}")
+    teacher, tree = open_teacher(settings, console)
     learned = choose_classes(settings, tree)
     splits = open_splits(settings, tree)
     check_taught(teacher, tree, learned, labelled=not settings.no_labels)
@@ -241,8 +240,10 @@ def parse_steps(text: str) -> tuple[str, ...]:
     return steps
 
 
-def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
-    """The flat classifier and the hierarchy of all classes: that of the settings, the classifier or the data, or none.
+def open_teacher(settings: Conversion, console: Console) -> tuple[Teacher, Hierarchy]:
+    """The flat classifier and the hierarchy of all classes.
+
+    It is that of the settings, the classifier or the data; without one, the classifier's classes share one group.
 
     Raises:
         NHLError, HierarchyError: one of them cannot be loaded.
@@ -258,7 +259,9 @@ def open_teacher(settings: Conversion) -> tuple[Teacher, Hierarchy]:
     elif file.is_file():
         tree = hierarchy.load(file)
     else:
-        tree = Hierarchy.flat(classes)
+        tree = Hierarchy.flat(classes, read_classes(settings.labels, fewest=1).names if settings.labels else None)
+        classes_of = f"{count(len(tree), 'class')} of {settings.model!r}"
+        say(console, f"no hierarchy: the {classes_of} share one superclass and one group; see --hierarchy")
     return teacher.along(tree, classes), tree
 
 

@@ -10,10 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
 
+from hierarchy import Hierarchy
 from timm_nhl.bundle import open_bundle
-from timm_nhl.cli.device.predict import Prediction, _print
 from timm_nhl.cli.main import main
 from timm_nhl.export import save
 
@@ -116,9 +117,9 @@ def test_the_golden_image_has_the_golden_answer_in_every_form(folder, monkeypatc
     assert json.loads(out)["classes"][0]["id"] == best.id
 
 
-@pytest.mark.parametrize(("second", "shown"), [("pets/dogs/b", True), ("pets/cats/b", False)])
-def test_the_table_shows_paths_where_classes_have_several_groups(second, shown, capsys):
-    classes = (("a", "a", "pets/cats/a", 0.9), ("b", "b", second, 0.1))
-    _print(iter([Prediction("a.png", classes, None, None)]), "table")
-    out = capsys.readouterr().out
-    assert ("path" in out, "pets/cats/a" in out) == (shown, shown) and "90.0" in out
+def test_the_table_has_paths_where_classes_have_several_groups(folder, tmp_path, monkeypatch, capsys):
+    one = timm.create_model("test_resnet_nhl", hierarchy=Hierarchy.flat(["cat", "dog"]))
+    save(one, tmp_path / "one")
+    file = folder / "photos" / "a.png"
+    shown = ["path" in predict(monkeypatch, capsys, of, file)[1] for of in (folder / "bundle", tmp_path / "one")]
+    assert shown == [True, False]

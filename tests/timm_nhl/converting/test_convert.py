@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,17 @@ def test_without_a_hierarchy_all_classes_share_one_group(tmp_path, capsys):
     (data / "hierarchy.json").unlink()
     out = convert(converting(alone, data, tmp_path / "out", epochs=1))
     assert timm_nhl.load(out / "last").hierarchy == hierarchy.Hierarchy.flat(TREE.classes)
-    assert f"no tree: one superclass and one group of the 6 classes of {alone!r}" in capsys.readouterr().err
+    assert f"no hierarchy: the 6 classes of {alone!r} share one superclass and one group" in capsys.readouterr().err
+
+
+def test_without_a_hierarchy_classes_have_the_names_of_their_source(data, tmp_path):
+    alone, bare = save_flat(tmp_path / "alone", hierarchy=None), tmp_path / "bare"
+    shutil.copytree(data, bare)
+    (bare / "hierarchy.json").unlink()
+    (tmp_path / "classes.csv").write_text("id,name\n" + "".join(f"{id},thing {id[-1]}\n" for id in TREE.classes))
+    labels = str(tmp_path / "classes.csv")
+    out = convert(converting(alone, bare, tmp_path / "out", labels=labels, classes=["thing 1"], steps="init"))
+    assert timm_nhl.load(out / "last").hierarchy.classes == (TREE.classes[1],)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,9 @@ def predict_command(
     files = list(_find_files(images))
     say, labels, accept = _open(source, runtime, threads)
     unreadable: list[str] = []
-    _print(_predict(_track(files), say, labels, accept, min(top, len(labels)), unreadable), form)
+    predictions = _predict(_track(files), say, labels, accept, min(top, len(labels)), unreadable)
+    groups = {path.rpartition("/")[0] for *_, path in labels}
+    _print(predictions, form, paths=len(groups) > 1)
     for fault in unreadable:
         typer.echo(fault, err=True)
     if unreadable:
@@ -165,8 +167,8 @@ def _predict(
         )
 
 
-def _print(predictions: Iterator[Prediction], form: str) -> None:
-    """Prints each prediction on stdout as soon as it is made; a table at the end."""
+def _print(predictions: Iterator[Prediction], form: str, *, paths: bool) -> None:
+    """Prints each prediction on stdout as soon as it is made; a table at the end, which may leave out paths."""
     if form == "json":
         for each in predictions:
             typer.echo(json.dumps(each.to_dict(), ensure_ascii=False))
@@ -182,19 +184,17 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        made = list(predictions)
-        groups = {path.rpartition("/")[0] for each in made for _, _, path, _ in each.classes}
         table = Table()
-        for column in ("image", "class", *(["path"] if len(groups) > 1 else []), "%", "none of these, %"):
+        for column in ("image", "class", *(["path"] if paths else []), "%", "none of these, %"):
             table.add_column(column, justify="right" if "%" in column else "left")
-        for each in made:
+        for each in predictions:
             if each.accepted is False:
                 table.add_row(each.image, NONE)
                 continue
             for rank, (_, name, path, probability) in enumerate(each.classes):
                 none = "" if rank or each.none_of_these is None else f"{100 * each.none_of_these:.1f}"
-                where = [path] if len(groups) > 1 else []
-                table.add_row("" if rank else each.image, name, *where, f"{100 * probability:.1f}", none)
+                words = [name, path] if paths else [name]
+                table.add_row("" if rank else each.image, *words, f"{100 * probability:.1f}", none)
         Console().print(table)
 
 

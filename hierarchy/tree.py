@@ -109,7 +109,7 @@ class Hierarchy:
         """
         names = classes if names is None else names
         node = "everything"
-        while node in (*classes, *names):
+        while node in (*classes, *names):  # a node may not be called like a class
             node += " else"
         return cls(tuple(classes), tuple(names), ((node, node),) * len(classes))
 

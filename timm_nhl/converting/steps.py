@@ -248,7 +248,8 @@ def open_teacher(settings: Conversion, console: Console) -> tuple[Teacher, Hiera
     Raises:
         NHLError, HierarchyError: one of them cannot be loaded.
     """
-    teacher, classes = open_flat(settings.model, labels=settings.labels, weights=settings.weights)
+    listed = read_classes(settings.labels, fewest=1) if settings.labels else None
+    teacher, classes = open_flat(settings.model, names=listed.ids if listed else None, weights=settings.weights)
     if settings.img_size is not None:
         resize(teacher, settings.img_size)
     file = Path(settings.source) / HIERARCHY_FILE
@@ -259,7 +260,7 @@ def open_teacher(settings: Conversion, console: Console) -> tuple[Teacher, Hiera
     elif file.is_file():
         tree = hierarchy.load(file)
     else:
-        tree = Hierarchy.flat(classes, read_classes(settings.labels, fewest=1).names if settings.labels else None)
+        tree = Hierarchy.flat(classes, listed.names if listed else None)
         classes_of = f"{count(len(tree), 'class')} of {settings.model!r}"
         say(console, f"no hierarchy: the {classes_of} share one superclass and one group; see --hierarchy")
     return teacher.along(tree, classes), tree

@@ -16,7 +16,6 @@ from hierarchy import Hierarchy
 from hierarchy.dataset import match
 from hierarchy.english import count
 from hierarchy.errors import nearest
-from hierarchy.sources import read_classes
 from timm_nhl.errors import OptionError, summarize
 from timm_nhl.eval import Classifier, open_classifier
 from timm_nhl.export import find_folder, list_label_names
@@ -70,19 +69,20 @@ class Teacher:
         return replace(self, outputs=tuple(output_of.get(label, -1) for label in range(len(tree))))
 
 
-def open_flat(source: str, *, labels: str | None = None, weights: str | None = None) -> tuple[Teacher, tuple[str, ...]]:
+def open_flat(
+    source: str, *, names: tuple[str, ...] | None = None, weights: str | None = None
+) -> tuple[Teacher, tuple[str, ...]]:
     """Opens a flat classifier; also returns the class of each of its outputs.
 
     Args:
         source: a folder of a training or of a saved model, or the name of a timm model.
-        labels: a source of its classes, in order, if its config does not name them.
+        names: of its classes, in order, if its config does not name them.
         weights: a file with the weights of a timm model.
 
     Raises:
         CheckpointError, EvaluationError: a file is missing, corrupt or of another model, or its classes are unknown.
         OptionError: it is nested, timm does not have it, or has no weights for it.
     """
-    names = read_classes(labels, fewest=1).ids if labels else None
     folder = _find_model(find_folder(source))
     if folder.is_dir() or folder.is_file():
         if weights is not None:

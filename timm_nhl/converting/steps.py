@@ -32,7 +32,7 @@ from timm_nhl.data import INITIALIZATION, Images, choose_device, seed_all, write
 from timm_nhl.errors import OptionError, TrainingError
 from timm_nhl.features import Cached, cache_outputs
 from timm_nhl.models import NHL
-from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, train_transform
+from timm_nhl.train import RunDir, Settings, Splits, parse_kwargs, say, train_transform
 
 FREE = ("steps", "cache")  # a conversion may go on with other values of these
 FITTED = 1000  # images that closed-form fits use; more than the numbers that each fit has, and level with 2,000
@@ -212,11 +212,6 @@ class Work:
     def say(self, text: str) -> None:
         """Prints a line to stderr, as it is."""
         say(self.console, text)
-
-
-def say(console: Console, text: str) -> None:
-    """Prints a line as it is."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def parse_steps(text: str) -> tuple[str, ...]:

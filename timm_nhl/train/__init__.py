@@ -11,7 +11,7 @@ from timm_nhl.train.settings import Settings, describe
 
 if TYPE_CHECKING:
     from timm_nhl.train.build import parse_kwargs, train_transform
-    from timm_nhl.train.loop import train, train_in_memory
+    from timm_nhl.train.loop import say, train, train_in_memory
     from timm_nhl.train.run_dir import RunDir
     from timm_nhl.train.splits import Splits, split_images
     from timm_nhl.train.trial import try_out
@@ -22,6 +22,7 @@ __all__ = [
     "Splits",
     "describe",
     "parse_kwargs",
+    "say",
     "split_images",
     "train",
     "train_in_memory",
@@ -32,7 +33,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports the loop, and with it torch, when it is first used: the command line needs the settings alone."""
-    if name in ("train", "train_in_memory"):
+    if name in ("say", "train", "train_in_memory"):
         from timm_nhl.train import loop
 
         return getattr(loop, name)

@@ -52,18 +52,22 @@ def make_dataset(each: List, folder: Path) -> Path:
     return place
 
 
-def make_tree(training: Training, data: Path) -> Hierarchy:
-    """The hierarchy of a nested network; its labels are those of the list.
+def make_tree(kind: str, data: Path, *, seed: int = 0) -> Hierarchy:
+    """A hierarchy of a dataset's classes, with its labels.
+
+    `generated` is what `hierarchy.generate` makes of the names, with as many nodes as the dataset's own; `random` has
+    the shape of that with the classes shuffled, another shuffle for each seed; `single` has one superclass and one
+    group; any other kind is the dataset's own.
 
     Raises:
-        hierarchy.errors.ShapeError: the names cannot be clustered into the number of nodes of Unicode's tree.
+        hierarchy.errors.ShapeError: the names cannot be clustered into the number of nodes of the dataset's tree.
     """
     own = hierarchy.load(data / HIERARCHY_FILE)
-    if training.tree == "generated":
+    if kind == "generated":
         return generate_tree(data, own)
-    if training.tree == "random":
-        return shuffle_tree(own, seed=training.seed)
-    if training.tree == "single":
+    if kind == "random":
+        return shuffle_tree(own, seed=seed)
+    if kind == "single":
         return Hierarchy.flat(own.classes, own.names)
     return own
 
@@ -162,7 +166,7 @@ def run(training: Training, folder: Path, *, data: Path) -> Path:
     target = folder / "results" / f"{training.key}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     source = make_dataset(training.list, data)
-    tree = make_tree(training, source)
+    tree = make_tree(training.tree, source, seed=training.seed)
     classes = (
         () if training.part is None else draw_parts(tree.classes, training.part_of, seed=training.seed)[training.part]
     )

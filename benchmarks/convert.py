@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 from accuracy import claim
-from accuracy_run import compute_logits
+from accuracy_run import compute_logits, make_tree
 from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
 from experts_report import Row, compare, format_cell
-from experts_run import make_tree, place, save_logits
+from experts_run import place, save_logits
 from experts_tasks import draw_tasks
 from rich.console import Console
 
@@ -223,7 +223,7 @@ def fill_in(study: Study, arm: Arm, seed: int) -> dict[str, Any]:
     tree = study.hierarchy
     if arm.tree != "people":
         tree = study.folder / f"{arm.tree}.json"
-        hierarchy.save(make_tree(arm.tree, study.data, seed), tree)
+        hierarchy.save(make_tree(arm.tree, study.data, seed=seed), tree)
     shared = {"hierarchy": str(tree), "cache": str(study.folder / "features"), "cache_gb": 30.0}
     return {**SHARED, **shared, **arm.values, "seed": seed}
 

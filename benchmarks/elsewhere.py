@@ -29,9 +29,10 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
+from accuracy_run import make_tree
 from experts_plan import EDGE, RECIPE, SHAPES, Network
 from experts_report import Row, compare, format_cell
-from experts_run import make_tree, place, save_logits
+from experts_run import place, save_logits
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -84,7 +85,7 @@ def run(seed: int, *, epochs: int, views: int, way: str = "converted") -> None:
     own = FOLDER / f"{way}_seed{seed}"
     own.mkdir(parents=True, exist_ok=True)
     tuned, tree = way != "converted", own / "tree.json"
-    hierarchy.save(make_tree("single" if way == "single" else "people", DATA, seed), tree)
+    hierarchy.save(make_tree("single" if way == "single" else "people", DATA), tree)
     began = time.process_time()
     weights = str(save_weights(FOLDER / f"{BACKBONE}.safetensors"))
     elsewhere = {"weights": weights, "labels": "imagenet-1k", "img_size": RECIPE["img_size"], "steps": "init,distil"}
@@ -118,7 +119,7 @@ def run_plain(seed: int, *, way: str = "plain") -> None:
     values |= {"model_kwargs": [f"pretrained_cfg_overlay={{'file':'{weights}'}}"]}
     began = time.process_time()
     folder = train(Settings(str(DATA), out=str(own / "run"), **values))
-    hierarchy.save(make_tree("people", DATA, seed), own / "tree.json")
+    hierarchy.save(make_tree("people", DATA), own / "tree.json")
     keep(own, folder / "last", name=LONGER if way == "longer" else PLAIN, seed=seed, began=began)
 
 

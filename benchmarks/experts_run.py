@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy_run import compute_logits, generate_tree, shuffle_tree
+from accuracy_run import compute_logits, make_tree
 from experts_plan import EPOCHS, IMAGES, RECIPE, Network
 from experts_tasks import draw_tasks
 
@@ -35,23 +35,6 @@ def place_name(name: str, seed: int, folder: Path) -> Path:
     return folder / f"{words}_seed{seed}"
 
 
-def make_tree(kind: str, data: Path, seed: int) -> Hierarchy:
-    """The hierarchy of a nested network, with the labels of the data.
-
-    `people` is that of the dataset; `generated` what `hierarchy.generate` makes of the names, with as many nodes;
-    `random` has people's shape with the classes shuffled, another shuffle for each seed; `single` has one superclass
-    and one group.
-    """
-    own = hierarchy.load(data / HIERARCHY_FILE)
-    if kind == "random":
-        return shuffle_tree(own, seed=seed)
-    if kind == "single":
-        return Hierarchy.flat(own.classes, own.names)
-    if kind == "generated":
-        return generate_tree(data, own)
-    return own
-
-
 def list_classes(network: Network, data: Path, seed: int) -> list[str]:
     """The classes that a network is trained on, in the order of their labels; none for all of them."""
     if network.task is None:
@@ -69,7 +52,7 @@ def run(network: Network, seed: int, *, data: Path, folder: Path) -> Path:
     own.mkdir(parents=True, exist_ok=True)
     tree_file = own / "tree.json"
     if not tree_file.exists():
-        tree = make_tree(network.tree, data, seed)
+        tree = make_tree(network.tree, data, seed=seed)
         hierarchy.save(tree, tree_file, provenance={"kind": network.tree or "people"})
     tree = hierarchy.load(tree_file)
     classes = list_classes(network, data, seed)

@@ -14,8 +14,8 @@ from pathlib import Path
 import timm
 import torch
 import torch.nn.functional as F
+from accuracy_run import make_tree
 from experts_plan import PLAIN, RECIPE, SHAPES, TREES
-from experts_run import make_tree
 from speed import time_in_turns
 from torch import Tensor, nn
 
@@ -36,13 +36,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    classes = len(make_tree("people", options.data, 0))
+    classes = len(make_tree("people", options.data))
     batch, side = RECIPE["batch_size"], RECIPE["img_size"]
     x = torch.randn(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, classes, (batch,))
     steps = {}
     for network in (*SHAPES, *TREES[-2:]):
-        tree = {"hierarchy": make_tree(network.tree, options.data, 0)} if network.tree else {"num_classes": classes}
+        tree = {"hierarchy": make_tree(network.tree, options.data)} if network.tree else {"num_classes": classes}
         model = timm.create_model(network.model, **tree, **parse_kwargs("--options", [network.options]))
         model = model.to(memory_format=torch.channels_last).train()
         steps[network.name] = partial(step, model, torch.optim.AdamW(model.parameters()), x, labels)

@@ -21,8 +21,8 @@ import numpy as np
 import onnxruntime
 import timm
 import torch
+from accuracy_run import make_tree
 from experts_plan import BACKBONE, PLAIN, SHAPES, TREES, Network
-from experts_run import make_tree
 from experts_tasks import draw_tasks
 from speed import time_in_turns
 
@@ -56,7 +56,7 @@ def make_models(backbone: str, task: str, data: Path, img_size: int) -> dict[str
             model: Any = timm.create_model(network.model, num_classes=CLASSES, **options)
             found[network.name] = model, cost(model, input_size=size).macs
             continue
-        nested = timm.create_model(network.model, hierarchy=make_tree(network.tree, data, seed=0), **options)
+        nested = timm.create_model(network.model, hierarchy=make_tree(network.tree, data), **options)
         assert isinstance(nested, NHL)
         for number, classes in enumerate(draw_tasks(task, people, seed=0)[:DRAWS]):
             expert = nested.expert(classes)

@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from accuracy_run import make_tree
 from experts_plan import BACKBONE
 from experts_report import INPUT_SIZE
-from experts_run import make_tree
 from experts_tasks import KINDS, draw_tasks
 
 import hierarchy
@@ -31,7 +31,7 @@ def count(data: Path, tree: str, preset: str) -> dict[str, np.ndarray]:
     found: dict[str, list[list[tuple[int, int]]]] = {kind: [] for kind in KINDS}
     for seed in range(SHUFFLES.get(tree, 1)):
         counter = CostCounter(
-            f"{BACKBONE}_nhl", hierarchy=make_tree(tree, data, seed), preset=preset, input_size=INPUT_SIZE
+            f"{BACKBONE}_nhl", hierarchy=make_tree(tree, data, seed=seed), preset=preset, input_size=INPUT_SIZE
         )
         for kind in KINDS:
             costs = [counter.cost(task) for task in draw_tasks(kind, people, seed=0)]

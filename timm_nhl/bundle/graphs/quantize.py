@@ -43,6 +43,7 @@ def quantize(file: Path, images: Sequence[np.ndarray[Any, Any]]) -> Any:
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -53,11 +54,13 @@ def quantize(file: Path, images: Sequence[np.ndarray[Any, Any]]) -> Any:
         def get_next(self) -> dict[str, Any] | None:
             return next(self.batches, None)
 
-    exact = [node.name for node in onnx.load(file).graph.node if node.op_type == "Softmax"]
+    network = onnx.load(file)
+    exact = [node.name for node in network.graph.node if node.op_type == "Softmax"]
+    add_pre_process_metadata(network)  # constants and norms are folded already, which two warnings would ask for
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "int8.onnx"
         quantize_static(
-            str(file),
+            network,
             str(written),
             Reader(),
             quant_format=QuantFormat.QDQ,

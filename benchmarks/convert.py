@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from accuracy import claim
 from accuracy_run import compute_logits, make_tree
-from experts_plan import EDGE, LONGER, RECIPE, SHAPES, Network
+from experts_plan import EDGE, EPOCHS, LONGER, RECIPE, SHAPES, Network
 from experts_report import Row, compare, format_cell
 from experts_run import place, save_logits
 from experts_tasks import draw_tasks
@@ -60,6 +60,7 @@ class Study:
     data: Path
     networks: Path
     folder: Path
+    epochs: int  # of the training from scratch
 
     @property
     def hierarchy(self) -> Path:
@@ -67,8 +68,8 @@ class Study:
 
 
 BUILD = Path("build")
-ICONS = Study(BUILD / "icons", BUILD / "experts", BUILD / "convert")
-EMOJI = Study(BUILD / "emoji-vendors", BUILD / "emoji", BUILD / "convert-emoji")
+ICONS = Study(BUILD / "icons", BUILD / "experts", BUILD / "convert", EPOCHS)
+EMOJI = Study(BUILD / "emoji-vendors", BUILD / "emoji", BUILD / "convert-emoji", 16)
 
 
 @dataclass(frozen=True)

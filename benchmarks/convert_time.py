@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/convert_time.py --rounds 5
     OMP_NUM_THREADS=1 python benchmarks/convert_time.py --rounds 5 --tree single
+    OMP_NUM_THREADS=1 python benchmarks/convert_time.py --rounds 5 --emoji
 
 Run `convert.py` first: its kept features are used. Times are of the processor, of one thread. A conversion is views,
 the fit, epochs and an evaluation after each; a training is its epochs alone, along people's tree and, if the
@@ -16,11 +17,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
-from convert import ARMS, ICONS, SCRATCH, SHAPE, Arm, fill_in, flat_folder
+from convert import EMOJI, ICONS, SCRATCH, SHAPE, SHAPES, TEACHER, Arm, Study, fill_in, flat_folder
 from experts_plan import RECIPE
 from rich.console import Console
 from speed import time_in_turns
@@ -39,15 +39,16 @@ from timm_nhl.train.splits import open_splits as open_training
 from timm_nhl.train.trainer import Trainer
 
 STEPS = 12
-ARM = ARMS[0]
+PLANS = ((8, 2), (6, 2), (6, 3), (16, 2))  # epochs and views
 
 
 def build_training(
-    folder: str, *, hierarchy: str = str(ICONS.hierarchy), **further: Any
+    folder: str, study: Study = ICONS, *, hierarchy: str | None = None, **further: Any
 ) -> tuple[Callable[[], None], Callable[[], None], Trainer]:
     """Steps of a training from scratch, as many batches of its images alone, and what trains."""
     values = {**RECIPE, "seed": 0, "model": SCRATCH.model, "model_kwargs": [SHAPE], **further}
-    settings = Settings(str(ICONS.data), out=f"{folder}/scratch", hierarchy=hierarchy, **values)
+    tree = hierarchy or str(study.hierarchy)
+    settings = Settings(str(study.data), out=f"{folder}/scratch", hierarchy=tree, **values)
     process = Process(0, 1, torch.device("cpu"))
     splits = open_training(settings)
     chosen, _ = complete(settings, splits.find_facts(settings, process))
@@ -67,11 +68,10 @@ def build_training(
     return train, load, trainer
 
 
-def build_conversion(folder: str, arm: Arm) -> tuple[Work, Distiller, Any]:
+def build_conversion(folder: str, study: Study, arm: Arm, seed: int) -> tuple[Work, Distiller, Any]:
     """A conversion on kept features, and what its evaluation reads."""
-    settings = Conversion(
-        str(flat_folder(ICONS, arm, 0)), str(ICONS.data), f"{folder}/nested", **fill_in(ICONS, arm, 0)
-    )
+    values = fill_in(study, arm, seed)
+    settings = Conversion(str(flat_folder(study, arm, seed)), str(study.data), f"{folder}/nested", **values)
     teacher, tree = open_teacher(settings, Console(stderr=True))
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
     splits = open_splits(settings, tree)
@@ -86,13 +86,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tree", choices=("people", "single"), default="people", help="of the conversion")
+    parser.add_argument("--emoji", action="store_true", help="emoji, not icons")
+    parser.add_argument("--seed", type=int, default=0, help="of the classifier")
     options = parser.parse_args()
-    arm = replace(ARM, tree=options.tree)
+    study, classifier = (EMOJI, SHAPES[0]) if options.emoji else (ICONS, TEACHER)
+    arm = Arm("timed", teacher=classifier, tree=options.tree, values={"epochs": PLANS[0][0], "views": PLANS[0][1]})
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        train, load, trainer = build_training(folder)
+        train, load, trainer = build_training(folder, study)
         steps = trainer.sampler.steps_per_epoch
-        work, distiller, held_out = build_conversion(folder, arm)
+        work, distiller, held_out = build_conversion(folder, study, arm, options.seed)
         frozen = FrozenOutputs(work.model.trunk, work.teacher)
         x = torch.randn(distiller.batch_size, *work.inputs["input_size"]).contiguous(memory_format=torch.channels_last)
         rows, weights = distiller.draw.epoch(0, 0)
@@ -117,7 +120,7 @@ def main() -> None:
         runs = {"train": train, "load": load, "look": look, "distil": distil, "evaluate": evaluate}
         if options.tree != "people":
             same_tree = str(work.settings.hierarchy)
-            runs["train along the same tree"] = build_training(f"{folder}/same", hierarchy=same_tree)[0]
+            runs["train along the same tree"] = build_training(f"{folder}/same", study, hierarchy=same_tree)[0]
         taken = time_in_turns(runs, rounds=options.rounds, clock=time.process_time)
         seconds = {name: statistics.median(values) for name, values in taken.items()}
         began = time.process_time()
@@ -126,10 +129,10 @@ def main() -> None:
     each = {name: value / STEPS for name, value in seconds.items()}
     view = steps * (each["load"] + each["look"])
     print({name: round(1000 * value, 1) for name, value in each.items()}, f"fit {seconds['fit']:.1f} s")
-    scratch = {name: RECIPE["epochs"] * steps * value for name, value in each.items() if name.startswith("train")}
+    scratch = {name: study.epochs * steps * value for name, value in each.items() if name.startswith("train")}
     for name, value in scratch.items():
-        print(f"{name}, {RECIPE['epochs']} epochs: {value:.0f} s; a view of all images: {view:.0f} s")
-    for epochs, views in ((6, 2), (8, 2), (6, 3)):
+        print(f"{name}, {study.epochs} epochs: {value:.0f} s; a view of all images: {view:.0f} s")
+    for epochs, views in PLANS:
         whole = epochs * distiller.steps_per_epoch * each["distil"] + (epochs + 2) * seconds["evaluate"]
         whole += (views + held_out.images / distiller.kept.images) * view + seconds["fit"]
         shares = " and ".join(f"{whole / value:.3f}" for value in scratch.values())

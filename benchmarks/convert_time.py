@@ -39,7 +39,7 @@ from timm_nhl.train.splits import open_splits as open_training
 from timm_nhl.train.trainer import Trainer
 
 STEPS = 12
-PLANS = ((8, 2), (6, 2), (6, 3), (16, 2))  # epochs and views
+PLANS = ((8, 2), (6, 2), (6, 3), (11, 2), (16, 2))  # epochs and views
 
 
 def build_training(

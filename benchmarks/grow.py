@@ -30,6 +30,7 @@ from scipy.stats import t as student_t
 from timm.data import create_transform
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
+from timm.utils import random_seed
 from torch import Tensor, nn
 
 import hierarchy
@@ -192,7 +193,7 @@ def compare_methods(folder: Path, options: argparse.Namespace, seed: int) -> Ite
         epochs: int = options.epochs,
         loss: Loss = cross_entropy,
     ) -> dict[str, float]:
-        torch.manual_seed(seed)
+        random_seed(seed)
         params = sum(value.numel() for value in module.parameters() if value.requires_grad)
         seconds = fit(module, images, tree, lr=lr, epochs=epochs, loss=loss, **recipe)
         logits = compute_logits(module, test, side)
@@ -203,18 +204,18 @@ def compare_methods(folder: Path, options: argparse.Namespace, seed: int) -> Ite
         }
 
     def make(classes: Hierarchy) -> timm_nhl.NHL:
-        torch.manual_seed(seed)
+        random_seed(seed)
         return timm.create_model(options.model, hierarchy=classes, widths=options.widths, strides=STRIDES)
 
     model = make(old)
-    torch.manual_seed(seed)
+    random_seed(seed)
     fit(model, train.select(old), old, lr=options.lr, epochs=options.epochs, **recipe)
     among = compute_logits(model, test.select(old), side).argmax(1) == test.select(old).labels(old)
     yield "the old network", {"old among old": 100 * among.float().mean().item()}
     growth = timm_nhl.grow(model, tree)
 
     def train_branches(*, teach: bool) -> dict[str, float]:
-        torch.manual_seed(seed)
+        random_seed(seed)
         branches = timm_nhl.grow(model, tree).grown().requires_grad_(True)
         branches.trunk.requires_grad_(False)
         return run(branches, train, loss=Teaching(model, branches, old) if teach else cross_entropy)

@@ -68,10 +68,10 @@ def build_training(
     return train, load, trainer
 
 
-def build_conversion(folder: str, study: Study, arm: Arm, seed: int) -> tuple[Work, Distiller, Any]:
+def build_conversion(folder: str, study: Study, arm: Arm) -> tuple[Work, Distiller, Any]:
     """A conversion on kept features, and what its evaluation reads."""
-    values = fill_in(study, arm, seed)
-    settings = Conversion(str(flat_folder(study, arm, seed)), str(study.data), f"{folder}/nested", **values)
+    values = fill_in(study, arm, 0)
+    settings = Conversion(str(flat_folder(study, arm, 0)), str(study.data), f"{folder}/nested", **values)
     teacher, tree = open_teacher(settings, Console(stderr=True))
     model = build_network(teacher, tree, preset=None, options=parse_kwargs("--model-kwargs", [SHAPE]))
     splits = open_splits(settings, tree)
@@ -87,7 +87,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tree", choices=("people", "single"), default="people", help="of the conversion")
     parser.add_argument("--emoji", action="store_true", help="emoji, not icons")
-    parser.add_argument("--seed", type=int, default=0, help="of the classifier")
     options = parser.parse_args()
     study, classifier = (EMOJI, SHAPES[0]) if options.emoji else (ICONS, TEACHER)
     arm = Arm("timed", teacher=classifier, tree=options.tree, values={"epochs": PLANS[0][0], "views": PLANS[0][1]})
@@ -95,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         train, load, trainer = build_training(folder, study)
         steps = trainer.sampler.steps_per_epoch
-        work, distiller, held_out = build_conversion(folder, study, arm, options.seed)
+        work, distiller, held_out = build_conversion(folder, study, arm)
         frozen = FrozenOutputs(work.model.trunk, work.teacher)
         x = torch.randn(distiller.batch_size, *work.inputs["input_size"]).contiguous(memory_format=torch.channels_last)
         rows, weights = distiller.draw.epoch(0, 0)

@@ -24,6 +24,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -55,12 +56,23 @@ SCRATCH = SHAPES[1]
 PLAIN_EPOCHS, PLAIN_RATE = 4, 1e-3  # half of the rate from scratch
 PLAIN, LONGER = (f"plain, fine-tuned, {epochs} epochs" for epochs in (PLAIN_EPOCHS, 2 * PLAIN_EPOCHS))
 TUNED = "converted from the fine-tuned one"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A conversion: the name of its row, the folder of its classifier (none for ImageNet's) and its kind of tree."""
+
+    name: str
+    classifier: str = ""
+    tree: str = "people"
+
+
 CONVERTED = {
-    "converted": NAME,
-    "again": TUNED,
-    "single": f"{TUNED}, without a tree",
+    "converted": Way(NAME),
+    "again": Way(TUNED, "plain"),
+    "single": Way(f"{TUNED}, without a tree", "plain", "single"),
     # expected: 0.3 points below its classifier on all classes, level among 5
-    "longer-single": f"converted from {LONGER}, without a tree",
+    "longer-single": Way(f"converted from {LONGER}, without a tree", "longer", "single"),
 }
 
 
@@ -87,26 +99,20 @@ def save_weights(path: Path) -> Path:
     return path
 
 
-def find_tree(way: str) -> str:
-    """The kind of hierarchy of a conversion."""
-    return "single" if "single" in way else "people"
-
-
 def run(seed: int, *, epochs: int, views: int, way: str = "converted") -> None:
     """Converts the classifier, as it came or fine-tuned, for all classes of the icons, and keeps the logits."""
     own = FOLDER / f"{way}_seed{seed}"
     own.mkdir(parents=True, exist_ok=True)
-    tuned, tree = way != "converted", own / "tree.json"
-    classifier = "longer" if way == "longer-single" else "plain"
-    hierarchy.save(make_tree(find_tree(way), DATA), tree)
+    name, classifier, tree = CONVERTED[way].name, CONVERTED[way].classifier, own / "tree.json"
+    hierarchy.save(make_tree(CONVERTED[way].tree, DATA), tree)
     began = time.process_time()
     weights = str(save_weights(FOLDER / f"{BACKBONE}.safetensors"))
     elsewhere = {"weights": weights, "labels": "imagenet-1k", "img_size": RECIPE["img_size"], "steps": "init,distil"}
     settings = Conversion(
-        str(FOLDER / f"{classifier}_seed{seed}" / "run") if tuned else BACKBONE,
+        str(FOLDER / f"{classifier}_seed{seed}" / "run") if classifier else BACKBONE,
         str(DATA),
         str(own / "run"),
-        **({} if tuned else elsewhere),
+        **({} if classifier else elsewhere),
         hierarchy=str(tree),
         model_kwargs=[SHAPE],
         epochs=epochs,
@@ -118,7 +124,7 @@ def run(seed: int, *, epochs: int, views: int, way: str = "converted") -> None:
         **{name: RECIPE[name] for name in ("batch_size", "scale", "hflip", "color_jitter")},
     )
     folder = convert(settings)
-    keep(own, folder / "last", name=CONVERTED[way], seed=seed, began=began)
+    keep(own, folder / "last", name=name, seed=seed, began=began)
 
 
 def run_plain(seed: int, *, way: str = "plain") -> None:
@@ -149,8 +155,8 @@ def list_rows(seeds: range) -> Iterator[Row]:
     tree = hierarchy.load(DATA / HIERARCHY_FILE)
     rows = [(Network(PLAIN, BACKBONE), FOLDER / "plain"), (Network(LONGER, BACKBONE), FOLDER / "longer")]
     rows.append((SCRATCH, Path(str(place(SCRATCH, 0, EXPERTS)).removesuffix("_seed0"))))
-    for way, name in CONVERTED.items():
-        rows.append((Network(name, f"{BACKBONE}_nhl", SHAPE, find_tree(way)), FOLDER / way))
+    for folder, way in CONVERTED.items():
+        rows.append((Network(way.name, f"{BACKBONE}_nhl", SHAPE, way.tree), FOLDER / folder))
     for network, start in rows:
         folders = {seed: Path(f"{start}_seed{seed}") for seed in seeds}
         done = {seed: each for seed, each in folders.items() if (each / "result.json").exists()}
@@ -177,7 +183,7 @@ def format_rows(seeds: range) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("run", "plain", "longer", *list(CONVERTED)[1:], "report"))
+    parser.add_argument("action", choices=("run", "plain", "longer", "again", "single", "longer-single", "report"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--views", type=int, default=2)
@@ -187,10 +193,9 @@ def main() -> None:
         print("\n".join(format_rows(range(options.seeds))))
         return
     ways: dict[str, Callable[[int], None]] = {
-        "converted": partial(run, epochs=options.epochs, views=options.views),
         "plain": run_plain,
         "longer": partial(run_plain, way="longer"),
-        **{way: partial(run, epochs=options.epochs, views=options.views, way=way) for way in list(CONVERTED)[1:]},
+        **{way: partial(run, epochs=options.epochs, views=options.views, way=way) for way in CONVERTED},
     }
     name = "converted" if options.action == "run" else options.action
     for seed in range(options.seeds):
